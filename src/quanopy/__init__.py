@@ -1,0 +1,1 @@
+"""Quanopy: a self-hosted broker between programs and quantum resources."""
