@@ -1,0 +1,55 @@
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+BIN := .venv/bin
+RUN := .venv/.run-stamp
+DEV := .venv/.dev-stamp
+FAST_TESTS := $(wildcard tests/unit tests/contract)
+REAL_TESTS := $(wildcard tests/integration tests/e2e)
+PYTEST := $(BIN)/python -m pytest --numprocesses=auto --dist=loadscope $(PYTEST_ARGS)
+
+.PHONY: help demo serve test lint types bench lock clean
+
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+demo: $(RUN) ## a broker, an emulator and a job, in one go
+	$(BIN)/python examples/demo.py
+
+serve: $(RUN) ## run the broker on this machine
+	$(BIN)/quanopy serve
+
+test: $(DEV) lint types ## linters, types, and all tests on real servers
+	tools/install-test-servers
+ifneq ($(FAST_TESTS),)
+	$(PYTEST) $(FAST_TESTS)
+endif
+ifneq ($(REAL_TESTS),)
+	$(PYTEST) $(REAL_TESTS)
+endif
+
+lint: $(DEV) ## style and import layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo
+
+types: $(DEV) ## mypy, strict
+	$(BIN)/mypy
+
+bench: $(DEV) ## benchmarks; each prints JSON
+	tools/install-test-servers
+	$(BIN)/python -m benchmarks
+
+lock: $(DEV) ## compile requirements/*.txt again
+	tools/lock-requirements
+
+clean: ## remove .venv, caches and build outputs
+	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(RUN): requirements/run.txt pyproject.toml
+	@tools/make-environment run
+
+$(DEV): requirements/dev.txt pyproject.toml
+	@tools/make-environment dev
