@@ -1,0 +1,1 @@
+"""Quanopy's tests."""

@@ -1,0 +1,35 @@
+"""Fixtures that every kind of test may use: real servers, started once a session and worker."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.servers import FaultyS3Server, PostgresServer, S3Server
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A PostgreSQL server; take `postgres_dsn` unless the server itself is what you test."""
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_dsn(postgres_server: PostgresServer) -> Iterator[str]:
+    """The address of an empty database of this test's own."""
+    with postgres_server.database() as dsn:
+        yield dsn
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """An S3 server with a bucket; tests that share it take keys of their own."""
+    with S3Server() as server:
+        yield server
+
+
+@pytest.fixture
+def faulty_s3_server() -> Iterator[FaultyS3Server]:
+    """An S3 server that refuses requests or loses replies when told to."""
+    with FaultyS3Server() as server:
+        yield server

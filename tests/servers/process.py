@@ -1,0 +1,138 @@
+"""Child processes and scratch directories that do not outlive the program that made them."""
+
+import ctypes
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Self
+
+_PR_SET_PDEATHSIG = 1
+_PREFIX = "quanopy-servers"
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class ServerUnavailable(Exception):
+    """A server that tests need is not installed, or did not start."""
+
+
+def free_port() -> int:
+    """Return a TCP port of 127.0.0.1 that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def is_listening(port: int) -> bool:
+    """Say whether something accepts connections on this port of 127.0.0.1."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1):
+            return True
+    except OSError:
+        return False
+
+
+class ScratchDirectory:
+    """A temporary directory named after its process, so that a later one sweeps it if need be."""
+
+    def __init__(self, name: str, *, parent: Path | None = None) -> None:
+        parent = parent or _traversable_temporary_directory()
+        _sweep(parent)
+        self.path = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}-{os.getpid()}-{name}-", dir=parent))
+
+    def remove(self) -> None:
+        """Delete the directory and all that is in it."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+class ServerProcess:
+    """A server in a child process; it gets `stop_signal` when stopped and when its parent dies.
+
+    The kernel sends that signal when the *thread* that started the child ends, so start servers
+    from the main thread or from one that lives as long as they should.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str | Path],
+        *,
+        log: Path,
+        environment: Mapping[str, str] | None = None,
+        user: str | None = None,
+        stop_signal: signal.Signals = signal.SIGTERM,
+    ) -> None:
+        self._log = log
+        self._stop_signal = stop_signal
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [str(part) for part in command],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=dict(environment) if environment is not None else None,
+                cwd=log.parent,
+                user=user,
+                group=user,
+                extra_groups=[] if user else None,
+                start_new_session=True,
+                preexec_fn=_die_with(os.getpid(), stop_signal),
+            )
+
+    def wait_until(self, ready: Callable[[], bool], *, timeout_s: float = 30) -> Self:
+        """Return once `ready()`; raise ServerUnavailable, with the log, if it ends or is late."""
+        deadline = time.monotonic() + timeout_s
+        while not ready():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.stop()
+                raise ServerUnavailable(f"{self._process.args!r} did not start:\n{self.log()}")
+            time.sleep(0.02)
+        return self
+
+    def log(self) -> str:
+        """Return the last lines that the server wrote."""
+        return "\n".join(self._log.read_text(errors="replace").splitlines()[-40:])
+
+    def kill(self) -> None:
+        """End the server as a crash would, with SIGKILL."""
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self, *, timeout_s: float = 10) -> None:
+        """End the server, gently at first. May be called more than once."""
+        if self._process.poll() is not None:
+            return
+        self._process.send_signal(self._stop_signal)
+        try:
+            self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+
+def _die_with(parent: int, stop_signal: signal.Signals) -> Callable[[], None]:
+    def before_exec() -> None:
+        _libc.prctl(_PR_SET_PDEATHSIG, stop_signal.value, 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return before_exec
+
+
+def _traversable_temporary_directory() -> Path:
+    """Return the temporary directory, or /tmp where other users cannot reach into that."""
+    chosen = Path(tempfile.gettempdir()).resolve()
+    if all(directory.stat().st_mode & 0o001 for directory in (chosen, *chosen.parents)):
+        return chosen
+    return Path("/tmp")
+
+
+def _sweep(parent: Path) -> None:
+    for left in parent.glob(f"{_PREFIX}-*"):
+        pid = left.name.removeprefix(f"{_PREFIX}-").split("-")[0]
+        if pid.isdigit() and not Path("/proc", pid).exists():
+            shutil.rmtree(left, ignore_errors=True)
