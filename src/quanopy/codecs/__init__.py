@@ -1,0 +1,1 @@
+"""Programs, results and archive records as bytes: versioned, and never pickle."""

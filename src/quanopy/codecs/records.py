@@ -1,0 +1,117 @@
+"""The archive's records: what a pack says of jobs and executions, as JSON lines.
+
+A ``pending`` pack holds ``programs/DIGEST``, ``circuits/DIGEST.qpy`` and ``jobs.jsonl`` with one
+:class:`JobRecord` a line; a ``completed`` pack ``results.jsonl`` and ``endings.jsonl`` with one
+:class:`EndRecord` a line; a remote execution about to be sent leaves ``executions.jsonl`` in a
+``pending`` pack. Together they restore the catalogue.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from quanopy.codecs.packs import Span
+from quanopy.domain.jobs import JobKind, Options, Problem, Pub, Slice
+from quanopy.domain.programs import Footprint
+from quanopy.domain.states import ExecutionState, TaskState
+
+JOBS = "jobs.jsonl"
+RESULTS = "results.jsonl"
+ENDINGS = "endings.jsonl"
+EXECUTIONS = "executions.jsonl"
+
+Format = Annotated[str, Field(pattern=r"^quanopy\.[a-z]+/1$")]
+
+
+class Record(BaseModel):
+    """A line: unknown fields of later versions are ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    def line(self) -> bytes:
+        """The record as one line of JSON, with its newline."""
+        return self.model_dump_json(exclude_none=True).encode() + b"\n"
+
+
+class ProgramRecord(Record):
+    """A program in the same pack, and the circuits read from it if it has been read."""
+
+    format: str
+    digest: str
+    data: Span
+    circuits: Span | None = None
+    footprint: Footprint | None = None
+
+
+class TaskRecord(Record):
+    """A task as it was split off at submission."""
+
+    id: str
+    slice: Slice
+    estimate_s: float = 0.0
+
+
+class JobRecord(Record):
+    """A job as it was submitted, and as it was understood."""
+
+    format: Format = "quanopy.job/1"
+    id: str
+    account: str
+    kind: JobKind
+    resource: str
+    created_at: datetime
+    options: Options
+    programs: tuple[ProgramRecord, ...]
+    pubs: tuple[Pub, ...] | None = None
+    """Normalised, or as given (or ``None``) where the programs have not been read yet."""
+    read: bool = True
+    name: str | None = None
+    tags: tuple[str, ...] = ()
+    priority: int = 0
+    idempotency_key: str | None = None
+    request_digest: str = ""
+    tasks: tuple[TaskRecord, ...] = ()
+
+
+class TaskEndRecord(Record):
+    """How a task ended; its result is a span of ``results.jsonl`` in the same pack."""
+
+    id: str
+    job_id: str
+    slice: Slice
+    state: TaskState
+    result: Span | None = None
+    problem: Problem | None = None
+    started_at: datetime | None = None
+
+
+class EndRecord(Record):
+    """How an execution, or a task that never had one (``execution_id`` none), ended."""
+
+    format: Format = "quanopy.end/1"
+    ended_at: datetime
+    tasks: tuple[TaskEndRecord, ...]
+    execution_id: str | None = None
+    resource: str | None = None
+    provider: str | None = None
+    account: str | None = None
+    state: ExecutionState | None = None
+    provider_job_id: str | None = None
+    created_at: datetime | None = None
+    started_at: datetime | None = None
+    usage: dict[str, float] = {}
+    problem: Problem | None = None
+    snapshots: dict[str, Any] = {}
+
+
+class ExecutionRecord(Record):
+    """A remote execution that is about to be sent."""
+
+    format: Format = "quanopy.execution/1"
+    id: str
+    account: str
+    resource: str
+    provider: str
+    created_at: datetime
+    tasks: tuple[str, ...]

@@ -1,0 +1,199 @@
+"""Jobs, the pubs in them, the tasks they are split into, and the executions that do the work."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from quanopy.domain.programs import Footprint, Program
+from quanopy.domain.states import ExecutionState, JobState, TaskState
+
+
+class JobKind(StrEnum):
+    """What a job asks for."""
+
+    SAMPLE = "sample"
+    """Counts of measured bitstrings (Qiskit's sampler)."""
+    ESTIMATE = "estimate"
+    """Expectation values of observables (Qiskit's estimator)."""
+    RUN = "run"
+    """The programs as they stand, whatever their format means on the resource."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pub:
+    """A primitive unified block: one circuit, and what to bind to it and ask of it.
+
+    ``program`` and ``circuit`` are indices: into the job's programs, and into the circuits of
+    that program. ``parameters`` has shape ``(..., circuit.num_parameters)``, in the order of
+    ``circuit.parameters``; ``observables`` is a nested list of ``{pauli: coefficient}``.
+    Both are kept in their JSON form (see :mod:`quanopy.codecs.arrays`) until a child process
+    needs them. ``shots`` is for ``sample`` and ``run``, ``precision`` (a standard error, 0 for
+    exact) for ``estimate``; ``None`` takes the job's.
+    """
+
+    program: int = 0
+    circuit: int = 0
+    parameters: Any = None
+    observables: Any = None
+    shots: int | None = None
+    precision: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How a job is compiled and run; ``None`` takes the resource's default."""
+
+    shots: int | None = None
+    precision: float | None = None
+    seed: int | None = None
+    """Makes counts repeatable, however the job is split or shared."""
+    compile: bool = True
+    """``False``: refuse, with a reason, what does not fit the target as it stands."""
+    optimization_level: int | None = None
+    """0 to 3. ``None``: what fits is left alone, the rest at the resource's default level."""
+    seed_transpiler: int | None = None
+    memory: bool = False
+    """Keep each shot's outcome in order (``run`` and ``sample``), not only counts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobSpec:
+    """What a user submits; never changes afterwards."""
+
+    kind: JobKind
+    resource: str
+    programs: Sequence[Program]
+    pubs: Sequence[Pub] | None = None
+    """``None``: one pub for every circuit of every program."""
+    options: Options = field(default_factory=Options)
+    name: str | None = None
+    tags: tuple[str, ...] = ()
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What the reader made of a job: circuits emitted again as QPY of our own, normalised pubs.
+
+    ``circuits`` and ``footprints`` have one entry a program, in order. ``evaluations`` has one
+    entry a pub: how many bound circuits it stands for (its broadcast parameter sets).
+    """
+
+    kind: JobKind
+    circuits: tuple[bytes, ...]
+    footprints: tuple[Footprint, ...]
+    pubs: tuple[Pub, ...]
+    evaluations: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extent:
+    """Where some bytes lie: an object's key, and the offset and length inside it."""
+
+    key: str
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Why something failed, as it is stored and shown: the error's class name and its message."""
+
+    type: str
+    message: str
+    hint: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slice:
+    """The part of a job that a task does: pubs ``[first, first + count)``, and of each pub's
+    shots ``[shots_from, shots_from + shots)`` where a limit splits shots (``shots`` 0: all)."""
+
+    first: int
+    count: int
+    shots_from: int = 0
+    shots: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """The part of a job that one resource does, as it stands in the catalogue."""
+
+    id: str
+    job_id: str
+    account: str
+    resource: str
+    state: TaskState
+    slice: Slice
+    priority: int
+    estimate_s: float
+    attempt: int
+    """How many executions it has had; 0 before the first."""
+    solo: bool
+    """Never shares a provider call with other jobs' tasks (seeded, or on its own by option)."""
+    spec: Extent
+    """Where the job's record lies in its pending pack."""
+    ready_at: datetime | None
+    claim_id: str | None = None
+    execution_id: str | None = None
+    result: Extent | None = None
+    problem: Problem | None = None
+    cancel_requested: bool = False
+    queued_at: datetime | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A job as it stands in the catalogue; what was submitted lies at ``spec``."""
+
+    id: str
+    account: str
+    kind: JobKind
+    resource: str
+    state: JobState
+    name: str | None
+    tags: tuple[str, ...]
+    priority: int
+    pubs: int | None
+    """Number of pubs; ``None`` until the programs have been read."""
+    shots: int | None
+    tasks: int
+    spec: Extent
+    created_at: datetime
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    problem: Problem | None = None
+    cancel_requested: bool = False
+    held: bool = False
+    """Restored from the archive, and not to run before someone releases it."""
+    estimate_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """One request to a provider, carrying one or more tasks. Its id is the submit key."""
+
+    id: str
+    resource: str
+    provider: str
+    account: str
+    """Who is billed; remote executions never mix accounts."""
+    state: ExecutionState
+    tasks: tuple[str, ...]
+    created_at: datetime
+    claim_id: str | None = None
+    provider_job_id: str | None = None
+    searches: int = 0
+    """How often it was looked for at the provider after its outcome was lost."""
+    due_at: datetime | None = None
+    """When a worker should look at it next."""
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    usage: Mapping[str, float] = field(default_factory=dict)
+    """``seconds`` on the resource, ``shots``, and what else the provider bills."""
+    problem: Problem | None = None
+    stop_requested: bool = False

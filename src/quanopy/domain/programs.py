@@ -1,0 +1,48 @@
+"""Programs: immutable, named by digest; and what a reader found in them."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+
+OPENQASM2 = "openqasm2"
+OPENQASM3 = "openqasm3"
+QPY = "qpy"
+QRMI_PAYLOAD = "qrmi-payload"
+
+
+def digest_of(data: bytes) -> str:
+    """The name of some bytes: ``sha256:`` and 64 hexadecimal digits."""
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """What a quantum resource executes: a format name (``openqasm3``, ``qpy/15`` …) and bytes."""
+
+    format: str
+    data: bytes
+
+    @cached_property
+    def digest(self) -> str:
+        """Digest of the bytes as they were submitted."""
+        return digest_of(self.data)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Footprint:
+    """What a program asks of a resource, seen without loading it again.
+
+    Over all circuits of a program: the widest register, the names of all instructions used,
+    the number of circuits, and whether every instruction acts on at most two qubits.
+    """
+
+    circuits: int
+    qubits: int
+    clbits: int
+    gates: tuple[str, ...]
+    instructions: int
+    """Instructions of the longest circuit."""
+    clifford: bool
+    """Whether all gates are Clifford gates by name (a stabilizer method can run them)."""
+    measured: bool
+    """Whether every circuit measures into at least one classical bit."""

@@ -1,0 +1,95 @@
+"""Resources: what can run programs, what it can do, and the machine it compiles for."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from quanopy.domain.jobs import JobKind
+from quanopy.domain.programs import digest_of
+from quanopy.domain.states import ResourceState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one task on a resource may ask; ``None`` where the resource sets no limit.
+
+    A job over ``pubs``, ``evaluations`` or ``shots`` is split into several tasks; one over
+    ``qubits``, ``job_shots`` or ``bytes`` is refused.
+    """
+
+    qubits: int | None = None
+    clifford_qubits: int | None = None
+    """Qubits where all gates are Clifford, if that is more."""
+    pubs: int | None = None
+    evaluations: int | None = None
+    shots: int | None = None
+    """Shots of one pub in one task."""
+    job_shots: int | None = None
+    """Shots of one pub altogether."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What a resource can do, declared by its provider and stored with it."""
+
+    kinds: tuple[JobKind, ...] = (JobKind.SAMPLE, JobKind.ESTIMATE, JobKind.RUN)
+    limits: Limits = field(default_factory=Limits)
+    simulator: bool = True
+    default_shots: int = 1024
+    default_level: int = 1
+    """Optimisation level of what has to be compiled: 1 on emulators, 2 on hardware."""
+    gates: tuple[str, ...] | None = None
+    """Instructions that any qubits may carry out; a program within them needs no compiling.
+    ``None`` where only the target can tell (it has a coupling map)."""
+    coalesce: bool = True
+    """Whether tasks of several jobs may share one call."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """The machine description programs are compiled for, as canonical JSON (``quanopy.target/1``).
+
+    ``{"format": "quanopy.target/1", "qubits": n, "dt": s | null, "instructions": {name:
+    {"parameters": k, "qubits": [[q, …], …] | null, "errors": […]?, "durations_s": […]?}}}``
+    where ``qubits: null`` means all to all.
+    """
+
+    data: bytes
+
+    @property
+    def digest(self) -> str:
+        """Digest of the canonical JSON."""
+        return digest_of(self.data)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resource:
+    """A QPU, cloud device or emulator that a provider exposes."""
+
+    name: str
+    provider: str
+    description: str = ""
+    lanes: int | None = None
+    """How many claims and executions may be on it at once, over all workers; ``None``: as
+    many as workers bring (emulators in their own processes)."""
+    device: str | None = None
+    """The physical device it is, or is a part of; ``None``: itself."""
+    state: ResourceState = ResourceState.ONLINE
+    reason: str | None = None
+    capabilities: Capabilities = field(default_factory=Capabilities)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceStatus:
+    """A resource and how busy it is."""
+
+    resource: Resource
+    queued: int
+    """Tasks waiting."""
+    active: int
+    """Tasks claimed or executing."""
+    wait_s: float
+    """Estimated seconds until a task submitted now would start."""
+    seen_at: datetime | None
+    """When a worker that serves it last reported; ``None``: never."""
+    workers: int
+    """Live workers that serve it."""

@@ -1,0 +1,132 @@
+"""Providers: what speaks to one vendor or emulator and exposes its resources."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from quanopy.domain.errors import ProviderError, QuanopyError
+from quanopy.domain.jobs import JobKind, Options, Pub
+from quanopy.domain.resources import Resource, Target
+from quanopy.domain.states import ExecutionState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """One task, ready to run: compiled circuits and the pubs of its slice."""
+
+    task_id: str
+    resource: str
+    kind: JobKind
+    circuits: Sequence[bytes]
+    """QPY of our own, one entry a program of the job; empty where no pub of the slice uses it."""
+    pubs: Sequence[Pub]
+    """The slice's pubs; ``program`` still indexes ``circuits``; shots and precision are set."""
+    options: Options
+    first_pub: int = 0
+    """Index within the job of the first of ``pubs``: seeds derive from the job's own indices."""
+    shots_from: int = 0
+    """How many shots of each pub other tasks of the job do before this one's."""
+    estimate_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How one work ended: a result (JSON of :mod:`quanopy.codecs.results`) or an error."""
+
+    result: bytes | None = None
+    error: QuanopyError | None = None
+    usage: Mapping[str, float] = field(default_factory=dict)
+    """``seconds`` on the resource and ``shots``."""
+
+
+class Running(Protocol):
+    """A batch that a local provider has begun."""
+
+    def wait(self) -> list[Outcome]:
+        """Block until the batch has ended; one outcome a work, in order. Never raises for what
+        a work did: a crash is that work's ``error``, and touches no other's result."""
+
+    def cancel(self, task_ids: Sequence[str]) -> None:
+        """Ask that these end soon with a ``TaskFailed``; the others of the batch complete."""
+
+
+class Provider(Protocol):
+    """What local and remote providers share."""
+
+    name: str
+
+    def resources(self) -> Sequence[Resource]:
+        """What it exposes, cheaply: no network for emulators, no heavy import ever."""
+
+    def target(self, resource: str) -> Target:
+        """The machine description of a resource; its digest is stable until it changes."""
+
+    def close(self) -> None:
+        """Let go of everything; idempotent."""
+
+
+class LocalProvider(Provider, Protocol):
+    """Emulators in processes of our own: nothing is billed, so work may be repeated."""
+
+    def start(self, works: Sequence[Work]) -> Running:
+        """Begin a batch for one resource."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteCapabilities:
+    """What a remote provider's service promises; it decides what recovery may do."""
+
+    idempotent: bool = False
+    """The same key sent twice gives one execution."""
+    searchable: bool = False
+    """``find`` sees an execution by its key."""
+    visibility_delay_s: float = 0.0
+    """How long an accepted execution may stay invisible to ``find``."""
+    request_timeout_s: float = 30.0
+    poll_interval_s: float = 2.0
+    """How often ``poll`` is worth asking; doubled, up to 16 times, while nothing changes."""
+    batch: int = 100
+    """How many executions one ``start``, ``poll`` or ``stop`` takes."""
+    tasks_per_execution: int = 1
+    """How many tasks may share an execution."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """One execution to start: ``key`` is Quanopy's own id of it, unique for ever."""
+
+    key: str
+    resource: str
+    works: Sequence[Work]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What the provider says of an execution."""
+
+    state: ExecutionState | None
+    """``None``: a status never seen before; ``detail`` carries it."""
+    detail: str = ""
+    queue_position: int | None = None
+
+
+class RemoteProvider(Provider, Protocol):
+    """A vendor's service. Every call has a time-out and raises a classified ``ProviderError``."""
+
+    capabilities: RemoteCapabilities
+
+    def start(self, orders: Sequence[Order]) -> list[str | ProviderError]:
+        """Send these; for each the provider's id, or why not. ``OutcomeUnknown`` where the reply
+        was lost: it may have been accepted."""
+
+    def poll(self, ids: Sequence[str]) -> dict[str, Report]:
+        """States by the provider's id; an id it does not know is left out."""
+
+    def result(self, id: str) -> list[Outcome]:
+        """One outcome a work of the order. ``NotReady`` when early; twice gives the same."""
+
+    def stop(self, ids: Sequence[str]) -> None:
+        """Ask for an end; one that has ended already is no error."""
+
+    def find(self, keys: Sequence[str]) -> dict[str, str]:
+        """Provider's ids by our keys, where ``searchable``; a key not found is left out."""

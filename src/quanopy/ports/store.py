@@ -1,0 +1,255 @@
+"""The catalogue: all mutable state. Every method takes and returns many, in one transaction.
+
+Only the store changes a state; it checks the fence (the claim that a change is made under) and
+writes the event in the same transaction. Raises ``Unavailable`` when the database is not there.
+Times are aware UTC; the store reads its own clock.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from quanopy.domain.accounts import Token
+from quanopy.domain.errors import QuanopyError
+from quanopy.domain.events import Event, Position
+from quanopy.domain.jobs import Execution, Extent, Job, JobKind, Problem, Task
+from quanopy.domain.resources import Resource, ResourceStatus
+from quanopy.domain.states import ExecutionState, JobState, ResourceState, TaskState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """What one request submits: its jobs with their tasks, all or nothing."""
+
+    account: str
+    jobs: Sequence[Job]
+    tasks: Sequence[Task]
+    idempotency_key: str | None = None
+    request_digest: str = ""
+    """Digest of the request's body: the same key with another digest is a ``Conflict``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobQuery:
+    """Filters of a listing, newest first; ``None`` or empty: any."""
+
+    account: str | None = None
+    states: tuple[JobState, ...] = ()
+    resource: str | None = None
+    kind: JobKind | None = None
+    tag: str | None = None
+    name: str | None = None
+    name_prefix: str | None = None
+    created_from: datetime | None = None
+    created_to: datetime | None = None
+    before: str | None = None
+    """Only jobs whose id sorts before this one (the cursor)."""
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventQuery:
+    """Which events, in order, after a position."""
+
+    after: Position = field(default_factory=Position)
+    account: str | None = None
+    job_ids: Collection[str] | None = None
+    limit: int = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventPage:
+    """Events in order, and where to go on from: ``position`` may lie past the last one shown."""
+
+    events: Sequence[Event]
+    position: Position
+    held_back: bool
+    """There are later events, behind a transaction that is still open: look again soon."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """What a worker would take now of one resource: so many tasks, so many estimated seconds
+    (a single longer task is still taken), in at most so many separate claims."""
+
+    resource: str
+    tasks: int = 500
+    seconds: float = 0.5
+    claims: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A worker's short, renewed hold on tasks of one resource; one claim takes one lane."""
+
+    id: str
+    resource: str
+    tasks: Sequence[Task]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskEnd:
+    """How a task ended (or ``queued``: it is to be tried again, from ``ready_at`` on)."""
+
+    task_id: str
+    state: TaskState
+    result: Extent | None = None
+    problem: Problem | None = None
+    ready_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """An execution that ended, with its tasks. Its pack lies under ``completed/`` already."""
+
+    execution: Execution
+    tasks: Sequence[TaskEnd]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionChange:
+    """A step of a remote execution that has not ended."""
+
+    execution_id: str
+    state: ExecutionState | None = None
+    """``None``: it stays as it is."""
+    provider_job_id: str | None = None
+    due_in_s: float | None = None
+    """Look again after this long."""
+    searched: bool = False
+    problem: Problem | None = None
+    detail: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """Remote executions of one provider, under a claim of their own, with their tasks."""
+
+    claim_id: str
+    provider: str
+    executions: Sequence[Execution]
+    tasks: Mapping[str, Sequence[Task]]
+    """Tasks by execution id, in the order of the execution's slots."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Swept:
+    """What a sweep put right."""
+
+    tasks_requeued: int = 0
+    claims_expired: int = 0
+    next_ready_at: datetime | None = None
+    """When the next task becomes ready that is not yet."""
+
+
+class Store(Protocol):
+    """The catalogue of jobs, tasks, executions, events, resources and tokens."""
+
+    # -- submitting and reading ---------------------------------------------------------------
+    def submit(self, submissions: Sequence[Submission]) -> list[Sequence[Job] | QuanopyError]:
+        """Insert these in one commit, each all or nothing; one answer each, in order. A
+        repeated idempotency key gives the jobs of the first time, or ``Conflict``."""
+
+    def replay(
+        self, account: str, idempotency_key: str, request_digest: str
+    ) -> Sequence[Job] | None:
+        """The jobs an idempotency key already stands for; ``Conflict`` for another digest."""
+
+    def jobs(self, ids: Collection[str], *, account: str | None = None) -> list[Job]:
+        """Those of these jobs that exist and belong to the account (``None``: anybody's)."""
+
+    def list_jobs(self, query: JobQuery) -> list[Job]:
+        """A page of jobs, newest first."""
+
+    def tasks(self, job_ids: Collection[str]) -> list[Task]:
+        """The tasks of jobs, by job and slice; tasks that a retry replaced are left out."""
+
+    def executions(self, job_id: str) -> list[Execution]:
+        """Every execution that a job's tasks have had and that still stands at one of them."""
+
+    def events(self, query: EventQuery) -> EventPage:
+        """History after a position; never skips one that commits late."""
+
+    def horizon(self) -> Position:
+        """The position of now: following from here sees everything later."""
+
+    # -- users' requests ----------------------------------------------------------------------
+    def cancel(self, job_ids: Collection[str], *, actor: str) -> list[Job]:
+        """Cancel what is queued, request it of what is claimed or executing; the jobs after."""
+
+    def retry(self, job_ids: Collection[str], *, actor: str) -> list[Job]:
+        """Queue the failed and cancelled parts of these jobs again, as new tasks; the jobs after.
+        Also releases jobs that a rebuild held."""
+
+    # -- workers ------------------------------------------------------------------------------
+    def register(self, worker: str, resources: Sequence[Resource], *, ttl_s: float) -> None:
+        """Say that a live worker serves these resources; again every third of ``ttl_s``. State
+        and reason that an operator has set are left alone."""
+
+    def retire(self, worker: str) -> None:
+        """The worker stops: its claims expire now."""
+
+    def resources(self) -> list[ResourceStatus]:
+        """Every known resource and how busy it is."""
+
+    def set_resource_state(
+        self, name: str, state: ResourceState, reason: str | None, *, actor: str
+    ) -> Resource:
+        """Take a resource in or out of service; ``NotFound``."""
+
+    def claim(self, worker: str, offers: Sequence[Offer], *, ttl_s: float) -> list[Claim]:
+        """Take ready tasks in fair order, within lanes, under the device's row lock."""
+
+    def renew(self, worker: str, *, ttl_s: float) -> set[str]:
+        """Prolong all of a worker's claims; the ids of those it still has."""
+
+    def cancel_requests(self, worker: str) -> set[str]:
+        """Ids of tasks claimed by this worker whose cancellation was requested."""
+
+    def begin(self, claim_id: str, executions: Sequence[Execution], *, ttl_s: float) -> None:
+        """Write remote executions as ``submitting``, with their tasks ``executing``; the claim
+        goes on to hold the executions. ``Conflict`` when the claim is lost."""
+
+    def due(self, worker: str, providers: Sequence[str], *, limit: int, ttl_s: float) -> list[Due]:
+        """Claim remote executions that want a look now (due, or abandoned, or to be stopped),
+        at most ``limit`` of them."""
+
+    def advance(self, claim_id: str, changes: Sequence[ExecutionChange]) -> None:
+        """Move remote executions on; those whose claim is lost are left alone."""
+
+    def finish(self, claim_id: str, endings: Sequence[Ending]) -> set[str]:
+        """End executions and their tasks, under the claim; ids of tasks whose end was taken
+        (one whose claim is lost, or that ended otherwise, is not). A cancelled task ends
+        ``cancelled`` whatever its result. Releases the claim once nothing is left under it."""
+
+    def sweep(self) -> Swept:
+        """Expire claims of dead workers, queue their local tasks again, free their executions."""
+
+    # -- access -------------------------------------------------------------------------------
+    def add_token(self, token: Token) -> None:
+        """Keep a new token."""
+
+    def token(self, digest: str) -> Token | None:
+        """The token whose secret has this digest."""
+
+    def tokens(self) -> list[Token]:
+        """All tokens, newest first."""
+
+    def revoke_token(self, id: str) -> Token:
+        """Make a token worthless from now on; ``NotFound``."""
+
+    # -- housekeeping -------------------------------------------------------------------------
+    def referenced(self, keys: Collection[str]) -> set[str]:
+        """Those of these object keys that some row names."""
+
+    def restore(
+        self, jobs: Sequence[Job], tasks: Sequence[Task], executions: Sequence[Execution]
+    ) -> int:
+        """Insert what a rebuild found, leaving alone what is there; how many jobs were new."""
+
+    def check(self) -> None:
+        """Raise unless the database answers (for readiness)."""
+
+    def close(self) -> None:
+        """Let go of the connections; idempotent."""

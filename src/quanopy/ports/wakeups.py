@@ -1,0 +1,30 @@
+"""Wake-ups: hints that something changed, sent after commit. Losing one costs time, never work."""
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Protocol
+
+
+class Topic(StrEnum):
+    """What a hint is about."""
+
+    WORK = "work"
+    """Tasks became ready."""
+    EVENTS = "events"
+    """Events were written."""
+    CANCEL = "cancel"
+    """A cancel was requested of something claimed or executing."""
+
+
+class Wakeups(Protocol):
+    """Hints between threads and processes that share a catalogue."""
+
+    def notify(self, *topics: Topic) -> None:
+        """Tell everybody, in this process at once and elsewhere soon; never blocks, never raises
+        for a listener that is gone. Hints sent close together may arrive as one."""
+
+    def subscribe(self, topic: Topic, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call ``callback`` (quick, on any thread) at each hint; returns how to stop that."""
+
+    def close(self) -> None:
+        """Stop listening; idempotent."""

@@ -1,0 +1,222 @@
+"""Jobs as they cross the wire."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from quanopy.domain.jobs import JobKind
+from quanopy.domain.states import ExecutionState, JobState, TaskState
+
+MAX_NAME = 200
+Tag = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\s,]+$")]
+
+
+class Strict(BaseModel):
+    """A request: fields that are not known are an error, not ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Answer(BaseModel):
+    """A response: clients ignore fields they do not know."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class ProgramIn(Strict):
+    """A program: its format, and either ``text`` or base64 ``data``."""
+
+    format: str = Field(max_length=40, examples=["openqasm3", "openqasm2", "qpy", "qrmi-payload"])
+    text: str | None = None
+    data: str | None = Field(default=None, description="Base64 of the bytes.")
+
+
+class PubIn(Strict):
+    """A primitive unified block; see the user guide for shapes and broadcasting."""
+
+    program: int = Field(default=0, ge=0)
+    circuit: int = Field(default=0, ge=0)
+    parameters: Any = Field(
+        default=None,
+        description="Nested lists of shape (..., num_parameters), a mapping of parameter name to "
+        'nested lists, or {"npy": base64}.',
+    )
+    observables: Any = Field(
+        default=None,
+        description="A Pauli label, a mapping of labels to real coefficients, or nested lists.",
+        examples=["ZZ", {"ZZ": 0.5, "XI": -1.0}],
+    )
+    shots: int | None = Field(default=None, ge=1)
+    precision: float | None = Field(default=None, ge=0)
+
+
+class OptionsIn(Strict):
+    """How to compile and run; what is left out is the resource's default."""
+
+    shots: int | None = Field(default=None, ge=1)
+    precision: float | None = Field(default=None, ge=0)
+    seed: int | None = Field(default=None, ge=0, lt=2**63)
+    compile: bool = True
+    optimization_level: int | None = Field(default=None, ge=0, le=3)
+    seed_transpiler: int | None = Field(default=None, ge=0, lt=2**32)
+    memory: bool = False
+
+
+class JobIn(Strict):
+    """A job to submit."""
+
+    kind: JobKind = JobKind.SAMPLE
+    resource: str = Field(min_length=1, max_length=100, examples=["aer"])
+    programs: list[ProgramIn] = Field(min_length=1, max_length=100_000)
+    pubs: list[PubIn] | None = Field(default=None, min_length=1, max_length=1_000_000)
+    options: OptionsIn = OptionsIn()
+    name: str | None = Field(default=None, max_length=MAX_NAME)
+    tags: list[Tag] = Field(default_factory=list, max_length=50)
+    priority: int = Field(default=0, ge=-100, le=100)
+
+
+class JobsIn(Strict):
+    """Many jobs in one request: all are accepted, or none."""
+
+    jobs: list[JobIn] = Field(min_length=1, max_length=100_000)
+
+
+class ProblemOut(Answer):
+    """Why a job or task failed."""
+
+    type: str
+    message: str
+    hint: str | None = None
+
+
+class JobOut(Answer):
+    """A job."""
+
+    id: str
+    kind: JobKind
+    resource: str
+    state: JobState
+    account: str
+    name: str | None = None
+    tags: list[str] = []
+    priority: int = 0
+    pubs: int | None = None
+    shots: int | None = None
+    tasks: int = 1
+    created_at: datetime
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    problem: ProblemOut | None = None
+    cancel_requested: bool = False
+    held: bool = False
+
+
+class JobsOut(Answer):
+    """Several jobs, in the order asked for or submitted."""
+
+    jobs: list[JobOut]
+
+
+class JobPage(Answer):
+    """A page of a listing, newest first; ``next`` is the cursor of the page after it."""
+
+    jobs: list[JobOut]
+    next: str | None = None
+
+
+class ExecutionOut(Answer):
+    """One request to a provider that carried a task."""
+
+    id: str
+    provider: str
+    state: ExecutionState
+    provider_job_id: str | None = None
+    created_at: datetime
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    usage: dict[str, float] = {}
+    problem: ProblemOut | None = None
+
+
+class TaskOut(Answer):
+    """A part of a job."""
+
+    id: str
+    state: TaskState
+    first_pub: int
+    pubs: int
+    attempt: int
+    result_at: str | None = Field(
+        default=None, description="Where its result lies in the object store: key#offset+length."
+    )
+    problem: ProblemOut | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+
+
+class JobDetail(JobOut):
+    """A job with its parts."""
+
+    parts: list[TaskOut] = []
+    executions: list[ExecutionOut] = []
+    submitted_at_key: str = Field(default="", description="Its pack in the object store.")
+
+
+class ProgramOut(Answer):
+    """A program as it was submitted, and the circuits as they were read from it (QPY, base64)."""
+
+    format: str
+    digest: str
+    text: str | None = None
+    data: str | None = None
+    qpy: str | None = None
+
+
+class SubmittedOut(Answer):
+    """What was submitted: programs, and pubs as they were understood."""
+
+    job_id: str
+    programs: list[ProgramOut]
+    pubs: list[PubIn] | None = None
+    options: OptionsIn
+
+
+class CancelIn(Strict):
+    """Jobs to cancel."""
+
+    ids: list[str] = Field(min_length=1, max_length=10_000)
+
+
+class ResultsIn(Strict):
+    """Jobs whose results are wanted together."""
+
+    ids: list[str] = Field(min_length=1, max_length=10_000)
+    partial: bool = False
+
+
+class ResultOut(Answer):
+    """A job's result: one entry a pub, in order; ``null`` where it is missing (``partial``).
+
+    A ``sample`` or ``run`` pub: ``{"shape", "shots", "registers": [{"name", "bits"}], "counts":
+    [{"0x…": n}, …], "memory"?: [["0x…", …], …]}`` with one entry of ``counts`` a parameter set,
+    in C order; the hexadecimal number holds all registers, the first in the lowest bits.
+    An ``estimate`` pub: ``{"shape", "evs": […], "stds": […], "precision"}``, flat in C order.
+    """
+
+    job_id: str
+    kind: JobKind
+    resource: str
+    state: JobState
+    pubs: list[dict[str, Any] | None]
+    missing: list[int] = []
+    problem: ProblemOut | None = None
+
+
+class ResultsOut(Answer):
+    """Results in the order asked for; ``null`` where a job has none (yet)."""
+
+    results: list[ResultOut | None]
+
+
+Until = Literal["queued", "running", "completed", "failed", "cancelled"]

@@ -1,0 +1,127 @@
+"""Everything but jobs as it crosses the wire: events, resources, tokens, health, problems."""
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import ConfigDict, Field
+
+from quanopy.domain.accounts import Scope
+from quanopy.domain.jobs import JobKind
+from quanopy.domain.states import ResourceState
+from quanopy.wire.jobs import Answer, Strict
+
+
+class EventOut(Answer):
+    """One line of history; ``id`` is its position, to follow on from."""
+
+    id: str
+    at: datetime
+    subject: str
+    kind: str
+    before: str | None = None
+    after: str | None = None
+    actor: str = ""
+    job_id: str | None = None
+    data: dict[str, Any] = {}
+
+
+class EventsOut(Answer):
+    """A page of events; ``position`` is where to go on from."""
+
+    events: list[EventOut]
+    position: str
+
+
+class LimitsOut(Answer):
+    """What one task may ask; ``null``: no limit."""
+
+    qubits: int | None = None
+    clifford_qubits: int | None = None
+    pubs: int | None = None
+    evaluations: int | None = None
+    shots: int | None = None
+    job_shots: int | None = None
+
+
+class ResourceOut(Answer):
+    """A resource, and how busy it is."""
+
+    name: str
+    provider: str
+    description: str = ""
+    state: ResourceState
+    reason: str | None = None
+    simulator: bool = True
+    kinds: list[JobKind] = []
+    lanes: int | None = None
+    limits: LimitsOut = LimitsOut()
+    default_shots: int = 1024
+    gates: list[str] | None = None
+    queued: int = Field(default=0, description="Tasks waiting.")
+    active: int = Field(default=0, description="Tasks claimed or executing.")
+    wait_s: float = Field(default=0.0, description="Estimated seconds before a new task starts.")
+    workers: int = Field(default=0, description="Live workers that serve it.")
+    seen_at: datetime | None = None
+
+
+class ResourcesOut(Answer):
+    """All resources."""
+
+    resources: list[ResourceOut]
+
+
+class ResourceStateIn(Strict):
+    """Take a resource in or out of service."""
+
+    state: ResourceState
+    reason: str | None = Field(default=None, max_length=500)
+
+
+class TokenIn(Strict):
+    """A token to make."""
+
+    account: str = Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]*$")
+    scope: Scope = Scope.USER
+    label: str = Field(default="", max_length=200)
+    expires_in_s: float | None = Field(default=None, gt=0)
+
+
+class TokenOut(Answer):
+    """A token; ``secret`` only in the answer that made it."""
+
+    id: str
+    account: str
+    scope: Scope
+    label: str = ""
+    created_at: datetime
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+    secret: str | None = None
+
+
+class TokensOut(Answer):
+    """All tokens."""
+
+    tokens: list[TokenOut]
+
+
+class HealthOut(Answer):
+    """Whether the service stands (``/v1/health``) and can work (``/v1/ready``)."""
+
+    status: str = "ok"
+    version: str
+    checks: dict[str, str] = {}
+
+
+class Problem(Answer):
+    """RFC 9457 problem details, with ``where`` (in the input) and ``hint`` (what to do)."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    where: str | None = None
+    hint: str | None = None
+    retry_after_s: float | None = None
