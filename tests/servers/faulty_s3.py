@@ -67,7 +67,9 @@ class FaultyS3Server:
         self._server = make_server(
             "127.0.0.1", 0, self._answer, threaded=True, request_handler=_SilentHandler
         )
-        thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+        )
         thread.start()
         with ExitStack() as cleanup:
             cleanup.callback(thread.join, 10)

@@ -73,6 +73,7 @@ class S3Server:
             cleanup.callback(scratch.remove)
             self._root = scratch.path / "buckets"
             self._root.mkdir()
+            (scratch.path / "users").mkdir()
             self.create_bucket(self.bucket)
             cleanup.callback(self._start(scratch.path).stop)
             self._cleanup = cleanup.pop_all()
@@ -98,7 +99,9 @@ class S3Server:
         self.port = free_port()
         keys = {"ROOT_ACCESS_KEY": self.access_key, "ROOT_SECRET_KEY": self.secret_key}
         command: list[str | Path] = [binary(), "--quiet", "--region", self.region]
-        command += ["--port", f"127.0.0.1:{self.port}", "--keep-alive", "posix"]
+        command += ["--port", f"127.0.0.1:{self.port}", "--keep-alive"]
+        # With users of its own it answers an unknown key as S3 does: 403, not 404.
+        command += ["--iam-dir", scratch / "users", "posix"]
         command += [*self._where_metadata_goes(scratch), self._root]
         process = ServerProcess(command, log=scratch / "log", environment=os.environ | keys)
         return process.wait_until(lambda: is_listening(self.port))
