@@ -105,7 +105,7 @@ class FaultyS3Server:
 
 
 class _SilentHandler(WSGIRequestHandler):
-    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002
+    def log(self, type: str, message: str, *args: Any) -> None:
         pass
 
 
