@@ -17,6 +17,11 @@ BLOCK = 512
 PENDING = "pending"
 COMPLETED = "completed"
 
+_OWNERS = b"0000644\0" + b"0000000\0" * 2
+_REGULAR_FILE = b"0".ljust(101, b"\0") + b"ustar\x0000".ljust(255, b"\0")
+_CONSTANT_SUM = sum(_OWNERS) + sum(_REGULAR_FILE) + 8 * ord(" ")
+"""What is the same in every header; the checksum counts itself as eight spaces."""
+
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -73,14 +78,11 @@ def _header(name: str, size: int, mtime: int) -> bytes:
     encoded = name.encode("ascii")
     if len(encoded) > 100:
         raise ValueError(f"member name of {len(encoded)} bytes: {name}")
-    fields = b"%b0000644\0%b%011o\0%011o\0        0" % (
-        encoded.ljust(100, b"\0"),
-        b"0000000\0" * 2,
-        size,
-        mtime,
+    numbers = b"%011o\0%011o\0" % (size, mtime)
+    checksum = sum(encoded) + sum(numbers) + _CONSTANT_SUM
+    return b"".join(
+        (encoded.ljust(100, b"\0"), _OWNERS, numbers, b"%06o\0 " % checksum, _REGULAR_FILE)
     )
-    block = (fields.ljust(257, b"\0") + b"ustar\x0000").ljust(BLOCK, b"\0")
-    return block[:148] + b"%06o\0 " % sum(block) + block[156:]
 
 
 def members(data: bytes) -> Iterator[Member]:

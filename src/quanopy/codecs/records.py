@@ -50,6 +50,7 @@ class TaskRecord(Record):
     id: str
     slice: Slice
     estimate_s: float = 0.0
+    solo: bool = False
 
 
 class JobRecord(Record):
@@ -66,6 +67,10 @@ class JobRecord(Record):
     pubs: tuple[Pub, ...] | None = None
     """Normalised, or as given (or ``None``) where the programs have not been read yet."""
     read: bool = True
+    evaluations: tuple[int, ...] = ()
+    """Bound circuits of each pub; empty where the programs have not been read yet."""
+    shots: int | None = None
+    """What the job's row shows as its shots."""
     name: str | None = None
     tags: tuple[str, ...] = ()
     priority: int = 0
@@ -105,6 +110,15 @@ class EndRecord(Record):
     snapshots: dict[str, Any] = {}
 
 
+class PartRecord(Record):
+    """A task that an execution carries; a retried one is in no job's record."""
+
+    id: str
+    job_id: str
+    slice: Slice
+    estimate_s: float = 0.0
+
+
 class ExecutionRecord(Record):
     """A remote execution that is about to be sent."""
 
@@ -114,4 +128,5 @@ class ExecutionRecord(Record):
     resource: str
     provider: str
     created_at: datetime
-    tasks: tuple[str, ...]
+    tasks: tuple[PartRecord, ...]
+    """In the order of the execution's slots."""
