@@ -1,0 +1,1 @@
+"""Orchestration on ports alone: what Quanopy does, whatever it runs on."""

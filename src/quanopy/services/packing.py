@@ -1,0 +1,236 @@
+"""Packing: what submissions, endings and remote intents leave in the archive, as packs.
+
+A pack is written before the rows that name it, so everything here needs only what is known
+before: extents come out, never in.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from quanopy.codecs.packs import COMPLETED, PENDING, PackBuilder, Span
+from quanopy.codecs.records import (
+    ENDINGS,
+    EXECUTIONS,
+    JOBS,
+    RESULTS,
+    EndRecord,
+    ExecutionRecord,
+    JobRecord,
+    PartRecord,
+    ProgramRecord,
+    TaskEndRecord,
+    TaskRecord,
+)
+from quanopy.domain.jobs import Execution, Extent, JobSpec, Problem, Pub, Reading, Task
+from quanopy.domain.programs import Program, digest_of
+from quanopy.domain.states import TaskState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """A job that is to be submitted, before it has a place in a pack."""
+
+    id: str
+    account: str
+    created_at: datetime
+    spec: JobSpec
+    tasks: Sequence[TaskRecord]
+    reading: Reading | None = None
+    """``None``: its programs have not been read yet, and are checked at dispatch."""
+    shots: int | None = None
+    """As its row will show them."""
+    idempotency_key: str | None = None
+    request_digest: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packed:
+    """A pending pack: where to put it, its bytes, and where each job's record lies in it."""
+
+    key: str
+    data: bytes
+    jobs: tuple[Extent, ...]
+    """One a job, in the order given: ``Job.spec`` and ``Task.spec``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndedTask:
+    """A task that has ended for good, and its pub results as a compact JSON array."""
+
+    task: Task
+    state: TaskState
+    result: bytes | None = None
+    """``Outcome.result``; must not contain a line break."""
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """An execution that has ended (``None``: its tasks never had one), with its tasks."""
+
+    tasks: Sequence[EndedTask]
+    ended_at: datetime
+    execution: Execution | None = None
+    """As it stands at its end: state, usage, times and problem are its final ones."""
+    snapshots: Mapping[str, object] = field(default_factory=dict)
+
+
+def pack_submissions(accepted: Sequence[Accepted], made_at: datetime) -> Packed:
+    """Pack jobs that were submitted together: programs, circuits, then a record a job.
+
+    A program or circuit that several of the jobs share is kept once.
+    """
+    builder = PackBuilder(made_at)
+    lines = [_job_record(job, builder).line() for job in accepted]
+    place = builder.add(JOBS, b"".join(lines))
+    key, data = builder.close(PENDING)
+    spans = _line_spans(place, lines)
+    return Packed(key=key, data=data, jobs=tuple(span.within(key) for span in spans))
+
+
+def pack_endings(
+    endings: Sequence[Ended], made_at: datetime
+) -> tuple[str, bytes, dict[str, Extent]]:
+    """Pack what executions brought back: the pack's key, its bytes, and by task id the extent
+    of exactly the JSON array of the task's pub results, so that arrays join without parsing."""
+    builder = PackBuilder(made_at)
+    text, spans = _results([task for ended in endings for task in ended.tasks])
+    place = builder.add(RESULTS, text)
+    found = {task: Span(place.offset + s.offset, s.length) for task, s in spans.items()}
+    builder.add(ENDINGS, b"".join(_end_record(ended, found).line() for ended in endings))
+    key, data = builder.close(COMPLETED)
+    return key, data, {task: span.within(key) for task, span in found.items()}
+
+
+def pack_executions(
+    intents: Sequence[tuple[Execution, Sequence[Task]]], made_at: datetime
+) -> tuple[str, bytes]:
+    """Pack remote executions that are about to be sent, each with its tasks in the order of
+    its slots: the pack's key and bytes. Put it before the vendor is called."""
+    builder = PackBuilder(made_at)
+    builder.add(EXECUTIONS, b"".join(_execution_record(*intent).line() for intent in intents))
+    return builder.close(PENDING)
+
+
+def _job_record(job: Accepted, builder: PackBuilder) -> JobRecord:
+    spec, reading = job.spec, job.reading
+    return JobRecord(
+        id=job.id,
+        account=job.account,
+        kind=reading.kind if reading else spec.kind,
+        resource=spec.resource,
+        created_at=job.created_at,
+        options=spec.options,
+        programs=_programs(spec.programs, reading, builder),
+        pubs=reading.pubs if reading else _as_given(spec),
+        read=reading is not None,
+        evaluations=reading.evaluations if reading else (),
+        shots=job.shots,
+        name=spec.name,
+        tags=spec.tags,
+        priority=spec.priority,
+        idempotency_key=job.idempotency_key,
+        request_digest=job.request_digest,
+        tasks=tuple(job.tasks),
+    )
+
+
+def _as_given(spec: JobSpec) -> tuple[Pub, ...] | None:
+    return None if spec.pubs is None else tuple(spec.pubs)
+
+
+def _programs(
+    programs: Sequence[Program], reading: Reading | None, builder: PackBuilder
+) -> tuple[ProgramRecord, ...]:
+    return tuple(
+        ProgramRecord(
+            format=program.format,
+            digest=program.digest,
+            data=builder.add(_member("programs", program.digest), program.data),
+            circuits=_circuits(reading.circuits[index], builder) if reading else None,
+            footprint=reading.footprints[index] if reading else None,
+        )
+        for index, program in enumerate(programs)
+    )
+
+
+def _circuits(qpy: bytes, builder: PackBuilder) -> Span:
+    return builder.add(f"{_member('circuits', digest_of(qpy))}.qpy", qpy)
+
+
+def _member(folder: str, digest: str) -> str:
+    return f"{folder}/{digest.removeprefix('sha256:')}"
+
+
+def _line_spans(place: Span, lines: Sequence[bytes]) -> list[Span]:
+    spans, offset = [], place.offset
+    for line in lines:
+        spans.append(Span(offset, len(line)))
+        offset += len(line)
+    return spans
+
+
+def _results(tasks: Sequence[EndedTask]) -> tuple[bytes, dict[str, Span]]:
+    """The text of ``results.jsonl``, and by task id where its array lies in that text."""
+    parts: list[bytes] = []
+    spans: dict[str, Span] = {}
+    offset = 0
+    for ended in tasks:
+        if ended.result is None:
+            continue
+        if b"\n" in ended.result:
+            raise ValueError(f"the result of {ended.task.id} has a line break in it")
+        head = b'{"task":"%b","pubs":' % ended.task.id.encode("ascii")
+        spans[ended.task.id] = Span(offset + len(head), len(ended.result))
+        parts += (head, ended.result, b"}\n")
+        offset += len(head) + len(ended.result) + 2
+    return b"".join(parts), spans
+
+
+def _end_record(ended: Ended, spans: Mapping[str, Span]) -> EndRecord:
+    execution = ended.execution
+    tasks = tuple(_task_end(task, spans.get(task.task.id)) for task in ended.tasks)
+    if execution is None:
+        return EndRecord(ended_at=ended.ended_at, tasks=tasks)
+    return EndRecord(
+        ended_at=ended.ended_at,
+        tasks=tasks,
+        execution_id=execution.id,
+        resource=execution.resource,
+        provider=execution.provider,
+        account=execution.account,
+        state=execution.state,
+        provider_job_id=execution.provider_job_id,
+        created_at=execution.created_at,
+        started_at=execution.started_at,
+        usage=dict(execution.usage),
+        problem=execution.problem,
+        snapshots=dict(ended.snapshots),
+    )
+
+
+def _task_end(ended: EndedTask, span: Span | None) -> TaskEndRecord:
+    return TaskEndRecord(
+        id=ended.task.id,
+        job_id=ended.task.job_id,
+        slice=ended.task.slice,
+        state=ended.state,
+        result=span,
+        problem=ended.problem,
+        started_at=ended.task.started_at,
+    )
+
+
+def _execution_record(execution: Execution, tasks: Sequence[Task]) -> ExecutionRecord:
+    return ExecutionRecord(
+        id=execution.id,
+        account=execution.account,
+        resource=execution.resource,
+        provider=execution.provider,
+        created_at=execution.created_at,
+        tasks=tuple(
+            PartRecord(id=task.id, job_id=task.job_id, slice=task.slice, estimate_s=task.estimate_s)
+            for task in tasks
+        ),
+    )

@@ -1,0 +1,1 @@
+"""Adapters of the storage ports: SQL catalogue, object store, wake-ups."""

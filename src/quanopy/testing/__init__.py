@@ -1,0 +1,1 @@
+"""Shipped test suites: what an adapter must do, as classes to subclass."""
