@@ -1,0 +1,237 @@
+"""Submission: jobs that arrive together are read, packed and committed together.
+
+Requests pass two stages, each a thread: reading, then committing. While one batch is synced and
+committed, the next is read. Large programs are read in a lane of their own.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from threading import Lock
+
+from quanopy.domain.errors import Conflict, QuanopyError, Unavailable
+from quanopy.domain.jobs import Job, JobSpec
+from quanopy.ports.objects import Objects
+from quanopy.ports.programs import Reader
+from quanopy.ports.store import Store
+from quanopy.ports.wakeups import Topic, Wakeups
+from quanopy.services.batching import Batching
+from quanopy.services.catalogue import Catalogue
+from quanopy.services.drafting import Draft, draft, pack
+
+LARGE = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """Jobs that one caller submits: all are accepted, or none."""
+
+    account: str
+    specs: Sequence[JobSpec]
+    idempotency_key: str | None = None
+    digest: str = ""
+    """Names the request's body: the same key with another digest is a ``Conflict``."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of all programs."""
+        return sum(len(program.data) for spec in self.specs for program in spec.programs)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submitted:
+    """The jobs of a request, durable; ``replayed``: its key had made them before."""
+
+    jobs: Sequence[Job]
+    replayed: bool = False
+
+
+Answer = Submitted | Exception
+Done = Callable[[Answer], None]
+"""Told the answer, on a thread of the service: must be quick."""
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Ticket:
+    request: Request
+    done: list[Done]
+    size: int
+    drafts: Sequence[Draft] = field(default=())
+
+
+class Submit:
+    """Takes submissions from many callers at once and answers each when it is durable."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        objects: Objects,
+        wakeups: Wakeups,
+        reader: Reader,
+        deadline_s: float = 5.0,
+        most_waiting: int = 5_000,
+        most_bytes: int = 256 * 1024 * 1024,
+    ) -> None:
+        """``deadline_s`` bounds reading: what takes longer is accepted and checked at dispatch.
+        ``most_waiting`` requests and ``most_bytes`` of programs may wait."""
+        self._store = store
+        self._objects = objects
+        self._wakeups = wakeups
+        self._reader = reader
+        self._catalogue = Catalogue(store)
+        self._deadline_s = deadline_s
+        self._most_waiting = most_waiting
+        self._most_bytes = most_bytes
+        self._lock = Lock()
+        self._waiting = 0
+        self._bytes = 0
+        self._keys: dict[tuple[str, str], _Ticket] = {}
+        self._small = Batching("submit-read", self._read, failed=self._fail)
+        self._large = Batching("submit-read-large", self._read, failed=self._fail, most=8)
+        self._commits = Batching("submit-commit", self._commit, failed=self._fail)
+
+    @property
+    def waiting(self) -> int:
+        """How many requests have not been answered yet."""
+        return self._waiting
+
+    def submit(self, request: Request, done: Done) -> None:
+        """Take a request; ``done`` is told the answer. Never blocks.
+
+        Raises :class:`Unavailable` when too much waits already, :class:`Conflict` when a request
+        with the same key and another body is under way.
+        """
+        ticket = _Ticket(request=request, done=[done], size=request.size)
+        with self._lock:
+            if self._join(ticket):
+                return
+            self._admit(ticket)
+        (self._large if ticket.size > LARGE else self._small).put(ticket)
+
+    def close(self) -> None:
+        """Answer what was taken, then stop; idempotent."""
+        for stage in (self._small, self._large, self._commits):
+            stage.close()
+
+    def _join(self, ticket: _Ticket) -> bool:
+        """Wait with an earlier request of the same key that is under way, if there is one."""
+        key = ticket.request.idempotency_key
+        earlier = self._keys.get((ticket.request.account, key)) if key is not None else None
+        if earlier is None:
+            return False
+        if earlier.request.digest != ticket.request.digest:
+            raise other_body()
+        earlier.done += ticket.done
+        return True
+
+    def _admit(self, ticket: _Ticket) -> None:
+        full = self._waiting >= self._most_waiting
+        if full or (self._waiting and self._bytes + ticket.size > self._most_bytes):
+            raise Unavailable(
+                "too many submissions wait to be stored",
+                hint="Send it again in a moment.",
+                retry_after_s=1.0,
+            )
+        self._waiting += 1
+        self._bytes += ticket.size
+        if ticket.request.idempotency_key is not None:
+            self._keys[ticket.request.account, ticket.request.idempotency_key] = ticket
+
+    def _read(self, tickets: Sequence[_Ticket]) -> None:
+        fresh = [ticket for ticket in tickets if not self._replay(ticket)]
+        answers = draft(
+            [(ticket.request.account, ticket.request.specs) for ticket in fresh],
+            self._catalogue,
+            self._reader,
+            self._deadline_s,
+        )
+        for ticket, answer in zip(fresh, answers, strict=True):
+            if isinstance(answer, Exception):
+                self._answer(ticket, answer)
+            else:
+                ticket.drafts = answer
+                self._commits.put(ticket)
+
+    def _replay(self, ticket: _Ticket) -> bool:
+        """Answer a request whose key made jobs before, without reading or storing anything."""
+        request = ticket.request
+        if request.idempotency_key is None:
+            return False
+        try:
+            jobs = self._store.replay(request.account, request.idempotency_key, request.digest)
+        except QuanopyError as error:
+            self._answer(ticket, error)
+            return True
+        if jobs is None:
+            return False
+        self._answer(ticket, Submitted(jobs=jobs, replayed=True))
+        return True
+
+    def _commit(self, tickets: Sequence[_Ticket]) -> None:
+        try:
+            answers = self._store_all(tickets)
+        except Unavailable as error:
+            answers = [error] * len(tickets)
+        except Exception:
+            # Something about one of them: alone, each meets only its own fate.
+            if len(tickets) == 1:
+                raise
+            for ticket in tickets:
+                self._commit_alone(ticket)
+            return
+        if any(isinstance(answer, Submitted) for answer in answers):
+            self._wakeups.notify(Topic.WORK, Topic.EVENTS)
+        for ticket, answer in zip(tickets, answers, strict=True):
+            self._answer(ticket, answer)
+
+    def _commit_alone(self, ticket: _Ticket) -> None:
+        try:
+            self._commit([ticket])
+        except Exception as error:  # noqa: BLE001 - its answer is the error; the route logs it
+            self._answer(ticket, error)
+
+    def _store_all(self, tickets: Sequence[_Ticket]) -> Sequence[Answer]:
+        """Objects first, rows after: a crash between leaves an orphan, never a dangling row."""
+        key, data, submissions = pack(
+            [(t.request.idempotency_key, t.request.digest, t.drafts) for t in tickets]
+        )
+        self._objects.put({key: data})
+        stored = self._store.submit(submissions)
+        return [
+            answer if isinstance(answer, QuanopyError) else _submitted(submission.jobs, answer)
+            for submission, answer in zip(submissions, stored, strict=True)
+        ]
+
+    def _fail(self, tickets: Sequence[_Ticket], error: Exception) -> None:
+        for ticket in tickets:
+            self._answer(ticket, error)
+
+    def _answer(self, ticket: _Ticket, answer: Answer) -> None:
+        """Tell everybody who waits for this request; a second time does nothing."""
+        with self._lock:
+            if not ticket.done:
+                return
+            first, *others = ticket.done
+            ticket.done = []
+            self._waiting -= 1
+            self._bytes -= ticket.size
+            if ticket.request.idempotency_key is not None:
+                self._keys.pop((ticket.request.account, ticket.request.idempotency_key), None)
+        first(answer)
+        if isinstance(answer, Submitted):
+            answer = Submitted(jobs=answer.jobs, replayed=True)
+        for done in others:
+            done(answer)
+
+
+def _submitted(sent: Sequence[Job], stored: Sequence[Job]) -> Submitted:
+    return Submitted(jobs=stored, replayed=[j.id for j in sent] != [j.id for j in stored])
+
+
+def other_body() -> Conflict:
+    """The error of an idempotency key that came with another body before."""
+    return Conflict(
+        "this Idempotency-Key was used with another body",
+        where="Idempotency-Key",
+        hint="Use a new key for a new request.",
+    )
