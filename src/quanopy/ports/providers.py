@@ -68,6 +68,9 @@ class Provider(Protocol):
 class LocalProvider(Provider, Protocol):
     """Emulators in processes of our own: nothing is billed, so work may be repeated."""
 
+    processes: int
+    """How many batches it runs at once; a worker prepares one more meanwhile."""
+
     def start(self, works: Sequence[Work]) -> Running:
         """Begin a batch for one resource."""
 

@@ -77,6 +77,8 @@ class Offer:
     tasks: int = 500
     seconds: float = 0.5
     claims: int = 1
+    single: bool = False
+    """Each claim becomes one execution: tasks of one account, and a solo task by itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,8 +200,11 @@ class Store(Protocol):
     ) -> Resource:
         """Take a resource in or out of service; ``NotFound``."""
 
-    def claim(self, worker: str, offers: Sequence[Offer], *, ttl_s: float) -> list[Claim]:
-        """Take ready tasks in fair order, within lanes, under the device's row lock."""
+    def claim(
+        self, worker: str, offers: Sequence[Offer], *, ttl_s: float, most: int | None = None
+    ) -> list[Claim]:
+        """Take ready tasks in fair order, within lanes, under the device's row lock; at most
+        ``most`` claims over all offers together (a worker's processes serve many resources)."""
 
     def renew(self, worker: str, *, ttl_s: float) -> set[str]:
         """Prolong all of a worker's claims; the ids of those it still has."""
