@@ -1,0 +1,146 @@
+"""Objects in an S3 bucket, or in what speaks its protocol."""
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import obstore
+from obstore.exceptions import (
+    AlreadyExistsError,
+    BaseError,
+    NotFoundError,
+    PermissionDeniedError,
+    UnauthenticatedError,
+)
+from obstore.store import S3Store
+
+from quanopy.domain.errors import Invalid, Unavailable
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig, RetryConfig, S3Config
+
+_CHECK = "check"
+_MISSING = (NotFoundError, FileNotFoundError)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class S3Access:
+    """How to reach an S3 service.
+
+    Without keys the ones of the environment the process runs in are used: AWS variables, web
+    identity, container or instance credentials.
+    """
+
+    endpoint: str | None = None
+    """URL of a service other than AWS; plain ``http`` only where it says so."""
+    region: str | None = None
+    access_key_id: str | None = field(default=None, repr=False)
+    secret_access_key: str | None = field(default=None, repr=False)
+    session_token: str | None = field(default=None, repr=False)
+    timeout_s: float = 10.0
+    """Of one request, a large object's transfer included."""
+
+
+def unavailable(name: str, error: Exception) -> Unavailable:
+    """What obstore's error means for whoever needs the bucket; says nothing of the keys."""
+    if isinstance(error, PermissionDeniedError | UnauthenticatedError | PermissionError):
+        return Unavailable(
+            f"{name} refuses these credentials",
+            hint="Check the access key and its rights to read, write and list.",
+        )
+    if isinstance(error, _MISSING):
+        return Unavailable(f"{name} does not exist", hint="Create the bucket, or name another.")
+    return Unavailable(
+        f"{name} cannot be reached",
+        hint="Check its endpoint, its name, the credentials and the network; then try again.",
+    )
+
+
+class Bucket:
+    """Objects under a prefix of one bucket; many are put at a time."""
+
+    concurrency = 16
+
+    def __init__(self, bucket: str, prefix: str, access: S3Access) -> None:
+        """Makes no request: a service that is away now may come back later."""
+        self.name = f"the bucket {bucket}"
+        if access.endpoint:
+            self.name += f" at {_host(access.endpoint)}"
+        self._threads = ThreadPoolExecutor(self.concurrency, thread_name_prefix="bucket")
+        self.store = S3Store(
+            bucket,
+            prefix=prefix or None,
+            config=_config(access),
+            client_options=_client(access),
+            retry_config=_RETRIES,
+        )
+
+    def put(self, objects: Mapping[str, bytes]) -> set[str]:
+        """Create each once, and say which were new; S3 answers only after an object is safe."""
+        try:
+            new = self._threads.map(lambda item: self._create(*item), objects.items())
+            return {key for key, created in zip(objects, new, strict=True) if created}
+        except (BaseError, OSError) as error:
+            raise unavailable(self.name, error) from error
+
+    def confirm(self) -> None:
+        """Raise unless the bucket is there."""
+        try:
+            next(iter(obstore.list(self.store, prefix=_CHECK, chunk_size=1)), None)
+        except (BaseError, OSError) as error:
+            raise unavailable(self.name, error) from error
+
+    def check(self) -> None:
+        """Raise unless an object can be created now."""
+        self.put({_CHECK: b"ready"})
+
+    def _create(self, key: str, data: bytes) -> bool:
+        try:
+            obstore.put(self.store, key, data, mode="create", use_multipart=False)
+        except AlreadyExistsError:
+            return False
+        return True
+
+
+_RETRIES: "RetryConfig" = {
+    "max_retries": 3,
+    "retry_timeout": timedelta(seconds=10),
+    "backoff": {
+        "init_backoff": timedelta(milliseconds=50),
+        "max_backoff": timedelta(seconds=2),
+        "base": 2,
+    },
+}
+
+
+def _host(endpoint: str) -> str:
+    """The endpoint without any user or password in it."""
+    return urlsplit(endpoint).netloc.rpartition("@")[2]
+
+
+def _config(access: S3Access) -> "S3Config":
+    config: S3Config = {"virtual_hosted_style_request": False}
+    if access.endpoint:
+        config["endpoint"] = access.endpoint
+    if access.region:
+        config["region"] = access.region
+    if (access.access_key_id is None) != (access.secret_access_key is None):
+        raise Invalid("an S3 access key needs its id and its secret", hint="Set both, or neither.")
+    if access.access_key_id and access.secret_access_key:
+        config["access_key_id"] = access.access_key_id
+        config["secret_access_key"] = access.secret_access_key
+    if access.session_token:
+        config["session_token"] = access.session_token
+    return config
+
+
+def _client(access: S3Access) -> "ClientConfig":
+    plain = access.endpoint is not None and urlsplit(access.endpoint).scheme == "http"
+    return {
+        "allow_http": plain,
+        "timeout": timedelta(seconds=access.timeout_s),
+        "connect_timeout": timedelta(seconds=min(5.0, access.timeout_s)),
+    }
