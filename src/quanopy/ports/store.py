@@ -221,7 +221,8 @@ class Store(Protocol):
         at most ``limit`` of them."""
 
     def advance(self, claim_id: str, changes: Sequence[ExecutionChange]) -> None:
-        """Move remote executions on; those whose claim is lost are left alone."""
+        """Move remote executions on; those whose claim is lost are left alone. One given a
+        ``due_in_s`` is put down: no claim holds it from then on, and any worker may find it due."""
 
     def finish(self, claim_id: str, endings: Sequence[Ending]) -> set[str]:
         """End executions and their tasks, under the claim; ids of tasks whose end was taken
