@@ -1,0 +1,107 @@
+"""Wake-ups through PostgreSQL keep their contract, and outlive their connections."""
+
+import time
+from collections.abc import Callable, Iterator
+
+import psycopg
+import pytest
+
+from quanopy.ports.wakeups import Topic, Wakeups
+from quanopy.storage.wakeups_postgres import PostgresWakeups
+from quanopy.testing.wakeups_contract import Bell, WakeupsContract
+from tests.servers import PostgresServer
+
+pytestmark = pytest.mark.postgres
+
+
+def _connected(dsn: str) -> PostgresWakeups:
+    """One that listens already: the first call of all topics has gone by."""
+    wakeups = PostgresWakeups(dsn)
+    last = Bell()
+    stop = wakeups.subscribe(list(Topic)[-1], last)
+    assert last.rang()
+    stop()
+    return wakeups
+
+
+@pytest.fixture
+def connected_pair(postgres_dsn: str) -> Iterator[tuple[Wakeups, Wakeups]]:
+    here, there = _connected(postgres_dsn), _connected(postgres_dsn)
+    yield here, there
+    here.close()
+    there.close()
+
+
+class TestPostgresWakeups(WakeupsContract):
+    @pytest.fixture
+    def pair(self, connected_pair: tuple[Wakeups, Wakeups]) -> tuple[Wakeups, Wakeups]:
+        return connected_pair
+
+
+def _break_connections(dsn: str) -> None:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE pid <> pg_backend_pid() AND datname = current_database()"
+        )
+
+
+def test_broken_connections_come_back_and_every_topic_rings(
+    postgres_dsn: str, connected_pair: tuple[Wakeups, Wakeups]
+) -> None:
+    here, there = connected_pair
+    bells = {topic: Bell() for topic in Topic}
+    for topic, bell in bells.items():
+        there.subscribe(topic, bell)
+    _break_connections(postgres_dsn)
+    assert all(bell.rang() for bell in bells.values())
+    bells[Topic.WORK].reset()
+    here.notify(Topic.WORK)
+    assert bells[Topic.WORK].rang()
+
+
+def test_a_server_that_was_away_is_found_again() -> None:
+    with PostgresServer() as server:
+        here, there = _connected(server.dsn), _connected(server.dsn)
+        bell = Bell()
+        server.kill()
+        there.subscribe(Topic.CANCEL, bell)
+        here.notify(Topic.WORK)
+        server.start()
+        assert bell.rang()
+        bell.reset()
+        here.notify(Topic.CANCEL)
+        assert bell.rang()
+        here.close()
+        there.close()
+
+
+def test_hints_that_come_together_go_out_together(
+    postgres_dsn: str, record_property: Callable[[str, object], None]
+) -> None:
+    wakeups = _connected(postgres_dsn)
+    with psycopg.connect(postgres_dsn, autocommit=True) as observer:
+        observer.execute("LISTEN quanopy")
+        start = time.perf_counter()
+        for _ in range(1000):
+            wakeups.notify(Topic.WORK, Topic.EVENTS)
+        called_s = time.perf_counter() - start
+        wakeups.close()
+        sent = sum(1 for _ in observer.notifies(timeout=0.2))
+    record_property("ms_for_1000_calls", called_s * 1e3)
+    record_property("notifications", sent)
+    assert 1 <= sent < 1000
+
+
+def test_closing_without_a_database_is_quick() -> None:
+    wakeups = PostgresWakeups("postgresql://127.0.0.1:1/none")
+    wakeups.notify(Topic.WORK)
+    start = time.perf_counter()
+    wakeups.close()
+    assert time.perf_counter() - start < 2
+
+
+def test_nothing_of_the_address_is_shown(caplog: pytest.LogCaptureFixture) -> None:
+    wakeups = PostgresWakeups("postgresql://somebody:hunter2@127.0.0.1:1/none")
+    wakeups.close()
+    assert "hunter2" not in caplog.text + repr(wakeups)
