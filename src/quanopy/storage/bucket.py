@@ -44,21 +44,6 @@ class S3Access:
     """Of one request, a large object's transfer included."""
 
 
-def unavailable(name: str, error: Exception) -> Unavailable:
-    """What obstore's error means for whoever needs the bucket; says nothing of the keys."""
-    if isinstance(error, PermissionDeniedError | UnauthenticatedError | PermissionError):
-        return Unavailable(
-            f"{name} refuses these credentials",
-            hint="Check the access key and its rights to read, write and list.",
-        )
-    if isinstance(error, _MISSING):
-        return Unavailable(f"{name} does not exist", hint="Create the bucket, or name another.")
-    return Unavailable(
-        f"{name} cannot be reached",
-        hint="Check its endpoint, its name, the credentials and the network; then try again.",
-    )
-
-
 class Bucket:
     """Objects under a prefix of one bucket; many are put at a time."""
 
@@ -84,14 +69,34 @@ class Bucket:
             new = self._threads.map(lambda item: self._create(*item), objects.items())
             return {key for key, created in zip(objects, new, strict=True) if created}
         except (BaseError, OSError) as error:
-            raise unavailable(self.name, error) from error
+            raise self.unavailable(error) from error
+
+    def delete(self, key: str) -> None:
+        """Remove an object; S3 does not say whether it was there."""
+        obstore.delete(self.store, key)
+
+    def unavailable(self, error: Exception) -> Unavailable:
+        """What this error means for whoever needs the bucket; it tells nothing of the keys."""
+        if isinstance(error, PermissionDeniedError | UnauthenticatedError | PermissionError):
+            return Unavailable(
+                f"{self.name} refuses these credentials",
+                hint="Check the access key and its rights to read, write and list.",
+            )
+        if isinstance(error, _MISSING):
+            return Unavailable(
+                f"{self.name} does not exist", hint="Create the bucket, or name another."
+            )
+        return Unavailable(
+            f"{self.name} cannot be reached",
+            hint="Check its endpoint, its name, the credentials and the network; then try again.",
+        )
 
     def confirm(self) -> None:
         """Raise unless the bucket is there."""
         try:
             next(iter(obstore.list(self.store, prefix=_CHECK, chunk_size=1)), None)
         except (BaseError, OSError) as error:
-            raise unavailable(self.name, error) from error
+            raise self.unavailable(error) from error
 
     def check(self) -> None:
         """Raise unless an object can be created now."""

@@ -26,14 +26,6 @@ _HINTS = {
 }
 
 
-def unavailable(path: Path, error: OSError) -> Unavailable:
-    """What an error of the operating system means for whoever needs the folder."""
-    return Unavailable(
-        f"the object folder {path} cannot be used: {error.strerror or error}",
-        hint=_HINTS.get(error.errno or 0, "Check the folder, then try again."),
-    )
-
-
 class Folder:
     """Objects as files of the same layout that obstore reads and lists.
 
@@ -55,7 +47,7 @@ class Folder:
             self._remove_abandoned()
             self.store = LocalStore(str(path))
         except OSError as error:
-            raise unavailable(path, error) from error
+            raise self.unavailable(error) from error
 
     def put(self, objects: Mapping[str, bytes]) -> set[str]:
         """Write, sync and link in, and say which were new; an existing file stays as it is."""
@@ -63,14 +55,26 @@ class Folder:
             new = self._put({self.path / key: data for key, data in objects.items()})
             return {key for key in objects if self.path / key in new}
         except OSError as error:
-            raise unavailable(self.path, error) from error
+            raise self.unavailable(error) from error
+
+    def delete(self, key: str) -> None:
+        """Remove a file; raises FileNotFoundError."""
+        (self.path / key).unlink()
+
+    def unavailable(self, error: Exception) -> Unavailable:
+        """What this error means for whoever needs the folder."""
+        number = error.errno if isinstance(error, OSError) else None
+        return Unavailable(
+            f"{self.name} cannot be used: {os.strerror(number) if number else 'reading failed'}",
+            hint=_HINTS.get(number or 0, "Check the disk and who may read there; then try again."),
+        )
 
     def confirm(self) -> None:
         """Raise unless this is the folder that was opened (not, say, an empty mount point)."""
         try:
             self._staging.stat()
         except OSError as error:
-            raise unavailable(self.path, error) from error
+            raise self.unavailable(error) from error
 
     def check(self) -> None:
         """Raise unless a file can be written now."""
@@ -79,7 +83,7 @@ class Folder:
             _write(path, b"ready")
             path.unlink()
         except OSError as error:
-            raise unavailable(self.path, error) from error
+            raise self.unavailable(error) from error
 
     def _put(self, files: Mapping[Path, bytes]) -> set[Path]:
         staged = {target: self._staging / uuid4().hex for target in files}

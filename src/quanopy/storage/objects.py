@@ -15,7 +15,6 @@ from quanopy.domain.errors import Invalid, NotFound, Unavailable
 from quanopy.domain.jobs import Extent
 from quanopy.ports.objects import ObjectInfo, Objects
 from quanopy.storage.bucket import Bucket, S3Access
-from quanopy.storage.bucket import unavailable as bucket_unavailable
 from quanopy.storage.folder import Folder
 from quanopy.storage.pack_cache import PackCache
 
@@ -66,6 +65,12 @@ class _Place(Protocol):
 
     def put(self, objects: Mapping[str, bytes]) -> set[str]:
         """Keep these durably; the keys that were not there before. Raises Unavailable."""
+
+    def delete(self, key: str) -> None:
+        """Remove one; may raise FileNotFoundError, OSError or obstore's errors."""
+
+    def unavailable(self, error: Exception) -> Unavailable:
+        """What an error of obstore or the operating system means here."""
 
     def confirm(self) -> None:
         """Raise Unavailable unless the place itself is there."""
@@ -161,11 +166,11 @@ class _Objects:
 
     def _delete(self, key: str) -> None:
         try:
-            obstore.delete(self._place.store, _check_key(key))
+            self._place.delete(_check_key(key))
         except (NotFoundError, FileNotFoundError):
             self._place.confirm()
         except (BaseError, OSError) as error:
-            raise self._unavailable(error) from error
+            raise self._place.unavailable(error) from error
         self._cache.forget(key)
 
     def _classified(self, key: str, error: Exception) -> NotFound | Unavailable:
@@ -176,20 +181,23 @@ class _Objects:
                 f"there is no object {key} in {self._place.name}",
                 hint="Run `quanopy store verify`.",
             )
-        return self._unavailable(error)
-
-    def _unavailable(self, error: Exception) -> Unavailable:
-        return bucket_unavailable(self._place.name, error)
+        return self._place.unavailable(error)
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        found = False
         try:
             for page in obstore.list(self._place.store, prefix=prefix.rstrip("/") or None):
                 for item in page:
+                    if not _KEY.fullmatch(item["path"]):
+                        continue  # none of ours, such as a file that is being written
+                    found = True
                     yield ObjectInfo(
                         key=item["path"], size=item["size"], modified_at=item["last_modified"]
                     )
+            if not found:
+                self._place.confirm()
         except (BaseError, OSError) as error:
-            raise self._unavailable(error) from error
+            raise self._place.unavailable(error) from error
 
 
 def _check_key(key: str) -> str:
