@@ -1,0 +1,149 @@
+"""Dispatch to emulators in processes of our own: prepare a claim, run it, write its ends."""
+
+import logging
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from threading import Lock
+
+from quanopy.domain.errors import Conflict, QuanopyError, TaskFailed, Transient, Unavailable
+from quanopy.domain.jobs import Task
+from quanopy.domain.resources import Resource
+from quanopy.ports.providers import LocalProvider, Outcome, Running, Work
+from quanopy.ports.store import Claim
+from quanopy.services.ending import Endings, by_account, judge
+from quanopy.services.holding import Holding
+from quanopy.services.preparing import Prepared, Preparing
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Batch:
+    """A claim that is being worked on."""
+
+    tasks: frozenset[str]
+    cancelled: set[str] = field(default_factory=set)
+    running: Running | None = None
+
+
+class LocalDispatch:
+    """Runs claims on one local provider; a claim a call, several calls at once."""
+
+    def __init__(
+        self,
+        provider: LocalProvider,
+        *,
+        preparing: Preparing,
+        endings: Endings,
+        holding: Holding,
+    ) -> None:
+        self._provider = provider
+        self._preparing = preparing
+        self._endings = endings
+        self._holding = holding
+        self._lock = Lock()
+        self._batches: dict[str, _Batch] = {}
+
+    def run(self, claim: Claim, resource: Resource) -> None:
+        """Do all that is claimed. A claim lost on the way is left to who has it now."""
+        batch = _Batch(tasks=frozenset(task.id for task in claim.tasks))
+        with self._lock:
+            self._batches[claim.id] = batch
+        try:
+            self._run(claim, resource, batch)
+        except Conflict as error:
+            log.warning("%s: %d tasks will be done again", error, len(claim.tasks))
+        finally:
+            with self._lock:
+                del self._batches[claim.id]
+            self._holding.drop(claim.id)
+
+    def cancel(self, task_ids: Collection[str]) -> None:
+        """Ask that these end soon, whichever batches they are in."""
+        with self._lock:
+            batches = list(self._batches.values())
+        for batch in batches:
+            wanted = batch.tasks.intersection(task_ids) - batch.cancelled
+            if not wanted:
+                continue
+            with self._lock:
+                batch.cancelled |= wanted
+                running = batch.running
+            if running is not None:
+                running.cancel(sorted(wanted))
+
+    def cancel_all(self) -> None:
+        """Ask that everything ends soon: the worker stops, and the claims are given up."""
+        with self._lock:
+            started = [(b.running, b.tasks) for b in self._batches.values()]
+        for running, tasks in started:
+            if running is not None:
+                running.cancel(sorted(tasks))
+
+    def _run(self, claim: Claim, resource: Resource, batch: _Batch) -> None:
+        began_at = datetime.now(UTC)
+        prepared = self._holding.persist(claim.id, lambda: self._prepare(claim.tasks, resource))
+        outcomes = self._outcomes(claim.tasks, prepared, batch)
+        if claim.id not in self._holding:
+            raise Conflict(f"{claim.id} is lost")
+        verdicts = [
+            judge(task, outcome, cancelled=task.id in batch.cancelled)
+            for task, outcome in zip(claim.tasks, outcomes, strict=True)
+        ]
+        ends = by_account(
+            verdicts,
+            outcomes,
+            resource=resource.name,
+            provider=self._provider.name,
+            claim_id=claim.id,
+            began_at=began_at,
+        )
+        self._endings.end(claim.id, ends, frees=resource.lanes is not None)
+
+    def _prepare(self, tasks: Sequence[Task], resource: Resource) -> list[Prepared]:
+        try:
+            return self._preparing.prepare(
+                tasks, resource, lambda: self._provider.target(resource.name)
+            )
+        except (Unavailable, Transient):
+            raise
+        except QuanopyError as error:
+            return [error] * len(tasks)
+
+    def _outcomes(
+        self, tasks: Sequence[Task], prepared: Sequence[Prepared], batch: _Batch
+    ) -> list[Outcome]:
+        """One outcome a task: what the provider says, or why it was never asked."""
+        works = [
+            work
+            for work in prepared
+            if isinstance(work, Work) and work.task_id not in batch.cancelled
+        ]
+        ran = dict(zip([work.task_id for work in works], self._emulate(works, batch), strict=True))
+        return [_outcome(task, work, ran) for task, work in zip(tasks, prepared, strict=True)]
+
+    def _emulate(self, works: Sequence[Work], batch: _Batch) -> Sequence[Outcome]:
+        if not works:
+            return []
+        try:
+            running = self._provider.start(works)
+            with self._lock:
+                batch.running = running
+                cancelled = sorted(batch.cancelled)
+            if cancelled:
+                running.cancel(cancelled)
+            return running.wait()
+        except QuanopyError as error:
+            return [Outcome(error=error)] * len(works)
+        except Exception as error:
+            # A provider is a plugin: what it breaks is its tasks, not the worker.
+            log.exception("provider %s broke", self._provider.name)
+            broken = TaskFailed(f"the provider broke: {type(error).__name__}: {error}")
+            return [Outcome(error=broken)] * len(works)
+
+
+def _outcome(task: Task, work: Prepared, ran: Mapping[str, Outcome]) -> Outcome:
+    if isinstance(work, QuanopyError):
+        return Outcome(error=work)
+    return ran.get(task.id) or Outcome(error=TaskFailed("cancelled before it was started"))

@@ -1,0 +1,209 @@
+"""Ending: what became of tasks, kept as one pack and one transaction a batch."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from quanopy.domain.errors import QuanopyError, Transient, Unavailable
+from quanopy.domain.ids import new_id
+from quanopy.domain.jobs import Execution, Problem, Task
+from quanopy.domain.states import FINAL_TASK_STATES, ExecutionState, TaskState
+from quanopy.ports.objects import Objects
+from quanopy.ports.providers import Outcome
+from quanopy.ports.store import Ending, Store, TaskEnd
+from quanopy.ports.wakeups import Topic, Wakeups
+from quanopy.services.holding import Holding
+from quanopy.services.packing import Ended, EndedTask, pack_endings
+
+log = logging.getLogger(__name__)
+
+ATTEMPTS = 3
+"""How many executions a task may have before what looks transient counts as a failure."""
+_FIRST_RETRY_S = 1.0
+_LATEST_RETRY_S = 300.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """How a task ended; ``queued`` where it is to be tried again from ``ready_at`` on."""
+
+    task: Task
+    state: TaskState
+    result: bytes | None = None
+    problem: Problem | None = None
+    ready_at: datetime | None = None
+
+
+def problem_of(error: QuanopyError) -> Problem:
+    """An error as it is stored and shown."""
+    message = f"{error.where}: {error.message}" if error.where else error.message
+    return Problem(type=type(error).__name__, message=message, hint=error.hint)
+
+
+def retry_delay_s(task: Task, error: QuanopyError) -> float:
+    """How long to leave a task alone: longer each time, and as long as the provider asks."""
+    asked = getattr(error, "retry_after_s", None) or 0.0
+    return max(asked, min(_FIRST_RETRY_S * 2.0 ** min(task.attempt, 16), _LATEST_RETRY_S))
+
+
+def again(task: Task, error: QuanopyError) -> Verdict:
+    """Try the task again later: its work was not done, nor billed."""
+    return Verdict(
+        task=task,
+        state=TaskState.QUEUED,
+        problem=problem_of(error),
+        ready_at=datetime.now(UTC) + timedelta(seconds=retry_delay_s(task, error)),
+    )
+
+
+def failed(task: Task, error: QuanopyError) -> Verdict:
+    """The task failed for good."""
+    return Verdict(task=task, state=TaskState.FAILED, problem=problem_of(error))
+
+
+def judge(task: Task, outcome: Outcome, *, cancelled: bool = False) -> Verdict:
+    """What an outcome means for its task, where trying again costs nobody anything."""
+    error = outcome.error
+    if cancelled:
+        return Verdict(task=task, state=TaskState.CANCELLED)
+    if error is None:
+        return Verdict(task=task, state=TaskState.COMPLETED, result=outcome.result)
+    if isinstance(error, Transient | Unavailable) and task.attempt + 1 < ATTEMPTS:
+        return again(task, error)
+    return failed(task, error)
+
+
+def usage_of(outcomes: Sequence[Outcome]) -> dict[str, float]:
+    """What a batch used, summed by kind."""
+    total: dict[str, float] = {}
+    for outcome in outcomes:
+        for kind, amount in outcome.usage.items():
+            total[kind] = total.get(kind, 0.0) + amount
+    return total
+
+
+def by_account(
+    verdicts: Sequence[Verdict],
+    outcomes: Sequence[Outcome],
+    *,
+    resource: str,
+    provider: str,
+    claim_id: str,
+    began_at: datetime,
+) -> list[tuple[Execution, list[Verdict]]]:
+    """The executions of a batch that has run here: one an account, for usage is an account's."""
+    groups: dict[str, list[tuple[Verdict, Outcome]]] = {}
+    for verdict, outcome in zip(verdicts, outcomes, strict=True):
+        groups.setdefault(verdict.task.account, []).append((verdict, outcome))
+    now = datetime.now(UTC)
+    return [
+        (
+            Execution(
+                id=new_id("exec"),
+                resource=resource,
+                provider=provider,
+                account=account,
+                state=_state([verdict for verdict, _ in group]),
+                tasks=tuple(verdict.task.id for verdict, _ in group),
+                created_at=began_at,
+                claim_id=claim_id,
+                started_at=began_at,
+                ended_at=now,
+                usage=usage_of([outcome for _, outcome in group]),
+            ),
+            [verdict for verdict, _ in group],
+        )
+        for account, group in groups.items()
+    ]
+
+
+def _state(verdicts: Sequence[Verdict]) -> ExecutionState:
+    done = any(verdict.state is TaskState.COMPLETED for verdict in verdicts)
+    return ExecutionState.COMPLETED if done else ExecutionState.FAILED
+
+
+def ended(execution: Execution, state: ExecutionState, error: QuanopyError | None) -> Execution:
+    """A remote execution at its end."""
+    return replace(
+        execution,
+        state=state,
+        ended_at=datetime.now(UTC),
+        problem=problem_of(error) if error else None,
+    )
+
+
+class Endings:
+    """Writes ends down: the pack first, synced, then one transaction, then a hint."""
+
+    def __init__(
+        self, *, store: Store, objects: Objects, wakeups: Wakeups, holding: Holding
+    ) -> None:
+        self._store = store
+        self._objects = objects
+        self._wakeups = wakeups
+        self._holding = holding
+
+    def end(
+        self,
+        claim_id: str,
+        ends: Sequence[tuple[Execution, Sequence[Verdict]]],
+        *,
+        frees: bool = False,
+    ) -> None:
+        """End these executions under their claim; ``frees`` a lane that others may wait for.
+
+        While the database or object store is away the ends are kept here and tried again.
+
+        Raises:
+            Conflict: the claim was lost before the ends were written.
+        """
+        key, data, extents = pack_endings([_record(*end) for end in ends], datetime.now(UTC))
+        self._holding.persist(claim_id, lambda: self._objects.put({key: data}))
+        endings = [
+            Ending(
+                execution=execution,
+                tasks=[
+                    TaskEnd(
+                        task_id=verdict.task.id,
+                        state=verdict.state,
+                        result=extents.get(verdict.task.id),
+                        problem=verdict.problem,
+                        ready_at=verdict.ready_at,
+                    )
+                    for verdict in verdicts
+                ],
+            )
+            for execution, verdicts in ends
+        ]
+        taken = self._holding.persist(claim_id, lambda: self._store.finish(claim_id, endings))
+        self._tell(ends, taken, frees)
+
+    def _tell(
+        self,
+        ends: Sequence[tuple[Execution, Sequence[Verdict]]],
+        taken: set[str],
+        frees: bool,
+    ) -> None:
+        verdicts = [verdict for _, verdicts in ends for verdict in verdicts]
+        if len(taken) < len(verdicts):
+            log.info("%d of %d ends came too late", len(verdicts) - len(taken), len(verdicts))
+        queued = any(verdict.state is TaskState.QUEUED for verdict in verdicts)
+        self._wakeups.notify(*([Topic.EVENTS, Topic.WORK] if queued or frees else [Topic.EVENTS]))
+
+
+def _record(execution: Execution, verdicts: Sequence[Verdict]) -> Ended:
+    return Ended(
+        execution=execution,
+        ended_at=execution.ended_at or datetime.now(UTC),
+        tasks=[
+            EndedTask(
+                task=verdict.task,
+                state=verdict.state,
+                result=verdict.result,
+                problem=verdict.problem,
+            )
+            for verdict in verdicts
+            if verdict.state in FINAL_TASK_STATES
+        ],
+    )

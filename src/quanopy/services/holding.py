@@ -1,0 +1,82 @@
+"""Which claims a worker still has, and how long it is worth trying to act under one."""
+
+import logging
+import random
+from collections.abc import Callable
+from threading import Event, Lock
+from typing import TypeVar
+
+from quanopy.domain.errors import Conflict, Transient, Unavailable
+from quanopy.ports.store import Store
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+_FIRST_PAUSE_S = 0.05
+_LONGEST_PAUSE_S = 5.0
+
+
+class Holding:
+    """The claims of one worker, renewed together."""
+
+    def __init__(self, store: Store, worker: str, *, ttl_s: float) -> None:
+        self._store = store
+        self._worker = worker
+        self._ttl_s = ttl_s
+        self._lock = Lock()
+        self._claims: set[str] = set()
+        self._abandoned = Event()
+
+    def add(self, claim_id: str) -> None:
+        """Remember a claim just taken."""
+        with self._lock:
+            self._claims.add(claim_id)
+
+    def drop(self, claim_id: str) -> None:
+        """Forget a claim that nothing is left under, or that is lost."""
+        with self._lock:
+            self._claims.discard(claim_id)
+
+    def __contains__(self, claim_id: str) -> bool:
+        with self._lock:
+            return claim_id in self._claims
+
+    def __len__(self) -> int:
+        with self._lock:
+            return len(self._claims)
+
+    def renew(self) -> None:
+        """Prolong all claims, and forget those that are gone. Raises ``Unavailable``."""
+        with self._lock:
+            # A claim taken while the store answers is not in its answer, and is not lost.
+            before = frozenset(self._claims)
+        if not before:
+            return
+        lost = before - self._store.renew(self._worker, ttl_s=self._ttl_s)
+        with self._lock:
+            self._claims -= lost
+
+    def abandon(self) -> None:
+        """Give up what is being tried again: the worker has to end now."""
+        self._abandoned.set()
+
+    def persist(self, claim_id: str, act: Callable[[], T]) -> T:
+        """Do this, again and again while the database or object store is away.
+
+        Raises:
+            Conflict: the claim was lost meanwhile, so somebody else does the work.
+        """
+        pause = _FIRST_PAUSE_S
+        while True:
+            try:
+                return act()
+            except (Unavailable, Transient) as error:
+                log.warning("holding on to %s and trying again: %s", claim_id, error)
+                self._wait(claim_id, pause)
+                pause = min(2 * pause, _LONGEST_PAUSE_S)
+
+    def _wait(self, claim_id: str, pause: float) -> None:
+        self._abandoned.wait(pause * random.uniform(0.5, 1.0))
+        if self._abandoned.is_set() or claim_id not in self:
+            raise Conflict(f"{claim_id} is lost", hint="Somebody else does its work again.")

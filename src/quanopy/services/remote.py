@@ -1,0 +1,267 @@
+"""Dispatch to a vendor's service: every execution is written down before the vendor is called."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from quanopy.domain.errors import (
+    Conflict,
+    OutcomeUnknown,
+    QuanopyError,
+    Rejected,
+    Transient,
+    Unavailable,
+)
+from quanopy.domain.ids import new_id
+from quanopy.domain.jobs import Execution, Task
+from quanopy.domain.resources import Resource
+from quanopy.domain.states import ExecutionState
+from quanopy.ports.objects import Objects
+from quanopy.ports.providers import Order, RemoteProvider, Work
+from quanopy.ports.store import Claim, ExecutionChange, Store
+from quanopy.services.alarm import Alarm
+from quanopy.services.ending import Endings, Verdict, again, ended, failed, problem_of
+from quanopy.services.holding import Holding
+from quanopy.services.packing import pack_executions
+from quanopy.services.preparing import Prepared, Preparing
+
+log = logging.getLogger(__name__)
+
+Answer = str | QuanopyError
+"""A provider's id, or why there is none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """An execution about to be sent, or that may have been, with its tasks and their works."""
+
+    execution: Execution
+    tasks: Sequence[Task]
+    works: Sequence[Work]
+
+    @property
+    def order(self) -> Order:
+        """What the provider is asked."""
+        return Order(key=self.execution.id, resource=self.execution.resource, works=self.works)
+
+
+class Sending:
+    """Sends intents to one provider and writes down what it answered."""
+
+    def __init__(
+        self,
+        provider: RemoteProvider,
+        *,
+        store: Store,
+        endings: Endings,
+        holding: Holding,
+        alarm: Alarm,
+    ) -> None:
+        """``alarm`` wakes who tracks executions."""
+        self._provider = provider
+        self._store = store
+        self._endings = endings
+        self._holding = holding
+        self._alarm = alarm
+
+    def send(self, claim_id: str, intents: Sequence[Intent], *, repeated: bool = False) -> None:
+        """Start these executions, written as ``submitting`` already; ``repeated``: they may have
+        been accepted before, so that only an id or a rejection settles anything.
+
+        Raises:
+            Conflict: the claim was lost before the answers were written.
+        """
+        answers = list(zip(intents, self._start([i.order for i in intents]), strict=True))
+        settled = Rejected if repeated else QuanopyError
+        refused = [
+            refusal(intent.execution, intent.tasks, answer)
+            for intent, answer in answers
+            if isinstance(answer, settled) and not isinstance(answer, OutcomeUnknown)
+        ]
+        ended_ids = {execution.id for execution, _ in refused}
+        self.advance(
+            claim_id,
+            [
+                _change(intent, answer, self._provider)
+                for intent, answer in answers
+                if intent.execution.id not in ended_ids
+            ],
+        )
+        if refused:
+            self._endings.end(claim_id, refused, frees=True)
+
+    def advance(self, claim_id: str, changes: Sequence[ExecutionChange]) -> None:
+        """Write steps of executions and set the alarm for their next look. Raises as ``send``."""
+        if not changes:
+            return
+        self._holding.persist(claim_id, lambda: self._store.advance(claim_id, changes))
+        for due in {change.due_in_s for change in changes if change.due_in_s is not None}:
+            self._alarm.ring_in(due)
+
+    def _start(self, orders: Sequence[Order]) -> Sequence[Answer]:
+        try:
+            return self._provider.start(orders)
+        except QuanopyError as error:
+            return [error] * len(orders)
+        except Exception as error:
+            # Nobody can say how far a broken provider got.
+            log.exception("provider %s broke", self._provider.name)
+            lost = OutcomeUnknown(f"the provider broke: {type(error).__name__}: {error}")
+            return [lost] * len(orders)
+
+
+def _change(intent: Intent, answer: Answer, provider: RemoteProvider) -> ExecutionChange:
+    able = provider.capabilities
+    if isinstance(answer, str):
+        return ExecutionChange(
+            execution_id=intent.execution.id,
+            state=ExecutionState.SUBMITTED,
+            provider_job_id=answer,
+            due_in_s=able.poll_interval_s,
+        )
+    asked = getattr(answer, "retry_after_s", None) or 0.0
+    pause = able.poll_interval_s if able.idempotent else search_delay_s(provider)
+    return ExecutionChange(
+        execution_id=intent.execution.id,
+        due_in_s=max(asked, pause),
+        problem=problem_of(answer),
+    )
+
+
+def search_delay_s(provider: RemoteProvider) -> float:
+    """How long after sending a lost execution is worth searching: its own request has ended
+    by then, and what the vendor accepted can be seen."""
+    return provider.capabilities.request_timeout_s + provider.capabilities.visibility_delay_s
+
+
+def refusal(
+    execution: Execution, tasks: Sequence[Task], error: QuanopyError
+) -> tuple[Execution, list[Verdict]]:
+    """The end of an execution that the provider is known not to have accepted.
+
+    Its tasks queue again where the provider was only busy or away, however often that was:
+    nothing was billed, and a vendor's outage may last.
+    """
+    later = isinstance(error, Transient | Unavailable)
+    verdict = again if later else failed
+    return ended(execution, ExecutionState.FAILED, error), [verdict(task, error) for task in tasks]
+
+
+class RemoteDispatch:
+    """Turns claims on one remote provider into executions and sends them."""
+
+    def __init__(
+        self,
+        provider: RemoteProvider,
+        *,
+        worker: str,
+        store: Store,
+        objects: Objects,
+        preparing: Preparing,
+        endings: Endings,
+        holding: Holding,
+        sending: Sending,
+        ttl_s: float,
+    ) -> None:
+        self._provider = provider
+        self._worker = worker
+        self._store = store
+        self._objects = objects
+        self._preparing = preparing
+        self._endings = endings
+        self._holding = holding
+        self._sending = sending
+        self._ttl_s = ttl_s
+
+    def run(self, claim: Claim, resource: Resource) -> None:
+        """Send all that is claimed. A claim lost on the way is left to who has it now."""
+        try:
+            self._run(claim, resource)
+        except Conflict as error:
+            log.warning("%s: somebody else goes on with its executions", error)
+        finally:
+            self._holding.drop(claim.id)
+
+    def _run(self, claim: Claim, resource: Resource) -> None:
+        prepared = self._holding.persist(claim.id, lambda: self.prepare(claim.tasks, resource))
+        pairs = list(zip(claim.tasks, prepared, strict=True))
+        unfit = [(task, error) for task, error in pairs if isinstance(error, QuanopyError)]
+        if unfit:
+            ends = [self._unfit(task, error, claim) for task, error in unfit]
+            self._endings.end(claim.id, ends, frees=resource.lanes is not None)
+        ready = [(task, work) for task, work in pairs if isinstance(work, Work)]
+        if ready:
+            self._send(claim, self._intents(ready, claim, resource))
+
+    def prepare(self, tasks: Sequence[Task], resource: Resource) -> list[Prepared]:
+        """The works of tasks, or why they cannot be; raises ``Unavailable``."""
+        try:
+            return self._preparing.prepare(
+                tasks, resource, lambda: self._provider.target(resource.name)
+            )
+        except (Unavailable, Transient):
+            raise
+        except QuanopyError as error:
+            return [error] * len(tasks)
+
+    def _send(self, claim: Claim, intents: Sequence[Intent]) -> None:
+        executions = [intent.execution for intent in intents]
+        kept = [(intent.execution, intent.tasks) for intent in intents]
+        key, data = pack_executions(kept, datetime.now(UTC))
+        persist = self._holding.persist
+        persist(claim.id, lambda: self._objects.put({key: data}))
+        persist(claim.id, lambda: self._store.begin(claim.id, executions, ttl_s=self._ttl_s))
+        self._sending.send(claim.id, intents)
+
+    def _intents(
+        self, ready: Sequence[tuple[Task, Work]], claim: Claim, resource: Resource
+    ) -> list[Intent]:
+        size = self._provider.capabilities.tasks_per_execution
+        return [
+            Intent(
+                execution=self._execution([task for task, _ in batch], claim, resource),
+                tasks=[task for task, _ in batch],
+                works=[work for _, work in batch],
+            )
+            for group in _groups(ready)
+            for batch in (group[i : i + size] for i in range(0, len(group), size))
+        ]
+
+    def _execution(self, tasks: Sequence[Task], claim: Claim, resource: Resource) -> Execution:
+        return Execution(
+            id=new_id("exec"),
+            resource=resource.name,
+            provider=self._provider.name,
+            account=tasks[0].account,
+            state=ExecutionState.SUBMITTING,
+            tasks=tuple(task.id for task in tasks),
+            created_at=datetime.now(UTC),
+            claim_id=claim.id,
+        )
+
+    def _unfit(
+        self, task: Task, error: QuanopyError, claim: Claim
+    ) -> tuple[Execution, list[Verdict]]:
+        """A task that cannot be sent; its execution only says why."""
+        now = datetime.now(UTC)
+        never_sent = Execution(
+            id=new_id("exec"),
+            resource=task.resource,
+            provider=self._provider.name,
+            account=task.account,
+            state=ExecutionState.FAILED,
+            tasks=(task.id,),
+            created_at=now,
+            claim_id=claim.id,
+        )
+        return refusal(never_sent, [task], error)
+
+
+def _groups(ready: Sequence[tuple[Task, Work]]) -> list[list[tuple[Task, Work]]]:
+    """Tasks that may share executions: of one account, alike in kind and options; solo alone."""
+    groups: dict[object, list[tuple[Task, Work]]] = {}
+    for task, work in ready:
+        alike = (task.account, work.kind, work.options)
+        groups.setdefault(task.id if task.solo else alike, []).append((task, work))
+    return list(groups.values())
