@@ -1,0 +1,90 @@
+"""Qiskit's circuits and pubs as they cross the wire, and back. The one part that needs Qiskit."""
+
+import base64
+import io
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from qiskit import QuantumCircuit, qpy
+from qiskit.primitives.containers.estimator_pub import EstimatorPub
+from qiskit.primitives.containers.sampler_pub import SamplerPub
+
+from quanopy.domain.errors import Invalid, Unsupported
+from quanopy.domain.jobs import JobKind
+from quanopy.domain.programs import QPY, Program
+from quanopy.wire.jobs import PubIn
+
+QPY_VERSION = 15
+OLDEST_QPY = 13
+"""Older QPY may carry pickled objects (CVE-2025-2000)."""
+AS_LISTS = 64
+"""Up to so many parameters stay readable as lists; more travel as NumPy's own format."""
+
+
+def to_pubs(kind: JobKind, likes: Iterable[Any]) -> list[SamplerPub | EstimatorPub]:
+    """Everything that Qiskit's primitives take as a pub; raises :class:`Invalid` with Qiskit's
+    own reason for what they do not."""
+    coerce = EstimatorPub.coerce if kind is JobKind.ESTIMATE else SamplerPub.coerce
+    pubs = []
+    for index, like in enumerate(likes):
+        try:
+            pubs.append(coerce(like))
+        except (ValueError, TypeError) as error:
+            raise Invalid(str(error), where=f"pubs[{index}]") from error
+    return pubs
+
+
+def pack(pubs: Sequence[SamplerPub | EstimatorPub], program: int) -> tuple[Program, list[PubIn]]:
+    """One QPY blob with every circuit once, and pubs that refer to it as program ``program``."""
+    places: dict[int, int] = {}
+    circuits: list[QuantumCircuit] = []
+    encoded = []
+    for pub in pubs:
+        place = places.setdefault(id(pub.circuit), len(circuits))
+        if place == len(circuits):
+            circuits.append(pub.circuit)
+        encoded.append(_encode(pub, program, place))
+    return pack_circuits(circuits), encoded
+
+
+def pack_circuits(circuits: Sequence[QuantumCircuit]) -> Program:
+    """Circuits as one QPY blob."""
+    blob = io.BytesIO()
+    qpy.dump(list(circuits), blob, version=QPY_VERSION)
+    return Program(format=QPY, data=blob.getvalue())
+
+
+def unpack_circuits(data: bytes) -> list[QuantumCircuit]:
+    """The circuits of a QPY blob that the broker wrote."""
+    if len(data) < 7 or data[6] < OLDEST_QPY:
+        raise Unsupported(f"QPY below version {OLDEST_QPY} is not loaded")
+    return list(qpy.load(io.BytesIO(data)))
+
+
+def _encode(pub: SamplerPub | EstimatorPub, program: int, circuit: int) -> PubIn:
+    fields: dict[str, Any] = {"program": program, "circuit": circuit}
+    if pub.parameter_values.num_parameters or pub.parameter_values.shape:
+        fields["parameters"] = _array(pub.parameter_values.as_array(pub.circuit.parameters))
+    if isinstance(pub, EstimatorPub):
+        fields["observables"] = _plain(pub.observables.tolist())
+        fields["precision"] = pub.precision
+    else:
+        fields["shots"] = pub.shots
+    return PubIn(**{name: value for name, value in fields.items() if value is not None})
+
+
+def _array(values: NDArray[np.float64]) -> Any:
+    if values.size <= AS_LISTS:
+        return values.tolist()
+    blob = io.BytesIO()
+    np.save(blob, np.ascontiguousarray(values), allow_pickle=False)
+    return {"npy": base64.b64encode(blob.getvalue()).decode()}
+
+
+def _plain(observables: Any) -> Any:
+    """Nested lists of ``{label: coefficient}`` with Python's own floats."""
+    if isinstance(observables, list):
+        return [_plain(item) for item in observables]
+    return {str(label): float(value) for label, value in observables.items()}

@@ -1,0 +1,295 @@
+"""``Client``: submit quantum programs to a broker, and find them again."""
+
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
+from urllib.parse import quote
+
+from quanopy.client import drafts, settings
+from quanopy.client.drafts import Circuit, Draft, How, PubLike
+from quanopy.client.handles import Job, checked_id
+from quanopy.client.http import Http
+from quanopy.client.polling import rounds
+from quanopy.client.results import Result, result_of
+from quanopy.client.streams import follow
+from quanopy.domain.errors import Invalid, NotReady, TaskFailed
+from quanopy.domain.jobs import JobKind
+from quanopy.domain.states import JobState, ResourceState
+from quanopy.wire.jobs import (
+    CancelIn,
+    JobIn,
+    JobOut,
+    JobPage,
+    JobsIn,
+    JobsOut,
+    ResultOut,
+    ResultsIn,
+    ResultsOut,
+)
+from quanopy.wire.service import (
+    EventOut,
+    HealthOut,
+    ResourceOut,
+    ResourcesOut,
+    ResourceStateIn,
+    TokenIn,
+    TokenOut,
+    TokensOut,
+)
+
+if TYPE_CHECKING:
+    from quanopy.client.embedded import EmbeddedClient
+
+AT_ONCE = 10_000
+"""Ids in one request, at most."""
+T = TypeVar("T")
+
+
+class Client:
+    """A broker, as one account sees it. Threads may share it; close it, or use it in ``with``.
+
+    ``url`` and ``token`` are by default found in the environment (``QUANOPY_URL``,
+    ``QUANOPY_TOKEN``, ``QUANOPY_CA``), in ``~/.config/quanopy/config.toml``, or at the broker
+    that runs on this machine. Jobs that name no resource run on ``QUANOPY_RESOURCE``, or on the
+    emulator ``aer``.
+    """
+
+    def __init__(self, url: str | None = None, token: str | None = None) -> None:
+        """Find the broker; nothing is sent yet.
+
+        Raises:
+            Unavailable: no broker is named anywhere and none runs here.
+            Denied: a file with a token could be read by others.
+        """
+        self.settings = settings.find(url, token)
+        self._http = Http(self.settings)
+
+    @classmethod
+    def embedded(cls, path: Path | str) -> "EmbeddedClient":
+        """A client with a whole broker of its own in this process, its data under ``path``."""
+        from quanopy.client.embedded import EmbeddedClient
+
+        return EmbeddedClient(Path(path))
+
+    # -- submitting ---------------------------------------------------------------------------
+    def sample(self, pubs: PubLike, *, resource: str | None = None, **how: Unpack[How]) -> Job:
+        """Submit one job that counts measured bitstrings.
+
+        ``pubs`` is a circuit or pub, or several: what Qiskit's samplers take, or the text or path
+        of OpenQASM and QPY programs. The options are those of :class:`How`.
+        """
+        return self.submit_many([drafts.sample(pubs, resource=resource, **how)])[0]
+
+    def estimate(self, pubs: PubLike, *, resource: str | None = None, **how: Unpack[How]) -> Job:
+        """Submit one job of expectation values.
+
+        ``pubs`` is one pub ``(circuit, observables, parameter values, precision)`` or several, as
+        Qiskit's estimators take them. The options are those of :class:`How`.
+        """
+        return self.submit_many([drafts.estimate(pubs, resource=resource, **how)])[0]
+
+    def submit(
+        self,
+        programs: Circuit | Iterable[Circuit],
+        *,
+        kind: JobKind | str | None = None,
+        resource: str | None = None,
+        **how: Unpack[How],
+    ) -> Job:
+        """Submit whole programs as one job: circuits, text, paths or payloads.
+
+        ``kind`` is by default what a QRMI payload says, else ``sample``.
+        """
+        draft = drafts.programs(programs, kind=kind, resource=resource, **how)
+        return self.submit_many([draft])[0]
+
+    def submit_many(self, jobs: Iterable[Draft]) -> list[Job]:
+        """Submit many jobs (see :mod:`quanopy.client.drafts`) in one request: all, or none."""
+        requests = [draft.to_wire(self.settings.resource) for draft in jobs]
+        if not requests:
+            return []
+        return [Job(self._http, answer.id) for answer in self._send(requests)]
+
+    def _send(self, jobs: list[JobIn]) -> Sequence[JobOut]:
+        key = {"Idempotency-Key": str(uuid.uuid4())}
+        if len(jobs) == 1:
+            return [self._http.post(JobOut, "/jobs", jobs[0], headers=key)]
+        return self._http.post(JobsOut, "/jobs/batch", JobsIn(jobs=jobs), headers=key).jobs
+
+    # -- finding ------------------------------------------------------------------------------
+    def job(self, id: str) -> Job:
+        """A handle on a job by its id; nothing is asked yet."""
+        return Job(self._http, id)
+
+    def jobs(self, **filters: Any) -> Iterator[Job]:
+        """Handles on jobs, newest first; the filters are those of :meth:`listing`."""
+        return (self.job(found.id) for found in self.listing(**filters))
+
+    def listing(self, *, limit: int | None = None, **filters: Any) -> Iterator[JobOut]:
+        """Jobs as the broker lists them, newest first, page by page as they are taken.
+
+        Filters: ``state`` (one or several), ``resource``, ``kind``, ``tag``, ``name``,
+        ``name_prefix``, ``account``, ``created_from`` and ``created_to`` (aware datetimes);
+        ``limit`` jobs at most.
+        """
+        params = _filters(filters)
+        left, cursor = limit, None
+        while left is None or left > 0:
+            size = 100 if left is None else min(left, 100)
+            page = self._http.get(
+                JobPage, "/jobs", params=params | {"limit": size, "cursor": cursor}
+            )
+            yield from page.jobs
+            left = None if left is None else left - len(page.jobs)
+            cursor = page.next
+            if cursor is None:
+                return
+
+    def states(self, jobs: Iterable[Job | str]) -> list[JobOut]:
+        """What the broker says now of many jobs, in one request."""
+        return self._in_bulk("/jobs/wait", jobs, wait_s=0.0)
+
+    def results(
+        self, jobs: Iterable[Job | str], timeout: float | None = None, *, partial: bool = False
+    ) -> list[Result[Any]]:
+        """Results of many jobs, in order, in one request for as many as are done.
+
+        With ``partial``, what is there now, also of failed jobs.
+
+        Raises:
+            TaskFailed: one of the jobs failed; ``where`` says which.
+            NotReady: not all are done after ``timeout`` seconds.
+        """
+        ids = _ids(jobs)
+        found: dict[str, Result[Any]] = {}
+        for wait_s in rounds(0.0 if partial and timeout is None else timeout):
+            missing = [job_id for job_id in dict.fromkeys(ids) if job_id not in found]
+            for chunk in _chunks(missing):
+                found |= self._results(chunk, wait_s, partial)
+            if len(found) == len(set(ids)):
+                return [found[job_id] for job_id in ids]
+        raise NotReady(f"{len(set(ids)) - len(found)} of {len(set(ids))} jobs are not done")
+
+    def cancel(self, jobs: Iterable[Job | str]) -> list[JobOut]:
+        """Ask for the end of many jobs in one request; what the broker says of them after."""
+        return self._in_bulk("/jobs/cancel", jobs)
+
+    def events(
+        self, jobs: Iterable[Job | str] = (), *, after: str | None = None
+    ) -> Iterator[EventOut]:
+        """Follow events as they happen, of these jobs or of all the account's, without end.
+
+        ``after`` is an event's ``id`` to go on from; broken connections are taken up again.
+        """
+        return follow(self._http, _ids(jobs), after)
+
+    # -- resources and access -----------------------------------------------------------------
+    def resources(self) -> list[ResourceOut]:
+        """Every resource, and how busy it is."""
+        return self._http.get(ResourcesOut, "/resources").resources
+
+    def resource(self, name: str) -> ResourceOut:
+        """One resource; raises :class:`NotFound`."""
+        return self._http.get(ResourceOut, f"/resources/{quote(name, safe='')}")
+
+    def set_resource_state(
+        self, name: str, state: ResourceState | str, reason: str | None = None
+    ) -> ResourceOut:
+        """Take a resource in or out of service; needs the operator's scope."""
+        body = ResourceStateIn(state=ResourceState(state), reason=reason)
+        path = f"/resources/{quote(name, safe='')}/state"
+        return self._http.read(ResourceOut, self._http.request("PUT", path, body=body))
+
+    def create_token(self, token: TokenIn) -> TokenOut:
+        """Make a token; its ``secret`` is shown this once. Needs the admin's scope."""
+        return self._http.post(TokenOut, "/tokens", token, repeatable=False)
+
+    def tokens(self) -> list[TokenOut]:
+        """All tokens, without their secrets; needs the admin's scope."""
+        return self._http.get(TokensOut, "/tokens").tokens
+
+    def revoke_token(self, id: str) -> None:
+        """Make a token worthless from now on; needs the admin's scope."""
+        self._http.request("DELETE", f"/tokens/{quote(id, safe='')}")
+
+    def health(self) -> HealthOut:
+        """Whether the broker stands, and its version."""
+        return self._http.get(HealthOut, "/health")
+
+    def close(self) -> None:
+        """Close the connections; handles of this client are of no use afterwards."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Client({self.settings.url!r})"
+
+    def _in_bulk(
+        self, path: str, jobs: Iterable[Job | str], wait_s: float | None = None
+    ) -> list[JobOut]:
+        return [
+            answer
+            for chunk in _chunks(_ids(jobs))
+            for answer in self._http.post(
+                JobsOut, path, CancelIn(ids=chunk), params={"wait": wait_s}
+            ).jobs
+        ]
+
+    def _results(self, ids: Sequence[str], wait_s: float, partial: bool) -> dict[str, Result[Any]]:
+        answers = self._http.post(
+            ResultsOut,
+            "/results",
+            ResultsIn(ids=list(ids), partial=partial),
+            params={"wait": wait_s},
+            wait_s=wait_s,
+        ).results
+        present = [answer for answer in answers if answer is not None]
+        if not partial:
+            for answer in present:
+                _raise_failure(answer)
+        return {answer.job_id: result_of(answer) for answer in present}
+
+
+def _raise_failure(answer: ResultOut) -> None:
+    if answer.state in (JobState.FAILED, JobState.CANCELLED):
+        problem = answer.problem
+        raise TaskFailed(
+            problem.message if problem else f"it was {answer.state}",
+            where=answer.job_id,
+            hint=problem.hint if problem else None,
+        )
+
+
+def _filters(filters: dict[str, Any]) -> dict[str, Any]:
+    known = {
+        *("state", "resource", "kind", "tag", "name", "name_prefix"),
+        *("account", "created_from", "created_to"),
+    }
+    if unknown := filters.keys() - known:
+        raise Invalid(f"there is no filter {min(unknown)}", hint=f"Known: {sorted(known)}.")
+    return {
+        name: value.isoformat() if hasattr(value, "isoformat") else value
+        for name, value in filters.items()
+        if value is not None
+    }
+
+
+def _ids(jobs: Iterable[Job | str]) -> list[str]:
+    given = [jobs] if isinstance(jobs, Job | str) else jobs
+    return [job.id if isinstance(job, Job) else checked_id(job) for job in given]
+
+
+def _chunks(ids: Sequence[str]) -> Iterator[list[str]]:
+    return (list(ids[start : start + AT_ONCE]) for start in range(0, len(ids), AT_ONCE))

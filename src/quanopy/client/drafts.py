@@ -1,0 +1,205 @@
+"""Drafts: jobs put together but not submitted, so that many can go in one request."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from os import PathLike
+from typing import Any, TypedDict, TypeVar, Unpack
+
+from pydantic import BaseModel, ValidationError
+
+from quanopy.client.programs import circuits_in, encode, kind_in, program_of
+from quanopy.domain.errors import Invalid, Unsupported
+from quanopy.domain.jobs import JobKind
+from quanopy.domain.programs import Program
+from quanopy.wire.jobs import JobIn, OptionsIn, ProgramIn, PubIn
+
+Circuit = Any
+"""A program's :data:`~quanopy.client.programs.Source`, or a ``qiskit.QuantumCircuit``."""
+PubLike = Any
+"""A :data:`Circuit`, or a tuple of one with parameter values, observables, shots or precision
+as Qiskit's primitives take it, or a ``SamplerPub`` or ``EstimatorPub``."""
+
+M = TypeVar("M", bound=BaseModel)
+
+_TEXTS = (str, bytes, PathLike, Program)
+
+
+class How(TypedDict, total=False):
+    """How a job is to be compiled and run, and what to call it; all may be left out."""
+
+    shots: int | None
+    precision: float | None
+    """Wanted standard error of expectation values; 0 is exact, where the resource can."""
+    seed: int | None
+    compile: bool
+    optimization_level: int | None
+    seed_transpiler: int | None
+    memory: bool
+    """Keep each shot's outcome in order."""
+    name: str | None
+    tags: Sequence[str]
+    priority: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A job put together; ``resource`` ``None`` takes the client's."""
+
+    kind: JobKind
+    programs: Sequence[ProgramIn]
+    pubs: Sequence[PubIn] | None = None
+    resource: str | None = None
+    how: How = field(default_factory=lambda: How())
+
+    def to_wire(self, resource: str) -> JobIn:
+        """The request; raises :class:`Invalid` for options that cannot be meant."""
+        how: dict[str, Any] = {name: v for name, v in self.how.items() if v is not None}
+        fields: dict[str, Any] = {
+            "kind": self.kind,
+            "resource": self.resource or resource,
+            "programs": list(self.programs),
+            **{name: how.pop(name) for name in ("name", "priority") if name in how},
+        }
+        if tags := how.pop("tags", ()):
+            fields["tags"] = list(tags)
+        if self.pubs is not None:
+            fields["pubs"] = list(self.pubs)
+        return _checked(JobIn, fields | {"options": _checked(OptionsIn, how, "options")}, "job")
+
+
+def sample(pubs: PubLike, *, resource: str | None = None, **how: Unpack[How]) -> Draft:
+    """Counts of measured bitstrings, of one pub or circuit or of many."""
+    return _primitive(JobKind.SAMPLE, pubs, resource, how)
+
+
+def estimate(pubs: PubLike, *, resource: str | None = None, **how: Unpack[How]) -> Draft:
+    """Expectation values, of one pub ``(circuit, observables, …)`` or of many."""
+    return _primitive(JobKind.ESTIMATE, pubs, resource, how)
+
+
+def programs(
+    sources: Circuit | Iterable[Circuit],
+    *,
+    kind: JobKind | str | None = None,
+    resource: str | None = None,
+    **how: Unpack[How],
+) -> Draft:
+    """Whole programs, one or many: text, paths, bytes or circuits.
+
+    ``kind`` is by default what a QRMI payload says, else ``sample``.
+    """
+    listed = _listed(sources)
+    texts = [program_of(source) for source in listed if isinstance(source, _TEXTS)]
+    circuits = [source for source in listed if not isinstance(source, _TEXTS)]
+    if texts and circuits:
+        raise Invalid("circuits and other programs in one job", hint="Submit them as two jobs.")
+    found = texts or ([_packed(circuits)] if circuits else [])
+    stated = {said for program in texts if (said := kind_in(program))}
+    if len(stated) > 1:
+        raise Invalid("sampler and estimator payloads in one job", hint="Submit them as two jobs.")
+    try:
+        chosen = JobKind(kind) if kind else next(iter(stated), JobKind.SAMPLE)
+    except ValueError as error:
+        raise Invalid(
+            f"there is no kind {kind!r}", where="kind", hint=f"Known: {', '.join(JobKind)}."
+        ) from error
+    if stated - {chosen} and chosen is not JobKind.RUN:
+        raise Invalid(f"the payload asks for {stated.pop()}, not {chosen}", where="kind")
+    return Draft(kind=chosen, programs=[encode(p) for p in found], resource=resource, how=how)
+
+
+def observed(
+    program: Program,
+    observables: Sequence[Any],
+    *,
+    resource: str | None = None,
+    **how: Unpack[How],
+) -> Draft:
+    """An estimate of observables on every circuit of a program; one observable gives a scalar."""
+    asked = observables[0] if len(observables) == 1 else list(observables)
+    pubs = [PubIn(circuit=index, observables=asked) for index in range(circuits_in(program))]
+    return Draft(
+        kind=JobKind.ESTIMATE, programs=[encode(program)], pubs=pubs, resource=resource, how=how
+    )
+
+
+def _primitive(kind: JobKind, pubs: PubLike, resource: str | None, how: How) -> Draft:
+    listed = _listed(pubs)
+    texts = [like for like in listed if isinstance(_circuit(like), _TEXTS)]
+    if len(texts) == len(listed):
+        return _of_texts(kind, texts, resource, how)
+    if texts:
+        raise Invalid("circuits and other programs in one job", hint="Submit them as two jobs.")
+    from quanopy.client.circuits import pack, to_pubs
+
+    program, encoded = pack(to_pubs(kind, listed), program=0)
+    return Draft(kind=kind, programs=[encode(program)], pubs=encoded, resource=resource, how=how)
+
+
+def _of_texts(kind: JobKind, likes: list[Any], resource: str | None, how: How) -> Draft:
+    """Programs that are no Qiskit objects: nothing but the server reads them."""
+    found: dict[str, tuple[int, Program]] = {}
+    pubs: list[PubIn] = []
+    for index, like in enumerate(likes):
+        program = program_of(_circuit(like))
+        if kind_in(program):
+            raise Unsupported("a payload has pubs of its own", hint="Use `Client.submit`.")
+        place, _ = found.setdefault(program.digest, (len(found), program))
+        asked = _asked(kind, like, index)
+        pubs += [
+            _checked(PubIn, {"program": place, "circuit": circuit, **asked}, f"pubs[{index}]")
+            for circuit in range(circuits_in(program))
+        ]
+    return Draft(
+        kind=kind,
+        programs=[encode(program) for _, program in found.values()],
+        pubs=pubs,
+        resource=resource,
+        how=how,
+    )
+
+
+def _asked(kind: JobKind, like: Any, index: int) -> dict[str, Any]:
+    """What a tuple asks of its program, in the order of Qiskit's pubs."""
+    names = ["parameters", "shots"]
+    if kind is JobKind.ESTIMATE:
+        names = ["observables", "parameters", "precision"]
+    rest = like[1:] if isinstance(like, tuple) else ()
+    if len(rest) > len(names):
+        raise Invalid(f"{len(like)} parts", where=f"pubs[{index}]", hint=f"After it: {names}.")
+    if kind is JobKind.ESTIMATE and not rest:
+        raise Invalid("no observables", where=f"pubs[{index}]", hint="Give (program, observables).")
+    return {name: value for name, value in zip(names, rest, strict=False) if value is not None}
+
+
+def _checked(model: type[M], fields: dict[str, Any], where: str) -> M:
+    try:
+        return model(**fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join([where, *(str(part) for part in first["loc"])])
+        raise Invalid(first["msg"], where=place) from error
+
+
+def _circuit(like: PubLike) -> Any:
+    return like[0] if isinstance(like, tuple) and like else like
+
+
+def _listed(given: Any) -> list[Any]:
+    """One or many, as many. A tuple is one pub; other iterables hold several."""
+    single = isinstance(given, (*_TEXTS, tuple)) or hasattr(given, "circuit")
+    if single or hasattr(given, "num_qubits"):
+        return [given]
+    try:
+        listed = list(given)
+    except TypeError as error:
+        raise Invalid(f"{type(given).__name__} is nothing to run") from error
+    if not listed:
+        raise Invalid("there is nothing to run", hint="Give at least one circuit or pub.")
+    return listed
+
+
+def _packed(circuits: list[Any]) -> Program:
+    from quanopy.client.circuits import pack_circuits
+
+    return pack_circuits(circuits)

@@ -1,0 +1,50 @@
+"""Result files: whole or not there at all."""
+
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from quanopy.domain.errors import Invalid
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file that readers see whole or not at all, and that survives a crash.
+
+    It is written beside its place, synced, and renamed over it; an interrupted write leaves
+    the old file as it was. Raises :class:`Invalid` where it cannot be written.
+    """
+    folder = path.absolute().parent
+    try:
+        handle, name = tempfile.mkstemp(dir=folder, prefix=f".{path.name}.", suffix=".part")
+    except OSError as error:
+        raise Invalid(f"cannot be written: {error.strerror}", where=str(path)) from error
+    part = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        part.chmod(0o666 & ~_umask())
+        part.replace(path)
+        _sync_folder(folder)
+    except OSError as error:
+        raise Invalid(f"cannot be written: {error.strerror}", where=str(path)) from error
+    finally:
+        with suppress(FileNotFoundError):
+            part.unlink()
+
+
+def _umask() -> int:
+    """The mode mask, which can only be read by setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,174 @@
+"""Handles: a submitted job, from any machine and at any later time."""
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
+
+from quanopy.client.http import Http
+from quanopy.client.polling import rounds
+from quanopy.client.programs import decode, unpacked
+from quanopy.client.results import Result, result_of
+from quanopy.domain.errors import Invalid, NotReady
+from quanopy.domain.ids import is_id
+from quanopy.domain.programs import Program
+from quanopy.domain.states import FINAL_JOB_STATES, JobState
+from quanopy.wire.jobs import JobDetail, JobOut, ResultOut, SubmittedOut
+from quanopy.wire.service import EventOut, EventsOut
+
+if TYPE_CHECKING:
+    from qiskit import QuantumCircuit
+
+NPZ = "application/x-npz"
+
+
+class Job:
+    """A submitted job, by its id. Letting go of a handle cancels nothing.
+
+    A pickled handle carries the id alone: where it is loaded, the broker is found as
+    ``Client()`` finds it.
+    """
+
+    def __init__(self, http: Http, id: str) -> None:
+        self._http = http
+        self.id = checked_id(id)
+
+    def detail(self) -> JobDetail:
+        """All that the broker says of it: state, times, parts, executions."""
+        return self._http.get(JobDetail, f"/jobs/{self.id}")
+
+    def status(self) -> JobState:
+        """Its state now."""
+        return self.detail().state
+
+    def wait(
+        self, states: Collection[JobState | str] | None = None, timeout: float | None = None
+    ) -> JobState:
+        """Wait until it is in one of ``states`` (by default: final), or final; the state then.
+
+        Raises :class:`NotReady` after ``timeout`` seconds.
+        """
+        until = frozenset(_states(states)) if states else FINAL_JOB_STATES
+        for wait_s in rounds(timeout):
+            params = {"wait": wait_s, "until": sorted(until)}
+            detail = self._http.get(JobDetail, f"/jobs/{self.id}", params=params, wait_s=wait_s)
+            if detail.state in until | FINAL_JOB_STATES:
+                return detail.state
+        raise self._late(timeout)
+
+    def result(self, timeout: float | None = None, partial: bool = False) -> Result[Any]:
+        """Its result, once it is complete.
+
+        With ``partial``, what is there now: whatever the resource is doing (a ``timeout`` then
+        says how long to wait for all of it first).
+
+        Raises:
+            TaskFailed: the job failed or was cancelled.
+            NotReady: it is not done after ``timeout`` seconds.
+        """
+        if partial and timeout is None:
+            timeout = 0.0
+        for wait_s in rounds(timeout):
+            try:
+                return result_of(self._fetch(wait_s, partial))
+            except NotReady:
+                continue
+        raise self._late(timeout)
+
+    def npz(self, timeout: float | None = None) -> bytes:
+        """Its result as the bytes of a NumPy ``.npz`` file; raises as :meth:`result`."""
+        for wait_s in rounds(timeout):
+            try:
+                answer = self._http.request(
+                    "GET",
+                    f"/jobs/{self.id}/result",
+                    params={"wait": wait_s},
+                    headers={"Accept": NPZ},
+                    wait_s=wait_s,
+                )
+            except NotReady:
+                continue
+            return answer.content
+        raise self._late(timeout)
+
+    def cancel(self) -> JobState:
+        """Ask for its end: what is queued is cancelled now, what runs soon; the state after."""
+        return self._http.post(JobOut, f"/jobs/{self.id}/cancel").state
+
+    def retry(self) -> JobState:
+        """Queue its failed and cancelled parts again; the state after."""
+        return self._http.post(JobOut, f"/jobs/{self.id}/retry", repeatable=False).state
+
+    def events(self) -> list[EventOut]:
+        """Its history so far, in order."""
+        found: list[EventOut] = []
+        after = None
+        while True:
+            page = self._http.get(EventsOut, f"/jobs/{self.id}/events", params={"after": after})
+            found += page.events
+            if not page.events or page.position == after:
+                return found
+            after = page.position
+
+    def submitted(self) -> SubmittedOut:
+        """What was submitted: programs, pubs as they were understood, options."""
+        return self._http.get(SubmittedOut, f"/jobs/{self.id}/programs")
+
+    def programs(self) -> list[Program]:
+        """The programs as they were submitted, byte for byte."""
+        return [decode(program) for program in self.submitted().programs]
+
+    def circuits(self) -> "list[QuantumCircuit]":
+        """The circuits of all its programs, in order, as Qiskit's.
+
+        Raises :class:`NotReady` where the broker has not read the programs yet.
+        """
+        from quanopy.client.circuits import unpack_circuits
+
+        found: list[QuantumCircuit] = []
+        for program in self.submitted().programs:
+            if program.qpy is None:
+                raise NotReady(f"the programs of {self.id} have not been read yet")
+            found += unpack_circuits(unpacked(program.qpy))
+        return found
+
+    def __repr__(self) -> str:
+        return f"Job({self.id!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Job) and other.id == self.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_attach, (self.id,))
+
+    def _fetch(self, wait_s: float, partial: bool) -> ResultOut:
+        params = {"wait": wait_s, "partial": "true" if partial else None}
+        return self._http.get(ResultOut, f"/jobs/{self.id}/result", params=params, wait_s=wait_s)
+
+    def _late(self, timeout: float | None) -> NotReady:
+        return NotReady(
+            f"{self.id} is not done after {timeout or 0:g} s", hint="It goes on; ask again later."
+        )
+
+
+def checked_id(id: str) -> str:
+    """The id of a job; raises :class:`Invalid` for anything else, which goes into no path."""
+    if not is_id(id, "job"):
+        raise Invalid(f"{id[:60]!r} is no job's id", hint="Ids look like job_0193….")
+    return id
+
+
+def _states(names: Collection[JobState | str]) -> list[JobState]:
+    given = [names] if isinstance(names, str) else names
+    try:
+        return [JobState(name) for name in given]
+    except ValueError as error:
+        known = ", ".join(JobState)
+        raise Invalid(str(error), where="states", hint=f"States: {known}.") from error
+
+
+def _attach(id: str) -> Job:
+    from quanopy.client.client import Client
+
+    return Client().job(id)

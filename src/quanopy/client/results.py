@@ -1,0 +1,295 @@
+"""Results as light objects: JSON inside, Qiskit's types on demand."""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+
+from pydantic import ValidationError
+
+from quanopy.client.files import write_atomically
+from quanopy.domain.errors import Invalid, NotReady
+from quanopy.domain.jobs import JobKind
+from quanopy.domain.states import JobState
+from quanopy.wire.jobs import ProblemOut, ResultOut
+
+if TYPE_CHECKING:
+    from qiskit.primitives import PrimitiveResult
+
+FORMAT = "quanopy.result/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """A classical register: its name and width in bits."""
+
+    name: str
+    bits: int
+
+
+class SamplePub:
+    """Counts of one pub."""
+
+    __slots__ = ("_raw",)
+
+    def __init__(self, raw: dict[str, Any]) -> None:
+        self._raw = raw
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the parameter sets; ``()`` for a single one."""
+        return tuple(self._raw.get("shape", ()))
+
+    @property
+    def shots(self) -> int:
+        """Shots of each parameter set."""
+        return int(self._raw["shots"])
+
+    @property
+    def registers(self) -> tuple[Register, ...]:
+        """Classical registers; the first holds the lowest (rightmost) bits."""
+        return tuple(Register(r["name"], int(r["bits"])) for r in self._raw["registers"])
+
+    @property
+    def num_bits(self) -> int:
+        """Bits of all registers together."""
+        return sum(register.bits for register in self.registers)
+
+    @property
+    def raw_counts(self) -> list[dict[str, int]]:
+        """Per parameter set, in C order: hexadecimal outcome of all registers to its count."""
+        counts: list[dict[str, int]] = self._raw["counts"]
+        return counts
+
+    @property
+    def memory(self) -> list[list[str]] | None:
+        """Per parameter set, each shot's hexadecimal outcome in order, where it was asked for."""
+        return self._raw.get("memory")
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Bitstring of all registers to its count, over all parameter sets together."""
+        total: Counter[str] = Counter()
+        for counts in self.raw_counts:
+            total.update(counts)
+        return self._bitstrings(total)
+
+    def at(self, *index: int) -> dict[str, int]:
+        """Counts of one parameter set, by its index in :attr:`shape`."""
+        return self._bitstrings(self.raw_counts[_flat(index, self.shape)])
+
+    def of_register(self, name: str) -> dict[str, int]:
+        """Counts of one register alone, over all parameter sets together."""
+        offset = 0
+        for register in self.registers:
+            if register.name == name:
+                return self._marginal(offset, register.bits)
+            offset += register.bits
+        known = ", ".join(register.name for register in self.registers)
+        raise Invalid(f"there is no register {name!r}", hint=f"It has: {known}.")
+
+    def _marginal(self, offset: int, bits: int) -> dict[str, int]:
+        total: Counter[str] = Counter()
+        mask = (1 << bits) - 1
+        for counts in self.raw_counts:
+            for outcome, count in counts.items():
+                total[_bitstring(int(outcome, 16) >> offset & mask, bits)] += count
+        return dict(total)
+
+    def _bitstrings(self, counts: dict[str, int]) -> dict[str, int]:
+        bits = self.num_bits
+        return {_bitstring(int(outcome, 16), bits): count for outcome, count in counts.items()}
+
+    def __repr__(self) -> str:
+        return f"SamplePub(shape={self.shape}, shots={self.shots}, registers={self.registers})"
+
+
+class EstimatePub:
+    """Expectation values of one pub."""
+
+    __slots__ = ("_raw",)
+
+    def __init__(self, raw: dict[str, Any]) -> None:
+        self._raw = raw
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Broadcast shape of parameter sets and observables; ``()`` for a single value."""
+        return tuple(self._raw.get("shape", ()))
+
+    @property
+    def evs(self) -> Any:
+        """Expectation values: a float, or lists nested as :attr:`shape` says."""
+        return _nested(self.flat_evs, self.shape)
+
+    @property
+    def stds(self) -> Any:
+        """Their standard errors, shaped alike."""
+        return _nested(self.flat_stds, self.shape)
+
+    @property
+    def flat_evs(self) -> list[float]:
+        """Expectation values in C order."""
+        return _numbers(self._raw["evs"])
+
+    @property
+    def flat_stds(self) -> list[float]:
+        """Standard errors in C order."""
+        return _numbers(self._raw["stds"])
+
+    @property
+    def precision(self) -> float | None:
+        """The standard error that was aimed at; 0 for exact values."""
+        return self._raw.get("precision")
+
+    def __repr__(self) -> str:
+        return f"EstimatePub(evs={self.evs}, stds={self.stds})"
+
+
+P = TypeVar("P", SamplePub, EstimatePub)
+
+
+class Result(Sequence[P], Generic[P]):
+    """A job's result: one entry a pub, in order. Nothing here needs Qiskit or NumPy."""
+
+    def __init__(self, answer: ResultOut, pub: type[P]) -> None:
+        self._answer = answer
+        self._pub: type[P] = pub
+
+    @property
+    def job_id(self) -> str:
+        """Whose result it is."""
+        return self._answer.job_id
+
+    @property
+    def kind(self) -> JobKind:
+        """What was asked for."""
+        return self._answer.kind
+
+    @property
+    def resource(self) -> str:
+        """What it ran on."""
+        return self._answer.resource
+
+    @property
+    def state(self) -> JobState:
+        """The job's state when this was fetched; not final for some partial results."""
+        return self._answer.state
+
+    @property
+    def missing(self) -> list[int]:
+        """Indices of pubs that are not (all) there: only in partial results."""
+        return list(self._answer.missing)
+
+    @property
+    def problem(self) -> ProblemOut | None:
+        """Why parts are missing for good, where they are."""
+        return self._answer.problem
+
+    def __len__(self) -> int:
+        return len(self._answer.pubs)
+
+    @overload
+    def __getitem__(self, index: int) -> P: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[P]: ...
+    def __getitem__(self, index: int | slice) -> P | Sequence[P]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        found = self._answer.pubs[index]
+        if found is None:
+            raise NotReady(f"pub {index} has no result yet", hint="`missing` lists such pubs.")
+        pub: P = self._pub(found)
+        return pub
+
+    def __iter__(self) -> Iterator[P]:
+        return (self[index] for index in range(len(self)))
+
+    def __repr__(self) -> str:
+        gaps = f", {len(self.missing)} missing" if self.missing else ""
+        return f"<{self.kind} result of {self.job_id}: {len(self)} pubs{gaps}>"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The ``quanopy.result/1`` document."""
+        return {"format": FORMAT, **self._answer.model_dump(mode="json", exclude_none=True)} | {
+            "pubs": self._answer.pubs
+        }
+
+    def save(self, path: Path | str) -> None:
+        """Write the document as JSON, whole or not at all; :func:`quanopy.load` reads it."""
+        write_atomically(Path(path), to_json(self))
+
+    def to_primitive_result(self) -> "PrimitiveResult[Any]":
+        """Qiskit's ``PrimitiveResult``: a ``BitArray`` for each register, or arrays of
+        expectation values and standard errors."""
+        from quanopy.client.primitives import primitive_result
+
+        return primitive_result(self)
+
+
+SampleResult = Result[SamplePub]
+EstimateResult = Result[EstimatePub]
+
+
+def result_of(answer: ResultOut) -> Result[Any]:
+    """The answer of the broker as a result of its kind."""
+    if answer.kind is JobKind.ESTIMATE:
+        return Result(answer, EstimatePub)
+    return Result(answer, SamplePub)
+
+
+def load(path: Path | str) -> Result[Any]:
+    """Read back a result file that ``save``, ``quanopy result`` or ``qrun`` wrote.
+
+    Raises :class:`Invalid` for a file that is not there or is no such document.
+    """
+    try:
+        document = json.loads(Path(path).read_bytes())
+    except OSError as error:
+        raise Invalid(f"cannot be read: {error.strerror or error}", where=str(path)) from error
+    except (ValueError, RecursionError) as error:
+        raise Invalid(f"not JSON: {error}", where=str(path)) from error
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise Invalid(f"not a {FORMAT} document", where=str(path))
+    try:
+        return result_of(ResultOut.model_validate(document))
+    except ValidationError as error:
+        raise Invalid(f"not a whole {FORMAT} document", where=str(path)) from error
+
+
+def to_json(result: Result[Any]) -> bytes:
+    """A result's document as JSON, with a line break at its end."""
+    return json.dumps(result.to_dict(), ensure_ascii=False).encode() + b"\n"
+
+
+def _bitstring(value: int, bits: int) -> str:
+    return format(value, f"0{bits}b") if bits else ""
+
+
+def _numbers(values: Sequence[float | None]) -> list[float]:
+    """JSON has no NaN; ``null`` stands for it."""
+    return [math.nan if value is None else float(value) for value in values]
+
+
+def _flat(index: tuple[int, ...], shape: tuple[int, ...]) -> int:
+    inside = len(index) == len(shape) and all(
+        0 <= i < size for i, size in zip(index, shape, strict=True)
+    )
+    if not inside:
+        raise Invalid(f"{index} is no index into shape {shape}")
+    place = 0
+    for i, size in zip(index, shape, strict=True):
+        place = place * size + i
+    return place
+
+
+def _nested(flat: list[float], shape: tuple[int, ...]) -> Any:
+    if not shape:
+        return flat[0]
+    if len(shape) == 1:
+        return flat
+    step = math.prod(shape[1:])
+    return [_nested(flat[i * step : (i + 1) * step], shape[1:]) for i in range(shape[0])]

@@ -1,0 +1,63 @@
+"""Following events: a server-sent event stream that is taken up again where it broke."""
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+
+import httpx
+from pydantic import ValidationError
+
+from quanopy.client.http import PATIENCE_S, Http
+from quanopy.domain.errors import QuanopyError, Transient, Unavailable
+from quanopy.wire.service import EventOut
+
+IDLE_S = 60.0
+"""A stream silent for longer than this (the server sends comments) is taken for broken."""
+PAUSE_S = 0.5
+
+
+def follow(http: Http, job_ids: Sequence[str], after: str | None) -> Iterator[EventOut]:
+    """Events as they happen, without end; reconnects where the connection breaks.
+
+    Raises :class:`Unavailable` once nobody has answered for long.
+    """
+    broken_at: float | None = None
+    while True:
+        params = {"after": after, "job": list(job_ids) or None}
+        try:
+            with http.lines("/events/stream", params, idle_s=IDLE_S) as lines:
+                for position, event in parse(lines):
+                    broken_at, after = None, position
+                    if event is not None:
+                        yield event
+        except (httpx.TransportError, Transient, Unavailable) as error:
+            broken_at = broken_at or time.monotonic()
+            if time.monotonic() - broken_at > PATIENCE_S:
+                raise Unavailable(f"the event stream is broken: {error}") from error
+        time.sleep(PAUSE_S)
+
+
+def parse(lines: Iterable[str]) -> Iterator[tuple[str, EventOut | None]]:
+    """Positions, with the event there if there is one (HTML Living Standard, 9.2.6).
+
+    Raises :class:`QuanopyError` for data that is no event.
+    """
+    position, data = "", []
+    for line in lines:
+        if line:
+            name, _, value = line.partition(":")
+            value = value.removeprefix(" ")
+            if name == "id":
+                position = value
+            elif name == "data":
+                data.append(value)
+            continue
+        if position:
+            yield position, _event("\n".join(data)) if data else None
+        data = []
+
+
+def _event(text: str) -> EventOut:
+    try:
+        return EventOut.model_validate_json(text)
+    except ValidationError as error:
+        raise QuanopyError("the event stream holds something else") from error
