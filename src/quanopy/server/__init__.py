@@ -1,0 +1,1 @@
+"""The server: settings, wiring, the HTTP interface and the worker's process."""

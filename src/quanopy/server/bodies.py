@@ -1,0 +1,71 @@
+"""Request bodies: bounded while they arrive, read once, refused with the place of the fault."""
+
+import asyncio
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+from starlette.requests import ClientDisconnect, Request
+
+from quanopy.domain.errors import Invalid, TooLarge, Unsupported
+from quanopy.server.problems import invalid
+
+M = TypeVar("M", bound=BaseModel)
+
+
+async def read_body(request: Request, *, limit: int, timeout_s: float) -> bytes:
+    """The body of a JSON request.
+
+    Raises :class:`Unsupported` for another media type or an encoded body, :class:`TooLarge`
+    beyond ``limit`` bytes, whatever the request says of its length, :class:`Invalid` for one
+    that does not arrive in ``timeout_s`` seconds.
+    """
+    _check_headers(request, limit)
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await _collect(request, limit)
+    except TimeoutError:
+        raise Invalid(f"the body did not arrive within {timeout_s:g} seconds") from None
+    except ClientDisconnect:
+        raise Invalid("the connection closed before the body had arrived") from None
+
+
+def _check_headers(request: Request, limit: int) -> None:
+    headers = request.headers
+    media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise Unsupported(
+            f"the body is {media_type[:100] or 'of no stated type'}",
+            where="Content-Type",
+            hint="Send application/json.",
+        )
+    if headers.get("content-encoding", "identity").lower() != "identity":
+        raise Unsupported("encoded bodies are not read", where="Content-Encoding")
+    length = headers.get("content-length", "")
+    if length.isdigit() and int(length) > limit:
+        raise _too_large(limit)
+
+
+async def _collect(request: Request, limit: int) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if size > limit:
+            raise _too_large(limit)
+        parts.append(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(
+        f"the body is larger than {limit} bytes", hint="Split the work into several requests."
+    )
+
+
+def parse(model: type[M], body: bytes) -> M:
+    """The body as a model; raises :class:`Invalid` with the place of the first fault. Nesting is
+    bounded by the parser (200 levels), which is not recursive in Python."""
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        raise invalid(error) from None

@@ -1,0 +1,197 @@
+"""Settings of server and worker, and the only place on their side that reads the environment.
+
+Each setting may be given in a TOML file under its name (``port = 8420``), in the environment in
+capitals after ``QUANOPY_`` (``QUANOPY_PORT=8420``), or on the command line; the later of these
+goes before the earlier. A list in the environment is separated by commas.
+"""
+
+import os
+import tomllib
+import types
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from quanopy.domain.errors import Invalid
+
+PREFIX = "QUANOPY_"
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+def default_data() -> Path:
+    """``$XDG_DATA_HOME/quanopy``, or ``~/.local/share/quanopy``."""
+    home = os.environ.get("XDG_DATA_HOME")
+    return (Path(home) if home else Path.home() / ".local" / "share") / "quanopy"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How a server or worker is to run."""
+
+    data: Path = field(default_factory=default_data)
+    """Folder of everything kept here: the SQLite file, local objects, the embedded token."""
+    host: str = "127.0.0.1"
+    """Address to listen on. Anything but loopback needs ``tls_cert`` or ``insecure``."""
+    port: int = 8420
+    """TCP port; 0 takes a free one."""
+    uds: Path | None = None
+    """Unix socket to listen on instead of host and port."""
+    tls_cert: Path | None = None
+    """Certificate chain in PEM; with ``tls_key`` the server speaks HTTPS."""
+    tls_key: Path | None = None
+    """Private key of the certificate, in PEM."""
+    insecure: bool = False
+    """Allow plain HTTP beyond loopback, where something in front speaks TLS."""
+    database: str = ""
+    """``sqlite:////path`` or ``postgresql://…``; empty: a SQLite file in the data folder."""
+    listen_dsn: str | None = None
+    """Direct PostgreSQL connection for wake-ups, where ``database`` goes through a pooler."""
+    objects: str = ""
+    """``file:///path`` or ``s3://bucket/prefix``; empty: a folder in the data folder."""
+    s3_endpoint: str | None = None
+    """URL of the S3 service, where it is not Amazon's."""
+    s3_region: str | None = None
+    """Region of the bucket; ``None``: as the environment of the process says."""
+    s3_access_key: str | None = None
+    """Key id for the bucket; ``None``: the machine's own identity, if it has one."""
+    s3_secret_key: str | None = field(default=None, repr=False)
+    """Secret of the key id."""
+    worker: bool = True
+    """Whether ``serve`` also works on tasks, in threads of its own."""
+    providers: tuple[str, ...] = ()
+    """Providers to load by entry-point name; empty: all that are installed."""
+    emulator_processes: int = 0
+    """Processes that emulate; 0: one for every ``emulator_threads`` cores."""
+    emulator_threads: int = 1
+    """Threads of each emulating process."""
+    emulator_memory_mb: int = 0
+    """Memory of all emulating processes together; 0: most of what the machine has."""
+    reader_processes: int = 1
+    """Processes that read programs."""
+    read_deadline_s: float = 5.0
+    """Seconds a submission waits for its programs to be read; then it is accepted unread and
+    checked at dispatch."""
+    body_limit: int = 32 * 1024 * 1024
+    """Bytes of a request's body, at most."""
+    body_timeout_s: float = 60.0
+    """Seconds a request's body may take to arrive."""
+    most_waiting: int = 5_000
+    """Submissions that may wait to be stored; more are asked to come again."""
+    shutdown_s: float = 10.0
+    """Seconds that requests under way may take to end when the server stops."""
+    log_level: str = "info"
+    """``debug``, ``info``, ``warning`` or ``error``."""
+    log_format: str = "console"
+    """``console`` for people, ``json`` for machines."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant; raises :class:`Invalid` naming the setting."""
+        _check(0 <= self.port < 65536, "port", "is no TCP port")
+        _check(self.log_level in _LEVELS, "log_level", f"is none of {', '.join(_LEVELS)}")
+        _check(self.log_format in ("console", "json"), "log_format", "is neither console nor json")
+        _check((self.tls_cert is None) == (self.tls_key is None), "tls_key", "goes with tls_cert")
+        for name in ("body_limit", "most_waiting", "emulator_threads", "reader_processes"):
+            _check(getattr(self, name) > 0, name, "must be more than 0")
+        for name in ("read_deadline_s", "body_timeout_s", "shutdown_s"):
+            _check(getattr(self, name) > 0, name, "must be more than 0 seconds")
+
+    @property
+    def database_url(self) -> str:
+        """The database, wherever it was chosen."""
+        return self.database or f"sqlite:///{self.data.absolute() / 'quanopy.db'}"
+
+    @property
+    def objects_url(self) -> str:
+        """The object store, wherever it was chosen."""
+        return self.objects or (self.data.absolute() / "objects").as_uri()
+
+    @property
+    def exposed(self) -> bool:
+        """Whether anybody but this machine could connect."""
+        return self.uds is None and self.host not in LOOPBACK
+
+
+_LEVELS = ("debug", "info", "warning", "error")
+
+
+def _check(holds: bool, name: str, complaint: str) -> None:
+    if not holds:
+        raise Invalid(f"the setting {name} {complaint}", where=name)
+
+
+def load(
+    file: Path | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    **overrides: object,
+) -> Settings:
+    """Settings from a TOML file (by default the one ``QUANOPY_CONFIG`` names), the environment
+    and overrides (``None``: not given).
+
+    Raises :class:`Invalid`, naming the setting, for what is not known or cannot be meant.
+    """
+    environ = os.environ if environ is None else environ
+    file = file or (Path(environ["QUANOPY_CONFIG"]) if "QUANOPY_CONFIG" in environ else None)
+    given: dict[str, object] = dict(_from_file(file)) if file else {}
+    names = {setting.name for setting in fields(Settings)}
+    given |= {
+        name: environ[PREFIX + name.upper()]
+        for name in names
+        if environ.get(PREFIX + name.upper(), "") != ""
+    }
+    given |= {name: value for name, value in overrides.items() if value is not None}
+    if unknown := sorted(given.keys() - names):
+        raise Invalid(f"there is no setting {unknown[0]}", where=unknown[0])
+    hints = typing.get_type_hints(Settings)
+    converted: dict[str, Any] = {
+        name: _convert(name, value, hints[name]) for name, value in given.items()
+    }
+    return Settings(**converted)
+
+
+def _from_file(file: Path) -> Mapping[str, object]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise Invalid(f"cannot read settings: {error}", where=str(file)) from error
+
+
+def _convert(name: str, value: object, hint: Any) -> object:
+    """The value in the type of its setting; text is read, anything else must be of the type."""
+    if isinstance(hint, types.UnionType):
+        hint = next(one for one in typing.get_args(hint) if one is not types.NoneType)
+    wanted = typing.get_origin(hint) or hint
+    try:
+        return _READ[wanted](value)
+    except (TypeError, ValueError) as error:
+        raise Invalid(f"{value!r} is no {wanted.__name__}", where=name) from error
+
+
+def _boolean(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    known = {"1": True, "true": True, "yes": True, "on": True}
+    known |= {"0": False, "false": False, "no": False, "off": False}
+    if str(value).lower() not in known:
+        raise ValueError(value)
+    return known[str(value).lower()]
+
+
+def _names(value: object) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    if isinstance(value, list | tuple):
+        return tuple(str(part) for part in value)
+    raise TypeError(value)
+
+
+_READ: Mapping[type, Callable[[Any], object]] = {
+    bool: _boolean,
+    int: int,
+    float: float,
+    str: str,
+    Path: lambda value: Path(value).expanduser(),
+    tuple: _names,
+}

@@ -1,0 +1,236 @@
+"""Domain to wire and back: how things look on the outside."""
+
+import base64
+import binascii
+from collections.abc import Sequence
+
+from quanopy.domain.accounts import Token
+from quanopy.domain.errors import Invalid
+from quanopy.domain.events import Event
+from quanopy.domain.jobs import Execution, Extent, Job, JobSpec, Options, Problem, Pub, Task
+from quanopy.domain.programs import Program
+from quanopy.domain.resources import ResourceStatus
+from quanopy.wire.jobs import (
+    ExecutionOut,
+    JobDetail,
+    JobIn,
+    JobOut,
+    OptionsIn,
+    ProblemOut,
+    ProgramIn,
+    PubIn,
+    TaskOut,
+)
+from quanopy.wire.service import EventOut, LimitsOut, ResourceOut, TokenOut
+
+
+def spec_of(job: JobIn, where: str = "") -> JobSpec:
+    """What is submitted; raises :class:`Invalid` with the place, which ``where`` begins."""
+    for name, text in (("name", job.name), ("resource", job.resource)):
+        if text is not None and not text.isprintable():
+            raise Invalid("it has characters that cannot be printed", where=f"{where}{name}")
+    return JobSpec(
+        kind=job.kind,
+        resource=job.resource,
+        programs=[
+            _program(program, f"{where}programs[{index}]")
+            for index, program in enumerate(job.programs)
+        ],
+        pubs=None if job.pubs is None else [_pub(pub) for pub in job.pubs],
+        options=_options(job.options),
+        name=job.name,
+        tags=tuple(dict.fromkeys(job.tags)),
+        priority=job.priority,
+    )
+
+
+def _program(program: ProgramIn, where: str) -> Program:
+    if (program.text is None) == (program.data is None):
+        raise Invalid("it needs either text or data, not both", where=where)
+    if program.text is not None:
+        return Program(format=program.format, data=program.text.encode())
+    try:
+        data = base64.b64decode(program.data or "", validate=True)
+    except (binascii.Error, ValueError):
+        raise Invalid("it is not base64", where=f"{where}.data") from None
+    return Program(format=program.format, data=data)
+
+
+def _pub(pub: PubIn) -> Pub:
+    return Pub(
+        program=pub.program,
+        circuit=pub.circuit,
+        parameters=pub.parameters,
+        observables=pub.observables,
+        shots=pub.shots,
+        precision=pub.precision,
+    )
+
+
+def _options(options: OptionsIn) -> Options:
+    return Options(
+        shots=options.shots,
+        precision=options.precision,
+        seed=options.seed,
+        compile=options.compile,
+        optimization_level=options.optimization_level,
+        seed_transpiler=options.seed_transpiler,
+        memory=options.memory,
+    )
+
+
+def pub_out(pub: Pub) -> PubIn:
+    """A pub as it was understood."""
+    return PubIn(
+        program=pub.program,
+        circuit=pub.circuit,
+        parameters=pub.parameters,
+        observables=pub.observables,
+        shots=pub.shots,
+        precision=pub.precision,
+    )
+
+
+def options_out(options: Options) -> OptionsIn:
+    """Options as they were submitted."""
+    return OptionsIn(
+        shots=options.shots,
+        precision=options.precision,
+        seed=options.seed,
+        compile=options.compile,
+        optimization_level=options.optimization_level,
+        seed_transpiler=options.seed_transpiler,
+        memory=options.memory,
+    )
+
+
+def problem_out(problem: Problem | None) -> ProblemOut | None:
+    """Why something failed."""
+    if problem is None:
+        return None
+    return ProblemOut(type=problem.type, message=problem.message, hint=problem.hint)
+
+
+def job_out(job: Job) -> JobOut:
+    """A job."""
+    return JobOut(
+        id=job.id,
+        kind=job.kind,
+        resource=job.resource,
+        state=job.state,
+        account=job.account,
+        name=job.name,
+        tags=list(job.tags),
+        priority=job.priority,
+        pubs=job.pubs,
+        shots=job.shots,
+        tasks=job.tasks,
+        created_at=job.created_at,
+        started_at=job.started_at,
+        ended_at=job.ended_at,
+        problem=problem_out(job.problem),
+        cancel_requested=job.cancel_requested,
+        held=job.held,
+    )
+
+
+def job_detail(job: Job, tasks: Sequence[Task], executions: Sequence[Execution]) -> JobDetail:
+    """A job with its parts."""
+    return JobDetail(
+        **job_out(job).model_dump(),
+        parts=[_task_out(task) for task in tasks],
+        executions=[_execution_out(execution) for execution in executions],
+        submitted_at_key=job.spec.key,
+    )
+
+
+def _task_out(task: Task) -> TaskOut:
+    return TaskOut(
+        id=task.id,
+        state=task.state,
+        first_pub=task.slice.first,
+        pubs=task.slice.count,
+        attempt=task.attempt,
+        result_at=_extent(task.result),
+        problem=problem_out(task.problem),
+        started_at=task.started_at,
+        ended_at=task.ended_at,
+    )
+
+
+def _extent(extent: Extent | None) -> str | None:
+    return None if extent is None else f"{extent.key}#{extent.offset}+{extent.length}"
+
+
+def _execution_out(execution: Execution) -> ExecutionOut:
+    return ExecutionOut(
+        id=execution.id,
+        provider=execution.provider,
+        state=execution.state,
+        provider_job_id=execution.provider_job_id,
+        created_at=execution.created_at,
+        started_at=execution.started_at,
+        ended_at=execution.ended_at,
+        usage=dict(execution.usage),
+        problem=problem_out(execution.problem),
+    )
+
+
+def event_out(event: Event) -> EventOut:
+    """One line of history."""
+    return EventOut(
+        id=str(event.position),
+        at=event.at,
+        subject=event.subject,
+        kind=event.kind,
+        before=event.before,
+        after=event.after,
+        actor=event.actor,
+        job_id=event.job_id,
+        data=dict(event.data),
+    )
+
+
+def resource_out(status: ResourceStatus) -> ResourceOut:
+    """A resource, and how busy it is."""
+    resource, able = status.resource, status.resource.capabilities
+    limits = able.limits
+    return ResourceOut(
+        name=resource.name,
+        provider=resource.provider,
+        description=resource.description,
+        state=resource.state,
+        reason=resource.reason,
+        simulator=able.simulator,
+        kinds=list(able.kinds),
+        lanes=resource.lanes,
+        limits=LimitsOut(
+            qubits=limits.qubits,
+            clifford_qubits=limits.clifford_qubits,
+            pubs=limits.pubs,
+            evaluations=limits.evaluations,
+            shots=limits.shots,
+            job_shots=limits.job_shots,
+        ),
+        default_shots=able.default_shots,
+        gates=None if able.gates is None else list(able.gates),
+        queued=status.queued,
+        active=status.active,
+        wait_s=status.wait_s,
+        workers=status.workers,
+        seen_at=status.seen_at,
+    )
+
+
+def token_out(token: Token, secret: str | None = None) -> TokenOut:
+    """A token; its secret only where it was just made."""
+    return TokenOut(
+        id=token.id,
+        account=token.account,
+        scope=token.scope,
+        label=token.label,
+        created_at=token.created_at,
+        expires_at=token.expires_at,
+        revoked_at=token.revoked_at,
+        secret=secret,
+    )

@@ -1,0 +1,118 @@
+"""Results put together from the stored arrays of a job's tasks, as JSON text.
+
+A task's result is the JSON array of its pubs' results, stored compactly, so a job's array is
+made by joining the texts without reading them. Only where a limit split a pub's shots are its
+parts parsed and merged.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from quanopy.domain.errors import NotReady, QuanopyError, TaskFailed
+from quanopy.domain.jobs import Job, Task
+from quanopy.domain.states import JobState
+from quanopy.ports.objects import Objects
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """A job whose result is asked for, with its tasks in order."""
+
+    job: Job
+    tasks: Sequence[Task]
+
+
+def why_none(job: Job) -> QuanopyError | None:
+    """Why a job has no (whole) result: :class:`NotReady`, or :class:`TaskFailed` with the
+    reason; ``None`` if it has."""
+    if job.state is JobState.COMPLETED:
+        return None
+    if job.state is JobState.FAILED:
+        reason = job.problem
+        message = reason.message if reason else "a part of the job failed"
+        hint = reason.hint if reason else None
+        return TaskFailed(message, hint=hint or "What other parts gave is there with partial=true.")
+    if job.state is JobState.CANCELLED:
+        return TaskFailed(
+            "the job was cancelled", hint="What was done before is there with partial=true."
+        )
+    return NotReady(f"the job is {job.state}", hint="Ask again with ?wait=SECONDS.")
+
+
+def load(objects: Objects, wanted: Sequence[Wanted]) -> list[bytes]:
+    """The results of these jobs as ``ResultOut`` JSON, read together; what a job has not (yet)
+    is ``null`` and named in ``missing``.
+
+    Raises ``NotFound`` or ``Unavailable`` as :meth:`Objects.read` does.
+    """
+    extents = {
+        task.id: task.result for one in wanted for task in one.tasks if task.result is not None
+    }
+    arrays = dict(zip(extents, objects.read(list(extents.values())), strict=True))
+    return [assemble(one.job, one.tasks, arrays) for one in wanted]
+
+
+def assemble(job: Job, tasks: Sequence[Task], arrays: Mapping[str, bytes]) -> bytes:
+    """A job's result from its tasks' arrays by task id."""
+    pubs: list[bytes] = []
+    missing: list[int] = []
+    for (first, count), parts in groupby(tasks, lambda task: (task.slice.first, task.slice.count)):
+        some = list(parts)
+        found = [arrays[task.id] for task in some if task.id in arrays]
+        if len(found) < len(some):
+            missing += range(first, first + count)
+        pubs += _joined(found, count)
+    head = _head(job)
+    body = b",".join(pubs)
+    return b'%b,"pubs":[%b],"missing":%b}' % (head, body, json.dumps(missing).encode())
+
+
+def _joined(found: Sequence[bytes], count: int) -> Iterator[bytes]:
+    """The inside of an array: of the one there is, of several parts merged, or nulls."""
+    if not found:
+        yield from [b"null"] * count
+    elif len(found) == 1:
+        yield found[0].strip()[1:-1]
+    else:
+        yield merged([json.loads(array) for array in found])[1:-1]
+
+
+def merged(parts: Sequence[Sequence[dict[str, Any]]]) -> bytes:
+    """Parts of the same pubs that did some of the shots each, as one array: counts added, kept
+    outcomes put one after another."""
+    whole = [_merge(of_pub) for of_pub in zip(*parts, strict=True)]
+    return json.dumps(whole, separators=(",", ":")).encode()
+
+
+def _merge(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    merged = dict(parts[0])
+    merged["shots"] = sum(part["shots"] for part in parts)
+    merged["counts"] = [
+        dict(sum((Counter(counts) for counts in of_set), Counter()))
+        for of_set in zip(*(part["counts"] for part in parts), strict=True)
+    ]
+    if "memory" in merged:
+        merged["memory"] = [
+            [outcome for kept in of_set for outcome in kept]
+            for of_set in zip(*(part["memory"] for part in parts), strict=True)
+        ]
+    return merged
+
+
+def _head(job: Job) -> bytes:
+    """The fields before ``pubs``, without the closing brace."""
+    fields: dict[str, Any] = {
+        "job_id": job.id,
+        "kind": job.kind,
+        "resource": job.resource,
+        "state": job.state,
+    }
+    error = why_none(job)
+    if job.state in (JobState.FAILED, JobState.CANCELLED) and error is not None:
+        kind = job.problem.type if job.problem else type(error).__name__
+        fields["problem"] = {"type": kind, "message": error.message, "hint": error.hint}
+    return json.dumps(fields).encode()[:-1]
