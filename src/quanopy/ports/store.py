@@ -249,10 +249,16 @@ class Store(Protocol):
     def referenced(self, keys: Collection[str]) -> set[str]:
         """Those of these object keys that some row names."""
 
-    def restore(
-        self, jobs: Sequence[Job], tasks: Sequence[Task], executions: Sequence[Execution]
-    ) -> int:
-        """Insert what a rebuild found, leaving alone what is there; how many jobs were new."""
+    def restore(self, submissions: Sequence[Submission], executions: Sequence[Execution]) -> int:
+        """Insert what a rebuild found, as it is given: states, times, ``held``, idempotency
+        keys; how many jobs were new. Tasks that wait come with ``ready_at`` ``None``, stranded
+        executions with a ``due_at``. Events: ``job.held``, or the state that a job came to.
+
+        What is there already stays, so doing it twice changes nothing; save that a task there
+        which waits under no claim (a catalogue from an older copy) takes the given state where
+        that is final or ``executing``, and its job is rolled up. A key that stands for other
+        jobs already stays theirs.
+        """
 
     def check(self) -> None:
         """Raise unless the database answers (for readiness)."""
