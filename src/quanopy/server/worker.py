@@ -1,26 +1,27 @@
 """The worker: claims what is ready, runs it here or sends it to a vendor, and follows it.
 
-Threads: one dispatches, one follows each remote provider, one keeps claims and registration
-alive and sweeps, and a few run batches. All of them sleep until a hint or a known time.
+One thread claims; one keeps claims and registration alive, sweeps and passes cancels on; crews
+(:mod:`quanopy.services.crews`) do the work. All sleep until a hint or a time that is known.
 """
 
 import logging
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from threading import Event, Lock, Thread
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from threading import Event, Thread
+from typing import cast
 
-from quanopy.domain.errors import QuanopyError, Transient, Unavailable
+from quanopy.domain.errors import QuanopyError
 from quanopy.domain.ids import new_id
 from quanopy.domain.resources import Resource
 from quanopy.ports.objects import Objects
 from quanopy.ports.programs import Compiler, Reader
-from quanopy.ports.providers import LocalProvider, RemoteProvider
-from quanopy.ports.store import Claim, Offer, Store
+from quanopy.ports.providers import LocalProvider, Provider, RemoteProvider
+from quanopy.ports.store import Store, Swept
 from quanopy.ports.wakeups import Topic, Wakeups
-from quanopy.server.lanes import LocalLane, RemoteLane
 from quanopy.services.alarm import Alarm
+from quanopy.services.crews import Crew, Kit, LocalCrew, RemoteCrew
 from quanopy.services.ending import Endings
 from quanopy.services.holding import Holding
 from quanopy.services.preparing import Preparing
@@ -30,13 +31,187 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rhythm:
-    """How often a worker does what nobody asks it to do; in seconds."""
+    """How often a worker does what nobody asks it to do; all in seconds."""
 
     ttl_s: float = 15.0
     """A worker not heard of for this long is dead; it says so every third of it."""
     sweep_s: float = 5.0
     """How long a lost hint may cost."""
     retry_s: float = 0.5
-    """Pause after the database was away."""
+    """Pause while the database is away."""
     batch_s: float = 0.25
-    """Estimated seconds of a claim."""
+    """Estimated seconds of a batch on an emulator."""
+
+
+class Worker:
+    """Works on tasks until it is stopped. It closes nothing that it was given."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        objects: Objects,
+        wakeups: Wakeups,
+        reader: Reader,
+        compiler: Compiler,
+        providers: Sequence[LocalProvider | RemoteProvider],
+        rhythm: Rhythm | None = None,
+    ) -> None:
+        self.id = new_id("worker")
+        self._store = store
+        self._wakeups = wakeups
+        self._providers = providers
+        self._rhythm = rhythm or Rhythm()
+        self._stopping, self._ended = Event(), Event()
+        self._claiming, self._keeping = Alarm(), Alarm()
+        self._holding = Holding(store, self.id, ttl_s=self._rhythm.ttl_s)
+        self._kit = Kit(
+            worker=self.id,
+            ttl_s=self._rhythm.ttl_s,
+            slow_s=self._rhythm.sweep_s,
+            store=store,
+            objects=objects,
+            preparing=Preparing(objects=objects, reader=reader, compiler=compiler),
+            endings=Endings(store=store, objects=objects, wakeups=wakeups, holding=self._holding),
+            holding=self._holding,
+            dispatch=self._claiming,
+        )
+        self._crews: list[Crew] = []
+        self._resources: dict[str, Resource] = {}
+        self._cancels = Event()
+        self._threads = [
+            Thread(target=self._claim_on, name="claim", daemon=True),
+            Thread(target=self._keep_on, name="keep", daemon=True),
+        ]
+
+    def start(self) -> None:
+        """Register the providers' resources and begin to work."""
+        self._try(self._register)
+        self._crews = [self._crew(provider) for provider in self._providers]
+        self._unsubscribe = [
+            self._wakeups.subscribe(Topic.WORK, self._claiming.ring),
+            self._wakeups.subscribe(Topic.CANCEL, self._cancel_soon),
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self, grace_s: float = 10.0) -> None:
+        """Claim nothing more, let what runs end for so many seconds, then give up the rest:
+        others do it. Idempotent."""
+        if self._ended.is_set():
+            return
+        claim, keep = self._threads
+        self._stopping.set()
+        self._claiming.ring()
+        claim.join()
+        until = time.monotonic() + grace_s
+        done = [crew.stop(max(0.0, until - time.monotonic())) for crew in self._crews]
+        if not all(done):
+            self._holding.abandon()
+        for crew in self._crews:
+            crew.abandon()
+        self._ended.set()
+        self._keeping.ring()
+        keep.join()
+        for unsubscribe in self._unsubscribe:
+            unsubscribe()
+        self._try(lambda: self._store.retire(self.id))
+
+    def _crew(self, provider: LocalProvider | RemoteProvider) -> Crew:
+        if hasattr(provider, "capabilities"):
+            return RemoteCrew(cast(RemoteProvider, provider), self._kit)
+        local = cast(LocalProvider, provider)
+        return LocalCrew(local, self._kit, batch_s=self._rhythm.batch_s)
+
+    # -- claiming -----------------------------------------------------------------------------
+    def _claim_on(self) -> None:
+        while not self._stopping.is_set():
+            pause = self._rhythm.sweep_s if self._try(self._claim) else self._rhythm.retry_s
+            self._claiming.wait(pause)
+
+    def _claim(self) -> None:
+        """Claim until there is nothing more, or nobody free to do it."""
+        while sum(self._claim_for(crew) for crew in self._crews):
+            if self._stopping.is_set():
+                return
+
+    def _claim_for(self, crew: Crew) -> bool:
+        free = crew.free
+        own = [r for r in self._resources.values() if r.provider == crew.name]
+        if not free or not own or self._stopping.is_set():
+            return False
+        claims = self._store.claim(self.id, crew.offers(own), ttl_s=self._rhythm.ttl_s, most=free)
+        for claim in claims:
+            self._holding.add(claim.id)
+            crew.take(claim, self._resources[claim.resource])
+        return bool(claims)
+
+    # -- keeping ------------------------------------------------------------------------------
+    def _keep_on(self) -> None:
+        beat_s, sweep_s = self._rhythm.ttl_s / 3, self._rhythm.sweep_s
+        next_beat, next_sweep = time.monotonic() + beat_s, time.monotonic()
+        while not self._ended.is_set():
+            if time.monotonic() >= next_beat:
+                good = self._try(self._beat)
+                next_beat = time.monotonic() + (beat_s if good else self._rhythm.retry_s)
+            if time.monotonic() >= next_sweep:
+                self._try(self._sweep)
+                next_sweep = time.monotonic() + sweep_s
+            if self._cancels.is_set():
+                self._cancels.clear()
+                self._try(self._cancel)
+            self._keeping.wait(max(0.0, min(next_beat, next_sweep) - time.monotonic()))
+
+    def _beat(self) -> None:
+        self._holding.renew()
+        if not self._stopping.is_set():
+            self._register()
+
+    def _register(self) -> None:
+        found = {r.name: r for provider in self._providers for r in _resources(provider)}
+        self._store.register(self.id, list(found.values()), ttl_s=self._rhythm.ttl_s)
+        self._resources = found
+
+    def _sweep(self) -> None:
+        swept: Swept = self._store.sweep()
+        if swept.tasks_requeued:
+            self._wakeups.notify(Topic.WORK, Topic.EVENTS)
+        if swept.claims_expired:
+            for crew in self._crews:
+                crew.look()
+        if swept.next_ready_at is not None:
+            left = (swept.next_ready_at - datetime.now(UTC)).total_seconds()
+            self._claiming.ring_in(max(0.0, left))
+        if len(self._holding):
+            self._cancel()
+
+    def _cancel_soon(self) -> None:
+        self._cancels.set()
+        self._keeping.ring()
+
+    def _cancel(self) -> None:
+        """Pass on what was asked of tasks that this worker has claimed, or sent."""
+        wanted = self._store.cancel_requests(self.id)
+        for crew in self._crews:
+            crew.cancel(wanted)
+
+    def _try(self, act: Callable[[], None]) -> bool:
+        """Whether it worked; a worker outlives what its database or a provider does to it."""
+        try:
+            act()
+        except QuanopyError as error:
+            log.warning("worker %s: %s", self.id, error)
+            return False
+        except Exception:
+            log.exception("worker %s", self.id)
+            return False
+        return True
+
+
+def _resources(provider: Provider) -> Sequence[Resource]:
+    try:
+        return provider.resources()
+    except Exception:
+        # A broken plugin takes its own resources out of service, and nobody else's.
+        log.exception("provider %s cannot say its resources", provider.name)
+        return ()

@@ -1,0 +1,265 @@
+"""Crews: the threads that work for one provider, and what they would take now."""
+
+import logging
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from threading import Condition, Event, Thread
+from typing import Protocol
+
+from quanopy.domain.errors import Unavailable
+from quanopy.domain.resources import Resource
+from quanopy.ports.objects import Objects
+from quanopy.ports.providers import LocalProvider, RemoteProvider
+from quanopy.ports.store import Claim, Offer, Store
+from quanopy.services.alarm import Alarm
+from quanopy.services.dispatch import LocalDispatch
+from quanopy.services.ending import Endings
+from quanopy.services.holding import Holding
+from quanopy.services.preparing import Preparing
+from quanopy.services.recover import Recovery
+from quanopy.services.remote import RemoteDispatch, Sending
+from quanopy.services.track import Tracking
+
+log = logging.getLogger(__name__)
+
+_SENDERS = 4
+"""Calls to one vendor under way at once."""
+_UNBOUNDED_S = 1e9
+_RETRY_S = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kit:
+    """What all crews of a worker share."""
+
+    worker: str
+    ttl_s: float
+    slow_s: float
+    """How long a lost hint may cost."""
+    store: Store
+    objects: Objects
+    preparing: Preparing
+    endings: Endings
+    holding: Holding
+    dispatch: Alarm
+    """Wakes who claims."""
+
+
+class Crew(Protocol):
+    """Works for one provider."""
+
+    name: str
+
+    def offers(self, resources: Sequence[Resource]) -> list[Offer]:
+        """What it would take of each of its provider's resources, at most ``free`` claims."""
+
+    @property
+    def free(self) -> int:
+        """How many claims it would take now."""
+
+    def take(self, claim: Claim, resource: Resource) -> None:
+        """Work on a claim, on a thread of its own."""
+
+    def cancel(self, task_ids: Collection[str]) -> None:
+        """A cancel was asked of some tasks under this worker's claims."""
+
+    def look(self) -> None:
+        """Something outside may have changed: look at once."""
+
+    def stop(self, timeout_s: float) -> bool:
+        """Take nothing more; whether all that was begun has ended in time."""
+
+    def abandon(self) -> None:
+        """Let go of what has not ended: its claims are given up. After ``stop``."""
+
+
+class _Hands:
+    """A bounded number of threads, and how many of them are free."""
+
+    def __init__(self, name: str, count: int, *, freed: Callable[[], None]) -> None:
+        self._pool = ThreadPoolExecutor(count, thread_name_prefix=name)
+        self._freed = freed
+        self._idle = Condition()
+        self._count = count
+        self._busy = 0
+
+    @property
+    def free(self) -> int:
+        with self._idle:
+            return self._count - self._busy
+
+    def give(self, work: Callable[[], None]) -> None:
+        with self._idle:
+            self._busy += 1
+        self._pool.submit(self._do, work)
+
+    def wait_idle(self, timeout_s: float) -> bool:
+        with self._idle:
+            return self._idle.wait_for(lambda: not self._busy, timeout_s)
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=True)
+
+    def _do(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except Exception:
+            log.exception("a batch broke")
+        finally:
+            with self._idle:
+                self._busy -= 1
+                self._idle.notify_all()
+            self._freed()
+
+
+class LocalCrew:
+    """Runs batches on emulators: one a process, and one more is prepared meanwhile."""
+
+    def __init__(self, provider: LocalProvider, kit: Kit, *, batch_s: float) -> None:
+        self.name = provider.name
+        self._batch_s = batch_s
+        self._hands = _Hands(
+            f"run-{provider.name}", provider.processes + 1, freed=kit.dispatch.ring
+        )
+        self._dispatch = LocalDispatch(
+            provider, preparing=kit.preparing, endings=kit.endings, holding=kit.holding
+        )
+
+    @property
+    def free(self) -> int:
+        """Batches it would take now."""
+        return self._hands.free
+
+    def offers(self, resources: Sequence[Resource]) -> list[Offer]:
+        """Batches bounded by estimated seconds, so that a long one delays nobody's for long."""
+        free = self.free
+        return [
+            Offer(resource=resource.name, seconds=self._batch_s, claims=free)
+            for resource in resources
+        ]
+
+    def take(self, claim: Claim, resource: Resource) -> None:
+        """Run a batch."""
+        self._hands.give(lambda: self._dispatch.run(claim, resource))
+
+    def cancel(self, task_ids: Collection[str]) -> None:
+        """End these tasks, if they run here."""
+        self._dispatch.cancel(task_ids)
+
+    def look(self) -> None:
+        """Nothing happens outside."""
+
+    def stop(self, timeout_s: float) -> bool:
+        """Wait for the batches that run."""
+        return self._hands.wait_idle(timeout_s)
+
+    def abandon(self) -> None:
+        """End the batches that still run; their tasks queue again once the worker retires."""
+        self._dispatch.cancel_all()
+        self._hands.close()
+
+
+class RemoteCrew:
+    """Sends to one vendor, and follows what was sent on a thread of its own."""
+
+    def __init__(self, provider: RemoteProvider, kit: Kit) -> None:
+        self.name = provider.name
+        self._provider = provider
+        self._kit = kit
+        self._alarm = Alarm()
+        self._stopping = Event()
+        self._hands = _Hands(f"send-{provider.name}", _SENDERS, freed=kit.dispatch.ring)
+        sending = Sending(
+            provider,
+            store=kit.store,
+            endings=kit.endings,
+            holding=kit.holding,
+            alarm=self._alarm,
+        )
+        self._dispatch = RemoteDispatch(
+            provider,
+            worker=kit.worker,
+            store=kit.store,
+            objects=kit.objects,
+            preparing=kit.preparing,
+            endings=kit.endings,
+            holding=kit.holding,
+            sending=sending,
+            ttl_s=kit.ttl_s,
+        )
+        self._tracking = Tracking(
+            provider,
+            worker=kit.worker,
+            store=kit.store,
+            endings=kit.endings,
+            holding=kit.holding,
+            sending=sending,
+            recovery=Recovery(
+                provider,
+                endings=kit.endings,
+                holding=kit.holding,
+                sending=sending,
+                prepare=self._dispatch.prepare,
+            ),
+            ttl_s=kit.ttl_s,
+        )
+        self._thread = Thread(target=self._track, name=f"track-{provider.name}", daemon=True)
+        self._thread.start()
+
+    @property
+    def free(self) -> int:
+        """Claims it could send now."""
+        return self._hands.free
+
+    def offers(self, resources: Sequence[Resource]) -> list[Offer]:
+        """No more than can be sent now; where lanes count, each claim is one execution."""
+        able, free = self._provider.capabilities, self.free
+        return [
+            Offer(
+                resource=resource.name,
+                tasks=able.tasks_per_execution * (able.batch if resource.lanes is None else 1),
+                seconds=_UNBOUNDED_S,
+                claims=1 if resource.lanes is None else free,
+                single=resource.lanes is not None,
+            )
+            for resource in resources
+        ]
+
+    def take(self, claim: Claim, resource: Resource) -> None:
+        """Send a batch."""
+        self._hands.give(lambda: self._dispatch.run(claim, resource))
+
+    def cancel(self, task_ids: Collection[str]) -> None:
+        """What was sent is stopped where it is followed."""
+        self._alarm.ring()
+
+    def look(self) -> None:
+        """Follow now what is due."""
+        self._alarm.ring()
+
+    def stop(self, timeout_s: float) -> bool:
+        """Wait for what is being sent or looked at; what was sent is followed by others."""
+        self._stopping.set()
+        self._alarm.ring()
+        self._thread.join(timeout_s)
+        return self._hands.wait_idle(timeout_s) and not self._thread.is_alive()
+
+    def abandon(self) -> None:
+        """Let go; every call to the vendor has its time-out."""
+        self._hands.close()
+        self._thread.join()
+
+    def _track(self) -> None:
+        while not self._stopping.is_set():
+            pause = self._kit.slow_s
+            try:
+                while not self._stopping.is_set() and self._tracking.look():
+                    pass
+            except Unavailable as error:
+                log.warning("following %s: %s", self.name, error)
+                pause = _RETRY_S
+            except Exception:
+                log.exception("following %s", self.name)
+                pause = _RETRY_S
+            self._alarm.wait(pause)
