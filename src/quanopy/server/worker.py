@@ -120,8 +120,7 @@ class Worker:
     def _crew(self, provider: LocalProvider | RemoteProvider) -> Crew:
         if hasattr(provider, "capabilities"):
             return RemoteCrew(cast(RemoteProvider, provider), self._kit)
-        local = cast(LocalProvider, provider)
-        return LocalCrew(local, self._kit, batch_s=self._rhythm.batch_s)
+        return LocalCrew(provider, self._kit, batch_s=self._rhythm.batch_s)
 
     # -- claiming -----------------------------------------------------------------------------
     def _claim_on(self) -> None:
