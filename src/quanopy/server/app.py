@@ -1,0 +1,44 @@
+"""The FastAPI application."""
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from quanopy.domain.errors import QuanopyError
+from quanopy.server.gate import Gate
+from quanopy.server.openapi import describe
+from quanopy.server.problems import handle_error
+from quanopy.server.routes import events, health, jobs, programs, resources, results, tokens
+from quanopy.server.routes.health import VERSION
+from quanopy.server.web import Web
+
+TAGS = [
+    {"name": "jobs", "description": "Submit, list, look at, wait for, cancel, retry."},
+    {"name": "results", "description": "What jobs gave."},
+    {"name": "programs", "description": "What was submitted, back again."},
+    {"name": "events", "description": "History, by page or as it happens."},
+    {"name": "resources", "description": "What can run programs, and how busy it is."},
+    {"name": "tokens", "description": "Who may use the service. For administrators."},
+    {"name": "health", "description": "Whether the service stands and can work."},
+]
+
+
+def create_app(web: Web) -> FastAPI:
+    """The application of a server. Closing ``web`` is the caller's."""
+    app = FastAPI(
+        title="Quanopy",
+        version=VERSION,
+        summary="Broker between programs and quantum resources.",
+        description="Errors are problem documents (RFC 9457). Times are UTC.",
+        openapi_tags=TAGS,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.web = web
+    for part in (jobs, results, programs, events, resources, tokens, health):
+        app.include_router(part.router)
+    for error in (QuanopyError, HTTPException, RequestValidationError):
+        app.add_exception_handler(error, handle_error)
+    app.add_middleware(Gate, authenticator=web.authenticator, metrics=web.metrics)
+    describe(app)
+    return app

@@ -1,0 +1,97 @@
+"""Examples in the API's description; a test holds them against the models."""
+
+JOB_ID = "job_019a9e3c5b7c7a1e8f2d4c6b8a0e1f23"
+BELL = (
+    'OPENQASM 3.0; include "stdgates.inc"; qubit[2] q; bit[2] c; '
+    "h q[0]; cx q[0], q[1]; c = measure q;"
+)
+JOB_IN = {
+    "kind": "sample",
+    "resource": "aer",
+    "programs": [{"format": "openqasm3", "text": BELL}],
+    "options": {"shots": 1000},
+    "name": "bell",
+}
+JOB = {
+    "id": JOB_ID,
+    "kind": "sample",
+    "resource": "aer",
+    "state": "queued",
+    "account": "ada",
+    "name": "bell",
+    "tags": [],
+    "priority": 0,
+    "pubs": 1,
+    "shots": 1000,
+    "tasks": 1,
+    "created_at": "2026-01-31T12:00:00Z",
+}
+JOBS = {"jobs": [JOB]}
+DETAIL = JOB | {
+    "state": "completed",
+    "parts": [
+        {
+            "id": "task_019a9e3c5b7c7a1e8f2d4c6b8a0e1f24",
+            "state": "completed",
+            "first_pub": 0,
+            "pubs": 1,
+            "attempt": 1,
+        }
+    ],
+    "executions": [],
+    "submitted_at_key": "pending/2026/01/31/3a7b….tar",
+}
+RESULT = {
+    "job_id": JOB_ID,
+    "kind": "sample",
+    "resource": "aer",
+    "state": "completed",
+    "pubs": [
+        {
+            "shape": [],
+            "shots": 1000,
+            "registers": [{"name": "c", "bits": 2}],
+            "counts": [{"0x0": 497, "0x3": 503}],
+        }
+    ],
+    "missing": [],
+}
+SUBMITTED = {
+    "job_id": JOB_ID,
+    "programs": [{"format": "openqasm3", "digest": "sha256:5f1c…", "text": BELL}],
+    "pubs": [{"program": 0, "circuit": 0, "shots": 1000}],
+    "options": {"shots": 1000},
+}
+EVENTS = {
+    "events": [
+        {
+            "id": "1042.7",
+            "at": "2026-01-31T12:00:00Z",
+            "subject": JOB_ID,
+            "kind": "job.queued",
+            "after": "queued",
+            "actor": "ada",
+            "job_id": JOB_ID,
+        }
+    ],
+    "position": "1042.7",
+}
+RESOURCE = {
+    "name": "aer",
+    "provider": "aer",
+    "description": "Noiseless emulator",
+    "state": "online",
+    "kinds": ["sample", "estimate", "run"],
+    "limits": {"qubits": 29},
+    "queued": 0,
+    "active": 0,
+    "wait_s": 0.0,
+    "workers": 1,
+}
+TOKEN = {
+    "id": "token_019a9e3c5b7c7a1e8f2d4c6b8a0e1f25",
+    "account": "ada",
+    "scope": "user",
+    "label": "laptop",
+    "created_at": "2026-01-31T12:00:00Z",
+}

@@ -1,0 +1,296 @@
+"""Jobs: submit, list, look at, wait for, cancel, retry."""
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from quanopy.domain.accounts import Identity, Scope
+from quanopy.domain.errors import Invalid
+from quanopy.domain.jobs import Job, JobKind, JobSpec
+from quanopy.domain.states import FINAL_JOB_STATES, JobState
+from quanopy.ports.store import JobQuery
+from quanopy.ports.wakeups import Topic
+from quanopy.server.auth import require
+from quanopy.server.bodies import parse, read_body
+from quanopy.server.cursors import cursor_after, position_of
+from quanopy.server.loop import Mailbox
+from quanopy.server.openapi import problems, shows, takes
+from quanopy.server.routes import examples
+from quanopy.server.shapes import job_detail, job_out, spec_of
+from quanopy.server.waiting import MOST_S, wait_for_jobs
+from quanopy.server.web import Web, answer, identity_of, web_of
+from quanopy.services.submit import Request as Submission
+from quanopy.services.submit import Submitted
+from quanopy.wire.jobs import (
+    CancelIn,
+    JobDetail,
+    JobIn,
+    JobOut,
+    JobPage,
+    JobsIn,
+    JobsOut,
+    ResultsIn,
+)
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+
+JobId = Annotated[str, Path(description="A job's id.", max_length=100, examples=[examples.JOB_ID])]
+Wait = Annotated[
+    float, Query(ge=0, le=MOST_S, description="Seconds to wait, at most.", alias="wait")
+]
+_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 200},
+    "description": "The same key with the same body gives the same jobs, however often sent.",
+}
+
+
+@router.post(
+    "",
+    summary="Submit a job",
+    status_code=201,
+    response_model=JobOut,
+    responses={
+        200: {"model": JobOut, "description": "The job that this Idempotency-Key made before."},
+        **shows(examples.JOB, status=201),
+        **problems(404, 409, 413, 415),
+    },
+    openapi_extra={**takes(JobIn, example=examples.JOB_IN), "parameters": [_KEY]},
+)
+async def submit_job(request: Request) -> Response:
+    """Durable once it is answered: the program is stored and the job is in the queue."""
+    web = web_of(request)
+    body = await _body(request, web)
+    submitted = await _submit(request, web, body, [spec_of(parse(JobIn, body))])
+    job = submitted.jobs[0]
+    return answer(job_out(job), _status(submitted), {"Location": f"/v1/jobs/{job.id}"})
+
+
+@router.post(
+    "/batch",
+    summary="Submit many jobs",
+    status_code=201,
+    response_model=JobsOut,
+    responses={
+        200: {"model": JobsOut, "description": "The jobs that this Idempotency-Key made before."},
+        **shows(examples.JOBS, status=201),
+        **problems(404, 409, 413, 415),
+    },
+    openapi_extra={**takes(JobsIn, example={"jobs": [examples.JOB_IN]}), "parameters": [_KEY]},
+)
+async def submit_jobs(request: Request) -> Response:
+    """All of them are accepted, in this order, or none."""
+    web = web_of(request)
+    body = await _body(request, web)
+    specs = [spec_of(job, f"jobs[{index}].") for index, job in enumerate(parse(JobsIn, body).jobs)]
+    submitted = await _submit(request, web, body, specs)
+    return answer(_jobs_out(submitted.jobs), _status(submitted))
+
+
+async def _body(request: Request, web: Web) -> bytes:
+    settings = web.settings
+    return await read_body(request, limit=settings.body_limit, timeout_s=settings.body_timeout_s)
+
+
+async def _submit(request: Request, web: Web, body: bytes, specs: Sequence[JobSpec]) -> Submitted:
+    submission = Submission(
+        account=identity_of(request).account,
+        specs=specs,
+        idempotency_key=_idempotency_key(request),
+        digest=hashlib.sha256(body).hexdigest(),
+    )
+    if web.submitted is None:
+        web.submitted = Mailbox(asyncio.get_running_loop())
+    future = web.submitted.future()
+    web.submit.submit(submission, partial(web.submitted.post, future))
+    submitted = await future
+    if not submitted.replayed:
+        web.metrics.jobs.inc(len(submitted.jobs))
+    return submitted
+
+
+def _idempotency_key(request: Request) -> str | None:
+    key = request.headers.get("idempotency-key")
+    if key is None:
+        return None
+    if not (1 <= len(key) <= 200 and key.isascii() and key.isprintable()):
+        raise Invalid("it is not 1 to 200 printable ASCII characters", where="Idempotency-Key")
+    return key
+
+
+def _status(submitted: Submitted) -> int:
+    return 200 if submitted.replayed else 201
+
+
+def _jobs_out(jobs: Sequence[Job]) -> JobsOut:
+    return JobsOut(jobs=[job_out(job) for job in jobs])
+
+
+@router.get(
+    "",
+    summary="List jobs",
+    response_model=JobPage,
+    responses={**shows({"jobs": [examples.JOB], "next": None}), **problems(403)},
+)
+async def list_jobs(
+    request: Request,
+    state: Annotated[list[JobState] | None, Query(description="One of these states.")] = None,
+    resource: Annotated[str | None, Query(max_length=100)] = None,
+    kind: JobKind | None = None,
+    tag: Annotated[str | None, Query(max_length=100)] = None,
+    name: Annotated[str | None, Query(max_length=200)] = None,
+    name_prefix: Annotated[str | None, Query(max_length=200)] = None,
+    account: Annotated[
+        str | None, Query(max_length=100, description="Another's jobs, or `*`: for operators.")
+    ] = None,
+    created_from: datetime | None = None,
+    created_to: datetime | None = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    cursor: Annotated[
+        str | None, Query(max_length=100, description="`next` of the page before.")
+    ] = None,
+) -> Response:
+    """Newest first, a page at a time."""
+    web = web_of(request)
+    query = JobQuery(
+        account=account_asked(identity_of(request), account),
+        states=tuple(sorted(set(state or ()))),
+        resource=_text("resource", resource),
+        kind=kind,
+        tag=_text("tag", tag),
+        name=_text("name", name),
+        name_prefix=_text("name_prefix", name_prefix),
+        created_from=_aware("created_from", created_from),
+        created_to=_aware("created_to", created_to),
+        limit=limit,
+    )
+    return answer(await _page(web, query, cursor))
+
+
+async def _page(web: Web, query: JobQuery, cursor: str | None) -> JobPage:
+    before = None if cursor is None else position_of(query, cursor)
+    # One more than asked for tells whether there is another page.
+    more = replace(query, before=before, limit=query.limit + 1)
+    jobs = await web.calls.run(web.store.list_jobs, more)
+    page = jobs[: query.limit]
+    following = cursor_after(query, page[-1].id) if len(jobs) > query.limit else None
+    return JobPage(jobs=[job_out(job) for job in page], next=following)
+
+
+def account_asked(identity: Identity, account: str | None) -> str | None:
+    """Whose things to show: the caller's own, or for operators another's or (``*``) all."""
+    if account is None or account == identity.account:
+        return identity.account
+    require(identity, Scope.OPERATOR)
+    return None if account == "*" else _text("account", account)
+
+
+def _text(where: str, text: str | None) -> str | None:
+    if text is not None and not text.isprintable():
+        raise Invalid("it has characters that cannot be printed", where=where)
+    return text
+
+
+def _aware(where: str, at: datetime | None) -> datetime | None:
+    if at is not None and at.tzinfo is None:
+        raise Invalid("the time has no zone", where=where, hint="End it with Z for UTC.")
+    return at
+
+
+@router.post(
+    "/wait",
+    summary="Wait for many jobs",
+    response_model=JobsOut,
+    responses={**shows(examples.JOBS), **problems(404, 413, 415)},
+    openapi_extra=takes(ResultsIn, example={"ids": [examples.JOB_ID]}),
+)
+async def wait_jobs(request: Request, wait: Wait = 0.0) -> Response:
+    """Answers when all of them are final, or the time is over."""
+    web = web_of(request)
+    ids = parse(ResultsIn, await _body(request, web)).ids
+    return answer(_jobs_out(await wait_for_jobs(web, identity_of(request), ids, wait)))
+
+
+@router.post(
+    "/cancel",
+    summary="Cancel many jobs",
+    response_model=JobsOut,
+    responses={**shows(examples.JOBS), **problems(404, 413, 415)},
+    openapi_extra=takes(CancelIn, example={"ids": [examples.JOB_ID]}),
+)
+async def cancel_jobs(request: Request) -> Response:
+    """Cancels what waits, and asks it of what runs. Cancelling twice is no error."""
+    web = web_of(request)
+    ids = parse(CancelIn, await _body(request, web)).ids
+    return answer(_jobs_out(await _change(request, ids, web.store.cancel, Topic.CANCEL)))
+
+
+@router.post(
+    "/{id}/cancel",
+    summary="Cancel a job",
+    response_model=JobOut,
+    responses={**shows(examples.JOB), **problems(404)},
+)
+async def cancel_job(request: Request, id: JobId) -> Response:
+    """Cancels what of it waits, and asks it of what runs. Cancelling twice is no error."""
+    web = web_of(request)
+    return answer(job_out((await _change(request, [id], web.store.cancel, Topic.CANCEL))[0]))
+
+
+@router.post(
+    "/{id}/retry",
+    summary="Run what is missing of a job again",
+    response_model=JobOut,
+    responses={**shows(examples.JOB), **problems(404, 409)},
+)
+async def retry_job(request: Request, id: JobId) -> Response:
+    """Queues the failed and cancelled parts again, and releases a job that a rebuild held."""
+    web = web_of(request)
+    return answer(job_out((await _change(request, [id], web.store.retry, Topic.WORK))[0]))
+
+
+async def _change(
+    request: Request, ids: Sequence[str], change: Callable[..., list[Job]], topic: Topic
+) -> list[Job]:
+    """Change jobs that are the caller's; as they are then, in the order asked."""
+    web, identity = web_of(request), identity_of(request)
+    await web.reads.owned(ids, identity)
+    changed = await web.calls.run(change, set(ids), actor=identity.account)
+    web.wakeups.notify(topic, Topic.EVENTS)
+    by_id = {job.id: job for job in changed}
+    return [by_id[job_id] for job_id in ids]
+
+
+@router.get(
+    "/{id}",
+    summary="Look at a job, or wait for it",
+    response_model=JobDetail,
+    responses={**shows(examples.DETAIL), **problems(404)},
+)
+async def get_job(
+    request: Request,
+    id: JobId,
+    wait: Wait = 0.0,
+    until: Annotated[
+        list[JobState] | None, Query(description="Wait for one of these; else for the end.")
+    ] = None,
+) -> Response:
+    """With `wait`: answers when the job is final, or in a state of `until`, or time is over."""
+    web = web_of(request)
+    states = frozenset(until) | FINAL_JOB_STATES if until else FINAL_JOB_STATES
+    jobs = await wait_for_jobs(web, identity_of(request), [id], wait, states)
+    detail = await web.calls.run(_detail, web, jobs[0])
+    return answer(detail)
+
+
+def _detail(web: Web, job: Job) -> JobDetail:
+    return job_detail(job, web.store.tasks([job.id]), web.store.executions(job.id))

@@ -1,0 +1,67 @@
+"""What was submitted, back again."""
+
+import base64
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from quanopy.domain.jobs import Job
+from quanopy.domain.programs import Program
+from quanopy.server.openapi import problems, shows
+from quanopy.server.routes import examples
+from quanopy.server.routes.jobs import JobId
+from quanopy.server.shapes import options_out, pub_out
+from quanopy.server.web import Web, answer, identity_of, web_of
+from quanopy.services.unpacking import load_circuits, load_jobs, load_programs
+from quanopy.wire.jobs import ProgramOut, SubmittedOut
+
+router = APIRouter(prefix="/v1/jobs", tags=["programs"])
+
+
+@router.get(
+    "/{id}/programs",
+    summary="What was submitted",
+    response_model=SubmittedOut,
+    responses={**shows(examples.SUBMITTED), **problems(404)},
+)
+async def get_programs(request: Request, id: JobId) -> Response:
+    """Programs as they came, the circuits read from them, and pubs as they were understood."""
+    web = web_of(request)
+    (job,) = await web.reads.owned([id], identity_of(request))
+    return answer(await web.calls.run(_submitted, web, job))
+
+
+def _submitted(web: Web, job: Job) -> SubmittedOut:
+    extents = [job.spec]
+    records = load_jobs(web.objects, extents)
+    (programs,) = load_programs(web.objects, extents, records)
+    (circuits,) = load_circuits(web.objects, extents, records)
+    record = records[0]
+    return SubmittedOut(
+        job_id=job.id,
+        programs=[
+            _program(program, circuits[index] if circuits else None)
+            for index, program in enumerate(programs)
+        ],
+        pubs=None if record.pubs is None else [pub_out(pub) for pub in record.pubs],
+        options=options_out(record.options),
+    )
+
+
+def _program(program: Program, qpy: bytes | None) -> ProgramOut:
+    text = _text(program)
+    return ProgramOut(
+        format=program.format,
+        digest=program.digest,
+        text=text,
+        data=base64.b64encode(program.data).decode() if text is None else None,
+        qpy=base64.b64encode(qpy).decode() if qpy is not None else None,
+    )
+
+
+def _text(program: Program) -> str | None:
+    try:
+        return program.data.decode("utf-8")
+    except UnicodeDecodeError:
+        return None

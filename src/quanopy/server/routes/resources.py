@@ -1,0 +1,81 @@
+"""Resources: what can run programs, and how busy it is."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+from starlette.requests import Request
+from starlette.responses import Response
+
+from quanopy.domain.accounts import Scope
+from quanopy.domain.errors import NotFound
+from quanopy.domain.resources import ResourceStatus
+from quanopy.ports.wakeups import Topic
+from quanopy.server.auth import require
+from quanopy.server.bodies import parse, read_body
+from quanopy.server.openapi import problems, shows, takes
+from quanopy.server.routes import examples
+from quanopy.server.shapes import resource_out
+from quanopy.server.web import Web, answer, identity_of, web_of
+from quanopy.wire.service import ResourceOut, ResourcesOut, ResourceStateIn
+
+router = APIRouter(prefix="/v1/resources", tags=["resources"])
+
+Name = Annotated[str, Path(description="A resource's name.", max_length=100, examples=["aer"])]
+
+
+@router.get(
+    "",
+    summary="All resources",
+    response_model=ResourcesOut,
+    responses={**shows({"resources": [examples.RESOURCE]}), **problems()},
+)
+async def list_resources(request: Request) -> Response:
+    """With how many tasks wait and how long a new one would."""
+    web = web_of(request)
+    found = await web.calls.run(web.store.resources)
+    return answer(ResourcesOut(resources=[resource_out(status) for status in found]))
+
+
+@router.get(
+    "/{name}",
+    summary="One resource",
+    response_model=ResourceOut,
+    responses={**shows(examples.RESOURCE), **problems(404)},
+)
+async def get_resource(request: Request, name: Name) -> Response:
+    """Its state, limits, queue depth and estimated wait."""
+    web = web_of(request)
+    return answer(resource_out(await web.calls.run(_status, web, name)))
+
+
+@router.put(
+    "/{name}/state",
+    summary="Take a resource in or out of service",
+    response_model=ResourceOut,
+    responses={**shows(examples.RESOURCE), **problems(403, 404, 413, 415)},
+    openapi_extra=takes(
+        ResourceStateIn, example={"state": "maintenance", "reason": "fridge warm-up until 18:00"}
+    ),
+)
+async def set_state(request: Request, name: Name) -> Response:
+    """In maintenance no new work starts and what runs may finish. For operators."""
+    web, identity = web_of(request), identity_of(request)
+    require(identity, Scope.OPERATOR)
+    body = await read_body(request, limit=64 * 1024, timeout_s=web.settings.body_timeout_s)
+    asked = parse(ResourceStateIn, body)
+    await web.calls.run(
+        web.store.set_resource_state, name, asked.state, asked.reason, actor=identity.account
+    )
+    web.wakeups.notify(Topic.WORK, Topic.EVENTS)
+    return answer(resource_out(await web.calls.run(_status, web, name)))
+
+
+def _status(web: Web, name: str) -> ResourceStatus:
+    for status in web.store.resources():
+        if status.resource.name == name:
+            return status
+    raise NotFound(
+        f"there is no resource {name[:100]!r}",
+        where="name",
+        hint="List them with GET /v1/resources.",
+    )

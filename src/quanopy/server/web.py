@@ -1,0 +1,82 @@
+"""What the routes share: the broker's parts, and those that belong to one HTTP server."""
+
+from dataclasses import dataclass
+
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import Response
+
+from quanopy.domain.accounts import Identity
+from quanopy.ports.objects import Objects
+from quanopy.ports.programs import Reader
+from quanopy.ports.store import Store
+from quanopy.ports.wakeups import Wakeups
+from quanopy.server.auth import Authenticator
+from quanopy.server.feed import Feed
+from quanopy.server.loop import Calls, Mailbox
+from quanopy.server.metrics import Metrics
+from quanopy.server.reads import JobReads
+from quanopy.server.settings import Settings
+from quanopy.services.submit import Submit, Submitted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What a server is given: everything below the HTTP interface."""
+
+    settings: Settings
+    store: Store
+    objects: Objects
+    wakeups: Wakeups
+    reader: Reader
+    submit: Submit
+
+
+class Web:
+    """One HTTP server's parts; ``close`` ends those it made itself."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.settings = parts.settings
+        self.store = parts.store
+        self.objects = parts.objects
+        self.wakeups = parts.wakeups
+        self.reader = parts.reader
+        self.submit = parts.submit
+        self.calls = Calls()
+        self.feed = Feed(parts.store, parts.wakeups)
+        self.reads = JobReads(parts.store)
+        self.authenticator = Authenticator(parts.store, self.calls)
+        self.metrics = Metrics(
+            waiting=lambda: self.feed.waiting, submitting=lambda: self.submit.waiting
+        )
+        self.submitted: Mailbox[Submitted] | None = None
+
+    def close(self) -> None:
+        """Stop the threads of this server; idempotent."""
+        self.feed.close()
+        self.reads.close()
+        self.calls.close()
+
+
+def web_of(request: Request) -> Web:
+    """The server that a request came to."""
+    web: Web = request.app.state.web
+    return web
+
+
+def identity_of(request: Request) -> Identity:
+    """Who a request speaks for, as the gate found."""
+    identity: Identity = request.scope["identity"]
+    return identity
+
+
+def answer(model: BaseModel, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """A model as a JSON response, serialised once."""
+    return json_response(model.model_dump_json(), status, headers)
+
+
+def json_response(
+    content: str | bytes, status: int = 200, headers: dict[str, str] | None = None
+) -> Response:
+    """JSON text as a response."""
+    return Response(content, status, headers, media_type="application/json")
