@@ -1,0 +1,88 @@
+"""Embedded access: the owner of the data folder finds the server and a token in it."""
+
+import contextlib
+import getpass
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from quanopy.domain.accounts import Scope
+from quanopy.domain.errors import Unavailable
+from quanopy.ports.store import Store
+from quanopy.server.auth import digest_of_secret, make_token, new_secret
+
+TOKEN = "token"
+SERVER = "server.json"
+
+
+def open_folder(data: Path) -> None:
+    """Make the data folder, for its owner alone; raises :class:`Unavailable`."""
+    try:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise Unavailable(
+            f"the data folder {data} cannot be made: {error.strerror}",
+            hint="Choose another with --data or QUANOPY_DATA.",
+        ) from error
+
+
+def owner_token(store: Store, data: Path) -> str:
+    """The secret in ``token``, made with the file if need be, and known to the store.
+
+    It is an administrator's, for the account of the operating system's user. A store that does
+    not know it (a rebuilt one) is told it again; once revoked it stays so.
+    """
+    secret = _read_or_make(data / TOKEN)
+    if store.token(digest_of_secret(secret)) is None:
+        store.add_token(make_token(account(), Scope.ADMIN, secret=secret, label="owner"))
+    return secret
+
+
+def account() -> str:
+    """The operating system's user as an account name."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):
+        name = f"uid-{os.getuid()}"
+    return re.sub(r"[^A-Za-z0-9._@-]", "-", name).lstrip(".-_@")[:100] or f"uid-{os.getuid()}"
+
+
+def _read_or_make(path: Path) -> str:
+    """The secret in a file; a new one where there is no file yet, whoever makes it first."""
+    try:
+        file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    except FileExistsError:
+        return path.read_text(encoding="ascii").strip()
+    except OSError as error:
+        raise Unavailable(f"{path} cannot be written: {error.strerror}") from error
+    with os.fdopen(file, "w", encoding="ascii") as handle:
+        secret = new_secret()
+        handle.write(secret + "\n")
+        handle.flush()
+        os.fsync(handle.fileno())
+    return secret
+
+
+@contextlib.contextmanager
+def announced(data: Path, place: dict[str, str]) -> Iterator[None]:
+    """Keep ``server.json``, which tells clients on this machine where the server is, while it
+    runs; afterwards it is removed, unless another server has replaced it."""
+    path = data / SERVER
+    content = json.dumps(place | {"pid": os.getpid()})
+    _replace(path, content)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            if path.read_text(encoding="utf-8") == content:
+                path.unlink()
+
+
+def _replace(path: Path, content: str) -> None:
+    file, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with os.fdopen(file, "w", encoding="utf-8") as handle:
+        handle.write(content)
+    Path(name).replace(path)

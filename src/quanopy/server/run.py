@@ -1,0 +1,164 @@
+"""Running the server: ``quanopy serve`` in the foreground, or embedded in a program."""
+
+import contextlib
+import logging
+import resource
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from threading import Event, Thread
+from types import TracebackType
+from typing import Self
+
+import uvicorn
+
+from quanopy.domain.errors import Unavailable
+from quanopy.server.app import create_app
+from quanopy.server.listening import BACKLOG, check_exposure, listening
+from quanopy.server.logs import set_up_logging
+from quanopy.server.owner import announced, open_folder, owner_token
+from quanopy.server.settings import Settings
+from quanopy.server.web import Web
+from quanopy.server.wiring import Broker, build
+
+START_S = 60.0
+"""How long an embedded server may take to start."""
+logger = logging.getLogger(__name__)
+
+
+class HttpServer(uvicorn.Server):
+    """uvicorn, which lets waiting callers go before it waits for them."""
+
+    def __init__(self, web: Web, settings: Settings, started: Callable[[], None]) -> None:
+        super().__init__(_config(web, settings))
+        self._web = web
+        self._started = started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept connections, then say so."""
+        await super().startup(sockets)
+        self._started()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop accepting, answer the long polls, wait for what is under way."""
+        self._web.feed.release()
+        await super().shutdown(sockets)
+
+
+def _config(web: Web, settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        create_app(web),
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=max(1, round(settings.shutdown_s)),
+        ssl_certfile=settings.tls_cert,
+        ssl_keyfile=settings.tls_key,
+    )
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT; raises ``QuanopyError`` when it cannot start."""
+    set_up_logging(settings.log_level, settings.log_format)
+    check_exposure(settings)
+    _raise_file_limit()
+    with _running(settings) as (web, _), listening(settings) as (bound, place):
+        with announced(settings.data, place):
+            where = place.get("url") or place["socket"]
+            server = HttpServer(web, settings, lambda: logger.info("listening on %s", where))
+            server.run(sockets=[bound])
+        logger.info("stopped")
+
+
+@contextlib.contextmanager
+def _running(settings: Settings) -> Iterator[tuple[Web, str]]:
+    """A broker at work with the parts of one HTTP server, and the owner's token."""
+    open_folder(settings.data)
+    with contextlib.ExitStack() as stack:
+        broker = build(settings)
+        stack.callback(broker.close)
+        token = owner_token(broker.parts.store, settings.data)
+        if settings.worker:
+            stack.enter_context(_working(broker))
+        web = Web(broker.parts)
+        stack.callback(web.close)
+        yield web, token
+
+
+@contextlib.contextmanager
+def _working(broker: Broker) -> Iterator[None]:
+    worker = broker.worker()
+    worker.start()
+    try:
+        yield
+    finally:
+        worker.stop()
+
+
+def _raise_file_limit() -> None:
+    """Every waiting caller is an open file: allow as many as the system lets us."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 65536 if hard == resource.RLIM_INFINITY else min(hard, 65536)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+class Embedded:
+    """The whole broker inside this program, on a unix socket in its data folder.
+
+    ``with Embedded(settings) as broker:`` runs it; ``broker.socket`` and ``broker.token`` are
+    what a client needs.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """``settings.uds`` is chosen here, and logging left to the program."""
+        self._settings = replace(settings, uds=settings.data / "server.sock")
+        self._stack = contextlib.ExitStack()
+        self.socket = Path()
+        self.token = ""
+
+    def __enter__(self) -> Self:
+        """Start it; returns once it accepts requests."""
+        with contextlib.ExitStack() as stack:
+            web, self.token = stack.enter_context(_running(self._settings))
+            bound, place = stack.enter_context(listening(self._settings))
+            self.socket = Path(place["socket"])
+            stack.enter_context(_in_thread(web, self._settings, bound))
+            stack.enter_context(announced(self._settings.data, place))
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop it: requests under way end, work under way is given back."""
+        self._stack.close()
+
+
+@contextlib.contextmanager
+def _in_thread(web: Web, settings: Settings, bound: socket.socket) -> Iterator[None]:
+    started = Event()
+    server = HttpServer(web, settings, started.set)
+    thread = Thread(
+        target=server.run, kwargs={"sockets": [bound]}, name="http-server", daemon=True
+    )
+    thread.start()
+    if not started.wait(START_S):
+        server.should_exit = True
+        raise Unavailable("the embedded server did not start")
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        thread.join(settings.shutdown_s + 5)
