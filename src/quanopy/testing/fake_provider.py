@@ -1,0 +1,217 @@
+"""A remote provider for :mod:`quanopy.testing.fake_vendor`, written as one for a real vendor is.
+
+Also an example to start from: every call has a time-out, and every failure a class.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpx
+
+from quanopy.domain.errors import (
+    Denied,
+    NotFound,
+    NotReady,
+    OutcomeUnknown,
+    ProviderError,
+    QuanopyError,
+    Rejected,
+    Transient,
+    Unavailable,
+)
+from quanopy.domain.jobs import Pub
+from quanopy.domain.resources import Capabilities, Limits, Resource, Target
+from quanopy.domain.states import ExecutionState
+from quanopy.ports.providers import Order, Outcome, RemoteCapabilities, Report, Work
+
+_STATES = {
+    "QUEUED": ExecutionState.SUBMITTED,
+    "RUNNING": ExecutionState.RUNNING,
+    "DONE": ExecutionState.COMPLETED,
+    "ERROR": ExecutionState.FAILED,
+    "CANCELLED": ExecutionState.CANCELLED,
+}
+_GATES = ("x", "y", "z", "h", "s", "sdg", "t", "tdg", "sx", "rx", "ry", "rz", "cx", "cz", "ccx")
+
+
+class FakeProvider:
+    """Speaks to a fake vendor; ``mode`` is what the vendor promises about keys:
+    ``idempotent``, ``searchable`` or ``neither``."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: str,
+        name: str = "fake",
+        mode: str = "idempotent",
+        lanes: int | None = None,
+        qubits: int = 127,
+        batch: int = 100,
+        tasks_per_execution: int = 1,
+        request_timeout_s: float = 5.0,
+        visibility_delay_s: float = 0.0,
+        poll_interval_s: float = 0.5,
+    ) -> None:
+        self.name = name
+        self.capabilities = RemoteCapabilities(
+            idempotent=mode == "idempotent",
+            searchable=mode == "searchable",
+            visibility_delay_s=visibility_delay_s,
+            request_timeout_s=request_timeout_s,
+            poll_interval_s=poll_interval_s,
+            batch=batch,
+            tasks_per_execution=tasks_per_execution,
+        )
+        self._lanes = lanes
+        self._qubits = qubits
+        self._http = httpx.Client(
+            base_url=url,
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=request_timeout_s,
+            trust_env=False,
+        )
+
+    def __repr__(self) -> str:
+        return f"FakeProvider({self.name!r}, {str(self._http.base_url)!r})"
+
+    def resources(self) -> Sequence[Resource]:
+        """One machine, named as the provider."""
+        return [
+            Resource(
+                name=self.name,
+                provider=self.name,
+                description="A scriptable machine that answers zeros",
+                lanes=self._lanes,
+                capabilities=Capabilities(limits=Limits(qubits=self._qubits), gates=_GATES),
+            )
+        ]
+
+    def target(self, resource: str) -> Target:
+        """All gates on all qubits."""
+        if resource != self.name:
+            raise NotFound(f"{self.name} has no resource {resource}")
+        known = {"parameters": 0, "qubits": None}
+        document = {
+            "format": "quanopy.target/1",
+            "qubits": self._qubits,
+            "dt": None,
+            "instructions": {
+                gate: known | {"parameters": 1 if gate in ("rx", "ry", "rz") else 0}
+                for gate in (*_GATES, "measure")
+            },
+        }
+        return Target(data=json.dumps(document, sort_keys=True, separators=(",", ":")).encode())
+
+    def start(self, orders: Sequence[Order]) -> list[str | ProviderError]:
+        """All in one request; where its reply is lost, nobody knows of any of them."""
+        try:
+            found = self._call("start", {"orders": [_order(order) for order in orders]})
+        except ProviderError as error:
+            return [error] * len(orders)
+        return [
+            answer["id"] if "id" in answer else Rejected(answer["error"])
+            for answer in found["answers"]
+        ]
+
+    def poll(self, ids: Sequence[str]) -> dict[str, Report]:
+        """States by id."""
+        reports = self._ask("poll", {"ids": list(ids)})["reports"]
+        return {
+            known: Report(state=_STATES.get(status), detail=status)
+            for known, status in reports.items()
+        }
+
+    def result(self, id: str) -> list[Outcome]:
+        """All zeros."""
+        outcomes = self._ask("result", {"id": id})["outcomes"]
+        return [
+            Outcome(
+                result=json.dumps(outcome["pubs"], separators=(",", ":")).encode(),
+                usage=outcome["usage"],
+            )
+            for outcome in outcomes
+        ]
+
+    def stop(self, ids: Sequence[str]) -> None:
+        """Ask for an end."""
+        self._ask("stop", {"ids": list(ids)})
+
+    def find(self, keys: Sequence[str]) -> dict[str, str]:
+        """Ids by key."""
+        found: dict[str, str] = self._ask("find", {"keys": list(keys)})["ids"]
+        return found
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def _ask(self, route: str, body: Mapping[str, object]) -> Any:
+        """A call that may be repeated: a lost reply only means to ask again."""
+        try:
+            return self._call(route, body)
+        except OutcomeUnknown as error:
+            raise Transient(error.message) from error
+
+    def _call(self, route: str, body: Mapping[str, object]) -> Any:
+        try:
+            response = self._http.post(f"/{route}", json=body)
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            raise Unavailable(f"{self.name} cannot be reached: {error}") from error
+        except httpx.HTTPError as error:
+            raise OutcomeUnknown(f"{self.name} did not answer: {type(error).__name__}") from error
+        if response.is_success:
+            return response.json()
+        raise _refusal(response, self.name)
+
+
+def _refusal(response: httpx.Response, name: str) -> QuanopyError:
+    status, message = response.status_code, f"{name} answered {response.status_code}"
+    if status in (401, 403):
+        return Denied(message, hint="Check the provider's key.")
+    if status == 404:
+        return NotFound(message)
+    if status == 409:
+        return NotReady(message)
+    if status in (429, 503):
+        return Transient(message, retry_after_s=_retry_after_s(response))
+    if status >= 500:
+        return OutcomeUnknown(message)
+    return Rejected(message)
+
+
+def _retry_after_s(response: httpx.Response) -> float | None:
+    """Seconds, or a date (RFC 9110, 10.2.3)."""
+    text = response.headers.get("Retry-After")
+    if text is None:
+        return None
+    if text.isascii() and text.replace(".", "", 1).isdigit():
+        return float(text)
+    try:
+        return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
+    except ValueError:
+        return None
+
+
+def _order(order: Order) -> dict[str, object]:
+    return {
+        "key": order.key,
+        "resource": order.resource,
+        "works": [_work(work) for work in order.works],
+    }
+
+
+def _work(work: Work) -> dict[str, object]:
+    return {
+        "task": work.task_id,
+        "kind": work.kind.value,
+        "bytes": sum(len(circuits) for circuits in work.circuits),
+        "pubs": [_pub(pub) for pub in work.pubs],
+    }
+
+
+def _pub(pub: Pub) -> dict[str, object]:
+    return {"program": pub.program, "shots": pub.shots, "precision": pub.precision}
