@@ -252,7 +252,8 @@ class Store(Protocol):
     def restore(self, submissions: Sequence[Submission], executions: Sequence[Execution]) -> int:
         """Insert what a rebuild found, as it is given: states, times, ``held``, idempotency
         keys; how many jobs were new. Tasks that wait come with ``ready_at`` ``None``, stranded
-        executions with a ``due_at``. Events: ``job.held``, or the state that a job came to.
+        executions with a ``due_at``; an execution may name tasks that come in another call,
+        and is then given there again. Events: ``job.held``, or the state that a job came to.
 
         What is there already stays, so doing it twice changes nothing; save that a task there
         which waits under no claim (a catalogue from an older copy) takes the given state where

@@ -1,0 +1,229 @@
+"""What the archive tells of each job, gathered from its packs in whatever order they come.
+
+Packs of an archive may name millions of tasks, so this lies in a temporary SQLite file (which
+spills from memory to disk by itself), not in dictionaries.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from quanopy.codecs.packs import Span
+from quanopy.codecs.records import (
+    ENDINGS,
+    EXECUTIONS,
+    JOBS,
+    EndRecord,
+    ExecutionRecord,
+    JobRecord,
+    TaskEndRecord,
+)
+from quanopy.domain.jobs import Extent
+from quanopy.services.archive_packs import Pack
+
+_SCHEMA = """
+CREATE TABLE jobs (
+    position INTEGER PRIMARY KEY, id TEXT UNIQUE, pack TEXT, start INTEGER, record BLOB,
+    account TEXT, idempotency_key TEXT);
+CREATE INDEX by_key ON jobs (account, idempotency_key) WHERE idempotency_key IS NOT NULL;
+CREATE TABLE ends (
+    task_id TEXT PRIMARY KEY, job_id TEXT, pack TEXT, ended_at REAL, number INTEGER,
+    record BLOB) WITHOUT ROWID;
+CREATE INDEX ends_by_job ON ends (job_id);
+CREATE TABLE ended (number INTEGER PRIMARY KEY, execution_id TEXT, record BLOB);
+CREATE INDEX ended_by_execution ON ended (execution_id);
+CREATE TABLE intents (id TEXT PRIMARY KEY, record BLOB) WITHOUT ROWID;
+CREATE TABLE parts (job_id TEXT, task_id TEXT, execution_id TEXT,
+    PRIMARY KEY (job_id, task_id, execution_id)) WITHOUT ROWID;
+"""
+_MANY = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskEnding:
+    """How a task ended, and the record of what ended it."""
+
+    pack: str
+    task: TaskEndRecord
+    by: EndRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A job, and all the archive has of it."""
+
+    spec: Extent
+    record: JobRecord
+    endings: tuple[TaskEnding, ...]
+    """The first ending of each task."""
+    in_flight: tuple[ExecutionRecord, ...]
+    """Remote executions that may have been sent, and of which no end is known."""
+
+
+class ArchiveIndex:
+    """Add every pack, then go through the jobs; gone when the block ends."""
+
+    def __init__(self) -> None:
+        self._db = sqlite3.connect("", isolation_level=None)
+        self._db.executescript(_SCHEMA)
+        self._db.execute("BEGIN")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._db.close()
+
+    def add(self, pack: Pack) -> None:
+        """Take in a pack's records; raises ValueError at one that does not parse."""
+        for member in pack.members:
+            if member.name == JOBS:
+                self._add_jobs(pack.key, member.span, member.data)
+            elif member.name == ENDINGS:
+                for line in member.data.splitlines():
+                    self._add_end(pack.key, EndRecord.model_validate_json(line))
+            elif member.name == EXECUTIONS:
+                for line in member.data.splitlines():
+                    self._add_intent(line, ExecutionRecord.model_validate_json(line))
+
+    def jobs(self) -> Iterator[list[Found]]:
+        """The jobs, a list for each submission: jobs of one idempotency key stay together.
+
+        A request whose objects were written and whose rows were not may have been sent again
+        with the same key: of those, only the one that was carried out is given.
+        """
+        for batch in self._batches():
+            endings = self._endings([record.id for _, record in batch])
+            intents = self._in_flight([record.id for _, record in batch])
+            group: list[Found] = []
+            for spec, record in batch:
+                found = Found(
+                    spec=spec,
+                    record=record,
+                    endings=tuple(endings.get(record.id, ())),
+                    in_flight=tuple(intents.get(record.id, ())),
+                )
+                if group and not _together(group[-1], found):
+                    yield group
+                    group = []
+                group.append(found)
+            yield group
+
+    # -- adding -------------------------------------------------------------------------------
+    def _add_jobs(self, pack: str, span: Span, data: bytes) -> None:
+        start = span.offset
+        for line in data.splitlines(keepends=True):
+            record = JobRecord.model_validate_json(line)
+            self._db.execute(
+                "INSERT OR IGNORE INTO jobs (id, pack, start, record, account, idempotency_key)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                (record.id, pack, start, line, record.account, record.idempotency_key),
+            )
+            start += len(line)
+
+    def _add_end(self, pack: str, end: EndRecord) -> None:
+        number = self._db.execute(
+            "INSERT INTO ended (execution_id, record) VALUES (?, ?)",
+            (end.execution_id, end.line()),
+        ).lastrowid
+        at = end.ended_at.timestamp()
+        self._db.executemany(
+            "INSERT INTO ends VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (task_id) DO UPDATE SET"
+            " pack = excluded.pack, ended_at = excluded.ended_at, number = excluded.number,"
+            " record = excluded.record WHERE excluded.ended_at < ends.ended_at",
+            [(task.id, task.job_id, pack, at, number, task.line()) for task in end.tasks],
+        )
+
+    def _add_intent(self, line: bytes, intent: ExecutionRecord) -> None:
+        self._db.execute("INSERT OR IGNORE INTO intents VALUES (?, ?)", (intent.id, line))
+        self._db.executemany(
+            "INSERT OR IGNORE INTO parts VALUES (?, ?, ?)",
+            [(task.job_id, task.id, intent.id) for task in intent.tasks],
+        )
+
+    # -- reading ------------------------------------------------------------------------------
+    def _batches(self) -> Iterator[list[tuple[Extent, JobRecord]]]:
+        """Some hundred jobs at a time, cut between submissions."""
+        batch: list[tuple[Extent, JobRecord]] = []
+        last: tuple[str, str, str] | None = None
+        for pack, start, line in self._db.execute(
+            "SELECT pack, start, record FROM jobs ORDER BY position"
+        ):
+            record = JobRecord.model_validate_json(line)
+            submission = (pack, record.account, record.idempotency_key or record.id)
+            if len(batch) >= _MANY and submission != last:
+                yield batch
+                batch = []
+            if submission == last or not self._superseded(pack, record):
+                batch.append((Extent(key=pack, offset=start, length=len(line)), record))
+                last = submission
+        if batch:
+            yield batch
+
+    def _superseded(self, pack: str, record: JobRecord) -> bool:
+        """Whether another submission with the same key was carried out, and this one not."""
+        if record.idempotency_key is None:
+            return False
+        carried_out = self._db.execute(
+            "SELECT DISTINCT pack FROM jobs WHERE account = ? AND idempotency_key = ? AND"
+            " (EXISTS (SELECT 1 FROM ends WHERE job_id = jobs.id)"
+            " OR EXISTS (SELECT 1 FROM parts WHERE job_id = jobs.id))",
+            (record.account, record.idempotency_key),
+        ).fetchall()
+        return bool(carried_out) and (pack,) not in carried_out
+
+    def _endings(self, job_ids: Sequence[str]) -> dict[str, list[TaskEnding]]:
+        found: dict[str, list[TaskEnding]] = {}
+        ended: dict[int, EndRecord] = {}  # shared by the tasks of an execution
+        rows = self._db.execute(
+            "SELECT job_id, pack, number, record FROM ends"
+            " WHERE job_id IN (SELECT value FROM json_each(?)) ORDER BY task_id",
+            (json.dumps(job_ids),),
+        )
+        for job_id, pack, number, line in rows:
+            if number not in ended:
+                ended[number] = self._ended(number)
+            task = TaskEndRecord.model_validate_json(line)
+            ending = TaskEnding(pack=pack, task=task, by=ended[number])
+            found.setdefault(job_id, []).append(ending)
+        return found
+
+    def _ended(self, number: int) -> EndRecord:
+        (line,) = self._db.execute(
+            "SELECT record FROM ended WHERE number = ?", (number,)
+        ).fetchone()
+        return EndRecord.model_validate_json(line)
+
+    def _in_flight(self, job_ids: Sequence[str]) -> dict[str, list[ExecutionRecord]]:
+        """By job, the executions without an end that still carry a task without one."""
+        found: dict[str, list[ExecutionRecord]] = {}
+        rows = self._db.execute(
+            "SELECT DISTINCT job_id, intents.record FROM parts"
+            " JOIN intents ON intents.id = execution_id"
+            " WHERE job_id IN (SELECT value FROM json_each(?))"
+            " AND NOT EXISTS (SELECT 1 FROM ended WHERE"
+            " ended.execution_id = parts.execution_id)"
+            " AND NOT EXISTS (SELECT 1 FROM ends WHERE ends.task_id = parts.task_id)"
+            " ORDER BY intents.id",
+            (json.dumps(job_ids),),
+        )
+        for job_id, line in rows:
+            found.setdefault(job_id, []).append(ExecutionRecord.model_validate_json(line))
+        return found
+
+
+def _together(one: Found, other: Found) -> bool:
+    return (
+        one.record.idempotency_key is not None
+        and one.record.idempotency_key == other.record.idempotency_key
+        and one.record.account == other.record.account
+        and one.spec.key == other.spec.key
+    )

@@ -1,0 +1,95 @@
+"""Packs read back one after another: whole, checked against their keys, never many at once."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from quanopy.codecs.packs import COMPLETED, PENDING, Member, digest_in, members
+from quanopy.domain.errors import Invalid, NotFound
+from quanopy.domain.programs import digest_of
+from quanopy.ports.objects import ObjectInfo, Objects
+
+_BATCH_BYTES = 16 * 1024 * 1024
+_BATCH = 64
+_KEY = re.compile(
+    rf"(?:{PENDING}|{COMPLETED})/[0-9]{{4}}/[0-9]{{2}}/[0-9]{{2}}/[0-9a-f]{{64}}\.tar"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Damage:
+    """An object that is not what it should be."""
+
+    key: str
+    problem: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pack:
+    """A pack whose bytes are those its key promises."""
+
+    info: ObjectInfo
+    members: tuple[Member, ...]
+
+    @property
+    def key(self) -> str:
+        """Where it lies."""
+        return self.info.key
+
+
+def packs(objects: Objects, *prefixes: str) -> Iterator[Pack | Damage]:
+    """Every pack under these prefixes, or what is wrong with it; a few are held at a time."""
+    for prefix in prefixes:
+        for batch in _batches(objects.list(prefix)):
+            for info, data in zip(batch, _get(objects, batch), strict=True):
+                yield _opened(info, data)
+
+
+def opened(objects: Objects, infos: Sequence[ObjectInfo]) -> Iterator[Pack | Damage]:
+    """These packs, or what is wrong with them."""
+    for batch in _batches(iter(infos)):
+        for info, data in zip(batch, _get(objects, batch), strict=True):
+            yield _opened(info, data)
+
+
+def _batches(infos: Iterator[ObjectInfo]) -> Iterator[list[ObjectInfo]]:
+    """As many at a time as are worth fetching together."""
+    batch: list[ObjectInfo] = []
+    size = 0
+    for info in infos:
+        if batch and (len(batch) >= _BATCH or size + info.size > _BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(info)
+        size += info.size
+    if batch:
+        yield batch
+
+
+def _get(objects: Objects, batch: Sequence[ObjectInfo]) -> list[bytes | None]:
+    """Their bytes; ``None`` for one that went away since it was listed."""
+    keys = [info.key for info in batch]
+    try:
+        return [*objects.get(keys)]
+    except NotFound:
+        return [_get_one(objects, key) for key in keys]
+
+
+def _get_one(objects: Objects, key: str) -> bytes | None:
+    try:
+        return objects.get([key])[0]
+    except NotFound:
+        return None
+
+
+def _opened(info: ObjectInfo, data: bytes | None) -> Pack | Damage:
+    if data is None:
+        return Damage(key=info.key, problem="is listed, but cannot be found")
+    if not _KEY.fullmatch(info.key):
+        return Damage(key=info.key, problem="has a name that no pack has")
+    if digest_of(data) != digest_in(info.key):
+        return Damage(key=info.key, problem=f"its {len(data)} bytes have another digest")
+    try:
+        return Pack(info=info, members=tuple(members(data)))
+    except Invalid as error:
+        return Damage(key=info.key, problem=str(error))

@@ -1,0 +1,137 @@
+"""Rebuild: the catalogue again, from the object store alone."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from quanopy.codecs.packs import COMPLETED, PENDING
+from quanopy.domain.jobs import Execution
+from quanopy.domain.states import FINAL_JOB_STATES, ExecutionState
+from quanopy.ports.objects import Objects
+from quanopy.ports.store import Store, Submission
+from quanopy.services.archive_index import ArchiveIndex, Found
+from quanopy.services.archive_packs import Damage, packs
+from quanopy.services.restoring import Restored, restored
+
+_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rebuilt:
+    """What a rebuild found, and what of it was new to the catalogue."""
+
+    packs: int = 0
+    jobs: int = 0
+    new: int = 0
+    finished: int = 0
+    held: int = 0
+    """Jobs with tasks that wait until someone releases them."""
+    stranded: int = 0
+    """Remote executions that will be looked for at their providers."""
+    damaged: tuple[Damage, ...] = ()
+    """Packs that were left out. Put back a copy, then rebuild again."""
+
+
+def rebuild(
+    objects: Objects, store: Store, on_progress: Callable[[int, int], None] | None = None
+) -> Rebuilt:
+    """Restore the catalogue from ``pending/`` and ``completed/``.
+
+    Finished jobs come back as they were: states, times, problems, where their results lie,
+    executions and usage. Unfinished ones are held until someone releases them. Remote
+    executions that may have been sent, and of which no end is known, come back ``stranded``
+    with their tasks ``executing``, so that workers look for them at the provider. Of several
+    endings of one task the first counts. Idempotency keys are restored.
+
+    Not restored, for the archive does not have them: tokens, leases, resources' maintenance,
+    retries and cancellations of tasks that no execution took up. A request whose rows were
+    never written comes back too, held, unless it was sent again with its key.
+
+    Safe on a catalogue that has some of it, and to repeat: what is there already stays (see
+    ``Store.restore``). Reads each pack once and holds a few at a time. ``on_progress`` is told
+    (packs read, jobs restored).
+
+    Raises:
+        Unavailable: the database or object store went away meanwhile; repeat it.
+    """
+    tell = on_progress or (lambda packs, jobs: None)
+    with ArchiveIndex() as index:
+        count, damaged = _gather(objects, index, tell)
+        result = _Counter()
+        for batch in _batches(index.jobs()):
+            result.count(batch, _restore(store, batch))
+            tell(count, result.jobs)
+    return Rebuilt(
+        packs=count,
+        jobs=result.jobs,
+        new=result.new,
+        finished=result.finished,
+        held=result.held,
+        stranded=len(result.stranded),
+        damaged=tuple(damaged),
+    )
+
+
+class _Counter:
+    def __init__(self) -> None:
+        self.jobs = self.new = self.finished = self.held = 0
+        self.stranded: set[str] = set()
+
+    def count(self, batch: Sequence[Sequence[Restored]], new: int) -> None:
+        self.new += new
+        for one in (one for group in batch for one in group):
+            self.jobs += 1
+            self.finished += one.job.state in FINAL_JOB_STATES
+            self.held += one.job.held
+            self.stranded |= {e.id for e in one.executions if e.state is ExecutionState.STRANDED}
+
+
+def _gather(
+    objects: Objects, index: ArchiveIndex, tell: Callable[[int, int], None]
+) -> tuple[int, list[Damage]]:
+    count = 0
+    damaged: list[Damage] = []
+    for pack in packs(objects, PENDING, COMPLETED):
+        count += 1
+        if isinstance(pack, Damage):
+            damaged.append(pack)
+            continue
+        try:
+            index.add(pack)
+        except ValueError as error:
+            damaged.append(Damage(key=pack.key, problem=str(error).splitlines()[0]))
+        tell(count, 0)
+    return count, damaged
+
+
+def _batches(groups: Iterator[list[Found]]) -> Iterator[list[list[Restored]]]:
+    """Submissions restored together, some hundred jobs at a time."""
+    now = datetime.now(UTC)
+    batch: list[list[Restored]] = []
+    size = 0
+    for group in groups:
+        batch.append([restored(found, now) for found in group])
+        size += len(group)
+        if size >= _BATCH:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _restore(store: Store, batch: Sequence[Sequence[Restored]]) -> int:
+    executions: dict[str, Execution] = {}
+    for one in (one for group in batch for one in group):
+        executions |= {execution.id: execution for execution in one.executions}
+    return store.restore([_submission(group) for group in batch], list(executions.values()))
+
+
+def _submission(group: Sequence[Restored]) -> Submission:
+    first = group[0]
+    return Submission(
+        account=first.job.account,
+        jobs=[one.job for one in group],
+        tasks=[task for one in group for task in one.tasks],
+        idempotency_key=first.idempotency_key,
+        request_digest=first.request_digest,
+    )

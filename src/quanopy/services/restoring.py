@@ -1,0 +1,206 @@
+"""From records to rows: a job, its tasks and executions as a rebuild restores them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from quanopy.codecs.records import EndRecord, ExecutionRecord
+from quanopy.domain.jobs import Execution, Job, Problem, Slice, Task
+from quanopy.domain.states import (
+    FINAL_JOB_STATES,
+    ExecutionState,
+    JobState,
+    TaskState,
+    roll_up,
+)
+from quanopy.services.archive_index import Found, TaskEnding
+
+LOST_TRACK = Problem(
+    type="OutcomeUnknown",
+    message="the database was rebuilt while this execution may have been at its provider",
+    hint="It is looked for there; where that is not possible, an operator decides.",
+)
+
+# What a slice is restored as, where the archive has several tasks of it (it was retried).
+_RANK = {
+    TaskState.QUEUED: 0,
+    TaskState.CANCELLED: 1,
+    TaskState.FAILED: 1,
+    TaskState.EXECUTING: 2,
+    TaskState.COMPLETED: 3,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restored:
+    """A job with everything that hangs on it."""
+
+    job: Job
+    tasks: tuple[Task, ...]
+    executions: tuple[Execution, ...]
+    """With all their tasks, other jobs' too."""
+    idempotency_key: str | None
+    request_digest: str
+
+
+def restored(found: Found, now: datetime) -> Restored:
+    """What the catalogue should hold of a job."""
+    tasks = _tasks(found)
+    executions = [
+        _ended(ending.by, ending.by.execution_id, found)
+        for ending in found.endings
+        if ending.by.execution_id is not None
+    ]
+    executions += [_stranded(intent, now) for intent in found.in_flight]
+    unique = {execution.id: execution for execution in executions}
+    return Restored(
+        job=_job(found, tasks),
+        tasks=tasks,
+        executions=tuple(unique.values()),
+        idempotency_key=found.record.idempotency_key,
+        request_digest=found.record.request_digest,
+    )
+
+
+def _tasks(found: Found) -> tuple[Task, ...]:
+    """One task a slice."""
+    waiting = _waiting(found)
+    by_slice = {task.slice: task for task in waiting}
+    candidates = [
+        *waiting,
+        *(_ended_task(ending, found, by_slice) for ending in found.endings),
+        *_executing(found, by_slice),
+    ]
+    chosen: dict[Slice, Task] = {}
+    for task in sorted(candidates, key=lambda task: (_RANK[task.state], task.id)):
+        chosen[task.slice] = task
+    return tuple(sorted(chosen.values(), key=_place))
+
+
+def _place(task: Task) -> tuple[int, int]:
+    return task.slice.first, task.slice.shots_from
+
+
+def _waiting(found: Found) -> list[Task]:
+    """The tasks as they were submitted, not to run before someone releases them."""
+    return [
+        _task(found, record.id, record.slice, record.estimate_s, solo=record.solo)
+        for record in found.record.tasks
+    ]
+
+
+def _task(found: Found, id: str, part: Slice, estimate_s: float, *, solo: bool) -> Task:
+    job = found.record
+    return Task(
+        id=id,
+        job_id=job.id,
+        account=job.account,
+        resource=job.resource,
+        state=TaskState.QUEUED,
+        slice=part,
+        priority=job.priority,
+        estimate_s=estimate_s,
+        attempt=0,
+        solo=solo,
+        spec=found.spec,
+        ready_at=None,
+        queued_at=job.created_at,
+    )
+
+
+def _like(found: Found, by_slice: dict[Slice, Task], id: str, part: Slice) -> Task:
+    """A task with this id, otherwise as the one that was submitted for its slice."""
+    model = by_slice.get(part)
+    if model is None:
+        return _task(found, id, part, 0.0, solo=False)
+    return replace(model, id=id)
+
+
+def _ended_task(ending: TaskEnding, found: Found, by_slice: dict[Slice, Task]) -> Task:
+    record = ending.task
+    return replace(
+        _like(found, by_slice, record.id, record.slice),
+        state=record.state,
+        attempt=0 if ending.by.execution_id is None else 1,
+        execution_id=ending.by.execution_id,
+        result=record.result.within(ending.pack) if record.result else None,
+        problem=record.problem,
+        started_at=record.started_at,
+        ended_at=ending.by.ended_at,
+    )
+
+
+def _executing(found: Found, by_slice: dict[Slice, Task]) -> list[Task]:
+    ended = {ending.task.id for ending in found.endings}
+    return [
+        replace(
+            _like(found, by_slice, part.id, part.slice),
+            state=TaskState.EXECUTING,
+            attempt=1,
+            execution_id=intent.id,
+            started_at=intent.created_at,
+        )
+        for intent in found.in_flight
+        for part in intent.tasks
+        if part.job_id == found.record.id and part.id not in ended
+    ]
+
+
+def _job(found: Found, tasks: Sequence[Task]) -> Job:
+    record = found.record
+    state = roll_up(task.state for task in tasks) if tasks else JobState.QUEUED
+    started = [task.started_at for task in tasks if task.started_at]
+    ended = [task.ended_at for task in tasks if task.ended_at]
+    failed = [task for task in tasks if task.state is TaskState.FAILED]
+    return Job(
+        id=record.id,
+        account=record.account,
+        kind=record.kind,
+        resource=record.resource,
+        state=state,
+        name=record.name,
+        tags=record.tags,
+        priority=record.priority,
+        pubs=len(record.pubs) if record.read and record.pubs is not None else None,
+        shots=record.shots,
+        tasks=len(tasks),
+        spec=found.spec,
+        created_at=record.created_at,
+        started_at=min(started, default=None),
+        ended_at=max(ended, default=None) if state in FINAL_JOB_STATES else None,
+        problem=failed[0].problem if failed else None,
+        held=any(task.state is TaskState.QUEUED for task in tasks),
+        estimate_s=sum(task.estimate_s for task in tasks),
+    )
+
+
+def _ended(end: EndRecord, id: str, found: Found) -> Execution:
+    job = found.record
+    return Execution(
+        id=id,
+        resource=end.resource or job.resource,
+        provider=end.provider or "",
+        account=end.account or job.account,
+        state=end.state or ExecutionState.COMPLETED,
+        tasks=tuple(task.id for task in end.tasks),
+        created_at=end.created_at or end.ended_at,
+        provider_job_id=end.provider_job_id,
+        started_at=end.started_at,
+        ended_at=end.ended_at,
+        usage=end.usage,
+        problem=end.problem,
+    )
+
+
+def _stranded(intent: ExecutionRecord, now: datetime) -> Execution:
+    return Execution(
+        id=intent.id,
+        resource=intent.resource,
+        provider=intent.provider,
+        account=intent.account,
+        state=ExecutionState.STRANDED,
+        tasks=tuple(task.id for task in intent.tasks),
+        created_at=intent.created_at,
+        due_at=now,
+        problem=LOST_TRACK,
+    )

@@ -1,0 +1,126 @@
+"""Verify: does the archive still hold, bit by bit, what was put there?"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from quanopy.codecs.packs import COMPLETED, PENDING, Member, Span
+from quanopy.codecs.records import (
+    ENDINGS,
+    EXECUTIONS,
+    JOBS,
+    RESULTS,
+    EndRecord,
+    ExecutionRecord,
+    JobRecord,
+    ProgramRecord,
+    Record,
+    TaskEndRecord,
+)
+from quanopy.domain.programs import digest_of
+from quanopy.ports.objects import Objects
+from quanopy.services.archive_packs import Damage, Pack, packs
+
+R = TypeVar("R", bound=Record)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """What was looked at, and every object that is damaged."""
+
+    packs: int
+    bytes: int
+    damaged: tuple[Damage, ...]
+
+
+def verify(objects: Objects, on_progress: Callable[[int, int], None] | None = None) -> Verified:
+    """Read the whole archive and check it.
+
+    Each pack's digest must be its key's, each program's and circuit's its member's name, each
+    record must parse, and each span it names must lie inside and hold what it says. Reads from
+    the store, never from memory; a few packs are held at a time. ``on_progress`` is told
+    (packs, bytes) so far.
+
+    Raises:
+        Unavailable: the object store went away meanwhile.
+    """
+    count = size = 0
+    damaged: list[Damage] = []
+    for pack in packs(objects, PENDING, COMPLETED):
+        count += 1
+        if isinstance(pack, Damage):
+            damaged.append(pack)
+        else:
+            size += pack.info.size
+            damaged += [Damage(key=pack.key, problem=problem) for problem in _problems(pack)]
+        if on_progress:
+            on_progress(count, size)
+    return Verified(packs=count, bytes=size, damaged=tuple(damaged))
+
+
+def _problems(pack: Pack) -> Iterator[str]:
+    """Everything that is wrong inside a pack."""
+    by_name = {member.name: member for member in pack.members}
+    places = {member.span: member for member in pack.members}
+    for member in pack.members:
+        yield from _wrong_name(member)
+    for job in _records(by_name, JOBS, JobRecord):
+        if isinstance(job, str):
+            yield job
+        else:
+            for program in job.programs:
+                yield from _wrong_program(job, program, places)
+    for execution in _records(by_name, EXECUTIONS, ExecutionRecord):
+        if isinstance(execution, str):
+            yield execution
+    for end in _records(by_name, ENDINGS, EndRecord):
+        if isinstance(end, str):
+            yield end
+        else:
+            for task in end.tasks:
+                yield from _wrong_result(task, by_name.get(RESULTS))
+
+
+def _wrong_name(member: Member) -> Iterator[str]:
+    folder, _, name = member.name.partition("/")
+    promised = f"sha256:{name.removesuffix('.qpy')}"
+    if folder in ("programs", "circuits") and digest_of(member.data) != promised:
+        yield f"{member.name} has another digest than its name"
+
+
+def _records(by_name: Mapping[str, Member], name: str, kind: type[R]) -> Iterator[R | str]:
+    """The records of a member, or what is wrong with one."""
+    member = by_name.get(name)
+    lines = member.data.splitlines() if member else []
+    for number, line in enumerate(lines, start=1):
+        try:
+            yield kind.model_validate_json(line)
+        except ValueError as error:
+            yield f"{name} line {number} is no record: {str(error).splitlines()[0]}"
+
+
+def _wrong_program(
+    job: JobRecord, program: ProgramRecord, places: Mapping[Span, Member]
+) -> Iterator[str]:
+    source = places.get(program.data)
+    if source is None:
+        yield f"{job.id} names a program at {program.data.offset} where none lies"
+    elif digest_of(source.data) != program.digest:
+        yield f"{job.id} names {program.digest}, but {source.name} lies there"
+    if program.circuits is not None and program.circuits not in places:
+        yield f"{job.id} names circuits at {program.circuits.offset} where none lie"
+
+
+def _wrong_result(task: TaskEndRecord, results: Member | None) -> Iterator[str]:
+    if task.result is None:
+        return
+    if results is None:
+        yield f"{task.id} names a result, but there is no {RESULTS}"
+        return
+    head = b'{"task":"%b","pubs":' % task.id.encode()
+    start = task.result.offset - results.span.offset
+    end = start + task.result.length
+    data = results.data
+    inside = len(head) <= start <= end <= len(data)
+    if not inside or data[start - len(head) : start] != head or data[end : end + 2] != b"}\n":
+        yield f"{task.id} names a result at {task.result.offset} where none of its own lies"
