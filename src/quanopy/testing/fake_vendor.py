@@ -154,18 +154,20 @@ class Vendor:
         return {"ids": {row["key"]: row["id"] for row in rows if row["accepted_at"] <= seen}}
 
     def counts(self) -> object:
-        """What was accepted: executions, and how often each task."""
+        """What was accepted: executions by key, and how often each task."""
+        keys: dict[str, int] = {}
         tasks: dict[str, int] = {}
         done: dict[str, int] = {}
         now = time.time()
         with self._lock:
             rows = self._query("SELECT * FROM executions", ())
         for row in rows:
+            keys[row["key"]] = keys.get(row["key"], 0) + 1
             for work in json.loads(row["works"]):
                 tasks[work["task"]] = tasks.get(work["task"], 0) + 1
                 if self._status(row, now) == "DONE":
                     done[work["task"]] = done.get(work["task"], 0) + 1
-        return {"executions": len(rows), "accepted": tasks, "done": done}
+        return {"executions": len(rows), "keys": keys, "accepted": tasks, "done": done}
 
     def _accept(self, order: Mapping[str, Any], fault: str) -> dict[str, str]:
         if fault == "reject":
