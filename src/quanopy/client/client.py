@@ -67,11 +67,14 @@ class Client:
         self._http = Http(self.settings)
 
     @classmethod
-    def embedded(cls, path: Path | str) -> "EmbeddedClient":
-        """A client with a whole broker of its own in this process, its data under ``path``."""
+    def embedded(cls, path: Path | str, **settings: Any) -> "EmbeddedClient":
+        """A client with a whole broker of its own in this process, its data under ``path``.
+
+        ``settings`` are the server's own, such as ``emulator_processes=2``.
+        """
         from quanopy.client.embedded import EmbeddedClient
 
-        return EmbeddedClient(Path(path))
+        return EmbeddedClient(Path(path), **settings)
 
     # -- submitting ---------------------------------------------------------------------------
     def sample(self, pubs: PubLike, *, resource: str | None = None, **how: Unpack[How]) -> Job:
@@ -147,9 +150,10 @@ class Client:
             if cursor is None:
                 return
 
-    def states(self, jobs: Iterable[Job | str]) -> list[JobOut]:
-        """What the broker says now of many jobs, in one request."""
-        return self._in_bulk("/jobs/wait", jobs, wait_s=0.0)
+    def states(self, jobs: Iterable[Job | str], wait_s: float = 0.0) -> list[JobOut]:
+        """What the broker says of many jobs: once all are final, or after ``wait_s`` seconds
+        (60 at most)."""
+        return self._in_bulk("/jobs/wait", jobs, wait_s)
 
     def results(
         self, jobs: Iterable[Job | str], timeout: float | None = None, *, partial: bool = False
@@ -236,14 +240,16 @@ class Client:
     def __repr__(self) -> str:
         return f"Client({self.settings.url!r})"
 
-    def _in_bulk(
-        self, path: str, jobs: Iterable[Job | str], wait_s: float | None = None
-    ) -> list[JobOut]:
+    def _in_bulk(self, path: str, jobs: Iterable[Job | str], wait_s: float = 0.0) -> list[JobOut]:
         return [
             answer
             for chunk in _chunks(_ids(jobs))
             for answer in self._http.post(
-                JobsOut, path, CancelIn(ids=chunk), params={"wait": wait_s}
+                JobsOut,
+                path,
+                CancelIn(ids=chunk),
+                params={"wait": wait_s or None},
+                wait_s=wait_s,
             ).jobs
         ]
 

@@ -2,13 +2,17 @@
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
 
 import httpx
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from quanopy.client.http import PATIENCE_S, Http
 from quanopy.domain.errors import QuanopyError, Transient, Unavailable
-from quanopy.wire.service import EventOut
+from quanopy.wire.problems import from_problem
+from quanopy.wire.service import EventOut, Problem
+
+M = TypeVar("M", bound=BaseModel)
 
 IDLE_S = 60.0
 """A stream silent for longer than this (the server sends comments) is taken for broken."""
@@ -39,25 +43,25 @@ def follow(http: Http, job_ids: Sequence[str], after: str | None) -> Iterator[Ev
 def parse(lines: Iterable[str]) -> Iterator[tuple[str, EventOut | None]]:
     """Positions, with the event there if there is one (HTML Living Standard, 9.2.6).
 
-    Raises :class:`QuanopyError` for data that is no event.
+    Raises the error that the broker sends before it ends a stream, and :class:`QuanopyError`
+    for data that is no event.
     """
-    position, data = "", []
+    position, block = "", dict[str, str]()
     for line in lines:
         if line:
             name, _, value = line.partition(":")
-            value = value.removeprefix(" ")
-            if name == "id":
-                position = value
-            elif name == "data":
-                data.append(value)
+            block[name] = value.removeprefix(" ")
             continue
-        if position:
-            yield position, _event("\n".join(data)) if data else None
-        data = []
+        if block.get("event") == "problem":
+            raise from_problem(_read(Problem, block.get("data", "")))
+        position = block.get("id", position)
+        if position and block.keys() & {"id", "data"}:
+            yield position, _read(EventOut, block["data"]) if "data" in block else None
+        block = {}
 
 
-def _event(text: str) -> EventOut:
+def _read(model: type[M], text: str) -> M:
     try:
-        return EventOut.model_validate_json(text)
+        return model.model_validate_json(text)
     except ValidationError as error:
         raise QuanopyError("the event stream holds something else") from error

@@ -1,0 +1,39 @@
+"""Arguments and options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+JobId = Annotated[str, typer.Argument(metavar="ID", help="A job's id.")]
+JobIds = Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of jobs.")]
+Resource = Annotated[
+    str | None,
+    typer.Option(
+        "--resource", "-r", help="What to run on; by default QUANOPY_RESOURCE, or the emulator aer."
+    ),
+]
+Shots = Annotated[int | None, typer.Option("--shots", "-s", min=1, help="Shots of each circuit.")]
+Precision = Annotated[
+    float | None,
+    typer.Option("--precision", min=0.0, help="Wanted standard error; 0 is exact, if it can be."),
+]
+Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Makes results repeatable.")]
+Observables = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--observable",
+        help="Pauli label (ZZ), weighted sum (0.5*ZZ - 1.2*XI) or JSON mapping of labels to "
+        "coefficients; repeat for several. Asks for expectation values.",
+    ),
+]
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", help="Write to this file, whole or not at all.")
+]
+Timeout = Annotated[
+    float | None, typer.Option("--timeout", min=0.0, help="Seconds to wait, at most.")
+]
+Data = Annotated[
+    Path | None, typer.Option("--data", help="Folder of the broker's data; default QUANOPY_DATA.")
+]

@@ -1,0 +1,149 @@
+"""``qrun``, ``sample`` and ``estimate``: one payload in, one result file out, for batch scripts."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from quanopy.cli.arguments import Observables, Precision, Resource, Seed, Shots
+from quanopy.cli.exits import HELP, explain
+from quanopy.cli.signals import Signalled, Signals
+
+if TYPE_CHECKING:
+    from quanopy.client import Client, Draft, How, Job
+
+PAYLOAD = """\
+PAYLOAD is a file of OpenQASM 2 or 3 (told apart by its OPENQASM header), QPY, or a QRMI payload.
+OUTPUT is written as a quanopy.result/1 JSON document, whole or not at all; - is stdout. On
+SIGTERM and SIGINT the job is cancelled."""
+
+Payload = Annotated[Path, typer.Argument(metavar="PAYLOAD", help="Program or payload file.")]
+Result = Annotated[Path, typer.Argument(metavar="OUTPUT", help="Result file, or - for stdout.")]
+
+
+def qrun() -> None:
+    """The entry point of ``qrun``: the payload says what to do."""
+    _run(None, "Run a payload; a bare circuit is sampled, or estimated with --observable.")
+
+
+def sample() -> None:
+    """The entry point of ``sample``."""
+    _run("sample", "Sample measured bitstrings of a payload.")
+
+
+def estimate() -> None:
+    """The entry point of ``estimate``."""
+    _run("estimate", "Estimate expectation values of a payload.")
+
+
+def _run(kind: str | None, summary: str) -> None:
+    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+    @app.command(help=f"{summary}\n\n{PAYLOAD}", epilog=HELP)
+    def command(
+        payload: Payload,
+        output: Result,
+        resource: Resource = None,
+        shots: Shots = None,
+        precision: Precision = None,
+        seed: Seed = None,
+        observable: Observables = None,
+    ) -> None:
+        how: How = {"shots": shots, "precision": precision, "seed": seed, "name": payload.stem}
+        with Signals() as signals:
+            raise typer.Exit(
+                _guarded(signals, kind, payload, output, resource, observable or [], how)
+            )
+
+    app()
+
+
+def _guarded(
+    signals: Signals,
+    kind: str | None,
+    payload: Path,
+    output: Path,
+    resource: str | None,
+    observables: list[str],
+    how: "How",
+) -> int:
+    """Everything, as an exit code."""
+    from quanopy.domain.errors import QuanopyError
+
+    try:
+        draft = _draft(kind, payload, resource, observables, how)
+        _execute(signals, draft, output)
+    except QuanopyError as error:
+        return explain(error)
+    except Signalled as signal:
+        typer.echo(f"ended by {signal}", err=True)
+        return signal.exit_code
+    return 0
+
+
+def _draft(
+    kind: str | None,
+    payload: Path,
+    resource: str | None,
+    observables: list[str],
+    how: "How",
+) -> "Draft":
+    """The job that a payload stands for; raises ``Invalid`` where it is the other primitive's."""
+    from quanopy.cli.observables import parse_observable
+    from quanopy.client import drafts
+    from quanopy.client.programs import kind_in, program_of
+    from quanopy.domain.errors import Invalid
+
+    program = program_of(payload)
+    stated = kind_in(program)
+    if stated and observables:
+        raise Invalid("a payload has observables of its own", where="--observable")
+    found = stated or ("estimate" if observables else "sample")
+    if kind == "estimate" and not stated and not observables:
+        raise Invalid("nothing to estimate", hint="Say --observable, for example ZZ.")
+    if kind and found != kind:
+        raise Invalid(
+            f"this is to be {found}d, not {kind}d", where=str(payload), hint=f"Use {found} or qrun."
+        )
+    if observables:
+        asked = [parse_observable(text) for text in observables]
+        return drafts.observed(program, asked, resource=resource, **how)
+    return drafts.programs(program, resource=resource, **how)
+
+
+def _execute(signals: Signals, draft: "Draft", output: Path) -> None:
+    """Submit, wait, write. A signal cancels the job, also one that came while submitting."""
+    from quanopy.client import Client
+
+    with Client() as client:
+        with signals.held():
+            job = client.submit_many([draft])[0]
+        try:
+            signals.check()
+            document = _fetch(client, job)
+        except Signalled:
+            with signals.held():
+                job.cancel()
+            raise
+        _write(document, output)
+
+
+def _fetch(client: "Client", job: "Job") -> bytes:
+    from quanopy.cli.jobs import wait_for
+    from quanopy.client.results import to_json
+
+    if sys.stderr.isatty():
+        typer.echo(job.id, err=True)
+        wait_for(client, [job])
+    return to_json(job.result())
+
+
+def _write(document: bytes, output: Path) -> None:
+    from quanopy.client.files import write_atomically
+
+    if str(output) == "-":
+        sys.stdout.buffer.write(document)
+        sys.stdout.buffer.flush()
+    else:
+        write_atomically(output, document)

@@ -1,0 +1,194 @@
+"""Commands on jobs: submit, status, jobs, cancel, retry."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from quanopy.cli.arguments import (
+    AsJson,
+    JobId,
+    JobIds,
+    Observables,
+    Precision,
+    Resource,
+    Seed,
+    Shots,
+)
+
+if TYPE_CHECKING:
+    from quanopy.client import Client, Draft, How, Job
+    from quanopy.wire.jobs import JobOut
+
+STEP_S = 2.0
+"""How often a progress bar moves on while jobs run; their end is noticed at once."""
+
+
+def submit(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="OpenQASM, QPY or QRMI payload files.")
+    ],
+    kind: Annotated[
+        str | None, typer.Option("--kind", help="sample, estimate or run; default: as it fits.")
+    ] = None,
+    resource: Resource = None,
+    shots: Shots = None,
+    precision: Precision = None,
+    seed: Seed = None,
+    observable: Observables = None,
+    name: Annotated[str | None, typer.Option("--name", help="Default: the file's name.")] = None,
+    tag: Annotated[list[str] | None, typer.Option("--tag", help="Repeat for several.")] = None,
+    together: Annotated[
+        bool, typer.Option("--together", help="All files as one job, not one job a file.")
+    ] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for the end; 1 if one fails.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Submit programs: one job for each file."""
+    from quanopy.client import Client, How
+
+    how: How = {"shots": shots, "precision": precision, "seed": seed, "tags": tag or ()}
+    groups = [files] if together else [[file] for file in files]
+    drafts = [
+        _draft(group, kind, resource, observable or [], {**how, "name": name or group[0].stem})
+        for group in groups
+    ]
+    with Client() as client:
+        jobs = client.submit_many(drafts)
+        found = wait_for(client, jobs) if wait else client.states(jobs)
+    _show(found, as_json=as_json)
+    if wait:
+        _exit_by_state(found)
+
+
+def _draft(
+    files: Sequence[Path],
+    kind: str | None,
+    resource: str | None,
+    observables: Sequence[str],
+    how: "How",
+) -> "Draft":
+    from quanopy.cli.observables import parse_observable
+    from quanopy.client import drafts
+    from quanopy.client.programs import program_of
+    from quanopy.domain.errors import Invalid
+
+    if not observables:
+        if kind == "estimate" and not any(file.suffix == ".json" for file in files):
+            raise Invalid("nothing to estimate", hint="Say --observable, for example ZZ.")
+        return drafts.programs(files, kind=kind, resource=resource, **how)
+    if len(files) > 1 or kind not in (None, "estimate"):
+        raise Invalid("--observable goes with one file a job, and with estimates alone")
+    asked = [parse_observable(text) for text in observables]
+    return drafts.observed(program_of(files[0]), asked, resource=resource, **how)
+
+
+def wait_for(client: "Client", jobs: "Sequence[Job]") -> "list[JobOut]":
+    """Wait until all of these are final, showing people how far it is."""
+    from quanopy.cli.output import progress
+    from quanopy.domain.states import FINAL_JOB_STATES
+
+    with progress() as bar:
+        shown = bar.add_task("jobs", total=len(jobs))
+        while True:
+            found = client.states(jobs, wait_s=STEP_S)
+            done = sum(job.state in FINAL_JOB_STATES for job in found)
+            bar.update(shown, completed=done)
+            if done == len(jobs):
+                return found
+
+
+def status(ids: JobIds, as_json: AsJson = False) -> None:
+    """Show where jobs stand."""
+    from quanopy.client import Client
+
+    with Client() as client:
+        _show(client.states(ids), as_json=as_json)
+
+
+def jobs(
+    state: Annotated[
+        list[str] | None, typer.Option("--state", help="Only in this state; repeat for several.")
+    ] = None,
+    resource: Annotated[str | None, typer.Option("--resource", "-r")] = None,
+    kind: Annotated[str | None, typer.Option("--kind")] = None,
+    tag: Annotated[str | None, typer.Option("--tag")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Exactly this name.")] = None,
+    name_prefix: Annotated[str | None, typer.Option("--name-prefix")] = None,
+    account: Annotated[
+        str | None, typer.Option("--account", help="Another's, or * for all: for operators.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", help="ISO 8601 time; local unless it says.")
+    ] = None,
+    until: Annotated[str | None, typer.Option("--until", help="Likewise.")] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1)] = 30,
+    as_json: AsJson = False,
+) -> None:
+    """List jobs, newest first."""
+    from quanopy.client import Client
+
+    with Client() as client:
+        found = list(
+            client.listing(
+                limit=limit,
+                state=state,
+                resource=resource,
+                kind=kind,
+                tag=tag,
+                name=name,
+                name_prefix=name_prefix,
+                account=account,
+                created_from=_time(since, "--since"),
+                created_to=_time(until, "--until"),
+            )
+        )
+    _show(found, as_json=as_json)
+
+
+def cancel(ids: JobIds, as_json: AsJson = False) -> None:
+    """Ask for the end of jobs: what waits ends now, what runs soon."""
+    from quanopy.client import Client
+
+    with Client() as client:
+        _show(client.cancel(ids), as_json=as_json)
+
+
+def retry(id: JobId, as_json: AsJson = False) -> None:
+    """Run the failed and cancelled parts of a job again."""
+    from quanopy.client import Client
+
+    with Client() as client:
+        client.job(id).retry()
+        _show(client.states([id]), as_json=as_json)
+
+
+def _show(found: "Sequence[JobOut]", *, as_json: bool) -> None:
+    from quanopy.cli.output import emit_all, show_jobs
+
+    if as_json:
+        emit_all(found)
+    else:
+        show_jobs(found)
+
+
+def _exit_by_state(found: "Sequence[JobOut]") -> None:
+    from quanopy.domain.states import JobState
+
+    if any(job.state is not JobState.COMPLETED for job in found):
+        raise typer.Exit(1)
+
+
+def _time(text: str | None, where: str) -> str | None:
+    """An ISO 8601 time with its zone."""
+    from datetime import datetime
+
+    from quanopy.domain.errors import Invalid
+
+    if text is None:
+        return None
+    try:
+        return datetime.fromisoformat(text).astimezone().isoformat()
+    except ValueError as error:
+        raise Invalid(str(error), where=where, hint="Write 2026-01-31T12:00.") from error

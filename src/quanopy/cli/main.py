@@ -1,0 +1,61 @@
+"""``quanopy``: the command for people and scripts."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from quanopy.cli import exits, jobs, resources, results, service, store, tokens
+from quanopy.cli.exits import guarded
+
+# Help is plain text: typer takes 0.2 s to import what it makes rich help with.
+app = typer.Typer(
+    name="quanopy",
+    help="Submit quantum programs to a broker, and fetch their results later.",
+    epilog=exits.HELP,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+for _command in (
+    jobs.submit,
+    jobs.status,
+    results.result,
+    jobs.jobs,
+    results.watch,
+    jobs.cancel,
+    jobs.retry,
+    service.serve,
+    service.worker,
+):
+    app.command(_command.__name__)(guarded(_command))
+app.add_typer(resources.app, name="resources")
+app.add_typer(store.app, name="store")
+app.add_typer(tokens.app, name="token")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(version("quanopy"))
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Submit quantum programs to a broker, and fetch their results later."""
+
+
+def run() -> None:
+    """The entry point of ``quanopy``."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(exits.INTERRUPTED)

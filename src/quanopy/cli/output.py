@@ -1,0 +1,141 @@
+"""What commands show: one JSON document for scripts, tables and bars for people."""
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from quanopy.client.results import EstimatePub, Result, SamplePub
+    from quanopy.wire.jobs import JobOut
+
+WIDE = 200
+"""Columns of a table that goes to a file or pipe."""
+MOST_OUTCOMES = 16
+BAR = 30
+JOB_COLUMNS = (
+    *("id", "name", "kind", "resource", "state"),
+    *("pubs", "shots", "submitted", "took", "problem"),
+)
+COLOURS = {"completed": "green", "failed": "red", "cancelled": "yellow", "running": "cyan"}
+
+
+def emit(document: Any) -> None:
+    """Print one JSON document on standard output."""
+    typer.echo(json.dumps(document, indent=2 if sys.stdout.isatty() else None))
+
+
+def emit_all(models: "Iterable[BaseModel]") -> None:
+    """Print models as one JSON array."""
+    emit([model.model_dump(mode="json") for model in models])
+
+
+def console() -> "Console":
+    """Where tables go."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else WIDE, highlight=False)
+
+
+def progress() -> "Progress":
+    """A bar on stderr, only where a person looks."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    return Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
+
+
+def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print a table; cells are plain text, never markup."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*columns, box=box.SIMPLE_HEAD)
+    for row in rows:
+        table.add_row(*(Text(_cell(value), style=COLOURS.get(str(value), "")) for value in row))
+    console().print(table)
+
+
+def show_jobs(jobs: "Iterable[JobOut]") -> None:
+    """Print jobs as a table."""
+    show_table(
+        (
+            "id",
+            "name",
+            "kind",
+            "resource",
+            "state",
+            "pubs",
+            "shots",
+            "submitted",
+            "took",
+            "problem",
+        ),
+        (
+            (
+                *(job.id, job.name, job.kind, job.resource, job.state, job.pubs, job.shots),
+                job.created_at.astimezone(),
+                _took(job),
+                job.problem and job.problem.message,
+            )
+            for job in jobs
+        ),
+    )
+
+
+def show_result(result: "Result[Any]") -> None:
+    """Print a result: bars of the likeliest outcomes, or expectation values with errors."""
+    from quanopy.domain.jobs import JobKind
+
+    out = console()
+    missing = set(result.missing)
+    for index in range(len(result)):
+        if len(result) > 1:
+            out.print(f"pub {index}", style="bold")
+        if index in missing:
+            out.print("  not there yet", style="yellow")
+        elif result.kind is JobKind.ESTIMATE:
+            _show_values(out, result[index])
+        else:
+            _show_counts(out, result[index])
+
+
+def _show_counts(out: "Console", pub: "SamplePub") -> None:
+    counts = pub.counts
+    total = sum(counts.values()) or 1
+    likeliest = sorted(counts.items(), key=lambda item: -item[1])
+    for outcome, count in likeliest[:MOST_OUTCOMES]:
+        bar = "█" * round(BAR * count / likeliest[0][1])
+        out.print(f"  {outcome}  {count:>9,}  {count / total:7.2%}  {bar}", soft_wrap=True)
+    if len(likeliest) > MOST_OUTCOMES:
+        out.print(f"  and {len(likeliest) - MOST_OUTCOMES:,} other outcomes")
+
+
+def _show_values(out: "Console", pub: "EstimatePub") -> None:
+    values = list(zip(pub.flat_evs, pub.flat_stds, strict=True))
+    for value, error in values[:MOST_OUTCOMES]:
+        out.print(f"  {value:+.6f} ± {error:.2g}")
+    if len(values) > MOST_OUTCOMES:
+        out.print(f"  and {len(values) - MOST_OUTCOMES:,} other values")
+
+
+def _took(job: "JobOut") -> str:
+    if job.started_at is None:
+        return ""
+    return f"{((job.ended_at or datetime.now(UTC)) - job.started_at).total_seconds():.2f} s"
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%d %H:%M:%S")
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

@@ -1,0 +1,76 @@
+"""Commands on resources: what there is, how busy, in and out of service."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from quanopy.cli.arguments import AsJson
+from quanopy.cli.exits import guarded
+
+if TYPE_CHECKING:
+    from quanopy.wire.service import ResourceOut
+
+app = typer.Typer(help="Show resources; take them in or out of service.", rich_markup_mode=None)
+
+
+@app.callback(invoke_without_command=True)
+@guarded
+def resources(context: typer.Context, as_json: AsJson = False) -> None:
+    """Show resources: what they can, how many tasks wait, how long a new one would."""
+    if context.invoked_subcommand is not None:
+        return
+    from quanopy.cli.output import emit_all, show_table
+    from quanopy.client import Client
+
+    with Client() as client:
+        found = client.resources()
+    if as_json:
+        emit_all(found)
+        return
+    show_table(
+        ("name", "state", "kinds", "qubits", "lanes", "queued", "active", "wait", "workers", ""),
+        (_row(resource) for resource in found),
+    )
+
+
+def _row(resource: "ResourceOut") -> tuple[object, ...]:
+    state = f"{resource.state}: {resource.reason}" if resource.reason else resource.state
+    return (
+        resource.name,
+        state,
+        ", ".join(resource.kinds),
+        resource.limits.qubits,
+        resource.lanes,
+        resource.queued,
+        resource.active,
+        f"{resource.wait_s:.1f} s" if resource.workers else "no worker",
+        resource.workers,
+        resource.description,
+    )
+
+
+@app.command("set")
+@guarded
+def set_state(
+    name: Annotated[str, typer.Argument(help="The resource's name.")],
+    state: Annotated[str, typer.Argument(help="online, maintenance or offline.")],
+    reason: Annotated[str | None, typer.Option("--reason", help="Shown to users.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take a resource in or out of service; in maintenance what runs may finish."""
+    from quanopy.cli.output import emit
+    from quanopy.client import Client
+    from quanopy.domain.errors import Invalid
+    from quanopy.domain.states import ResourceState
+
+    if state not in list(ResourceState):
+        known = ", ".join(ResourceState)
+        raise Invalid(f"there is no state {state!r}", where="state", hint=f"Known: {known}.")
+    with Client() as client:
+        found = client.set_resource_state(name, state, reason)
+    if as_json:
+        emit(found.model_dump(mode="json"))
+    else:
+        typer.echo(
+            f"{found.name} is in {found.state}" if state != "online" else f"{name} is online"
+        )

@@ -1,0 +1,101 @@
+"""Commands that bring something back: result, watch."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from quanopy.cli.arguments import AsJson, JobId, Output, Timeout
+
+if TYPE_CHECKING:
+    from quanopy.client import Client
+    from quanopy.wire.service import EventOut
+
+
+def result(
+    id: JobId,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="What there is now, of a job in any state.")
+    ] = False,
+    npz: Annotated[bool, typer.Option("--npz", help="As NumPy's .npz, with --output.")] = False,
+    output: Output = None,
+    timeout: Timeout = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show or save a job's result, waiting for it if need be. 1 if the job failed."""
+    from quanopy.cli.output import emit, show_result
+    from quanopy.client import Client
+    from quanopy.client.results import to_json
+
+    with Client() as client:
+        job = client.job(id)
+        if npz:
+            _write(job.npz(timeout), output)
+            return
+        found = job.result(timeout, partial=partial)
+    if output is not None:
+        _write(to_json(found), output)
+    elif as_json:
+        emit(found.to_dict())
+    else:
+        show_result(found)
+
+
+def _write(data: bytes, output: Path | None) -> None:
+    from quanopy.client.files import write_atomically
+    from quanopy.domain.errors import Invalid
+
+    if output is not None and str(output) != "-":
+        write_atomically(output, data)
+    elif output is None and sys.stdout.isatty():
+        raise Invalid("binary data for a terminal", hint="Say --output FILE.")
+    else:
+        sys.stdout.buffer.write(data)
+
+
+def watch(
+    ids: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[ID...]", help="Jobs; without any, all of the account's."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document a line.")] = False,
+) -> None:
+    """Follow jobs as they go, until these have ended; 1 if one failed."""
+    from quanopy.client import Client
+
+    with Client() as client:
+        failed = _follow(client, ids or [], as_json=as_json)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _follow(client: "Client", ids: list[str], *, as_json: bool) -> bool:
+    """Show events until every one of these jobs is final (for ever without ids); whether one
+    did not complete."""
+    from quanopy.domain.states import FINAL_JOB_STATES, JobState
+
+    # From the very first event: what happened before this command is part of the story, and a
+    # job that has ended is seen to have.
+    events = client.events(ids, after="0.0" if ids else None)
+    pending, failed = set(ids), False
+    for event in events:
+        _show(event, as_json=as_json)
+        if event.subject in pending and event.after in FINAL_JOB_STATES:
+            # A retried job has ended before: what counts is its state now.
+            state = client.job(event.subject).status()
+            if state in FINAL_JOB_STATES:
+                pending.discard(event.subject)
+                failed |= state is not JobState.COMPLETED
+            if not pending:
+                break
+    return failed
+
+
+def _show(event: "EventOut", *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(event.model_dump_json())
+        return
+    at = event.at.astimezone().strftime("%H:%M:%S")
+    about = event.job_id if event.job_id and event.job_id != event.subject else ""
+    typer.echo(f"{at}  {event.kind:<22}  {event.subject}  {about}".rstrip())
