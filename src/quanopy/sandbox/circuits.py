@@ -1,0 +1,226 @@
+"""In a child process: programs as Qiskit circuits, and what is to be known of them."""
+
+import io
+import re
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from qiskit import QuantumCircuit, qasm2, qasm3, qpy
+from qiskit.circuit import ControlFlowOp, ForLoopOp
+from qiskit.circuit.library import get_standard_gate_name_mapping
+from qiskit.exceptions import QiskitError
+
+from quanopy.codecs.qpy import WRITTEN
+from quanopy.domain.errors import Invalid, TooLarge, Unsupported
+from quanopy.domain.programs import OPENQASM2, OPENQASM3, Footprint, Program
+from quanopy.sandbox.scan import MAX_REGISTER, parse_format
+
+warnings.filterwarnings("ignore", module=r"qiskit(\..*)?")
+
+MAX_INSTRUCTIONS = 20_000_000
+"""Instructions of one circuit with its loops unrolled."""
+CLIFFORD = frozenset(
+    "id x y z h s sdg sx sxdg cx cy cz swap ecr pauli measure reset barrier delay".split()
+)
+"""What a stabilizer method runs, by name."""
+CONTROL_FLOW = frozenset(
+    "if_else for_loop while_loop switch_case break_loop continue_loop box store".split()
+)
+_LINE = re.compile(r"(?:<input>:)?(\d{1,7}),(\d{1,7}): ?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CircuitFacts:
+    """What pubs are checked against."""
+
+    qubits: int
+    parameters: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgramFacts:
+    """A program that has been read: its circuits again as QPY of our own, and their facts."""
+
+    circuits: bytes
+    footprint: Footprint
+    facts: tuple[CircuitFacts, ...]
+
+
+def read_program(program: Program) -> ProgramFacts:
+    """Read a program; raises :class:`Invalid` that says what is wrong with it."""
+    return describe(load(program))
+
+
+def load(program: Program) -> list[QuantumCircuit]:
+    """The circuits of a program in one of the circuit formats."""
+    name = parse_format(program.format).name
+    if name == OPENQASM3:
+        return [load_openqasm3(program.data.decode())]
+    if name == OPENQASM2:
+        return [load_openqasm2(program.data.decode())]
+    return load_qpy(program.data)
+
+
+def load_openqasm3(text: str) -> QuantumCircuit:
+    """The native reader first (twenty times as fast), Qiskit's Python one for what it lacks."""
+    try:
+        return qasm3.loads_experimental(text, include_path=())
+    except Exception:  # noqa: BLE001 - whatever it stumbled over, the other one says it better
+        return _load_openqasm3_slowly(text)
+    except BaseException as error:
+        # A panic of the native reader derives from BaseException alone.
+        if isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit):
+            raise
+        return _load_openqasm3_slowly(text)
+
+
+def _load_openqasm3_slowly(text: str) -> QuantumCircuit:
+    try:
+        return qasm3.loads(text)
+    except QiskitError as error:
+        raise _misread(error) from None
+    except RecursionError:
+        raise TooLarge("expressions are nested too deeply", hint="Flatten the program.") from None
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the parser's own tree of errors, and its bugs
+        raise _syntax_error(error) from None
+
+
+def load_openqasm2(text: str) -> QuantumCircuit:
+    """OpenQASM 2 as Qiskit always read it, with no file but ``qelib1.inc`` to include."""
+    try:
+        return qasm2.loads(
+            text,
+            include_path=(),
+            custom_instructions=qasm2.LEGACY_CUSTOM_INSTRUCTIONS,
+            custom_classical=qasm2.LEGACY_CUSTOM_CLASSICAL,
+        )
+    except QiskitError as error:
+        raise _misread(error) from None
+
+
+def _misread(error: QiskitError) -> Invalid:
+    message = str(error.message if hasattr(error, "message") else error).strip("\"'")
+    found = _LINE.match(message)
+    where = f"line {found[1]}, column {found[2]}" if found else None
+    return Invalid(message[found.end() if found else 0 :][:400] or "cannot be read", where=where)
+
+
+def _syntax_error(error: Exception) -> Invalid:
+    """ANTLR's parser says where in the exception that caused this one, if anywhere."""
+    token = getattr(error.__cause__, "offendingToken", None)
+    line = getattr(token, "line", None)
+    where = f"line {line}, column {token.column}" if line is not None else None
+    near = f" near {token.text[:40]!r}" if line is not None and token.text else ""
+    return Invalid(f"no OpenQASM 3: syntax error{near}", where=where, hint="Mend the text there.")
+
+
+def load_qpy(data: bytes) -> list[QuantumCircuit]:
+    """The circuits in QPY bytes; raises :class:`Invalid` where they are damaged."""
+    try:
+        found = qpy.load(io.BytesIO(data))
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - damaged bytes surface as anything at all
+        raise Invalid(
+            f"the QPY cannot be read: {error}"[:300],
+            hint=f"Write it again with qiskit.qpy.dump(…, version={WRITTEN}).",
+        ) from None
+    if not found or not all(isinstance(one, QuantumCircuit) for one in found):
+        raise Invalid("the QPY holds no circuits", hint="Dump QuantumCircuits alone.")
+    return list(found)
+
+
+def dump_qpy(circuits: Sequence[QuantumCircuit]) -> bytes:
+    """QPY of our own."""
+    buffer = io.BytesIO()
+    try:
+        qpy.dump(circuits, buffer, version=WRITTEN)
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - what a circuit may hold is without end
+        raise Unsupported(f"a circuit cannot be kept as QPY: {error}"[:300]) from None
+    return buffer.getvalue()
+
+
+def describe(circuits: Sequence[QuantumCircuit]) -> ProgramFacts:
+    """Check circuits and say what they need; raises :class:`Invalid` or :class:`TooLarge`."""
+    gates: dict[str, None] = {}
+    longest, measured = 0, True
+    for circuit in circuits:
+        if circuit.num_qubits > MAX_REGISTER or circuit.num_clbits > MAX_REGISTER:
+            raise TooLarge(f"a circuit of {circuit.num_qubits} qubits")
+        names, length = _walk(circuit)
+        gates |= names
+        longest = max(longest, length)
+        measured = measured and "measure" in names
+    return ProgramFacts(
+        circuits=dump_qpy(circuits),
+        footprint=Footprint(
+            circuits=len(circuits),
+            qubits=max(circuit.num_qubits for circuit in circuits),
+            clbits=max(circuit.num_clbits for circuit in circuits),
+            gates=tuple(sorted(gates)),
+            instructions=longest,
+            clifford=CLIFFORD | CONTROL_FLOW >= gates.keys(),
+            measured=measured,
+        ),
+        facts=tuple(_facts(circuit) for circuit in circuits),
+    )
+
+
+def _facts(circuit: QuantumCircuit) -> CircuitFacts:
+    names: Iterable[Any] = circuit.parameters if circuit.num_parameters else ()
+    return CircuitFacts(
+        qubits=circuit.num_qubits, parameters=tuple(parameter.name for parameter in names)
+    )
+
+
+def _walk(circuit: QuantumCircuit) -> tuple[dict[str, None], int]:
+    """Names of all instructions, those inside control flow too, and how many there are."""
+    names: dict[str, None] = {}
+    length = 0
+    standard = standard_names()
+    for instruction in circuit.data:
+        name = instruction.name
+        names[name] = None
+        length += 1
+        if name in standard and not instruction.is_standard_gate():
+            raise Invalid(
+                f"the gate {name!r} is defined anew, under the name of a standard gate",
+                hint="Give it a name of its own.",
+            )
+        if instruction.is_control_flow():
+            inner, count = _walk_blocks(instruction.operation)
+            names |= inner
+            length += count
+    if length > MAX_INSTRUCTIONS:
+        raise TooLarge(
+            f"{length} instructions with loops unrolled, at most {MAX_INSTRUCTIONS} are run",
+            hint="Make the loops shorter.",
+        )
+    return names, length
+
+
+def _walk_blocks(operation: ControlFlowOp) -> tuple[dict[str, None], int]:
+    times = len(operation.params[0]) if isinstance(operation, ForLoopOp) else 1
+    names: dict[str, None] = {}
+    length = 0
+    for block in operation.blocks:
+        inner, count = _walk(block)
+        names |= inner
+        length += times * max(1, count)
+    return names, length
+
+
+@cache
+def standard_names() -> frozenset[str]:
+    """Names that stand for one gate each, whatever a program says."""
+    gates: Iterator[tuple[str, Any]] = iter(get_standard_gate_name_mapping().items())
+    return frozenset(
+        name for name, gate in gates if getattr(gate, "_standard_gate", None) is not None
+    )

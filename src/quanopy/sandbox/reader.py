@@ -1,0 +1,118 @@
+"""Reads strangers' programs in child processes; here nothing of them is parsed."""
+
+import signal
+import time
+from collections.abc import Sequence
+
+from quanopy.domain.errors import Invalid, QuanopyError, TooLarge
+from quanopy.domain.jobs import JobSpec, Reading
+from quanopy.sandbox import child
+from quanopy.sandbox.pool import (
+    Call,
+    ChildCancelled,
+    ChildDied,
+    Children,
+    ChildTimedOut,
+    Confinement,
+)
+from quanopy.sandbox.scan import scan
+
+LARGE = 64 * 1024
+"""Programs of this many bytes are read apart, so that small ones do not wait for them."""
+_MEMORY = 2 * 1024**3
+_ALONE_S = 120.0
+"""After so long alone, a job is known to be bad."""
+
+Answer = Reading | QuanopyError | None
+
+
+class ProcessReader:
+    """The :class:`~quanopy.ports.programs.Reader` that keeps one process for small programs and
+    one for large ones, started when they are first needed."""
+
+    def __init__(self, *, memory_bytes: int = _MEMORY) -> None:
+        """``memory_bytes`` bounds what reading may use in one process."""
+        confinement = Confinement(memory_bytes=memory_bytes, warm_up=child.warm_reader)
+        self._small = Children(1, confinement, name="read")
+        self._large = Children(1, confinement, name="read-large")
+
+    def read(self, specs: Sequence[JobSpec], *, deadline_s: float) -> list[Answer]:
+        """Read these jobs; see the port."""
+        ends_at = time.monotonic() + deadline_s
+        answers: list[Answer] = [_scanned(spec) for spec in specs]
+        fit = [index for index, answer in enumerate(answers) if answer is None]
+        large = [index for index in fit if _size(specs[index]) >= LARGE]
+        small = [index for index in fit if _size(specs[index]) < LARGE]
+        lanes = [(self._small, small), *((self._large, [index]) for index in large)]
+        calls = [
+            (lane, some, self._begin(lane, [specs[index] for index in some], ends_at))
+            for lane, some in lanes
+            if some
+        ]
+        for lane, some, call in calls:
+            found = self._finish(lane, [specs[index] for index in some], call, ends_at)
+            for index, answer in zip(some, found, strict=True):
+                answers[index] = answer
+        return answers
+
+    def close(self) -> None:
+        """End the processes; idempotent."""
+        self._small.close()
+        self._large.close()
+
+    def _begin(self, lane: Children, specs: Sequence[JobSpec], ends_at: float) -> Call:
+        return lane.submit(child.read, specs, timeout_s=_remaining(ends_at))
+
+    def _finish(
+        self, lane: Children, specs: Sequence[JobSpec], call: Call, ends_at: float
+    ) -> Sequence[Answer]:
+        try:
+            found: list[Answer] = call.result(timeout_s=_remaining(ends_at))
+        except (ChildTimedOut, ChildCancelled):
+            return [None] * len(specs)
+        except ChildDied as death:
+            if len(specs) == 1:
+                return [_verdict(death)]
+            return [self._alone(lane, spec, ends_at) for spec in specs]
+        return found
+
+    def _alone(self, lane: Children, spec: JobSpec, ends_at: float) -> Answer:
+        """One of those that were read together when the process died: whose fault was it?"""
+        if time.monotonic() >= ends_at:
+            return None
+        return self._finish(lane, [spec], self._begin(lane, [spec], ends_at), ends_at)[0]
+
+
+def _remaining(ends_at: float) -> float:
+    return min(max(0.001, ends_at - time.monotonic()), _ALONE_S)
+
+
+def _size(spec: JobSpec) -> int:
+    return max((len(program.data) for program in spec.programs), default=0)
+
+
+def _scanned(spec: JobSpec) -> QuanopyError | None:
+    if not spec.programs:
+        return Invalid("no programs", where="programs", hint="Give at least one.")
+    for index, program in enumerate(spec.programs):
+        try:
+            scan(program)
+        except QuanopyError as error:
+            error.where = ".".join(filter(None, (f"programs[{index}]", error.where)))
+            return error
+    return None
+
+
+def _verdict(death: ChildDied) -> Invalid:
+    """What to tell the one whose program killed its reader."""
+    if death.signal == signal.SIGPROF:
+        return TooLarge(
+            "the programs take too long to read",
+            where="programs",
+            hint="Unroll or flatten nested definitions, or send QPY.",
+        )
+    return Invalid(
+        "the programs crash their reader",
+        where="programs",
+        hint="They are damaged or far too large: write them again with Qiskit.",
+    )
