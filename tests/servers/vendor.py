@@ -38,7 +38,7 @@ class FakeVendorServer:
         """Start it, or start it again after a crash."""
         file, log = Path(self._scratch.path, "vendor.db"), Path(self._scratch.path, "vendor.log")
         module = "quanopy.testing.fake_vendor"
-        command = [sys.executable, "-m", module, file, "--port", str(self.port)]
+        command: list[str | Path] = [sys.executable, "-m", module, file, "--port", str(self.port)]
         self._process = ServerProcess(command, log=log)
         self._process.wait_until(lambda: is_listening(self.port))
 

@@ -98,7 +98,8 @@ class RemoteProviderContract:
         (execution,) = start(provider, [one])
         wait_all(provider, [execution])
         (outcome,) = provider.result(execution)
-        assert outcome.error is None and outcome.result is not None
+        assert outcome.error is None
+        assert outcome.result is not None
         for pub, asked in zip(json.loads(outcome.result), one.works[0].pubs, strict=True):
             assert all(sum(counts.values()) == asked.shots for counts in pub["counts"])
         assert outcome.usage["seconds"] >= 0
@@ -202,7 +203,8 @@ class RemoteProviderContract:
         bench.fault("start", kind)
         refused = answer(provider, one)
         assert isinstance(refused, Transient)
-        assert refused.retry_after_s is not None and refused.retry_after_s >= 0
+        assert refused.retry_after_s is not None
+        assert refused.retry_after_s >= 0
         assert bench.accepted(one.key) == 0
 
     def test_a_refused_key_is_denied(self, bench: Bench, provider: RemoteProvider) -> None:
