@@ -1,51 +1,44 @@
-"""Wake-ups within this process: who listens to what."""
+"""Wake-ups that fit the database: datagrams beside SQLite, LISTEN and NOTIFY on PostgreSQL."""
 
-import logging
-import threading
-from collections.abc import Callable, Iterable
+from pathlib import Path
 
-from quanopy.ports.wakeups import Topic
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
-Callback = Callable[[], None]
-_log = logging.getLogger(__name__)
-
-
-class Subscribers:
-    """Callbacks by topic; safe to share between threads."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._callbacks: dict[Topic, tuple[Callback, ...]] = dict.fromkeys(Topic, ())
-
-    def add(self, topic: Topic, callback: Callback) -> Callable[[], None]:
-        """Call this at each hint; returns how to stop that, once or more often."""
-        entry = _Entry(callback)
-        with self._lock:
-            self._callbacks[topic] += (entry,)
-
-        def remove() -> None:
-            with self._lock:
-                self._callbacks[topic] = tuple(
-                    other for other in self._callbacks[topic] if other is not entry
-                )
-
-        return remove
-
-    def call(self, topics: Iterable[Topic]) -> None:
-        """Call everybody once a topic; one that fails is logged and stops nobody else."""
-        for topic in topics:
-            for callback in self._callbacks[topic]:
-                try:
-                    callback()
-                except Exception:  # noqa: BLE001 -- a listener's bug is its own
-                    _log.exception("a listener to %s hints failed", topic)
+from quanopy.domain.errors import Invalid
+from quanopy.ports.wakeups import Wakeups
+from quanopy.storage.wakeups_sqlite import SqliteWakeups
 
 
-class _Entry:
-    """A callback with an identity of its own: the same one may be subscribed twice."""
+def open_wakeups(database_url: str, *, listen_dsn: str | None = None) -> Wakeups:
+    """Wake-ups for a catalogue at ``sqlite:////path`` or ``postgresql://…``.
 
-    def __init__(self, callback: Callback) -> None:
-        self._callback = callback
+    ``listen_dsn`` is a direct connection to PostgreSQL, where ``database_url`` goes through a
+    transaction pooler (which drops LISTEN silently).
 
-    def __call__(self) -> None:
-        self._callback()
+    Raises:
+        Invalid: neither kind of URL.
+        Unavailable: sockets cannot be made beside the SQLite file.
+    """
+    try:
+        url = make_url(database_url)
+    except ArgumentError:  # its text repeats the address, password and all
+        raise _no_url() from None
+    match url.get_backend_name():
+        case "sqlite" if url.database:
+            return SqliteWakeups(Path(url.database))
+        case "postgresql":
+            # Its driver is installed only where it is used.
+            from quanopy.storage.wakeups_postgres import PostgresWakeups
+
+            plain = url.set(drivername="postgresql").render_as_string(hide_password=False)
+            return PostgresWakeups(listen_dsn or plain)
+        case _:
+            raise _no_url()
+
+
+def _no_url() -> Invalid:
+    return Invalid(
+        "no URL of a database that wake-ups are for",
+        hint="Take sqlite:////an/absolute/path or postgresql://user@host/name.",
+    )

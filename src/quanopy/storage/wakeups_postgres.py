@@ -13,7 +13,7 @@ from psycopg.conninfo import make_conninfo
 
 from quanopy.domain.errors import Invalid
 from quanopy.ports.wakeups import Topic
-from quanopy.storage.wakeups import Callback, Subscribers
+from quanopy.storage.subscribers import Callback, Subscribers
 
 _CHANNEL = "quanopy"
 _FIRST_PAUSE_S = 0.05

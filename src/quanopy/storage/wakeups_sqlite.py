@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from quanopy.domain.errors import Unavailable
 from quanopy.ports.wakeups import Topic
-from quanopy.storage.wakeups import Callback, Subscribers
+from quanopy.storage.subscribers import Callback, Subscribers
 
 _LONGEST_ADDRESS = 100
 """Bytes; a unix socket's address has room for 107 on Linux and 103 elsewhere."""

@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator
 import psycopg
 import pytest
 
+from quanopy.domain.errors import Invalid
 from quanopy.ports.wakeups import Topic, Wakeups
+from quanopy.storage.wakeups import open_wakeups
 from quanopy.storage.wakeups_postgres import PostgresWakeups
 from quanopy.testing.wakeups_contract import Bell, WakeupsContract
 from tests.servers import PostgresServer
@@ -105,3 +107,26 @@ def test_nothing_of_the_address_is_shown(caplog: pytest.LogCaptureFixture) -> No
     wakeups = PostgresWakeups("postgresql://somebody:hunter2@127.0.0.1:1/none")
     wakeups.close()
     assert "hunter2" not in caplog.text + repr(wakeups)
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgresql+psycopg"])
+def test_a_postgres_url_opens_them(postgres_dsn: str, scheme: str) -> None:
+    wakeups = open_wakeups(postgres_dsn.replace("postgresql", scheme, 1))
+    bell = Bell()
+    wakeups.subscribe(Topic.CANCEL, bell)
+    assert bell.rang()
+    wakeups.close()
+
+
+def test_a_direct_connection_goes_before_a_pooled_one(postgres_dsn: str) -> None:
+    wakeups = open_wakeups("postgresql://127.0.0.1:1/none", listen_dsn=postgres_dsn)
+    bell = Bell()
+    wakeups.subscribe(Topic.CANCEL, bell)
+    assert bell.rang()
+    wakeups.close()
+
+
+def test_an_address_that_is_none_is_refused_and_not_shown() -> None:
+    with pytest.raises(Invalid) as caught:
+        PostgresWakeups("hunter2 is no address")
+    assert "hunter2" not in str(caught.value)

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from quanopy.domain.errors import Unavailable
+from quanopy.domain.errors import Invalid, Unavailable
 from quanopy.ports.wakeups import Topic, Wakeups
+from quanopy.storage.wakeups import open_wakeups
 from quanopy.storage.wakeups_sqlite import SqliteWakeups
 from quanopy.testing.wakeups_contract import Bell, WakeupsContract
 
@@ -20,6 +21,7 @@ _ECHO = """
 import sys, threading
 from pathlib import Path
 from quanopy.ports.wakeups import Topic
+from quanopy.storage.wakeups import open_wakeups
 from quanopy.storage.wakeups_sqlite import SqliteWakeups
 wakeups = SqliteWakeups(Path(sys.argv[1]))
 wakeups.subscribe(Topic.WORK, lambda: wakeups.notify(Topic.EVENTS))
@@ -125,3 +127,16 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(Unavailable, match=r"no wake-ups beside .*file/db"):
         SqliteWakeups(tmp_path / "file" / "db")
+
+
+def test_a_sqlite_url_opens_them(tmp_path: Path) -> None:
+    wakeups = open_wakeups(f"sqlite:///{tmp_path / 'db'}")
+    assert (tmp_path / "db.wake").is_dir()
+    wakeups.close()
+
+
+@pytest.mark.parametrize("url", ["", "sqlite://", "mysql://me:hunter2@there/db", "me:hunter2@x"])
+def test_other_urls_are_refused(url: str) -> None:
+    with pytest.raises(Invalid, match="no URL of a database") as caught:
+        open_wakeups(url)
+    assert "hunter2" not in str(caught.value)
