@@ -218,7 +218,8 @@ class Store(Protocol):
 
     def due(self, worker: str, providers: Sequence[str], *, limit: int, ttl_s: float) -> list[Due]:
         """Claim remote executions that want a look now (due, or abandoned, or to be stopped),
-        at most ``limit`` of them."""
+        at most ``limit`` of them. A ``stranded`` one is due if it has a ``due_at`` that has come
+        (a rebuild gives it one): it is to be searched for, found or left to an operator."""
 
     def advance(self, claim_id: str, changes: Sequence[ExecutionChange]) -> None:
         """Move remote executions on; those whose claim is lost are left alone. One given a
