@@ -1,0 +1,110 @@
+"""A loopback HTTP server that answers as it is told, to see what the client does with faults."""
+
+import json
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from types import TracebackType
+from typing import Any, Self
+
+from quanopy.domain.errors import QuanopyError
+from quanopy.wire.problems import MEDIA_TYPE, to_problem
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer; ``lost``: the connection is cut instead."""
+
+    status: int = 200
+    body: bytes = b"{}"
+    headers: dict[str, str] = field(default_factory=dict)
+    lost: bool = False
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A request that came."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+def document(value: Any, status: int = 200) -> Answer:
+    """A JSON answer."""
+    return Answer(status, json.dumps(value).encode())
+
+
+def problem(error: QuanopyError, **headers: str) -> Answer:
+    """The answer a broker gives for an error."""
+    shown = to_problem(error)
+    body = shown.model_dump_json(exclude_none=True).encode()
+    return Answer(shown.status, body, {"Content-Type": MEDIA_TYPE, **headers})
+
+
+LOST = Answer(lost=True)
+
+
+class Stub:
+    """Gives these answers in turn, the last one for ever; or what a function says."""
+
+    def __init__(self, *answers: Answer | Callable[[Seen], Answer]) -> None:
+        self.seen: list[Seen] = []
+        self._answers = list(answers)
+        stub = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def answer(self) -> None:
+                length = int(self.headers.get("Content-Length") or 0)
+                seen = Seen(
+                    self.command, self.path, dict(self.headers.items()), self.rfile.read(length)
+                )
+                answer = stub.next(seen)
+                if answer.lost:
+                    self.connection.shutdown(socket.SHUT_RDWR)
+                    self.close_connection = True
+                    return
+                self.send_response(answer.status)
+                for name, value in answer.headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(answer.body)))
+                self.end_headers()
+                self.wfile.write(answer.body)
+
+            do_GET = do_POST = do_PUT = do_DELETE = answer  # noqa: N815 - http.server's names
+
+            def log_message(self, format: str, *args: Any) -> None:
+                """Say nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def next(self, seen: Seen) -> Answer:
+        """Note a request, and what to answer."""
+        self.seen.append(seen)
+        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        return answer(seen) if callable(answer) else answer
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()

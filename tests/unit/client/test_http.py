@@ -1,0 +1,166 @@
+"""What the client does when the way to the broker, or the broker, fails."""
+
+import socket
+import threading
+import time
+
+import pytest
+
+from quanopy.client import Client
+from quanopy.client.http import FIRST_PATIENCE_S
+from quanopy.domain import errors
+from quanopy.domain.ids import new_id
+from quanopy.domain.programs import OPENQASM3, Program
+from quanopy.wire.problems import TABLE, Kind
+from tests.unit.client.stub import LOST, Answer, Stub, document, problem
+
+JOB = {
+    "id": new_id("job"),
+    "kind": "sample",
+    "resource": "aer",
+    "state": "queued",
+    "account": "ada",
+    "created_at": "2026-01-01T00:00:00Z",
+}
+BELL = Program(format=OPENQASM3, data=b"OPENQASM 3.0; qubit q;")
+RESOURCES = document({"resources": []})
+
+
+@pytest.fixture
+def url() -> str:
+    """Where nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    return f"http://127.0.0.1:{port}"
+
+
+@pytest.mark.parametrize("kind", TABLE, ids=lambda kind: kind.slug)
+def test_what_the_broker_says_is_raised_as_its_class(kind: Kind) -> None:
+    cls = kind.error
+    error = cls("no good", where="here", hint="Do that.")
+    with (
+        Stub(problem(error)) as stub,
+        Client(stub.url, "t") as client,
+        pytest.raises(cls) as caught,
+    ):
+        client.job(new_id("job")).retry()
+    assert type(caught.value) is cls
+    assert (caught.value.message, caught.value.where, caught.value.hint) == (
+        *("no good", "here", "Do that."),
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "cls"), [(401, errors.Denied), (404, errors.NotFound), (500, errors.QuanopyError)]
+)
+def test_a_proxy_in_between_is_understood_by_its_status(
+    status: int, cls: type[errors.QuanopyError]
+) -> None:
+    with (
+        Stub(Answer(status, b"<html>")) as stub,
+        Client(stub.url, "t") as client,
+        pytest.raises(cls, match=str(status)),
+    ):
+        client.resources()
+
+
+def test_an_answer_that_is_no_brokers_is_an_error() -> None:
+    with (
+        Stub(Answer(200, b"<html>")) as stub,
+        Client(stub.url, "t") as client,
+        pytest.raises(errors.QuanopyError, match="as no Quanopy broker"),
+    ):
+        client.resources()
+
+
+def test_nobody_there_is_said_soon_and_with_what_to_do(url: str) -> None:
+    began = time.monotonic()
+    with Client(url, "t") as client, pytest.raises(errors.Unavailable, match="quanopy serve"):
+        client.resources()
+    assert time.monotonic() - began < FIRST_PATIENCE_S + 1
+
+
+def test_a_lost_answer_to_a_submission_is_asked_for_again_with_the_same_key() -> None:
+    with Stub(LOST, document(JOB, 201)) as stub, Client(stub.url, "t") as client:
+        job = client.submit(BELL)
+    assert job.id == JOB["id"]
+    keys = [seen.headers["Idempotency-Key"] for seen in stub.seen]
+    assert len(keys) == 2
+    assert keys[0] == keys[1]
+    assert stub.seen[0].body == stub.seen[1].body
+
+
+def test_two_submissions_have_two_keys() -> None:
+    with Stub(document(JOB, 201)) as stub, Client(stub.url, "t") as client:
+        client.submit(BELL)
+        client.submit(BELL)
+    assert stub.seen[0].headers["Idempotency-Key"] != stub.seen[1].headers["Idempotency-Key"]
+
+
+def test_a_lost_answer_to_what_cannot_be_repeated_is_an_unknown_outcome() -> None:
+    with (
+        Stub(LOST) as stub,
+        Client(stub.url, "t") as client,
+        pytest.raises(errors.OutcomeUnknown),
+    ):
+        client.job(new_id("job")).retry()
+    assert len(stub.seen) == 1
+
+
+def test_a_busy_broker_is_asked_again_after_the_time_it_names() -> None:
+    busy = problem(errors.Transient("busy"), **{"Retry-After": "1"})
+    with Stub(busy, RESOURCES) as stub, Client(stub.url, "t") as client:
+        began = time.monotonic()
+        assert client.resources() == []
+    assert time.monotonic() - began >= 1.0
+
+
+def test_token_and_lease_go_with_every_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QUANOPY_LEASE", "lease_1")
+    with Stub(RESOURCES) as stub, Client(stub.url, "secret") as client:
+        client.resources()
+    assert stub.seen[0].headers["Authorization"] == "Bearer secret"
+    assert stub.seen[0].headers["Quanopy-Lease"] == "lease_1"
+
+
+@pytest.mark.parametrize("address", ["ftp://x", "nonsense", "http://"])
+def test_an_address_that_is_none_is_refused(address: str) -> None:
+    with pytest.raises(errors.Invalid, match="address"):
+        Client(address, "t")
+
+
+def test_certificates_that_are_not_there_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QUANOPY_CA", "/nowhere/ca.pem")
+    with pytest.raises(errors.Invalid, match=r"ca\.pem"):
+        Client("https://broker.example", "t")
+
+
+def test_threads_share_a_client() -> None:
+    with Stub(RESOURCES) as stub, Client(stub.url, "t") as client:
+        threads = [threading.Thread(target=client.resources) for _ in range(16)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(stub.seen) == 16
+
+
+def test_waiting_goes_on_until_the_result_is_there() -> None:
+    result = {
+        "job_id": JOB["id"],
+        "kind": "sample",
+        "resource": "aer",
+        "state": "completed",
+        "pubs": [],
+    }
+    early = problem(errors.NotReady("not yet"))
+    with Stub(early, early, document(result)) as stub, Client(stub.url, "t") as client:
+        assert len(client.job(str(JOB["id"])).result(timeout=30)) == 0
+    assert next(seen.path.partition("?")[2] for seen in stub.seen) == "wait=30.0"
+
+
+def test_waiting_ends_with_the_callers_time() -> None:
+    with Stub(problem(errors.NotReady("not yet"))) as stub, Client(stub.url, "t") as client:
+        with pytest.raises(errors.NotReady, match=r"after 0\.3 s"):
+            client.job(str(JOB["id"])).result(timeout=0.3)
+        assert len(stub.seen) < 8
