@@ -214,13 +214,12 @@ class RemoteCrew:
 
     def offers(self, resources: Sequence[Resource]) -> list[Offer]:
         """No more than can be sent now; where lanes count, each claim is one execution."""
-        able, free = self._provider.capabilities, self.free
+        able = self._provider.capabilities
         return [
             Offer(
                 resource=resource.name,
                 tasks=able.tasks_per_execution * (able.batch if resource.lanes is None else 1),
                 seconds=_UNBOUNDED_S,
-                claims=1 if resource.lanes is None else free,
                 single=resource.lanes is not None,
             )
             for resource in resources

@@ -4,10 +4,9 @@ import logging
 import random
 from collections.abc import Callable
 from threading import Event, Lock
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from quanopy.domain.errors import Conflict, Transient, Unavailable
-from quanopy.ports.store import Store
 
 T = TypeVar("T")
 
@@ -17,10 +16,17 @@ _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 5.0
 
 
+class Renewals(Protocol):
+    """What it needs of :class:`~quanopy.ports.store.Store`."""
+
+    def renew(self, worker: str, *, ttl_s: float) -> set[str]:
+        """Prolong all of a worker's claims; the ids of those it still has."""
+
+
 class Holding:
     """The claims of one worker, renewed together."""
 
-    def __init__(self, store: Store, worker: str, *, ttl_s: float) -> None:
+    def __init__(self, store: Renewals, worker: str, *, ttl_s: float) -> None:
         self._store = store
         self._worker = worker
         self._ttl_s = ttl_s
@@ -58,8 +64,10 @@ class Holding:
             self._claims -= lost
 
     def abandon(self) -> None:
-        """Give up what is being tried again: the worker has to end now."""
+        """Give up all claims, and what is being tried under them: the worker has to end now."""
         self._abandoned.set()
+        with self._lock:
+            self._claims.clear()
 
     def persist(self, claim_id: str, act: Callable[[], T]) -> T:
         """Do this, again and again while the database or object store is away.

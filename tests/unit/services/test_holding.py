@@ -1,0 +1,77 @@
+"""Claims: what is done under one is tried until it works, or the claim is lost."""
+
+from threading import Timer
+
+import pytest
+
+from quanopy.domain.errors import Conflict, Invalid, Unavailable
+from quanopy.services.holding import Holding
+
+
+class Renewals:
+    """The part of a store that renews claims."""
+
+    def __init__(self, alive: set[str]) -> None:
+        self.alive = alive
+
+    def renew(self, worker: str, *, ttl_s: float) -> set[str]:
+        return self.alive
+
+
+def holding(*claims: str) -> tuple[Holding, Renewals]:
+    renewals = Renewals(set(claims))
+    held = Holding(renewals, "worker_1", ttl_s=1.0)
+    for claim in claims:
+        held.add(claim)
+    return held, renewals
+
+
+def test_a_claim_is_held_until_a_renewal_says_it_is_gone() -> None:
+    held, renewals = holding("one", "two")
+    renewals.alive = {"two"}
+    assert "one" in held
+    held.renew()
+    assert "one" not in held
+    assert "two" in held
+
+
+def test_it_tries_again_while_the_database_is_away() -> None:
+    held, _ = holding("one")
+    failures = [Unavailable("away"), Unavailable("away")]
+
+    def act() -> str:
+        if failures:
+            raise failures.pop()
+        return "done"
+
+    assert held.persist("one", act) == "done"
+
+
+def away() -> None:
+    raise Unavailable("away")
+
+
+def test_it_gives_up_when_the_claim_is_lost() -> None:
+    held, renewals = holding("one")
+    renewals.alive = set()
+    Timer(0.05, held.renew).start()
+    with pytest.raises(Conflict):
+        held.persist("one", away)
+
+
+def test_it_gives_up_when_the_worker_has_to_end() -> None:
+    held, _ = holding("one")
+    Timer(0.05, held.abandon).start()
+    with pytest.raises(Conflict):
+        held.persist("one", away)
+    assert "one" not in held
+
+
+def test_what_will_never_work_is_raised_at_once() -> None:
+    held, _ = holding("one")
+
+    def act() -> None:
+        raise Invalid("no")
+
+    with pytest.raises(Invalid):
+        held.persist("one", act)
