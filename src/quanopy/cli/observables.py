@@ -6,33 +6,28 @@ import re
 
 from quanopy.domain.errors import Invalid
 
-_LABEL = r"[IXYZ01+\-rl]+"
 _NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
-_WHOLE = re.compile(_LABEL)
+_WHOLE = re.compile(r"[IXYZ01rl]+")
 _TERM = re.compile(rf"\s*(?P<sign>[+-]?)\s*(?:(?P<number>{_NUMBER})\s*\*\s*)?(?P<label>[IXYZ]+)\s*")
 
 
 def parse_observable(text: str) -> dict[str, float]:
     """``ZZ``, ``0.5*ZZ - 1.2*XI`` or ``{"ZZ": 0.5}`` as a mapping of label to coefficient.
 
-    Labels alone may use all of Qiskit's alphabet (``IXYZ01+-rl``), sums Paulis only. Raises
+    A label alone may use projectors too (``IXYZ01rl``), a sum Paulis only, a mapping all of
+    Qiskit's alphabet: outside a mapping, ``+`` and ``-`` are signs and no projectors. Raises
     :class:`Invalid` for anything else, and for terms of unequal length.
     """
     stripped = text.strip()
     if stripped.startswith("{"):
         terms = _mapping(stripped)
-    elif _WHOLE.fullmatch(stripped) and not _is_signed(stripped):
+    elif _WHOLE.fullmatch(stripped):
         terms = {stripped: 1.0}
     else:
         terms = _sum(stripped)
     if len({len(label) for label in terms}) != 1:
         raise Invalid(f"{text!r}: terms act on different numbers of qubits", where="observable")
     return terms
-
-
-def _is_signed(text: str) -> bool:
-    """Whether a leading sign is a sign (``-ZZ``) rather than a projector (``-01``)."""
-    return text[0] in "+-" and _TERM.fullmatch(text) is not None
 
 
 def _mapping(text: str) -> dict[str, float]:

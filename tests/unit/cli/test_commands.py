@@ -1,0 +1,126 @@
+"""What commands show, and how they end."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+import quanopy
+from quanopy.cli.main import app
+from quanopy.domain.ids import new_id
+from tests.unit.cli.broker import OneJob
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_each_file_becomes_a_job_named_after_it(broker: OneJob, bell: Path) -> None:
+    other = bell.with_name("other.qasm")
+    other.write_bytes(bell.read_bytes())
+    assert run("submit", bell, other, "--shots", 10, "--tag", "x").exit_code == 0
+    assert [job["name"] for job in broker.submitted] == ["bell", "other"]
+    assert broker.submitted[0]["options"] == {"shots": 10}
+    assert broker.submitted[0]["tags"] == ["x"]
+
+
+def test_files_may_be_one_job(broker: OneJob, bell: Path) -> None:
+    assert run("submit", bell, bell, "--together", "--name", "both").exit_code == 0
+    assert [len(job["programs"]) for job in broker.submitted] == [2]
+
+
+def test_observables_make_an_estimate(broker: OneJob, bell: Path) -> None:
+    assert run("submit", bell, "--observable", "ZZ", "--observable", "XX").exit_code == 0
+    assert broker.submitted[0]["kind"] == "estimate"
+    assert broker.submitted[0]["pubs"][0]["observables"] == [{"ZZ": 1.0}, {"XX": 1.0}]
+
+
+def test_json_is_one_document_on_stdout(broker: OneJob, bell: Path) -> None:
+    for command in (
+        ("submit", bell),
+        ("status", broker.id),
+        ("jobs",),
+        ("cancel", broker.id),
+        ("result", broker.id),
+    ):
+        found = run(*command, "--json")
+        assert found.exit_code == 0, found.output
+        json.loads(found.stdout)
+
+
+def test_names_are_shown_as_text_not_as_markup(broker: OneJob) -> None:
+    assert "[red]bell[/]" in run("jobs").stdout
+
+
+def test_a_result_is_shown_as_bars(broker: OneJob) -> None:
+    shown = run("result", broker.id).stdout
+    assert "00" in shown
+    assert "60.00%" in shown
+    assert "█" in shown
+
+
+def test_a_result_is_saved_where_it_can_be_loaded(broker: OneJob, tmp_path: Path) -> None:
+    path = tmp_path / "r.json"
+    assert run("result", broker.id, "-o", path).exit_code == 0
+    assert quanopy.load(path)[0].counts == {"00": 60, "11": 40}
+
+
+@pytest.mark.parametrize(("state", "code"), [("completed", 0), ("failed", 1), ("cancelled", 1)])
+def test_waiting_ends_as_the_job_did(broker: OneJob, bell: Path, state: str, code: int) -> None:
+    broker.state = state
+    assert run("submit", bell, "--wait").exit_code == code
+
+
+def test_a_failed_job_has_no_result_but_a_reason(broker: OneJob) -> None:
+    broker.state = "failed"
+    found = run("result", broker.id)
+    assert found.exit_code == 1
+    assert "out of memory" in found.stderr
+    assert found.stdout == ""
+
+
+def test_errors_are_a_problem_document_where_json_was_asked_for(broker: OneJob) -> None:
+    found = run("status", "nonsense", "--json")
+    assert found.exit_code == 65
+    assert json.loads(found.stdout)["type"] == "urn:quanopy:problem:invalid"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("status", "nonsense"), 65),
+        (("result", new_id("job")), 66),
+        (("submit", "/nowhere.qasm"), 65),
+        (("submit",), 2),
+        (("jobs", "--limit", "0"), 2),
+        (("jobs", "--since", "yesterday"), 65),
+        (("no-such-command",), 2),
+        (("resources", "set", "aer", "broken"), 65),
+    ],
+)
+def test_exit_codes_say_what_was_wrong(
+    broker: OneJob, arguments: tuple[str, ...], code: int
+) -> None:
+    found = run(*arguments)
+    assert found.exit_code == code
+    assert "Traceback" not in found.output
+
+
+def test_no_broker_is_69_and_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("QUANOPY_URL", "QUANOPY_TOKEN", "QUANOPY_DATA", "XDG_DATA_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    found = run("jobs")
+    assert found.exit_code == 69
+    assert "quanopy serve" in found.stderr
+
+
+def test_exit_codes_and_every_command_are_in_the_help() -> None:
+    shown = run("--help").stdout
+    assert "Exit codes" in shown
+    for command in ("submit", "result", "watch", "resources", "store", "serve", "worker"):
+        assert command in shown
+        assert run(command, "--help").exit_code == 0

@@ -1,0 +1,83 @@
+"""qrun, sample and estimate as real processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import quanopy
+from tests.unit.cli.broker import OneJob
+
+BIN = Path(sys.executable).parent
+LIMIT_S = 30
+
+
+def start(name: str, *arguments: object) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [BIN / name, *map(str, arguments)],
+        env=os.environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run(name: str, *arguments: object) -> tuple[int, str, str]:
+    with start(name, *arguments) as process:
+        out, err = process.communicate(timeout=LIMIT_S)
+    return process.returncode, out, err
+
+
+def test_a_bare_circuit_is_sampled_and_its_result_written(broker: OneJob, bell: Path) -> None:
+    output = bell.with_suffix(".json")
+    assert run("qrun", bell, output, "--shots", 100, "--seed", 1) == (0, "", "")
+    assert quanopy.load(output)[0].counts == {"00": 60, "11": 40}
+    assert broker.submitted[0]["options"] == {"shots": 100, "seed": 1}
+    assert sorted(p.name for p in bell.parent.iterdir()) == ["bell.json", "bell.qasm"]
+
+
+def test_a_dash_is_stdout(broker: OneJob, bell: Path) -> None:
+    code, out, _ = run("sample", bell, "-")
+    assert code == 0
+    assert json.loads(out)["format"] == "quanopy.result/1"
+
+
+def test_a_failed_task_is_a_failed_command_and_writes_nothing(broker: OneJob, bell: Path) -> None:
+    broker.state = "failed"
+    output = bell.with_suffix(".json")
+    code, out, err = run("qrun", bell, output)
+    assert (code, out) == (1, "")
+    assert "out of memory" in err
+    assert not output.exists()
+
+
+def test_what_can_be_refused_is_refused_before_anything_is_sent(broker: OneJob, bell: Path) -> None:
+    payload = bell.with_name("estimator.json")
+    payload.write_text('{"program_id": "estimator", "parameters": {"pubs": []}}')
+    for name, arguments, complaint in (
+        ("sample", (payload, "-"), "estimate"),
+        ("estimate", (bell, "-"), "--observable"),
+        ("qrun", (payload, "-", "--observable", "ZZ"), "observables of its own"),
+    ):
+        code, out, err = run(name, *arguments)
+        assert (code, out) == (65, "")
+        assert complaint in err
+    assert broker.submitted == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_cancels_the_job(broker: OneJob, bell: Path, number: signal.Signals) -> None:
+    broker.state = "running"
+    output = bell.with_suffix(".json")
+    with start("qrun", bell, output) as process:
+        assert broker.waited_for.wait(LIMIT_S)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=LIMIT_S)
+    assert process.returncode == 128 + number
+    assert "Traceback" not in err
+    assert broker.cancelled.is_set()
+    assert not output.exists()
