@@ -1,6 +1,5 @@
 """The catalogue comes back from the archive alone."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,10 +9,9 @@ import pytest
 
 from quanopy.codecs.packs import PackBuilder
 from quanopy.domain.ids import new_id
-from quanopy.domain.jobs import Execution, Job, Task
 from quanopy.domain.states import ExecutionState, JobState, TaskState
 from quanopy.ports.objects import Objects
-from quanopy.ports.store import Store, Submission
+from quanopy.ports.store import Store
 from quanopy.services.packing import EndedTask
 from quanopy.services.rebuild import Rebuilt, rebuild
 from quanopy.storage.objects import open_objects
@@ -29,28 +27,7 @@ from tests.unit.services.archives import (
     submit,
     task_of,
 )
-
-
-class Catalogue:
-    """Takes what is restored; what is there already stays."""
-
-    def __init__(self) -> None:
-        self.submissions: list[Submission] = []
-        self.jobs: dict[str, Job] = {}
-        self.tasks: dict[str, Task] = {}
-        self.executions: dict[str, Execution] = {}
-
-    def restore(self, submissions: Sequence[Submission], executions: Sequence[Execution]) -> int:
-        before = len(self.jobs)
-        self.submissions += submissions
-        for submission in submissions:
-            self.jobs = {**{job.id: job for job in submission.jobs}, **self.jobs}
-            self.tasks = {**{task.id: task for task in submission.tasks}, **self.tasks}
-        self.executions = {**{one.id: one for one in executions}, **self.executions}
-        return len(self.jobs) - before
-
-    def tasks_of(self, job_id: str) -> list[Task]:
-        return [task for task in self.tasks.values() if task.job_id == job_id]
+from tests.unit.services.catalogue import Catalogue
 
 
 @pytest.fixture
