@@ -1,0 +1,247 @@
+"""Claims: a worker's holds on tasks, taken under the device's row lock and fenced by their ids."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    select,
+    update,
+)
+from sqlalchemy.types import BigInteger, Text
+
+from quanopy.domain.ids import new_id
+from quanopy.domain.jobs import Task
+from quanopy.domain.states import ResourceState, TaskState
+from quanopy.ports.store import Claim, Offer
+from quanopy.services.sharing import fair_order
+from quanopy.storage import ledger, queue, schema
+from quanopy.storage.events import History
+from quanopy.storage.mapping import Values, moment
+from quanopy.storage.statements import LOCKED_TASKS, insert_rows, read_ids
+from quanopy.storage.transitions import Move, move_tasks
+
+_claims, _tasks, _executions = schema.claims, schema.tasks, schema.executions
+_now = bindparam("now", type_=BigInteger)
+
+ALIVE: ColumnElement[bool] = and_(
+    _claims.c.expires_at > _now, _claims.c.expires_at <= _now + 2 * _claims.c.ttl_us
+)
+"""Whether a claim still holds. One that would hold for longer than it was ever given was written
+under another clock, before ours went backwards."""
+
+_RESOURCE = (
+    select(schema.resources, schema.devices.c.name.label("physical"))
+    .join(
+        schema.devices,
+        schema.devices.c.name == func.coalesce(schema.resources.c.device, schema.resources.c.name),
+    )
+    .where(schema.resources.c.name == bindparam("resource", type_=Text))
+    .with_for_update()
+)
+_device = bindparam("device", type_=Text)
+_CLAIMS_IN_USE = select(func.count()).where(
+    _claims.c.device == _device,
+    ALIVE,
+    exists().where(_tasks.c.claim_id == _claims.c.id, _tasks.c.state == TaskState.CLAIMED.value),
+)
+_EXECUTIONS_IN_USE = select(func.count()).where(
+    _executions.c.device == _device,
+    _executions.c.state.in_(["submitting", "submitted", "running", "stranded"]),
+)
+_RENEW = (
+    update(_claims)
+    .where(_claims.c.worker == bindparam("by", type_=Text), ALIVE)
+    .values(
+        expires_at=bindparam("until", type_=BigInteger), ttl_us=bindparam("ttl", type_=BigInteger)
+    )
+    .returning(_claims.c.id)
+)
+_RETIRE = (
+    update(_claims).where(_claims.c.worker == bindparam("by", type_=Text)).values(expires_at=0)
+)
+_RELEASE = delete(_claims).where(
+    _claims.c.id == bindparam("claim", type_=Text),
+    ~exists().where(_tasks.c.claim_id == _claims.c.id),
+    ~exists().where(_executions.c.claim_id == _claims.c.id),
+)
+_CANCELLED = (
+    select(_tasks.c.id)
+    .join(_claims, _claims.c.id == _tasks.c.claim_id)
+    .where(_claims.c.worker == bindparam("by", type_=Text), _tasks.c.cancel_requested)
+)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Load:
+    """A claim in the making."""
+
+    tasks: list[Task] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def claim(
+    connection: Connection, worker: str, offer: Offer, *, ttl: int, now: int, most: int
+) -> list[Claim]:
+    """Take ready tasks of one resource in fair order, in at most ``most`` claims."""
+    resource = connection.execute(_RESOURCE, {"resource": offer.resource}).one_or_none()
+    if resource is None or resource.state != ResourceState.ONLINE.value:
+        return []
+    lanes = min(most, offer.claims, _free_lanes(connection, resource, now))
+    if lanes < 1:
+        return []
+    used_s = queue.used(connection, resource.physical, now)
+    queues = queue.candidates(connection, offer.resource, used_s, most=offer.tasks, now=now)
+    order = fair_order(queues, used_s, now=datetime.fromtimestamp(now / 1_000_000, UTC))
+    loads = _loads(order, offer, lanes)
+    return _take(connection, worker, resource, loads, ttl=ttl, now=now)
+
+
+def _free_lanes(connection: Connection, resource: Row[Any], now: int) -> int:
+    if resource.lanes is None:
+        return 1_000_000
+    given = {"device": resource.physical, "now": now}
+    claimed = connection.scalar(_CLAIMS_IN_USE, given) or 0
+    executing = connection.scalar(_EXECUTIONS_IN_USE, given) or 0
+    return int(resource.lanes - claimed - executing)
+
+
+def _loads(order: Iterable[Task], offer: Offer, lanes: int) -> list[_Load]:
+    """Spread tasks over claims: every claim gets at least one, all together what is offered."""
+    loads: list[_Load] = []
+    count, seconds = 0, 0.0
+    for task in order:
+        full = count >= offer.tasks or seconds >= offer.seconds
+        if full and len(loads) >= lanes:
+            break
+        load = _room(loads, task, offer, lanes, full=full)
+        if load is None:
+            break
+        load.tasks.append(task)
+        load.seconds += task.estimate_s
+        count += 1
+        seconds += task.estimate_s
+    return loads
+
+
+def _room(loads: list[_Load], task: Task, offer: Offer, lanes: int, *, full: bool) -> _Load | None:
+    """The claim that takes this task: a new one while there is a lane, else the least loaded."""
+    if len(loads) < lanes:
+        loads.append(_Load())
+        return loads[-1]
+    fitting = [load for load in loads if not offer.single or _joins(load, task)]
+    return min(fitting, key=lambda load: (load.seconds, len(load.tasks)), default=None)
+
+
+def _joins(load: _Load, task: Task) -> bool:
+    first = load.tasks[0]
+    return not task.solo and not first.solo and first.account == task.account
+
+
+def _take(
+    connection: Connection,
+    worker: str,
+    resource: Row[Any],
+    loads: Sequence[_Load],
+    *,
+    ttl: int,
+    now: int,
+) -> list[Claim]:
+    ids = {task.id: new for load in loads for new in [new_id("claim")] for task in load.tasks}
+    locked = [
+        row
+        for row in read_ids(connection, LOCKED_TASKS, ids)
+        if row.state == TaskState.QUEUED.value
+    ]
+    if not locked:
+        return []
+    history = History(worker, now)
+    moves = [
+        Move(
+            task=row,
+            after=TaskState.CLAIMED,
+            changes={"claim_id": ids[row.id], "started_at": now},
+        )
+        for row in locked
+    ]
+    move_tasks(connection, moves, history, now=now)
+    history.write(connection)
+    taken = {row.id for row in locked}
+    made = [_claimed(load, ids, taken, resource.name, now) for load in loads]
+    claims = [claim for claim in made if claim.tasks]
+    insert_rows(
+        connection,
+        _claims,
+        [_row(c.id, worker, now, ttl, resource.name, resource.physical) for c in claims],
+    )
+    ledger.charge(
+        connection,
+        resource.physical,
+        [(row.account, row.estimate_s) for row in locked],
+        now=now,
+    )
+    return claims
+
+
+def _claimed(load: _Load, ids: dict[str, str], taken: set[str], resource: str, now: int) -> Claim:
+
+    id = ids[load.tasks[0].id]
+    return Claim(
+        id=id,
+        resource=resource,
+        tasks=[
+            replace(task, state=TaskState.CLAIMED, claim_id=id, started_at=moment(now))
+            for task in load.tasks
+            if task.id in taken
+        ],
+    )
+
+
+def _row(
+    id: str, worker: str, now: int, ttl: int, resource: str | None, device: str | None
+) -> Values:
+    return {
+        "id": id,
+        "worker": worker,
+        "resource": resource,
+        "device": device,
+        "expires_at": now + ttl,
+        "ttl_us": ttl,
+    }
+
+
+def track(connection: Connection, worker: str, *, ttl: int, now: int) -> str:
+    """A new claim that holds executions alone, and takes no lane; its id."""
+    id = new_id("claim")
+    insert_rows(connection, _claims, [_row(id, worker, now, ttl, None, None)])
+    return id
+
+
+def renew(connection: Connection, worker: str, *, ttl: int, now: int) -> set[str]:
+    """Prolong a worker's claims; those it still has."""
+    given = {"by": worker, "now": now, "until": now + ttl, "ttl": ttl}
+    return set(connection.scalars(_RENEW, given))
+
+
+def retire(connection: Connection, worker: str) -> None:
+    """End a worker's claims."""
+    connection.execute(_RETIRE, {"by": worker})
+
+
+def release(connection: Connection, claim_id: str) -> None:
+    """Forget a claim once nothing is left under it."""
+    connection.execute(_RELEASE, {"claim": claim_id})
+
+
+def cancel_requests(connection: Connection, worker: str) -> set[str]:
+    """Tasks under a worker's claims that are to be cancelled."""
+    return set(connection.scalars(_CANCELLED, {"by": worker}))

@@ -1,0 +1,172 @@
+"""Ends: executions and their tasks, hundreds in one transaction, under the fence of a claim."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row
+
+from quanopy.domain.jobs import Execution
+from quanopy.domain.states import FINAL_EXECUTION_STATES, ExecutionState, TaskState
+from quanopy.ports.store import Ending, TaskEnd
+from quanopy.storage import claims, ledger, schema
+from quanopy.storage.events import History
+from quanopy.storage.executions import devices_of, worker_of
+from quanopy.storage.mapping import (
+    Values,
+    execution_row,
+    moment,
+    problem_text,
+    ready_stamp,
+    stamp_or_none,
+)
+from quanopy.storage.statements import (
+    LOCKED_EXECUTIONS,
+    LOCKED_TASKS,
+    insert_rows,
+    read_ids,
+    update_rows,
+)
+from quanopy.storage.transitions import Move, move_execution, move_tasks
+
+Rows = Mapping[str, Row[Any]]
+
+
+def finish(
+    connection: Connection, claim_id: str, endings: Sequence[Ending], *, now: int
+) -> set[str]:
+    """End what this claim still holds; ids of the tasks that were ended."""
+    sent = {row.id: row for row in read_ids(connection, LOCKED_EXECUTIONS, _ids(endings))}
+    tasks = {
+        row.id: row
+        for row in read_ids(connection, LOCKED_TASKS, [t.task_id for e in endings for t in e.tasks])
+    }
+    taken = [
+        (ending, ends)
+        for ending in endings
+        for ends in [_held(ending, claim_id, sent, tasks)]
+        if ends or _is_held(sent.get(ending.execution.id), claim_id)
+    ]
+    history = History(worker_of(connection, claim_id), now)
+    _write_executions(
+        connection, [ending.execution for ending, _ in taken], sent, tasks, taken, history
+    )
+    moves = [
+        _move(tasks[end.task_id], end, ending.execution, now)
+        for ending, ends in taken
+        for end in ends
+    ]
+    if moves:
+        move_tasks(connection, moves, history, now=now)
+    history.write(connection)
+    _settle(connection, taken, tasks)
+    claims.release(connection, claim_id)
+    return {move.task.id for move in moves}
+
+
+def _ids(endings: Sequence[Ending]) -> list[str]:
+    return [ending.execution.id for ending in endings]
+
+
+def _is_held(sent: Row[Any] | None, claim_id: str) -> bool:
+    return (
+        sent is not None
+        and sent.claim_id == claim_id
+        and ExecutionState(sent.state) not in FINAL_EXECUTION_STATES
+    )
+
+
+def _held(ending: Ending, claim_id: str, sent: Rows, tasks: Rows) -> list[TaskEnd]:
+    """Which tasks are still the claim's: by themselves, or by the execution that carries them."""
+    execution = sent.get(ending.execution.id)
+    if execution is None:
+        return [
+            end
+            for end in ending.tasks
+            if end.task_id in tasks and tasks[end.task_id].claim_id == claim_id
+        ]
+    if not _is_held(execution, claim_id):
+        return []
+    return [
+        end
+        for end in ending.tasks
+        if end.task_id in tasks
+        and tasks[end.task_id].state == TaskState.EXECUTING.value
+        and tasks[end.task_id].execution_id == execution.id
+    ]
+
+
+def _move(task: Row[Any], end: TaskEnd, execution: Execution, now: int) -> Move:
+    after = TaskState.CANCELLED if task.cancel_requested else end.state
+    again = after is TaskState.QUEUED
+    result = end.result if after is TaskState.COMPLETED else None
+    local = task.state == TaskState.CLAIMED.value
+    return Move(
+        task=task,
+        after=after,
+        changes={
+            "claim_id": None,
+            "execution_id": execution.id,
+            "attempt": task.attempt + local,
+            "ready_at": ready_stamp(end.ready_at or moment(0), moment(now)),
+            "result_key": result and result.key,
+            "result_offset": result and result.offset,
+            "result_length": result and result.length,
+            "problem": None if after is TaskState.CANCELLED else problem_text(end.problem),
+            "queued_at": now if again else task.queued_at,
+            "started_at": None if again else stamp_or_none(execution.started_at) or task.started_at,
+            "ended_at": None if again else now,
+        },
+    )
+
+
+def _write_executions(
+    connection: Connection,
+    executions: Sequence[Execution],
+    sent: Rows,
+    tasks: Rows,
+    taken: Sequence[tuple[Ending, Sequence[TaskEnd]]],
+    history: History,
+) -> None:
+    """Local executions appear here, ended; remote ones end."""
+    new = [execution for execution in executions if execution.id not in sent]
+    devices = devices_of(connection, {execution.resource for execution in new}) if new else {}
+    insert_rows(
+        connection,
+        schema.executions,
+        [
+            execution_row(execution, device=devices[execution.resource])
+            | {"claim_id": None, "due_at": None}
+            for execution in new
+        ],
+    )
+    update_rows(connection, schema.executions, [_ended(e) for e in executions if e.id in sent])
+    for ending, ends in taken:
+        execution = ending.execution
+        if execution.id in sent:
+            jobs = dict.fromkeys(tasks[end.task_id].job_id for end in ends)
+            move_execution(sent[execution.id], execution.state, jobs, history)
+
+
+def _ended(execution: Execution) -> Values:
+    row = execution_row(execution, device="")
+    kept = ("id", "state", "provider_job_id", "started_at", "ended_at", "usage", "problem")
+    return {name: row[name] for name in kept} | {"claim_id": None, "due_at": None}
+
+
+def _settle(
+    connection: Connection, taken: Sequence[tuple[Ending, Sequence[TaskEnd]]], tasks: Rows
+) -> None:
+    devices = devices_of(connection, {e.execution.resource for e, _ in taken}) if taken else {}
+    ledger.settle(
+        connection,
+        [
+            (
+                devices[ending.execution.resource],
+                ending.execution.account,
+                ending.execution.usage["seconds"]
+                - sum(tasks[end.task_id].estimate_s for end in ends),
+            )
+            for ending, ends in taken
+            if "seconds" in ending.execution.usage
+        ],
+    )

@@ -1,0 +1,116 @@
+"""The queue of a resource: which accounts wait for it, and their next tasks."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Select, bindparam, exists, func, select, tuple_
+from sqlalchemy.types import BigInteger, Integer, Text
+
+from quanopy.domain.jobs import Task
+from quanopy.storage.mapping import Values, task_of
+from quanopy.storage.rows import document, rows_of
+from quanopy.storage.schema import resources, tasks, usage
+from quanopy.storage.statements import with_spec
+
+HALF_LIFE = 24 * 3600 * 1_000_000
+"""Use counts half after so long (a day): nobody pays for ever, and no newcomer goes first for
+weeks."""
+MOST_GROUPS = 64
+"""How many groups (an account at a priority) are looked at for one claim: those whose accounts
+have used least come first."""
+
+_resource = bindparam("resource", type_=Text)
+_now = bindparam("now", type_=BigInteger)
+
+
+def _groups() -> Select[Any]:
+    """The distinct (account, rank) that wait, one step along the index for each."""
+    first = (
+        select(tasks.c.id, tasks.c.account, tasks.c.rank)
+        .where(tasks.c.state == "queued", tasks.c.resource == _resource)
+        .order_by(tasks.c.account, tasks.c.rank)
+        .limit(1)
+        .subquery("first")
+    )
+    groups = select(first).cte("groups", recursive=True)
+    follower, step = tasks.alias("follower"), tasks.alias("step")
+    after = (
+        select(follower.c.id)
+        .where(
+            follower.c.state == "queued",
+            follower.c.resource == _resource,
+            tuple_(follower.c.account, follower.c.rank) > tuple_(groups.c.account, groups.c.rank),
+        )
+        .order_by(follower.c.account, follower.c.rank)
+        .limit(1)
+        .scalar_subquery()
+    )
+    groups = groups.union_all(
+        select(step.c.id, step.c.account, step.c.rank).select_from(
+            groups.join(step, step.c.id == after)
+        )
+    )
+    return select(groups.c.account, groups.c.rank)
+
+
+_GROUPS = _groups()
+_READY = with_spec(
+    select(tasks)
+    .where(
+        tasks.c.state == "queued",
+        tasks.c.resource == _resource,
+        tasks.c.account == bindparam("account", type_=Text),
+        tasks.c.rank == bindparam("rank", type_=Integer),
+        tasks.c.ready_at <= _now,
+    )
+    .order_by(tasks.c.ready_at, tasks.c.id)
+    .limit(bindparam("most", type_=Integer))
+)
+_offered = rows_of(resources.c.name)
+_WAITING = select(_offered.c.name).where(
+    exists().where(
+        tasks.c.state == "queued", tasks.c.resource == _offered.c.name, tasks.c.ready_at <= _now
+    )
+)
+_USED = select(usage.c.account, usage.c.seconds, usage.c.at).where(
+    usage.c.device == bindparam("device", type_=Text)
+)
+_NEXT_READY = select(func.min(tasks.c.ready_at)).where(
+    tasks.c.state == "queued", tasks.c.ready_at > _now
+)
+
+
+def waiting(connection: Connection, names: Sequence[str], now: int) -> set[str]:
+    """Those of these resources that have a task ready."""
+    rows: list[Values] = [{"name": name} for name in names]
+    return set(connection.scalars(_WAITING, {"r": document(rows), "now": now}))
+
+
+def next_ready(connection: Connection, now: int) -> int | None:
+    """When the next task becomes ready that is not yet."""
+    return connection.scalar(_NEXT_READY, {"now": now})
+
+
+def used(connection: Connection, device: str, now: int) -> Mapping[str, float]:
+    """Seconds each account has used of a device, what is past counting less and less."""
+    found = connection.execute(_USED, {"device": device})
+    return {row.account: row.seconds * decay(row.at, now) for row in found}
+
+
+def decay(then: int, now: int) -> float:
+    """What is left now of one second counted then."""
+    return float(0.5 ** (max(0, now - then) / HALF_LIFE))
+
+
+def candidates(
+    connection: Connection, resource: str, used_s: Mapping[str, float], *, most: int, now: int
+) -> Mapping[str, list[Task]]:
+    """By account, tasks that are ready: the longest waiting of each of its priorities."""
+    groups = list(connection.execute(_GROUPS, {"resource": resource}))
+    groups.sort(key=lambda group: (used_s.get(group.account, 0.0), group.rank))
+    queues: dict[str, list[Task]] = {}
+    for group in groups[:MOST_GROUPS]:
+        given = {"resource": resource, "account": group.account, "rank": group.rank}
+        found = connection.execute(_READY, {**given, "now": now, "most": most})
+        queues.setdefault(group.account, []).extend(task_of(row) for row in found)
+    return {account: queue for account, queue in queues.items() if queue}

@@ -1,0 +1,272 @@
+"""The tables of the catalogue, the same on SQLite and PostgreSQL.
+
+Times are microseconds since 1970 (UTC) and JSON is kept as text, so that rows travel in and out
+of either database without conversion. ``rank`` is minus the priority: one ascending index then
+gives the order in which tasks are taken.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+_QUEUED = text("state = 'queued'")
+_UNDER_CLAIM = text("claim_id IS NOT NULL")
+_BUSY = text("state IN ('claimed', 'executing')")
+_ACTIVE = text("state IN ('queued', 'running')")
+_OPEN = text("state IN ('submitting', 'submitted', 'running', 'stranded')")
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("account", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("resource", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("name", Text),
+    Column("tags", Text, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("pubs", BigInteger),
+    Column("shots", BigInteger),
+    Column("tasks", Integer, nullable=False),
+    Column("spec_key", Text, nullable=False),
+    Column("spec_offset", BigInteger, nullable=False),
+    Column("spec_length", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("started_at", BigInteger),
+    Column("ended_at", BigInteger),
+    Column("problem", Text),
+    Column("cancel_requested", Boolean, nullable=False),
+    Column("held", Boolean, nullable=False),
+    Column("estimate_s", Float(53), nullable=False),
+    Index("ix_jobs_newest", "created_at", "id"),
+    Index("ix_jobs_account", "account", "created_at", "id"),
+    Index("ix_jobs_state", "account", "state", "created_at", "id"),
+    Index("ix_jobs_resource", "account", "resource", "created_at", "id"),
+    Index("ix_jobs_kind", "account", "kind", "created_at", "id"),
+    Index(
+        "ix_jobs_name",
+        "account",
+        "name",
+        "created_at",
+        "id",
+        sqlite_where=text("name IS NOT NULL"),
+        postgresql_where=text("name IS NOT NULL"),
+        # Prefixes are ranges only where text sorts by its bytes.
+        postgresql_ops={"name": "text_pattern_ops"},
+    ),
+    Index(
+        "ix_jobs_active",
+        "state",
+        "created_at",
+        "id",
+        sqlite_where=_ACTIVE,
+        postgresql_where=_ACTIVE,
+    ),
+    Index("ix_jobs_spec", "spec_key"),
+)
+
+job_tags = Table(
+    "job_tags",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("tag", Text, primary_key=True),
+    Column("created_at", BigInteger, primary_key=True),
+    Column("job_id", Text, ForeignKey("jobs.id"), primary_key=True),
+)
+
+requests = Table(
+    "requests",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("digest", Text, nullable=False),
+    Column("job_ids", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("job_id", Text, ForeignKey("jobs.id"), nullable=False),
+    Column("account", Text, nullable=False),
+    Column("resource", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("first", BigInteger, nullable=False),
+    Column("count", BigInteger, nullable=False),
+    Column("shots_from", BigInteger, nullable=False),
+    Column("shots", BigInteger, nullable=False),
+    Column("rank", Integer, nullable=False),
+    Column("estimate_s", Float(53), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("solo", Boolean, nullable=False),
+    Column("ready_at", BigInteger),
+    Column("claim_id", Text),
+    Column("execution_id", Text),
+    Column("result_key", Text),
+    Column("result_offset", BigInteger),
+    Column("result_length", BigInteger),
+    Column("problem", Text),
+    Column("cancel_requested", Boolean, nullable=False),
+    Column("superseded", Boolean, nullable=False),
+    Column("lost", Integer, nullable=False),
+    Column("queued_at", BigInteger),
+    Column("started_at", BigInteger),
+    Column("ended_at", BigInteger),
+    Index("ix_tasks_job", "job_id"),
+    Index(
+        "ix_tasks_queue",
+        "resource",
+        "account",
+        "rank",
+        "ready_at",
+        "id",
+        sqlite_where=_QUEUED,
+        postgresql_where=_QUEUED,
+    ),
+    Index(
+        "ix_tasks_ready",
+        "ready_at",
+        sqlite_where=_QUEUED,
+        postgresql_where=_QUEUED,
+    ),
+    Index("ix_tasks_busy", "resource", sqlite_where=_BUSY, postgresql_where=_BUSY),
+    Index("ix_tasks_claim", "claim_id", sqlite_where=_UNDER_CLAIM, postgresql_where=_UNDER_CLAIM),
+    Index(
+        "ix_tasks_result",
+        "result_key",
+        sqlite_where=text("result_key IS NOT NULL"),
+        postgresql_where=text("result_key IS NOT NULL"),
+    ),
+)
+
+executions = Table(
+    "executions",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("resource", Text, nullable=False),
+    Column("device", Text, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("account", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("tasks", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("claim_id", Text),
+    Column("provider_job_id", Text),
+    Column("searches", Integer, nullable=False),
+    Column("due_at", BigInteger),
+    Column("due_in", BigInteger),
+    Column("started_at", BigInteger),
+    Column("ended_at", BigInteger),
+    Column("usage", Text, nullable=False),
+    Column("problem", Text),
+    Column("stop_requested", Boolean, nullable=False),
+    Column("stop_seen", Boolean, nullable=False),
+    Index("ix_executions_due", "provider", "due_at", sqlite_where=_OPEN, postgresql_where=_OPEN),
+    Index("ix_executions_lanes", "device", sqlite_where=_OPEN, postgresql_where=_OPEN),
+    Index(
+        "ix_executions_claim", "claim_id", sqlite_where=_UNDER_CLAIM, postgresql_where=_UNDER_CLAIM
+    ),
+)
+
+claims = Table(
+    "claims",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("worker", Text, nullable=False),
+    Column("resource", Text),
+    Column("device", Text),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("ttl_us", BigInteger, nullable=False),
+    Index("ix_claims_worker", "worker"),
+    Index("ix_claims_device", "device"),
+)
+
+resources = Table(
+    "resources",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("provider", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("lanes", Integer),
+    Column("device", Text),
+    Column("state", Text, nullable=False),
+    Column("reason", Text),
+    Column("operated", Boolean, nullable=False),
+    Column("capabilities", Text, nullable=False),
+)
+
+devices = Table("devices", metadata, Column("name", Text, primary_key=True))
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("worker", Text, primary_key=True),
+    Column("resource", Text, primary_key=True),
+    Column("seen_at", BigInteger, nullable=False),
+    Column("ttl_us", BigInteger, nullable=False),
+    Column("retired", Boolean, nullable=False),
+    Index("ix_workers_resource", "resource"),
+)
+
+usage = Table(
+    "usage",
+    metadata,
+    Column("device", Text, primary_key=True),
+    Column("account", Text, primary_key=True),
+    Column("seconds", Float(53), nullable=False),
+    Column("at", BigInteger, nullable=False),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("tx", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("before", Text),
+    Column("after", Text),
+    Column("actor", Text, nullable=False),
+    Column("account", Text),
+    Column("job_id", Text),
+    Column("data", Text, nullable=False),
+    Index("ix_events_order", "tx", "seq"),
+    Index("ix_events_account", "account", "tx", "seq"),
+    Index("ix_events_job", "job_id", "tx", "seq"),
+    sqlite_autoincrement=True,
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("account", Text, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("digest", Text, nullable=False, unique=True),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),
+    Column("revoked_at", BigInteger),
+    Column("label", Text, nullable=False),
+)

@@ -1,0 +1,249 @@
+"""The catalogue on SQLite or PostgreSQL: every method one transaction."""
+
+from collections.abc import Callable, Collection, Sequence
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection, select
+
+from quanopy.domain.accounts import Token
+from quanopy.domain.errors import QuanopyError
+from quanopy.domain.events import Position
+from quanopy.domain.jobs import Execution, Job, Task
+from quanopy.domain.resources import Resource, ResourceStatus
+from quanopy.domain.states import ResourceState
+from quanopy.ports.store import (
+    Claim,
+    Due,
+    Ending,
+    EventPage,
+    EventQuery,
+    ExecutionChange,
+    JobQuery,
+    Offer,
+    Store,
+    Submission,
+    Swept,
+)
+from quanopy.storage import (
+    archive,
+    claims,
+    endings,
+    events,
+    executions,
+    listing,
+    queue,
+    reading,
+    resources,
+    submissions,
+    sweeping,
+    tokens,
+    users,
+)
+from quanopy.storage.engine import Database
+from quanopy.storage.mapping import span, stamp
+from quanopy.storage.migrations import migrate
+
+Clock = Callable[[], datetime]
+
+
+def open_store(url: str, *, clock: Clock | None = None, connections: int = 8) -> Store:
+    """The catalogue at ``sqlite:////path`` or ``postgresql://…``, brought up to date.
+
+    Raises:
+        Invalid: this is no such address, or a SQLite file on a network file system.
+        Unavailable: the database cannot be reached, or is of a later version.
+    """
+    database = Database(url, connections=connections)
+    try:
+        migrate(database)
+    except BaseException:
+        database.close()
+        raise
+    return SqlStore(database, clock=clock or _utc)
+
+
+def _utc() -> datetime:
+    return datetime.now(UTC)
+
+
+class SqlStore:
+    """A :class:`~quanopy.ports.store.Store` in SQL."""
+
+    def __init__(self, database: Database, *, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    def _now(self) -> int:
+        return stamp(self._clock())
+
+    # -- submitting and reading ---------------------------------------------------------------
+    def submit(self, submissions_: Sequence[Submission]) -> list[Sequence[Job] | QuanopyError]:
+        """See :meth:`Store.submit`."""
+        now = self._now()
+        return self._database.write(lambda c: submissions.submit(c, submissions_, now))
+
+    def replay(
+        self, account: str, idempotency_key: str, request_digest: str
+    ) -> Sequence[Job] | None:
+        """See :meth:`Store.replay`."""
+        return self._database.read(
+            lambda c: submissions.replay(c, account, idempotency_key, request_digest)
+        )
+
+    def jobs(self, ids: Collection[str], *, account: str | None = None) -> list[Job]:
+        """See :meth:`Store.jobs`."""
+        return self._database.read(lambda c: reading.jobs(c, ids, account))
+
+    def list_jobs(self, query: JobQuery) -> list[Job]:
+        """See :meth:`Store.list_jobs`."""
+        return self._database.read(lambda c: listing.list_jobs(c, query))
+
+    def tasks(self, job_ids: Collection[str]) -> list[Task]:
+        """See :meth:`Store.tasks`."""
+        return self._database.read(lambda c: reading.tasks(c, job_ids))
+
+    def executions(self, job_id: str) -> list[Execution]:
+        """See :meth:`Store.executions`."""
+        return self._database.read(lambda c: reading.executions(c, job_id))
+
+    def events(self, query: EventQuery) -> EventPage:
+        """See :meth:`Store.events`."""
+        return self._database.read(lambda c: events.read_events(c, query))
+
+    def horizon(self) -> Position:
+        """See :meth:`Store.horizon`."""
+        return self._database.read(events.now_position)
+
+    # -- users' requests ----------------------------------------------------------------------
+    def cancel(self, job_ids: Collection[str], *, actor: str) -> list[Job]:
+        """See :meth:`Store.cancel`."""
+        now = self._now()
+        return self._database.write(lambda c: users.cancel(c, job_ids, actor=actor, now=now))
+
+    def retry(self, job_ids: Collection[str], *, actor: str) -> list[Job]:
+        """See :meth:`Store.retry`."""
+        now = self._now()
+        return self._database.write(lambda c: users.retry(c, job_ids, actor=actor, now=now))
+
+    # -- workers ------------------------------------------------------------------------------
+    def register(self, worker: str, served: Sequence[Resource], *, ttl_s: float) -> None:
+        """See :meth:`Store.register`."""
+        ttl, now = span(ttl_s), self._now()
+        self._database.write(lambda c: resources.register(c, worker, served, ttl=ttl, now=now))
+
+    def retire(self, worker: str) -> None:
+        """See :meth:`Store.retire`."""
+
+        def work(connection: Connection) -> None:
+            resources.retire(connection, worker)
+            claims.retire(connection, worker)
+
+        self._database.write(work)
+
+    def resources(self) -> list[ResourceStatus]:
+        """See :meth:`Store.resources`."""
+        now = self._now()
+        return self._database.read(lambda c: resources.statuses(c, now=now))
+
+    def set_resource_state(
+        self, name: str, state: ResourceState, reason: str | None, *, actor: str
+    ) -> Resource:
+        """See :meth:`Store.set_resource_state`."""
+        now = self._now()
+        return self._database.write(
+            lambda c: resources.set_state(c, name, state, reason, actor=actor, now=now)
+        )
+
+    def claim(
+        self, worker: str, offers: Sequence[Offer], *, ttl_s: float, most: int | None = None
+    ) -> list[Claim]:
+        """See :meth:`Store.claim`. A transaction a resource, and none where nothing waits."""
+        ttl, now = span(ttl_s), self._now()
+        names = [offer.resource for offer in offers]
+        ready = self._database.read(lambda c: queue.waiting(c, names, now)) if names else set()
+        taken: list[Claim] = []
+        for offer in offers:
+            left = offer.claims if most is None else most - len(taken)
+            if offer.resource in ready and left > 0:
+                taken += self._claim(worker, offer, ttl, left)
+        return taken
+
+    def _claim(self, worker: str, offer: Offer, ttl: int, most: int) -> list[Claim]:
+        now = self._now()
+        return self._database.write(
+            lambda c: claims.claim(c, worker, offer, ttl=ttl, now=now, most=most)
+        )
+
+    def renew(self, worker: str, *, ttl_s: float) -> set[str]:
+        """See :meth:`Store.renew`."""
+        ttl, now = span(ttl_s), self._now()
+        return self._database.write(lambda c: claims.renew(c, worker, ttl=ttl, now=now))
+
+    def cancel_requests(self, worker: str) -> set[str]:
+        """See :meth:`Store.cancel_requests`."""
+        return self._database.read(lambda c: claims.cancel_requests(c, worker))
+
+    def begin(self, claim_id: str, begun: Sequence[Execution], *, ttl_s: float) -> None:
+        """See :meth:`Store.begin`."""
+        ttl, now = span(ttl_s), self._now()
+        self._database.write(lambda c: executions.begin(c, claim_id, begun, ttl=ttl, now=now))
+
+    def due(self, worker: str, providers: Sequence[str], *, limit: int, ttl_s: float) -> list[Due]:
+        """See :meth:`Store.due`."""
+        ttl, now = span(ttl_s), self._now()
+        return self._database.write(
+            lambda c: executions.due(c, worker, providers, limit=limit, ttl=ttl, now=now)
+        )
+
+    def advance(self, claim_id: str, changes: Sequence[ExecutionChange]) -> None:
+        """See :meth:`Store.advance`."""
+        now = self._now()
+        self._database.write(lambda c: executions.advance(c, claim_id, changes, now=now))
+
+    def finish(self, claim_id: str, ended: Sequence[Ending]) -> set[str]:
+        """See :meth:`Store.finish`."""
+        now = self._now()
+        return self._database.write(lambda c: endings.finish(c, claim_id, ended, now=now))
+
+    def sweep(self) -> Swept:
+        """See :meth:`Store.sweep`."""
+        now = self._now()
+        return self._database.write(lambda c: sweeping.sweep(c, now=now))
+
+    # -- access -------------------------------------------------------------------------------
+    def add_token(self, token: Token) -> None:
+        """See :meth:`Store.add_token`."""
+        self._database.write(lambda c: tokens.add(c, token))
+
+    def token(self, digest: str) -> Token | None:
+        """See :meth:`Store.token`."""
+        return self._database.read(lambda c: tokens.by_digest(c, digest))
+
+    def tokens(self) -> list[Token]:
+        """See :meth:`Store.tokens`."""
+        return self._database.read(tokens.everyone)
+
+    def revoke_token(self, id: str) -> Token:
+        """See :meth:`Store.revoke_token`."""
+        now = self._now()
+        return self._database.write(lambda c: tokens.revoke(c, id, now=now))
+
+    # -- housekeeping -------------------------------------------------------------------------
+    def referenced(self, keys: Collection[str]) -> set[str]:
+        """See :meth:`Store.referenced`."""
+        return self._database.read(lambda c: archive.referenced(c, keys))
+
+    def restore(
+        self, jobs: Sequence[Job], tasks: Sequence[Task], found: Sequence[Execution]
+    ) -> int:
+        """See :meth:`Store.restore`."""
+        now = self._now()
+        return self._database.write(lambda c: archive.restore(c, jobs, tasks, found, now=now))
+
+    def check(self) -> None:
+        """See :meth:`Store.check`."""
+        self._database.write(lambda c: c.execute(select(1)))
+
+    def close(self) -> None:
+        """See :meth:`Store.close`."""
+        self._database.close()

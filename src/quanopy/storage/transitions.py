@@ -1,0 +1,160 @@
+"""The one place where states change: tasks move, their jobs roll up, and history is written.
+
+Who calls has locked the tasks (:data:`~quanopy.storage.statements.LOCKED_TASKS`) and checked the
+fence on the rows it got; everything here happens in the caller's transaction.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, Row, select
+
+from quanopy.domain.states import (
+    FINAL_JOB_STATES,
+    ExecutionState,
+    JobState,
+    TaskState,
+    check_execution_transition,
+    check_task_transition,
+    roll_up,
+)
+from quanopy.storage import schema
+from quanopy.storage.events import History
+from quanopy.storage.mapping import Values
+from quanopy.storage.rows import id_rows
+from quanopy.storage.statements import LOCKED_JOBS, read_ids, update_rows
+
+_wanted = id_rows()
+_STATES = (
+    select(schema.tasks.c.job_id, schema.tasks.c.state)
+    .select_from(_wanted.join(schema.tasks, schema.tasks.c.job_id == _wanted.c.id))
+    .where(~schema.tasks.c.superseded)
+    .distinct()
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """A step of a task: its row as locked, where it goes, and what else changes of it."""
+
+    task: Row[Any]
+    after: TaskState
+    changes: Values = field(default_factory=dict)
+    """Columns; every move of one batch changes the same."""
+
+
+def move_tasks(
+    connection: Connection, moves: Sequence[Move], history: History, *, now: int
+) -> None:
+    """Carry out these steps, roll their jobs up and write what happened.
+
+    Raises:
+        InvalidTransition: a state does not lead there.
+    """
+    for move in moves:
+        task = move.task
+        check_task_transition(task.id, TaskState(task.state), move.after)
+        history.add(
+            task.id,
+            f"task.{move.after}",
+            account=task.account,
+            job_id=task.job_id,
+            before=task.state,
+            after=move.after.value,
+        )
+    # Jobs are locked before tasks change, so that whoever rolls a job up sees all its tasks.
+    jobs = read_ids(connection, LOCKED_JOBS, {move.task.job_id for move in moves})
+    update_rows(
+        connection,
+        schema.tasks,
+        [{"id": m.task.id, "state": m.after.value, **m.changes} for m in moves],
+    )
+    ends: dict[str, TaskState] = {move.task.job_id: move.after for move in moves}
+    problems = {
+        move.task.job_id: move.changes["problem"]
+        for move in reversed(moves)
+        if move.after is TaskState.FAILED
+    }
+    roll_up_jobs(connection, jobs, history, now=now, ends=ends, problems=problems)
+
+
+def roll_up_jobs(
+    connection: Connection,
+    jobs: Sequence[Row[Any]],
+    history: History,
+    *,
+    now: int,
+    ends: Mapping[str, TaskState] | None = None,
+    problems: Mapping[str, str | None] | None = None,
+) -> None:
+    """Write the states of these locked jobs anew, from their tasks as they stand.
+
+    ``ends``: where the last task of each job went (all there is to know of a job of one task);
+    ``problems``: why jobs failed, if they did.
+    """
+    known = ends or {}
+    several = {job.id for job in jobs if job.tasks > 1 or job.id not in known}
+    states = _task_states(connection, several)
+    changed = []
+    for job in jobs:
+        after = roll_up(states[job.id] if job.id in several else (known[job.id],))
+        if after == job.state:
+            continue
+        history.add(
+            job.id,
+            f"job.{after}",
+            account=job.account,
+            job_id=job.id,
+            before=job.state,
+            after=after.value,
+        )
+        changed.append(_job_values(job, after, now, (problems or {}).get(job.id)))
+    update_rows(connection, schema.jobs, changed)
+
+
+def move_execution(
+    execution: Row[Any],
+    after: ExecutionState,
+    job_ids: Iterable[str],
+    history: History,
+    data: Mapping[str, object] | None = None,
+) -> None:
+    """Check and write down a step of an execution; its row is the caller's to update.
+
+    Raises:
+        InvalidTransition: its state does not lead there.
+    """
+    check_execution_transition(execution.id, ExecutionState(execution.state), after)
+    for job_id in job_ids:
+        history.add(
+            execution.id,
+            f"execution.{after}",
+            account=execution.account,
+            job_id=job_id,
+            before=execution.state,
+            after=after.value,
+            data=data,
+        )
+
+
+def _task_states(connection: Connection, job_ids: Collection[str]) -> Mapping[str, list[TaskState]]:
+    states: dict[str, list[TaskState]] = defaultdict(list)
+    for row in read_ids(connection, _STATES, job_ids):
+        states[row.job_id].append(TaskState(row.state))
+    return states
+
+
+def _job_values(job: Row[Any], after: JobState, now: int, problem: str | None) -> Values:
+    started = job.started_at
+    if started is None and after in (JobState.RUNNING, JobState.COMPLETED, JobState.FAILED):
+        started = now
+    final = after in FINAL_JOB_STATES
+    return {
+        "id": job.id,
+        "state": after.value,
+        "started_at": started,
+        "ended_at": now if final else None,
+        "problem": (problem or job.problem) if final else None,
+    }
