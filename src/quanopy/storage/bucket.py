@@ -40,7 +40,7 @@ class S3Access:
     access_key_id: str | None = field(default=None, repr=False)
     secret_access_key: str | None = field(default=None, repr=False)
     session_token: str | None = field(default=None, repr=False)
-    timeout_s: float = 10.0
+    timeout_s: float = 30.0
     """Of one request, a large object's transfer included."""
 
 
@@ -112,7 +112,7 @@ class Bucket:
 
 _RETRIES: "RetryConfig" = {
     "max_retries": 3,
-    "retry_timeout": timedelta(seconds=10),
+    "retry_timeout": timedelta(seconds=30),
     "backoff": {
         "init_backoff": timedelta(milliseconds=50),
         "max_backoff": timedelta(seconds=2),

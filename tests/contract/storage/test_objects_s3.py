@@ -1,6 +1,8 @@
 """A bucket keeps the contract, through faults of the service too."""
 
 import itertools
+import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -128,6 +130,23 @@ def test_nobody_there_is_unavailable() -> None:
     )
     with pytest.raises(Unavailable, match=r"bucket at 127.0.0.1:1 cannot be reached"):
         open_objects("s3://bucket", s3=access).put({"k/a": b"1"})
+
+
+def test_a_service_that_never_answers_holds_nobody() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        access = S3Access(
+            endpoint=f"http://127.0.0.1:{silent.getsockname()[1]}",
+            region="us-east-1",
+            access_key_id="id",
+            secret_access_key="secret",
+            timeout_s=0.1,
+        )
+        objects = open_objects("s3://bucket", s3=access)
+        start = time.perf_counter()
+        for ask in (lambda: objects.put({"k/a": b"1"}), lambda: objects.get(["k/a"])):
+            with pytest.raises(Unavailable, match="cannot be reached"):
+                ask()
+        assert time.perf_counter() - start < 10
 
 
 def test_many_threads_share_a_store(s3_server: S3Server, url: str) -> None:
