@@ -15,7 +15,7 @@ from qiskit.exceptions import QiskitError
 
 from quanopy.codecs.qpy import WRITTEN
 from quanopy.domain.errors import Invalid, TooLarge, Unsupported
-from quanopy.domain.programs import OPENQASM2, OPENQASM3, Footprint, Program
+from quanopy.domain.programs import OPENQASM2, QPY, Footprint, Program
 from quanopy.sandbox.scan import MAX_REGISTER, parse_format
 
 warnings.filterwarnings("ignore", module=r"qiskit(\..*)?")
@@ -57,11 +57,13 @@ def read_program(program: Program) -> ProgramFacts:
 def load(program: Program) -> list[QuantumCircuit]:
     """The circuits of a program in one of the circuit formats."""
     name = parse_format(program.format).name
-    if name == OPENQASM3:
-        return [load_openqasm3(program.data.decode())]
-    if name == OPENQASM2:
-        return [load_openqasm2(program.data.decode())]
-    return load_qpy(program.data)
+    if name == QPY:
+        return load_qpy(program.data)
+    text = program.data.decode()
+    circuit = load_openqasm2(text) if name == OPENQASM2 else load_openqasm3(text)
+    # Else a counter of this process, and the same text would never give the same bytes twice.
+    circuit.name = "circuit"
+    return [circuit]
 
 
 def load_openqasm3(text: str) -> QuantumCircuit:
@@ -154,6 +156,8 @@ def describe(circuits: Sequence[QuantumCircuit]) -> ProgramFacts:
     for circuit in circuits:
         if circuit.num_qubits > MAX_REGISTER or circuit.num_clbits > MAX_REGISTER:
             raise TooLarge(f"a circuit of {circuit.num_qubits} qubits")
+        # Observables speak of the qubits as they stand; only our own compiler's layout counts.
+        circuit._layout = None
         names, length = _walk(circuit)
         gates |= names
         longest = max(longest, length)

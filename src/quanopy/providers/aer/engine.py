@@ -1,0 +1,171 @@
+"""In a child process: one Aer simulator, set up once a resource, and circuits kept as loaded."""
+
+import importlib
+import inspect
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from qiskit import QuantumCircuit
+from qiskit_aer import AerSimulator
+from qiskit_ibm_runtime.fake_provider.fake_backend import FakeBackendV2
+
+from quanopy.domain.errors import ResourceMismatch
+from quanopy.sandbox.circuits import CLIFFORD, CONTROL_FLOW, load_qpy
+
+_KEPT_BYTES = 64 * 1024 * 1024
+_RANDOM = frozenset({"measure", "reset", "initialize"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Emulator:
+    """A resource as its emulation sees it: a method of Aer, or a fake device with its noise."""
+
+    method: str
+    device: str | None
+    threads: int
+    memory_bytes: int
+
+    @property
+    def noisy(self) -> bool:
+        """Whether results vary though the circuit measures nothing."""
+        return self.device is not None
+
+
+class Circuit:
+    """A circuit as it is run: what is asked of it again and again is kept with it."""
+
+    def __init__(self, circuit: QuantumCircuit) -> None:
+        self.circuit = circuit
+        self.observed: dict[tuple[str, ...], QuantumCircuit] = {}
+        """Copies that save expectation values, by the Paulis they save."""
+
+    @cached_property
+    def parameters(self) -> Sequence[Any]:
+        """Its parameters, in the order of a pub's last axis."""
+        return tuple(self.circuit.parameters)
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """Names of its instructions, control flow included by its own name only."""
+        return frozenset(self.circuit.count_ops())
+
+    @property
+    def random(self) -> bool:
+        """Whether two runs may leave different states."""
+        return bool(self.names & (_RANDOM | CONTROL_FLOW))
+
+    @cached_property
+    def active_qubits(self) -> int:
+        """Qubits that something is done to: Aer leaves the others out."""
+        return len({q for one in self.circuit.data if one.name != "barrier" for q in one.qubits})
+
+    @cached_property
+    def registers(self) -> list[dict[str, Any]]:
+        """Name and width of the classical registers."""
+        registers = self.circuit.cregs
+        if not registers and self.circuit.num_clbits:
+            return [{"name": "c", "bits": self.circuit.num_clbits}]
+        return [{"name": register.name, "bits": register.size} for register in registers]
+
+    @cached_property
+    def positions(self) -> list[int] | None:
+        """Where each bit of the registers lies in Aer's outcome; ``None``: just there."""
+        bits = [bit for register in self.circuit.cregs for bit in register]
+        found = [self.circuit.find_bit(bit).index for bit in bits]
+        return None if not found or found == list(range(self.circuit.num_clbits)) else found
+
+    def binds(self, values: NDArray[np.float64]) -> dict[Any, NDArray[np.float64]]:
+        """Aer's form of parameter sets (sets, parameters)."""
+        return {parameter: values[:, i] for i, parameter in enumerate(self.parameters)}
+
+
+class _Cache:
+    """Circuits loaded lately, by the QPY they came in."""
+
+    def __init__(self) -> None:
+        self._loaded: OrderedDict[bytes, list[Circuit]] = OrderedDict()
+        self._bytes = 0
+
+    def load(self, data: bytes) -> list[Circuit]:
+        found = self._loaded.get(data)
+        if found is not None:
+            self._loaded.move_to_end(data)
+            return found
+        circuits = [Circuit(circuit) for circuit in load_qpy(data)]
+        self._loaded[data] = circuits
+        self._bytes += len(data)
+        while self._bytes > _KEPT_BYTES and len(self._loaded) > 1:
+            old, _ = self._loaded.popitem(last=False)
+            self._bytes -= len(old)
+        return circuits
+
+
+_cache = _Cache()
+
+
+def circuits_in(data: bytes) -> list[Circuit]:
+    """The circuits in some QPY of our own."""
+    return _cache.load(data)
+
+
+@cache
+def simulator(emulator: Emulator, method: str | None = None) -> AerSimulator:
+    """The simulator of a resource; ``method`` other than its own."""
+    options = {
+        "method": method or emulator.method,
+        "max_parallel_threads": emulator.threads,
+        "max_memory_mb": emulator.memory_bytes // 2**20,
+    }
+    if emulator.device is None:
+        return AerSimulator(**options)
+    return AerSimulator.from_backend(_fake(emulator.device), **options)
+
+
+def _fake(device: str) -> FakeBackendV2:
+    module = importlib.import_module(
+        f"qiskit_ibm_runtime.fake_provider.backends.{device}.fake_{device}"
+    )
+    found = [
+        each
+        for _, each in inspect.getmembers(module, inspect.isclass)
+        if issubclass(each, FakeBackendV2) and each.__module__ == module.__name__
+    ]
+    return found[0]()
+
+
+def check_memory(circuit: Circuit, emulator: Emulator, where: str) -> None:
+    """Refuse a circuit whose state does not fit, before anything is allocated for it.
+
+    As Aer chooses: a Clifford circuit without noise takes the stabilizer method, which always
+    fits; everything else under ``automatic`` the state vector, with no smaller way out.
+    """
+    qubits = circuit.active_qubits
+    match emulator.method:
+        case "automatic" if not emulator.noisy and circuit.names <= CLIFFORD | CONTROL_FLOW:
+            return
+        case "automatic" | "statevector":
+            needed = 16 << qubits
+        case "density_matrix":
+            needed = 16 << 2 * qubits
+        case _:
+            return
+    if needed > emulator.memory_bytes:
+        raise ResourceMismatch(
+            f"{qubits} qubits need {_size(needed)} of memory, there are "
+            f"{_size(emulator.memory_bytes)}",
+            where=where,
+            hint="Use fewer qubits, aer-mps, or aer-stabilizer if all gates are Clifford gates.",
+        )
+
+
+def _size(count: int) -> str:
+    for unit in ("bytes", "KiB", "MiB", "GiB", "TiB"):
+        if count < 1024 or unit == "TiB":
+            return f"{count} {unit}" if count < 10**6 else f"{count:.1e} {unit}"
+        count //= 1024
+    raise AssertionError

@@ -1,0 +1,194 @@
+"""In a child process: expectation values of many pubs in as few runs of Aer as possible.
+
+The meaning is that of Aer's ``EstimatorV2``: exact expectation values, to which normal noise of
+the asked precision is added. Pubs of one circuit and the same Paulis, of whatever job, are bound
+and evolved together.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from qiskit import QuantumCircuit
+from qiskit.quantum_info import Pauli
+from qiskit_aer.library import SaveExpectationValue
+
+from quanopy.domain.errors import TaskFailed
+from quanopy.providers.aer.engine import Circuit, Emulator, simulator
+from quanopy.providers.aer.items import Item
+
+_LEAST_SHOTS = 1024
+_MOST_SHOTS = 1_000_000
+"""Runs that a circuit is averaged over where runs differ."""
+
+Values = Mapping[str, NDArray[np.float64]]
+"""Expectation values by Pauli label, over parameter sets."""
+
+
+def estimate(items: Sequence[Item], emulator: Emulator) -> None:
+    """Run these and set their results. Raises :class:`TaskFailed` if Aer fails for any."""
+    groups: dict[tuple[object, ...], list[Item]] = {}
+    for item in items:
+        groups.setdefault(_key(item, emulator), []).append(item)
+    for group in groups.values():
+        _estimate_together(group, emulator)
+
+
+def _key(item: Item, emulator: Emulator) -> tuple[object, ...]:
+    """What items must have in common to be run together."""
+    varies = _varies(item.circuit, emulator)
+    alone = id(item) if varies and item.work.options.seed is not None else None
+    return (id(item.circuit), _paulis(item), _shots(item) if varies else None, alone)
+
+
+def _varies(circuit: Circuit, emulator: Emulator) -> bool:
+    return circuit.random or emulator.noisy
+
+
+def _shots(item: Item) -> int:
+    precision = item.pub.precision or 0.0
+    wanted = math.ceil(1 / precision**2) if precision > 1e-3 else _MOST_SHOTS
+    return max(_LEAST_SHOTS, wanted) if precision else _LEAST_SHOTS
+
+
+def _paulis(item: Item) -> tuple[str, ...]:
+    return tuple(sorted({label for term in _terms(item.pub.observables) for label in term}))
+
+
+def _terms(observables: Any) -> Iterable[Mapping[str, float]]:
+    if isinstance(observables, Mapping):
+        yield observables
+    else:
+        for one in observables:
+            yield from _terms(one)
+
+
+def _estimate_together(items: Sequence[Item], emulator: Emulator) -> None:
+    first = items[0]
+    values = _expectations(items, _paulis(first), emulator)
+    start = 0
+    for item in items:
+        own = {label: all_[start : start + item.sets] for label, all_ in values.items()}
+        item.result = _result(item, own)
+        start += item.sets
+
+
+def _expectations(items: Sequence[Item], paulis: tuple[str, ...], emulator: Emulator) -> Values:
+    """Each Pauli's expectation values over the parameter sets of all these items, in order."""
+    first = items[0]
+    circuit = _observed(first.circuit, paulis)
+    sets = sum(item.sets for item in items)
+    if not any(set(label) - {"I"} for label in paulis):
+        return {label: np.ones(sets) for label in paulis}
+    varies = _varies(first.circuit, emulator)
+    options = {"shots": _shots(first)} if varies else {}
+    if varies and first.work.options.seed is not None:
+        return _seeded(first, circuit, paulis, emulator, options)
+    if first.values is None:
+        # Nothing to bind: one run serves all, save where runs differ.
+        runs = sets if varies else 1
+        data = _run([circuit] * runs, emulator, options)
+        return _collect(data * (sets // runs), paulis)
+    stacked = np.concatenate([item.values for item in items if item.values is not None])
+    options["parameter_binds"] = [first.circuit.binds(stacked)]
+    return _collect(_run([circuit], emulator, options), paulis)
+
+
+def _seeded(
+    item: Item,
+    circuit: QuantumCircuit,
+    paulis: tuple[str, ...],
+    emulator: Emulator,
+    options: Mapping[str, Any],
+) -> Values:
+    data = []
+    for at in range(item.sets):
+        own = {**options, "seed_simulator": item.seed(at)}
+        if item.values is not None:
+            own["parameter_binds"] = [item.circuit.binds(item.values[at : at + 1])]
+        data += _run([circuit], emulator, own)
+    return _collect(data, paulis)
+
+
+def _observed(circuit: Circuit, paulis: tuple[str, ...]) -> QuantumCircuit:
+    """The circuit with the Paulis saved at its end, each on the qubits it acts on alone: idle
+    qubits of a wide device then cost nothing."""
+    found = circuit.observed.get(paulis)
+    if found is None:
+        found = circuit.circuit.copy()
+        places = _places(found)
+        for label in paulis:
+            acting = [i for i, letter in enumerate(reversed(label)) if letter != "I"]
+            if acting:
+                letters = "".join(label[-1 - i] for i in reversed(acting))
+                save = SaveExpectationValue(Pauli(letters), label=label)
+                found.append(save, [places[i] for i in acting])
+        circuit.observed[paulis] = found
+    return found
+
+
+def _places(circuit: QuantumCircuit) -> Sequence[int]:
+    """Where each qubit that observables speak of has come to lie when the circuit ends."""
+    if circuit.layout is None:
+        return range(circuit.num_qubits)
+    places: list[int] = circuit.layout.final_index_layout(filter_ancillas=True)
+    return places
+
+
+def _run(
+    circuits: Sequence[QuantumCircuit], emulator: Emulator, options: Mapping[str, Any]
+) -> list[Any]:
+    result = simulator(emulator).run(list(circuits), **options).result()
+    if not result.success:
+        failed = [each.status for each in result.results if not each.success]
+        raise TaskFailed(f"Aer: {failed[0] if failed else result.status}"[:500])
+    return [each.data for each in result.results]
+
+
+def _collect(data: Sequence[Any], paulis: tuple[str, ...]) -> Values:
+    return {
+        label: np.array([getattr(each, label) for each in data], dtype=np.float64)
+        if set(label) - {"I"}
+        else np.ones(len(data))
+        for label in paulis
+    }
+
+
+def _result(item: Item, values: Values) -> dict[str, Any]:
+    evs = _combined(item, values)
+    precision = item.pub.precision or 0.0
+    if precision > 0:
+        evs = np.random.default_rng(item.seed()).normal(evs, precision, evs.shape)
+    return {
+        "shape": list(evs.shape),
+        "evs": evs.ravel().tolist(),
+        "stds": [precision] * evs.size,
+        "precision": precision,
+    }
+
+
+def _combined(item: Item, values: Values) -> NDArray[np.float64]:
+    """Sums of terms, parameter sets broadcast against observables."""
+    observables, shape = _flat(item.pub.observables)
+    if not shape:
+        only = observables[0]
+        total = sum(values[label] * coefficient for label, coefficient in only.items())
+        return np.broadcast_to(total, (item.sets,)).reshape(item.shape)
+    sets = np.arange(item.sets).reshape(item.shape)
+    which = np.arange(len(observables)).reshape(shape)
+    at, of = np.broadcast_arrays(sets, which)
+    evs = np.zeros(at.shape)
+    for index, observable in enumerate(observables):
+        chosen = of == index
+        for label, coefficient in observable.items():
+            evs[chosen] += values[label][at[chosen]] * coefficient
+    return evs
+
+
+def _flat(observables: Any) -> tuple[list[Mapping[str, float]], tuple[int, ...]]:
+    if isinstance(observables, Mapping):
+        return [observables], ()
+    parts = [_flat(one) for one in observables]
+    return [term for terms, _ in parts for term in terms], (len(parts), *parts[0][1])

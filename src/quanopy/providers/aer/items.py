@@ -1,0 +1,92 @@
+"""In a child process: works taken apart into what is run, and put together again."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quanopy.codecs.arrays import decode_array
+from quanopy.domain.errors import QuanopyError
+from quanopy.domain.jobs import Pub
+from quanopy.ports.providers import Work
+from quanopy.providers.aer.engine import Circuit, Emulator, check_memory, circuits_in
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Item:
+    """One pub of one work."""
+
+    owner: int
+    """Index of its work in the batch."""
+    work: Work
+    pub: Pub
+    index: int
+    """Index of the pub within the job."""
+    circuit: Circuit
+    values: NDArray[np.float64] | None
+    """Parameter sets (sets, parameters); ``None`` for a circuit without parameters."""
+    shape: tuple[int, ...]
+    result: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def sets(self) -> int:
+        """How many bound circuits it stands for."""
+        return 1 if self.values is None else len(self.values)
+
+    def seed(self, at: int = 0) -> int | None:
+        """A seed for one parameter set, from the job's own indices alone: the same however the
+        job is shared or split."""
+        seed = self.work.options.seed
+        if seed is None:
+            return None
+        name = f"{seed}/{self.index}/{at}/{self.work.shots_from}".encode()
+        return int.from_bytes(hashlib.sha256(name).digest()[:8], "big") >> 1
+
+
+def items_of(owner: int, work: Work, emulator: Emulator) -> list[Item]:
+    """The pubs of a work; raises :class:`QuanopyError` for one that cannot be run here."""
+    return list(_items(owner, work, emulator))
+
+
+def _items(owner: int, work: Work, emulator: Emulator) -> Iterator[Item]:
+    for offset, pub in enumerate(work.pubs):
+        index = work.first_pub + offset
+        circuit = circuits_in(work.circuits[pub.program])[pub.circuit]
+        check_memory(circuit, emulator, f"pubs[{index}]")
+        values, shape = _values(pub, circuit, index)
+        yield Item(
+            owner=owner,
+            work=work,
+            pub=pub,
+            index=index,
+            circuit=circuit,
+            values=values,
+            shape=shape,
+        )
+
+
+def _values(
+    pub: Pub, circuit: Circuit, index: int
+) -> tuple[NDArray[np.float64] | None, tuple[int, ...]]:
+    if pub.parameters is None:
+        return None, ()
+    try:
+        array = decode_array(pub.parameters)
+    except QuanopyError as error:
+        error.where = f"pubs[{index}].parameters"
+        raise
+    shape = array.shape[:-1]
+    if not array.shape[-1]:
+        return None, shape
+    return np.ascontiguousarray(array.reshape(-1, array.shape[-1])), shape
+
+
+def results_of(items: Sequence[Item], works: int) -> list[list[dict[str, Any]]]:
+    """Results by work, each in the order of its pubs."""
+    found: list[list[dict[str, Any]]] = [[] for _ in range(works)]
+    for item in items:
+        found[item.owner].append(item.result)
+    return found
