@@ -1,5 +1,6 @@
 """Objects in an S3 bucket, or in what speaks its protocol."""
 
+import re
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig, S3Config
 
 _CHECK = "check"
+_PREFIX = re.compile(r"(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._-]*/([A-Za-z0-9_][A-Za-z0-9._/-]*)?")
 _MISSING = (NotFoundError, FileNotFoundError)
 
 
@@ -34,7 +36,7 @@ class S3Access:
     identity, container or instance credentials.
     """
 
-    endpoint: str | None = None
+    endpoint: str | None = field(default=None, repr=False)
     """URL of a service other than AWS; plain ``http`` only where it says so."""
     region: str | None = None
     access_key_id: str | None = field(default=None, repr=False)
@@ -52,8 +54,13 @@ class Bucket:
     def __init__(self, bucket: str, prefix: str, access: S3Access) -> None:
         """Makes no request: a service that is away now may come back later."""
         self.name = f"the bucket {bucket}"
-        if access.endpoint:
+        if access.endpoint is not None:
             self.name += f" at {_host(access.endpoint)}"
+        if not _PREFIX.fullmatch(f"{bucket}/{prefix}"):
+            raise Invalid(
+                f"{bucket}/{prefix} is no bucket and prefix",
+                hint="Take letters, digits, dots, hyphens and underscores between slashes.",
+            )
         self._threads = ThreadPoolExecutor(self.concurrency, thread_name_prefix="bucket")
         self.store = S3Store(
             bucket,
@@ -122,8 +129,20 @@ _RETRIES: "RetryConfig" = {
 
 
 def _host(endpoint: str) -> str:
-    """The endpoint without any user or password in it."""
-    return urlsplit(endpoint).netloc.rpartition("@")[2]
+    """The endpoint without any user or password in it; raises Invalid for what is no URL, at
+    which obstore would panic later."""
+    try:
+        parts = urlsplit(endpoint)
+        port = f":{parts.port}" if parts.port is not None else ""
+    except ValueError:
+        raise _no_endpoint() from None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise _no_endpoint()
+    return f"{parts.hostname}{port}"
+
+
+def _no_endpoint() -> Invalid:
+    return Invalid("the S3 endpoint is no URL", hint="Take https://host or http://host:port.")
 
 
 def _config(access: S3Access) -> "S3Config":

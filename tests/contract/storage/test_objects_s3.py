@@ -87,6 +87,26 @@ def test_half_a_key_is_refused() -> None:
         open_objects("s3://bucket", s3=S3Access(access_key_id="id"))
 
 
+@pytest.mark.parametrize(
+    "endpoint", ["", "nonsense", "http://[bad", "http://127.0.0.1:99999", "ftp://host", "http://"]
+)
+def test_an_endpoint_that_is_no_url_is_refused(endpoint: str) -> None:
+    with pytest.raises(Invalid, match="endpoint is no URL"):
+        open_objects("s3://bucket", s3=S3Access(endpoint=endpoint))
+
+
+def test_a_password_in_an_endpoint_is_not_shown() -> None:
+    access = S3Access(endpoint="http://me:hunter2@127.0.0.1:1", region="x")
+    assert "hunter2" not in repr(open_objects("s3://bucket", s3=access))
+    assert "hunter2" not in repr(access)
+
+
+@pytest.mark.parametrize("url", ["s3://b/a/../c", "s3://b..x/y", "s3://b/ä", "s3://.b/a"])
+def test_a_strange_prefix_is_refused(url: str) -> None:
+    with pytest.raises(Invalid, match="no bucket and prefix"):
+        open_objects(url, s3=S3Access(region="x"))
+
+
 def test_a_busy_service_is_asked_again(faulty_s3_server: FaultyS3Server) -> None:
     objects = open_objects(
         f"s3://{faulty_s3_server.bucket}", s3=_access(faulty_s3_server), cache_bytes=0
