@@ -4,15 +4,27 @@ from collections.abc import Collection, Sequence
 
 from sqlalchemy import Connection, exists, or_, select
 
-from quanopy.domain.jobs import Execution, Job, Task
+from quanopy.domain.jobs import Execution, Task
+from quanopy.domain.states import FINAL_TASK_STATES, TaskState
+from quanopy.ports.store import Submission
 from quanopy.storage import schema
 from quanopy.storage.events import History
 from quanopy.storage.executions import devices_of
-from quanopy.storage.mapping import execution_row
+from quanopy.storage.mapping import execution_row, task_row
 from quanopy.storage.rows import id_rows, ids_document
-from quanopy.storage.statements import EXECUTIONS, JOBS, insert_rows, read_ids
-from quanopy.storage.submissions import insert_jobs
+from quanopy.storage.statements import (
+    EXECUTIONS,
+    JOBS,
+    LOCKED_JOBS,
+    LOCKED_TASKS,
+    insert_rows,
+    read_ids,
+    update_rows,
+)
+from quanopy.storage.submissions import insert_jobs, keep_requests
+from quanopy.storage.transitions import roll_up_jobs
 
+_WENT_ON = FINAL_TASK_STATES | {TaskState.EXECUTING}
 _keys = id_rows()
 _NAMED = select(_keys.c.id).where(
     or_(
@@ -29,30 +41,57 @@ def referenced(connection: Connection, keys: Collection[str]) -> set[str]:
 
 def restore(
     connection: Connection,
-    jobs: Sequence[Job],
-    tasks: Sequence[Task],
+    submissions: Sequence[Submission],
     executions: Sequence[Execution],
     *,
     now: int,
 ) -> int:
-    """Insert what is not there; how many jobs were new."""
+    """Insert what is not there, and end what waits there although it has ended; how many jobs
+    were new."""
+    jobs = [job for submission in submissions for job in submission.jobs]
+    tasks = [task for submission in submissions for task in submission.tasks]
     there = {row.id for row in read_ids(connection, JOBS, [job.id for job in jobs])}
     new = [job for job in jobs if job.id not in there]
-    ids = {job.id for job in new}
-    insert_jobs(connection, new, [task for task in tasks if task.job_id in ids])
+    keep_requests(connection, submissions, now)
+    insert_jobs(connection, new, [task for task in tasks if task.job_id not in there])
     _restore_executions(connection, executions)
     history = History("rebuild", now)
     for job in new:
+        kind = "held" if job.held else job.state.value
         history.add(
-            job.id, "job.restored", account=job.account, job_id=job.id, after=job.state.value
+            job.id, f"job.{kind}", account=job.account, job_id=job.id, after=job.state.value
         )
+    _catch_up(connection, [task for task in tasks if task.job_id in there], history, now)
     history.write(connection)
     return len(new)
 
 
 def _restore_executions(connection: Connection, executions: Sequence[Execution]) -> None:
-    there = {row.id for row in read_ids(connection, EXECUTIONS, [e.id for e in executions])}
-    new = [execution for execution in executions if execution.id not in there]
+    unique = {execution.id: execution for execution in executions}
+    there = {row.id for row in read_ids(connection, EXECUTIONS, unique)}
+    new = [execution for id_, execution in unique.items() if id_ not in there]
     devices = devices_of(connection, {e.resource for e in new}) if new else {}
     rows = [execution_row(e, device=devices[e.resource]) | {"claim_id": None} for e in new]
     insert_rows(connection, schema.executions, rows)
+
+
+def _catch_up(connection: Connection, tasks: Sequence[Task], history: History, now: int) -> None:
+    """Tasks that wait in an older copy of the catalogue, but went on since."""
+    given = {task.id: task for task in tasks if task.state in _WENT_ON}
+    locked = read_ids(connection, LOCKED_TASKS, given)
+    behind = [row for row in locked if row.state == TaskState.QUEUED.value and not row.claim_id]
+    if not behind:
+        return
+    jobs = read_ids(connection, LOCKED_JOBS, {row.job_id for row in behind})
+    for row in behind:
+        state = given[row.id].state
+        history.add(
+            row.id,
+            f"task.{state}",
+            account=row.account,
+            job_id=row.job_id,
+            before=row.state,
+            after=state.value,
+        )
+    update_rows(connection, schema.tasks, [task_row(given[row.id]) for row in behind])
+    roll_up_jobs(connection, jobs, history, now=now)

@@ -118,22 +118,21 @@ def _free_lanes(connection: Connection, resource: Row[Any], now: int) -> int:
 def _loads(order: Iterable[Task], offer: Offer, lanes: int) -> list[_Load]:
     """Spread tasks over claims: every claim gets at least one, all together what is offered."""
     loads: list[_Load] = []
-    count, seconds = 0, 0.0
-    for task in order:
+    seconds = 0.0
+    for count, task in enumerate(order):
         full = count >= offer.tasks or seconds >= offer.seconds
         if full and len(loads) >= lanes:
             break
-        load = _room(loads, task, offer, lanes, full=full)
+        load = _room(loads, task, offer, lanes)
         if load is None:
             break
         load.tasks.append(task)
         load.seconds += task.estimate_s
-        count += 1
         seconds += task.estimate_s
     return loads
 
 
-def _room(loads: list[_Load], task: Task, offer: Offer, lanes: int, *, full: bool) -> _Load | None:
+def _room(loads: list[_Load], task: Task, offer: Offer, lanes: int) -> _Load | None:
     """The claim that takes this task: a new one while there is a lane, else the least loaded."""
     if len(loads) < lanes:
         loads.append(_Load())
@@ -193,13 +192,12 @@ def _take(
 
 
 def _claimed(load: _Load, ids: dict[str, str], taken: set[str], resource: str, now: int) -> Claim:
-
-    id = ids[load.tasks[0].id]
+    claim_id = ids[load.tasks[0].id]
     return Claim(
-        id=id,
+        id=claim_id,
         resource=resource,
         tasks=[
-            replace(task, state=TaskState.CLAIMED, claim_id=id, started_at=moment(now))
+            replace(task, state=TaskState.CLAIMED, claim_id=claim_id, started_at=moment(now))
             for task in load.tasks
             if task.id in taken
         ],
@@ -221,9 +219,9 @@ def _row(
 
 def track(connection: Connection, worker: str, *, ttl: int, now: int) -> str:
     """A new claim that holds executions alone, and takes no lane; its id."""
-    id = new_id("claim")
-    insert_rows(connection, _claims, [_row(id, worker, now, ttl, None, None)])
-    return id
+    claim_id = new_id("claim")
+    insert_rows(connection, _claims, [_row(claim_id, worker, now, ttl, None, None)])
+    return claim_id
 
 
 def renew(connection: Connection, worker: str, *, ttl: int, now: int) -> set[str]:

@@ -194,7 +194,7 @@ def _take(
 
 
 def _slots(execution: Execution, tasks: Mapping[str, Task]) -> list[Task]:
-    return [tasks[id] for id in execution.tasks if id in tasks]
+    return [tasks[slot] for slot in execution.tasks if slot in tasks]
 
 
 def advance(
@@ -262,6 +262,6 @@ def _jobs_of(connection: Connection, rows: Any) -> Mapping[str, list[str]]:
     ids = [task for tasks in parts.values() for task in tasks]
     jobs = {row.id: row.job_id for row in read_ids(connection, _TASK_JOBS, ids)}
     return {
-        id: list(dict.fromkeys(jobs[task] for task in tasks if task in jobs))
-        for id, tasks in parts.items()
+        execution: list(dict.fromkeys(jobs[task] for task in tasks if task in jobs))
+        for execution, tasks in parts.items()
     }

@@ -88,7 +88,8 @@ def waiting(connection: Connection, names: Sequence[str], now: int) -> set[str]:
 
 def next_ready(connection: Connection, now: int) -> int | None:
     """When the next task becomes ready that is not yet."""
-    return connection.scalar(_NEXT_READY, {"now": now})
+    found: int | None = connection.scalar(_NEXT_READY, {"now": now})
+    return found
 
 
 def used(connection: Connection, device: str, now: int) -> Mapping[str, float]:

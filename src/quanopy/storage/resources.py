@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, or_, select, update
+from sqlalchemy import Connection, bindparam, func, or_, select, true, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.types import BigInteger, Text
 
@@ -17,14 +17,14 @@ from quanopy.storage.rows import document, rows_of
 from quanopy.storage.schema import devices, resources, tasks, workers
 
 _now = bindparam("now", type_=BigInteger)
-_INSERT = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+_INSERT: Mapping[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
 def _upsert(dialect: str, table: Any, keys: Sequence[str], kept: Sequence[str]) -> Any:
     """Insert rows, or set the ``kept`` columns of those that are there."""
     rows = rows_of(*table.c)
     names = [column.name for column in table.c]
-    source = select(*(rows.c[name] for name in names)).where(True).order_by(rows.c[keys[0]])
+    source = select(*(rows.c[name] for name in names)).where(true()).order_by(rows.c[keys[0]])
     statement = _INSERT[dialect](table).from_select(names, source)
     if not kept:
         return statement.on_conflict_do_nothing()
@@ -65,7 +65,7 @@ _LOAD = (
     select(
         tasks.c.resource,
         tasks.c.state,
-        func.count().label("count"),
+        func.count().label("number"),
         func.sum(tasks.c.estimate_s).label("seconds"),
     )
     .where(or_(tasks.c.state == "queued", tasks.c.state.in_(["claimed", "executing"])))
@@ -119,7 +119,7 @@ def _status(
     resource: Resource, loads: Mapping[tuple[str, str], Any], seen: Mapping[str, Any]
 ) -> ResourceStatus:
     by_state = [loads.get((resource.name, s)) for s in ("queued", "claimed", "executing")]
-    queued, *active = [load.count if load else 0 for load in by_state]
+    queued, *active = [load.number if load else 0 for load in by_state]
     waiting = sum(load.seconds for load in by_state if load)
     worker = seen.get(resource.name)
     live = int(worker.live) if worker else 0

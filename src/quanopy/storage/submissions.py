@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, column, select
+from sqlalchemy import Connection, column, select, true
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.types import Text
@@ -29,7 +29,7 @@ _STANDING = select(schema.requests).select_from(
     )
 )
 _COLUMNS = [column.name for column in schema.requests.c]
-_SOURCE = select(*(_requests.c[name] for name in _COLUMNS)).where(True)
+_SOURCE = select(*(_requests.c[name] for name in _COLUMNS)).where(true())
 _KEEP = {
     "sqlite": sqlite.insert(schema.requests)
     .from_select(_COLUMNS, _SOURCE)
@@ -65,7 +65,7 @@ def replay(connection: Connection, account: str, key: str, digest: str) -> Seque
 
 
 def _submit(connection: Connection, submissions: Sequence[Submission], now: int) -> list[Answer]:
-    fresh = _keep_requests(connection, submissions, now)
+    fresh = keep_requests(connection, submissions, now)
     repeated = _standing(
         connection,
         [
@@ -120,7 +120,7 @@ def _write_history(connection: Connection, submissions: Sequence[Submission], no
         history.write(connection)
 
 
-def _keep_requests(
+def keep_requests(
     connection: Connection, submissions: Sequence[Submission], now: int
 ) -> list[bool]:
     """Which of these are new: without a key, or the first with theirs."""
@@ -160,7 +160,7 @@ def _replayed(connection: Connection, request: Any, digest: str) -> Answer:
         )
     ids: list[str] = json.loads(request.job_ids)
     found = {row.id: job_of(row) for row in read_ids(connection, JOBS, ids)}
-    return [found[id] for id in ids]
+    return [found[job_id] for job_id in ids]
 
 
 def _refusal(error: DBAPIError) -> QuanopyError:

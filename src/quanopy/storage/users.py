@@ -98,15 +98,15 @@ def _request(connection: Connection, tasks: Sequence[Row[Any]], history: History
 def _stop(connection: Connection, executions: Sequence[Row[Any]], asked: Collection[str]) -> None:
     """Stop an execution once nobody wants any of its tasks."""
     parts = {row.id: json.loads(row.tasks) for row in executions if not row.stop_requested}
-    ids = {id for tasks in parts.values() for id in tasks} - set(asked)
+    ids = {task for tasks in parts.values() for task in tasks} - set(asked)
     wanted = {
         row.id
         for row in read_ids(connection, LOCKED_TASKS, ids)
         if row.state == TaskState.EXECUTING.value and not row.cancel_requested
     }
     rows: list[Values] = [
-        {"id": id, "stop_requested": True}
-        for id, tasks in parts.items()
+        {"id": execution, "stop_requested": True}
+        for execution, tasks in parts.items()
         if not wanted.intersection(tasks)
     ]
     update_rows(connection, schema.executions, rows)

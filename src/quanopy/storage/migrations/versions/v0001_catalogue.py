@@ -212,7 +212,7 @@ def upgrade() -> None:
         sa.Column("resource", sa.Text(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("first", sa.BigInteger(), nullable=False),
-        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False),
         sa.Column("shots_from", sa.BigInteger(), nullable=False),
         sa.Column("shots", sa.BigInteger(), nullable=False),
         sa.Column("rank", sa.Integer(), nullable=False),
