@@ -1,0 +1,111 @@
+"""A lost database comes back from the object folder, as a real catalogue."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from quanopy.domain.states import ExecutionState, JobState, TaskState
+from quanopy.ports.objects import Objects
+from quanopy.ports.store import JobQuery, Store
+from quanopy.services.orphans import find_orphans
+from quanopy.services.rebuild import rebuild
+from quanopy.storage.objects import open_objects
+from quanopy.storage.store import open_store
+from tests.unit.services.archives import (
+    accepted,
+    completed,
+    end,
+    execution,
+    failed,
+    send,
+    submit,
+    task_of,
+)
+
+
+@pytest.fixture
+def objects(tmp_path: Path) -> Objects:
+    return open_objects((tmp_path / "objects").as_uri())
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    url = f"sqlite:///{tmp_path / 'quanopy.db'}"
+    store = open_store(
+        url if request.param == "sqlite" else request.getfixturevalue("postgres_dsn")
+    )
+    yield store
+    store.close()
+
+
+def test_jobs_of_every_fate_come_back(objects: Objects, store: Store) -> None:
+    done, broken, partly, sent, waiting = (
+        accepted(name, parts=2) for name in ("done", "broken", "partly", "sent", "waiting")
+    )
+    submit(objects, done, broken, partly, sent, waiting)
+    whole = execution(task_of(done, 0), task_of(done, 1), task_of(partly, 0))
+    _, extents = end(
+        objects,
+        [completed(task_of(job, index)) for job, index in ((done, 0), (done, 1), (partly, 0))],
+        by=whole,
+    )
+    bad = execution(task_of(broken, 0), task_of(broken, 1), state=ExecutionState.FAILED)
+    end(objects, [failed(task_of(broken, index), "too wide") for index in range(2)], by=bad)
+    lost = execution(task_of(sent, 0), task_of(sent, 1))
+    send(objects, lost, task_of(sent, 0), task_of(sent, 1))
+
+    found = rebuild(objects, store)
+    assert (found.new, found.finished, found.held, found.stranded) == (5, 2, 2, 1)
+    jobs = {job.name: job for job in store.list_jobs(JobQuery())}
+    assert {name: (job.state, job.held) for name, job in jobs.items()} == {
+        "done": (JobState.COMPLETED, False),
+        "broken": (JobState.FAILED, False),
+        "partly": (JobState.RUNNING, True),
+        "sent": (JobState.RUNNING, False),
+        "waiting": (JobState.QUEUED, True),
+    }
+    assert jobs["broken"].problem is not None
+    assert jobs["broken"].problem.message == "too wide"
+    assert [task.result for task in store.tasks([done.id])] == [
+        extents[task.id] for task in done.tasks
+    ]
+    assert [e.id for e in store.executions(done.id)] == [whole.id]
+    assert [e.state for e in store.executions(sent.id)] == [ExecutionState.STRANDED]
+    assert {task.state for task in store.tasks([sent.id])} == {TaskState.EXECUTING}
+    assert rebuild(objects, store).new == 0
+
+
+def test_a_repeated_request_gets_its_first_jobs(objects: Objects, store: Store) -> None:
+    first = [accepted("a", key="k"), accepted("b", key="k")]
+    submit(objects, *first)
+    rebuild(objects, store)
+    replayed = store.replay("ada", "k", "sha256:digest")
+    assert replayed is not None
+    assert [job.id for job in replayed] == [job.id for job in first]
+
+
+def test_an_older_copy_of_the_catalogue_learns_what_has_ended(
+    objects: Objects, store: Store
+) -> None:
+    job = accepted()
+    submit(objects, job)
+    rebuild(objects, store)
+    assert store.jobs([job.id])[0].state is JobState.QUEUED
+    end(objects, [completed(task_of(job))], by=execution(task_of(job)))
+    rebuild(objects, store)
+    assert store.jobs([job.id])[0].state is JobState.COMPLETED
+    assert [task.state for task in store.tasks([job.id])] == [TaskState.COMPLETED]
+
+
+def test_nothing_that_was_restored_is_an_orphan(objects: Objects, store: Store) -> None:
+    job = accepted(parts=2)
+    submit(objects, job)
+    by = execution(task_of(job, 0), task_of(job, 1))
+    send(objects, by, task_of(job, 0), task_of(job, 1))
+    end(objects, [completed(task_of(job, 0)), failed(task_of(job, 1))], by=by)
+    everything = timedelta(hours=-1)
+    assert len(list(find_orphans(objects, store, older_than=everything))) == 3
+    rebuild(objects, store)
+    assert list(find_orphans(objects, store, older_than=everything)) == []
