@@ -53,6 +53,25 @@ class Recovery:
         else:
             self._sending.advance(due.claim_id, [_stranded(e) for e in executions])
 
+    def revisit(self, due: Due, executions: Sequence[Execution]) -> None:
+        """Stranded executions that somebody asks about: those that the provider knows after all
+        go on, the others are put down as they were. Raises as :meth:`recover`."""
+        known: dict[str, str] = {}
+        try:
+            ids = {e.id: e.provider_job_id for e in executions if e.provider_job_id is not None}
+            reports = self._provider.poll(list(ids.values())) if ids else {}
+            known = {key: name for key, name in ids.items() if name in reports}
+            keys = [e.id for e in executions if e.provider_job_id is None]
+            if keys and self._provider.capabilities.searchable:
+                known |= self._provider.find(keys)
+        except QuanopyError as error:
+            log.warning("looking for stranded executions: %s", error)
+        changes = [
+            self._found(e, known[e.id]) if e.id in known else ExecutionChange(execution_id=e.id)
+            for e in executions
+        ]
+        self._sending.advance(due.claim_id, changes)
+
     def _send_again(self, due: Due, executions: Sequence[Execution]) -> None:
         """The same key again. What can no longer be prepared may still have been sent before,
         so it is stranded."""

@@ -73,6 +73,9 @@ class Tracking:
             active = [e for e in due.executions if e.state in _ACTIVE]
             if active:
                 self._follow(due, active)
+            stranded = [e for e in due.executions if e.state is ExecutionState.STRANDED]
+            if stranded:
+                self._recovery.revisit(due, stranded)
         except Conflict as error:
             log.warning("%s: somebody else goes on with its executions", error)
         finally:

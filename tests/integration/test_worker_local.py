@@ -1,0 +1,218 @@
+"""Workers on emulators: everything once, nothing lost, faults stay where they are."""
+
+import threading
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from quanopy.domain.errors import TaskFailed, Transient, Unavailable
+from quanopy.domain.states import JobState
+from quanopy.ports.providers import Outcome, Work
+from quanopy.server.worker import Rhythm
+from quanopy.testing.fake_local import FakeEmulator
+from tests.integration.workplace import QUICK, Workplace, task_ids
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Workplace]:
+    database = (
+        f"sqlite:///{tmp_path / 'catalogue.db'}"
+        if request.param == "sqlite"
+        else request.getfixturevalue("postgres_dsn")
+    )
+    with Workplace(database, tmp_path / "objects") as place:
+        yield place
+
+
+def test_a_job_runs_and_its_result_is_kept(place: Workplace) -> None:
+    place.worker(FakeEmulator())
+    (job_id,) = place.submit(1)
+    (job,) = place.wait([job_id])
+    assert job.state is JobState.COMPLETED
+    (result,) = place.result(job_id)
+    assert b'"counts":[{"0x0":10}]' in result
+    (execution,) = place.store.executions(job_id)
+    assert execution.usage["shots"] == 10
+    assert place.history(job_id)[0] == "job.queued"
+    assert "job.completed" in place.history(job_id)
+
+
+def test_work_that_was_there_before_the_worker_is_found(place: Workplace) -> None:
+    emulator = FakeEmulator()
+    first = place.worker(emulator)
+    first.stop()
+    ids = place.submit(3)
+    place.worker(emulator)
+    assert {job.state for job in place.wait(ids)} == {JobState.COMPLETED}
+
+
+def test_two_workers_share_the_work_and_nothing_runs_twice(place: Workplace) -> None:
+    emulators = [FakeEmulator(), FakeEmulator()]
+    for emulator in emulators:
+        emulator.gate.clear()
+        place.worker(emulator)
+    ids = place.submit(400)
+    for emulator in emulators:
+        place.wait_for(partial(getattr, emulator, "ran"), bool)
+        emulator.gate.set()
+    assert {job.state for job in place.wait(ids)} == {JobState.COMPLETED}
+    ran = [emulator.ran for emulator in emulators]
+    assert not set(ran[0]) & set(ran[1])
+    assert sorted([*ran[0], *ran[1]]) == sorted(task_ids(place, ids))
+    assert {*ran[0].values(), *ran[1].values()} == {1}
+
+
+def test_lanes_hold_over_all_workers(place: Workplace) -> None:
+    def slowly(work: Work) -> None:
+        time.sleep(0.02)
+
+    emulator = FakeEmulator(lanes=2, processes=4, decide=slowly)
+    for _ in range(3):
+        place.worker(emulator)
+    ids = [job for _ in range(10) for job in place.submit(1)]
+    place.wait(ids)
+    assert 1 <= emulator.most_at_once <= 2
+
+
+def test_a_failure_is_its_own_jobs(place: Workplace) -> None:
+    ids = place.submit(3)
+    bad = task_ids(place, ids[1:2])[0]
+
+    def decide(work: Work) -> Outcome | None:
+        return Outcome(error=TaskFailed("it crashed")) if work.task_id == bad else None
+
+    place.worker(FakeEmulator(decide=decide))
+    place.wait(ids)
+    jobs = {job.id: job for job in place.store.jobs(ids)}
+    assert [jobs[i].state for i in ids] == [
+        JobState.COMPLETED,
+        JobState.FAILED,
+        JobState.COMPLETED,
+    ]
+    assert place.store.tasks([ids[1]])[0].problem is not None
+
+
+def test_a_provider_that_breaks_fails_its_tasks_and_not_the_worker(place: Workplace) -> None:
+    broken = True
+
+    def decide(work: Work) -> Outcome | None:
+        if broken:
+            raise RuntimeError("a bug")
+        return None
+
+    place.worker(FakeEmulator(decide=decide))
+    ids = place.submit(2)
+    assert {job.state for job in place.wait(ids)} == {JobState.FAILED}
+    broken = False
+    assert {job.state for job in place.wait(place.submit(2))} == {JobState.COMPLETED}
+
+
+def test_what_passes_is_tried_again(place: Workplace) -> None:
+    seen: list[str] = []
+
+    def decide(work: Work) -> Outcome | None:
+        seen.append(work.task_id)
+        return Outcome(error=Transient("busy")) if len(seen) == 1 else None
+
+    place.worker(FakeEmulator(decide=decide))
+    (job,) = place.wait(place.submit(1))
+    assert job.state is JobState.COMPLETED
+    assert len(seen) == 2
+
+
+def test_a_running_task_is_cancelled_and_its_neighbour_completes(place: Workplace) -> None:
+    emulator = FakeEmulator()
+    emulator.gate.clear()
+    place.worker(emulator)
+    ids = place.submit(2)
+    place.wait_for(lambda: emulator.ran, lambda ran: len(ran) == 2)
+    place.cancel(ids[:1])
+    time.sleep(0.1)
+    emulator.gate.set()
+    place.wait(ids)
+    states = {job.id: job.state for job in place.store.jobs(ids)}
+    assert [states[i] for i in ids] == [JobState.CANCELLED, JobState.COMPLETED]
+
+
+def test_a_stopping_worker_finishes_what_runs(place: Workplace) -> None:
+    emulator = FakeEmulator()
+    emulator.gate.clear()
+    worker = place.worker(emulator)
+    ids = place.submit(2)
+    place.wait_for(lambda: emulator.ran, lambda ran: len(ran) == 2)
+    threading.Timer(0.1, emulator.gate.set).start()
+    worker.stop(grace_s=10)
+    assert place.states(ids) == {JobState.COMPLETED}
+
+
+def test_what_does_not_end_in_time_is_done_by_another_at_once(place: Workplace) -> None:
+    stuck, other = FakeEmulator(), FakeEmulator()
+    stuck.gate.clear()
+    worker = place.worker(stuck, rhythm=Rhythm(ttl_s=60, sweep_s=0.2))
+    ids = place.submit(2)
+    place.wait_for(lambda: stuck.ran, lambda ran: len(ran) == 2)
+    worker.stop(grace_s=0.1)
+    place.worker(other)
+    assert {job.state for job in place.wait(ids, timeout_s=10)} == {JobState.COMPLETED}
+    assert len(other.ran) == 2
+
+
+class Away:
+    """A store or object store that is not there for a while."""
+
+    def __init__(self, real: Any, *names: str) -> None:
+        self._real = real
+        self._names = names
+        self.away = threading.Event()
+        self.refused = 0
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self._names and self.away.is_set():
+            return self._refuse
+        return getattr(self._real, name)
+
+    def _refuse(self, *args: object, **kwargs: object) -> None:
+        self.refused += 1
+        raise Unavailable("not there")
+
+
+@pytest.mark.parametrize("part", ["store", "objects"])
+def test_results_outlive_an_outage(place: Workplace, part: str) -> None:
+    store = Away(place.store, "claim", "finish", "renew", "register", "sweep", "cancel_requests")
+    objects = Away(place.objects, "put", "read", "get")
+    emulator = FakeEmulator()
+    emulator.gate.clear()
+    place.worker(emulator, store=store, objects=objects)
+    ids = place.submit(5)
+    place.wait_for(lambda: emulator.ran, lambda ran: len(ran) == 5)
+    away = store if part == "store" else objects
+    away.away.set()
+    emulator.gate.set()
+    place.wait_for(lambda: away.refused, lambda refused: refused >= 3)
+    assert place.states(ids) == {JobState.RUNNING}
+    away.away.clear()
+    assert {job.state for job in place.wait(ids)} == {JobState.COMPLETED}
+    assert set(emulator.ran.values()) == {1}
+
+
+def test_a_lost_claim_is_given_up_and_the_work_done_again(place: Workplace) -> None:
+    """The database was away for one worker only, for longer than its claim lives."""
+    store = Away(place.store, "claim", "finish", "renew", "register", "sweep", "cancel_requests")
+    first, second = FakeEmulator(), FakeEmulator()
+    first.gate.clear()
+    place.worker(first, store=store)
+    ids = place.submit(5)
+    place.wait_for(lambda: first.ran, lambda ran: len(ran) == 5)
+    store.away.set()
+    place.worker(second)
+    assert {job.state for job in place.wait(ids)} == {JobState.COMPLETED}
+    assert len(second.ran) == 5
+    before = [place.result(job) for job in ids]
+    first.gate.set()
+    store.away.clear()
+    time.sleep(QUICK.ttl_s)
+    assert [place.result(job) for job in ids] == before

@@ -1,0 +1,267 @@
+"""Workers and a vendor that misbehaves: never twice what may have been billed, nothing lost."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from quanopy.domain.states import ExecutionState, JobState, TaskState
+from quanopy.testing.fake_provider import FakeProvider
+from quanopy.testing.fake_vendor import TOKEN
+from tests.integration.workplace import Workplace, task_ids
+from tests.servers.vendor import FakeVendorServer
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[FakeVendorServer]:
+    with FakeVendorServer() as server:
+        yield server
+
+
+@pytest.fixture
+def vendor(servers: FakeVendorServer) -> FakeVendorServer:
+    servers.script()
+    return servers
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Workplace]:
+    with Workplace(f"sqlite:///{tmp_path / 'catalogue.db'}", tmp_path / "objects") as place:
+        yield place
+
+
+def provider(
+    vendor: FakeVendorServer,
+    mode: str = "idempotent",
+    *,
+    lanes: int | None = None,
+    tasks_per_execution: int = 1,
+    token: str = TOKEN,
+) -> FakeProvider:
+    """The fake, in a hurry."""
+    return FakeProvider(
+        vendor.url,
+        token=token,
+        mode=mode,
+        lanes=lanes,
+        tasks_per_execution=tasks_per_execution,
+        request_timeout_s=0.5,
+        visibility_delay_s=0.1,
+        poll_interval_s=0.05,
+    )
+
+
+def accepted(vendor: FakeVendorServer, place: Workplace, ids: list[str]) -> list[int]:
+    """How often the vendor accepted each task of these jobs."""
+    counts = vendor.counts()["accepted"]
+    return [counts.get(task, 0) for task in task_ids(place, ids)]
+
+
+@pytest.mark.parametrize("mode", ["idempotent", "searchable", "neither"])
+def test_jobs_go_to_the_vendor_and_come_back(
+    place: Workplace, vendor: FakeVendorServer, mode: str
+) -> None:
+    place.worker(provider(vendor, mode))
+    ids = place.submit(30, "fake")
+    assert {job.state for job in place.wait(ids)} == {JobState.COMPLETED}
+    assert accepted(vendor, place, ids) == [1] * 30
+    (execution,) = place.store.executions(ids[0])
+    assert execution.state is ExecutionState.COMPLETED
+    assert execution.usage["shots"] == 10
+    kinds = place.history(ids[0])
+    assert kinds.index("execution.submitting") < kinds.index("execution.submitted")
+
+
+@pytest.mark.parametrize(
+    ("mode", "fault"),
+    [("idempotent", "lost"), ("idempotent", "cut"), ("searchable", "lost"), ("searchable", "cut")],
+)
+def test_a_lost_reply_costs_time_and_nothing_else(
+    place: Workplace, vendor: FakeVendorServer, mode: str, fault: str
+) -> None:
+    vendor.script(idempotent=mode == "idempotent", next={"start": [fault]})
+    place.worker(provider(vendor, mode))
+    ids = place.submit(3, "fake")
+    assert {job.state for job in place.wait(ids)} == {JobState.COMPLETED}
+    assert accepted(vendor, place, ids) == [1, 1, 1]
+
+
+def test_where_nobody_can_know_it_is_stranded_and_never_sent_again(
+    place: Workplace, vendor: FakeVendorServer
+) -> None:
+    vendor.script(idempotent=False, next={"start": ["lost"]})
+    place.worker(provider(vendor, "neither"))
+    ids = place.submit(1, "fake")
+    place.wait_for(
+        lambda: place.store.executions(ids[0]),
+        lambda found: [e.state for e in found] == [ExecutionState.STRANDED],
+    )
+    time.sleep(1.0)
+    assert accepted(vendor, place, ids) == [1]
+    assert place.states(ids) == {JobState.RUNNING}
+    (execution,) = place.store.executions(ids[0])
+    assert execution.problem is not None
+
+
+def test_a_resend_that_meets_a_busy_vendor_is_still_the_same_execution(
+    place: Workplace, vendor: FakeVendorServer
+) -> None:
+    """Busy says nothing about the first request, which was accepted."""
+    vendor.script(next={"start": ["lost", "busy", "many", "denied"]})
+    place.worker(provider(vendor))
+    ids = place.submit(2, "fake")
+    assert {job.state for job in place.wait(ids)} == {JobState.COMPLETED}
+    assert accepted(vendor, place, ids) == [1, 1]
+
+
+@pytest.mark.parametrize("fault", ["busy", "many"])
+def test_a_busy_vendor_gets_it_later(
+    place: Workplace, vendor: FakeVendorServer, fault: str
+) -> None:
+    vendor.script(next={"start": [fault]})
+    place.worker(provider(vendor))
+    ids = place.submit(2, "fake")
+    assert {job.state for job in place.wait(ids)} == {JobState.COMPLETED}
+    assert accepted(vendor, place, ids) == [1, 1]
+    assert place.store.tasks(ids[:1])[0].attempt == 2
+
+
+def test_a_vendor_that_is_away_for_a_while_fails_nothing(
+    place: Workplace, vendor: FakeVendorServer
+) -> None:
+    vendor.kill()
+    place.worker(provider(vendor))
+    ids = place.submit(1, "fake")
+    place.wait_for(lambda: place.history(ids[0]), lambda kinds: "execution.failed" in kinds)
+    vendor.start()
+    assert {job.state for job in place.wait(ids)} == {JobState.COMPLETED}
+
+
+@pytest.mark.parametrize("fault", ["denied", "reject"])
+def test_a_refusal_fails_the_job_with_the_reason(
+    place: Workplace, vendor: FakeVendorServer, fault: str
+) -> None:
+    vendor.script(next={"start": [fault]})
+    place.worker(provider(vendor))
+    ids = place.submit(1, "fake")
+    (job,) = place.wait(ids)
+    assert job.state is JobState.FAILED
+    assert job.problem is not None
+    assert job.problem.type in ("Denied", "Rejected")
+
+
+def test_what_fails_at_the_vendor_fails_for_good(
+    place: Workplace, vendor: FakeVendorServer
+) -> None:
+    vendor.script(fail=True)
+    place.worker(provider(vendor))
+    ids = place.submit(1, "fake")
+    (job,) = place.wait(ids)
+    assert job.state is JobState.FAILED
+    assert accepted(vendor, place, ids) == [1]
+
+
+def test_a_status_never_seen_is_noted_and_waited_out(
+    place: Workplace, vendor: FakeVendorServer
+) -> None:
+    vendor.script(next={"poll": ["unseen", "unseen"]})
+    place.worker(provider(vendor))
+    ids = place.submit(1, "fake")
+    (job,) = place.wait(ids)
+    assert job.state is JobState.COMPLETED
+    assert place.history(ids[0]).count("execution.reported") == 1
+
+
+@pytest.mark.parametrize("route", ["poll", "result"])
+@pytest.mark.parametrize("fault", ["busy", "many", "cut", "lost"])
+def test_questions_are_asked_again(
+    place: Workplace, vendor: FakeVendorServer, route: str, fault: str
+) -> None:
+    vendor.script(next={route: [fault, fault]})
+    place.worker(provider(vendor))
+    ids = place.submit(1, "fake")
+    assert {job.state for job in place.wait(ids)} == {JobState.COMPLETED}
+
+
+def test_a_result_that_is_not_ready_is_asked_for_again(
+    place: Workplace, vendor: FakeVendorServer
+) -> None:
+    vendor.script(next={"result": ["early", "early"]})
+    place.worker(provider(vendor))
+    ids = place.submit(1, "fake")
+    assert {job.state for job in place.wait(ids)} == {JobState.COMPLETED}
+
+
+def test_a_forgotten_execution_is_stranded(place: Workplace, vendor: FakeVendorServer) -> None:
+    vendor.script(run_s=60.0, next={"poll": ["forget"]})
+    place.worker(provider(vendor))
+    ids = place.submit(1, "fake")
+    place.wait_for(
+        lambda: place.store.executions(ids[0]),
+        lambda found: [e.state for e in found] == [ExecutionState.STRANDED],
+    )
+    assert accepted(vendor, place, ids) == [1]
+
+
+def test_a_cancel_stops_it_at_the_vendor(place: Workplace, vendor: FakeVendorServer) -> None:
+    vendor.script(run_s=60.0)
+    place.worker(provider(vendor))
+    ids = place.submit(2, "fake")
+    place.wait_for(
+        lambda: {e.state for i in ids for e in place.store.executions(i)},
+        lambda states: states == {ExecutionState.RUNNING},
+    )
+    place.cancel(ids)
+    assert {job.state for job in place.wait(ids)} == {JobState.CANCELLED}
+
+
+def test_a_cancelled_task_drops_out_of_a_shared_execution(
+    place: Workplace, vendor: FakeVendorServer
+) -> None:
+    vendor.script(run_s=1.0)
+    place.worker(provider(vendor, tasks_per_execution=10))
+    ids = place.submit(3, "fake")
+    place.wait_for(lambda: place.store.executions(ids[0]), bool)
+    place.cancel(ids[1:2])
+    place.wait(ids)
+    states = {job.id: job.state for job in place.store.jobs(ids)}
+    assert [states[i] for i in ids] == [
+        JobState.COMPLETED,
+        JobState.CANCELLED,
+        JobState.COMPLETED,
+    ]
+
+
+def test_executions_are_shared_within_an_account_and_never_by_the_solo(
+    place: Workplace, vendor: FakeVendorServer
+) -> None:
+    ada = place.submit(4, "fake")
+    bob = place.submit(3, "fake", account="bob")
+    alone = place.submit(2, "fake", solo=True)
+    place.worker(provider(vendor, tasks_per_execution=10))
+    place.wait([*ada, *bob, *alone])
+    of = {job: place.store.executions(job)[0] for job in [*ada, *bob, *alone]}
+    assert len({of[job].id for job in ada}) == 1
+    assert len({of[job].id for job in bob}) == 1
+    assert {of[ada[0]].account, of[bob[0]].account} == {"ada", "bob"}
+    assert len({e.id for e in of.values()}) == 4
+    assert [len(of[job].tasks) for job in alone] == [1, 1]
+
+
+def test_lanes_hold_over_workers(place: Workplace, vendor: FakeVendorServer) -> None:
+    vendor.script(run_s=0.15)
+    for _ in range(3):
+        place.worker(provider(vendor, lanes=2))
+    ids = place.submit(8, "fake")
+    most = 0
+
+    def ended() -> bool:
+        nonlocal most
+        states = [task.state for task in place.store.tasks(ids)]
+        most = max(most, states.count(TaskState.EXECUTING) + states.count(TaskState.CLAIMED))
+        return all(state is TaskState.COMPLETED for state in states)
+
+    place.wait_for(ended, bool)
+    assert 1 <= most <= 2
+    assert accepted(vendor, place, ids) == [1] * 8

@@ -1,0 +1,232 @@
+"""A catalogue, an object store and workers, without a server: what worker tests stand on."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+from quanopy.codecs.records import TaskRecord
+from quanopy.domain.errors import Invalid, QuanopyError
+from quanopy.domain.ids import new_id
+from quanopy.domain.jobs import Extent, Job, JobKind, JobSpec, Options, Pub, Reading, Slice, Task
+from quanopy.domain.programs import Footprint, Program
+from quanopy.domain.states import FINAL_JOB_STATES, JobState, TaskState
+from quanopy.ports.objects import Objects
+from quanopy.ports.programs import Compilation, Compiled
+from quanopy.ports.providers import LocalProvider, RemoteProvider
+from quanopy.ports.store import EventQuery, Store, Submission
+from quanopy.ports.wakeups import Topic, Wakeups
+from quanopy.server.worker import Rhythm, Worker
+from quanopy.services.packing import Accepted, pack_submissions
+from quanopy.storage.objects import open_objects
+from quanopy.storage.store import open_store
+from quanopy.storage.wakeups import open_wakeups
+
+T = TypeVar("T")
+QUICK = Rhythm(ttl_s=1.5, sweep_s=0.3, retry_s=0.05, batch_s=0.25)
+
+
+class Unneeded:
+    """A reader and compiler for programs that are read already and fit as they are."""
+
+    def read(
+        self, specs: Sequence[JobSpec], *, deadline_s: float
+    ) -> list[Reading | QuanopyError | None]:
+        return [Invalid("nothing here reads") for _ in specs]
+
+    def compile(self, requests: Sequence[Compilation]) -> list[Compiled | QuanopyError]:
+        return [Invalid("nothing here compiles") for _ in requests]
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class Workplace:
+    """Store, objects and wake-ups at these addresses, and the workers started here."""
+
+    def __init__(self, database: str, folder: Path) -> None:
+        self.database = database
+        self.folder = folder
+        self._cleanup = ExitStack()
+
+    def __enter__(self) -> Self:
+        self.store: Store = open_store(self.database)
+        self._cleanup.callback(self.store.close)
+        self.objects: Objects = open_objects(self.folder.as_uri())
+        self.wakeups: Wakeups = open_wakeups(self.database)
+        self._cleanup.callback(self.wakeups.close)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._cleanup.close()
+
+    def worker(
+        self,
+        *providers: LocalProvider | RemoteProvider,
+        store: Store | None = None,
+        objects: Objects | None = None,
+        rhythm: Rhythm = QUICK,
+    ) -> Worker:
+        """A worker that has been started, and is stopped at the end of the block."""
+        worker = Worker(
+            store=store or self.store,
+            objects=objects or self.objects,
+            wakeups=self.wakeups,
+            reader=Unneeded(),
+            compiler=Unneeded(),
+            providers=providers,
+            rhythm=rhythm,
+        )
+        worker.start()
+        self._cleanup.callback(worker.stop, 2.0)
+        return worker
+
+    def submit(
+        self,
+        count: int,
+        resource: str = "noop",
+        *,
+        account: str = "ada",
+        solo: bool = False,
+        estimate_s: float = 0.001,
+        parts: int = 1,
+    ) -> list[str]:
+        """Submit jobs of one read circuit each, a pub a part; their ids."""
+        accepted = [_accepted(resource, account, solo, estimate_s, parts) for _ in range(count)]
+        packed = pack_submissions(accepted, datetime.now(UTC))
+        self.objects.put({packed.key: packed.data})
+        rows = [_rows(job, spec) for job, spec in zip(accepted, packed.jobs, strict=True)]
+        jobs = [job for job, _ in rows]
+        tasks = [task for _, tasks in rows for task in tasks]
+        (answer,) = self.store.submit([Submission(account=account, jobs=jobs, tasks=tasks)])
+        if isinstance(answer, QuanopyError):
+            raise answer
+        self.wakeups.notify(Topic.WORK, Topic.EVENTS)
+        return [job.id for job in jobs]
+
+    def cancel(self, ids: Sequence[str]) -> None:
+        """As the server does."""
+        self.store.cancel(ids, actor="ada")
+        self.wakeups.notify(Topic.CANCEL, Topic.EVENTS)
+
+    def wait(self, ids: Sequence[str], *, timeout_s: float = 20.0) -> list[Job]:
+        """The jobs once all of them have ended."""
+        return self.wait_for(
+            lambda: self.store.jobs(ids),
+            lambda jobs: all(job.state in FINAL_JOB_STATES for job in jobs),
+            timeout_s=timeout_s,
+        )
+
+    def wait_for(
+        self, look: Callable[[], T], good: Callable[[T], bool], *, timeout_s: float = 20.0
+    ) -> T:
+        """What is seen once it is good."""
+        deadline = time.monotonic() + timeout_s
+        while not good(seen := look()):
+            assert time.monotonic() < deadline, f"after {timeout_s} s still {str(seen)[:2000]}"
+            time.sleep(0.02)
+        return seen
+
+    def states(self, ids: Sequence[str]) -> set[JobState]:
+        """The states these jobs are in."""
+        return {job.state for job in self.store.jobs(ids)}
+
+    def result(self, job_id: str) -> list[bytes]:
+        """The stored results of a job's tasks."""
+        extents = [task.result for task in self.store.tasks([job_id])]
+        return self.objects.read([extent for extent in extents if extent is not None])
+
+    def history(self, job_id: str) -> list[str]:
+        """Kinds of a job's events, in order."""
+        return [event.kind for event in self.store.events(EventQuery(job_ids=[job_id])).events]
+
+
+def task_ids(place: Workplace, ids: Iterable[str]) -> list[str]:
+    """Ids of all tasks of these jobs."""
+    return [task.id for task in place.store.tasks(list(ids))]
+
+
+def _accepted(resource: str, account: str, solo: bool, estimate_s: float, parts: int) -> Accepted:
+    pubs = tuple(Pub(shots=10) for _ in range(parts))
+    footprint = Footprint(
+        circuits=1,
+        qubits=2,
+        clbits=1,
+        gates=("h", "cx", "measure"),
+        instructions=3,
+        clifford=True,
+        measured=True,
+    )
+    return Accepted(
+        id=new_id("job"),
+        account=account,
+        created_at=datetime.now(UTC),
+        spec=JobSpec(
+            kind=JobKind.SAMPLE,
+            resource=resource,
+            programs=[Program(format="openqasm3", data=b"bell")],
+            pubs=pubs,
+            options=Options(),
+        ),
+        tasks=[
+            TaskRecord(
+                id=new_id("task"),
+                slice=Slice(first=index, count=1),
+                estimate_s=estimate_s,
+                solo=solo,
+            )
+            for index in range(parts)
+        ],
+        reading=Reading(
+            kind=JobKind.SAMPLE,
+            circuits=(b"qpy of bell",),
+            footprints=(footprint,),
+            pubs=pubs,
+            evaluations=(1,) * parts,
+        ),
+        shots=10,
+    )
+
+
+def _rows(accepted: Accepted, spec: Extent) -> tuple[Job, list[Task]]:
+    job = Job(
+        id=accepted.id,
+        account=accepted.account,
+        kind=JobKind.SAMPLE,
+        resource=accepted.spec.resource,
+        state=JobState.QUEUED,
+        name=None,
+        tags=(),
+        priority=0,
+        pubs=len(accepted.tasks),
+        shots=10,
+        tasks=len(accepted.tasks),
+        spec=spec,
+        created_at=accepted.created_at,
+    )
+    return job, [
+        Task(
+            id=record.id,
+            job_id=accepted.id,
+            account=accepted.account,
+            resource=accepted.spec.resource,
+            state=TaskState.QUEUED,
+            slice=record.slice,
+            priority=0,
+            estimate_s=record.estimate_s,
+            attempt=0,
+            solo=record.solo,
+            spec=spec,
+            ready_at=accepted.created_at,
+            queued_at=accepted.created_at,
+        )
+        for record in accepted.tasks
+    ]
