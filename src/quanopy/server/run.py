@@ -131,7 +131,7 @@ class Embedded:
             web, self.token = stack.enter_context(_running(self._settings))
             bound, place = stack.enter_context(listening(self._settings))
             self.socket = Path(place["socket"])
-            stack.enter_context(_in_thread(web, self._settings, bound))
+            stack.enter_context(serving(web, self._settings, bound))
             stack.enter_context(announced(self._settings.data, place))
             self._stack = stack.pop_all()
         return self
@@ -147,12 +147,11 @@ class Embedded:
 
 
 @contextlib.contextmanager
-def _in_thread(web: Web, settings: Settings, bound: socket.socket) -> Iterator[None]:
+def serving(web: Web, settings: Settings, bound: socket.socket) -> Iterator[None]:
+    """Serve on a bound socket in a thread of its own; raises :class:`Unavailable`."""
     started = Event()
     server = HttpServer(web, settings, started.set)
-    thread = Thread(
-        target=server.run, kwargs={"sockets": [bound]}, name="http-server", daemon=True
-    )
+    thread = Thread(target=server.run, kwargs={"sockets": [bound]}, name="http-server", daemon=True)
     thread.start()
     if not started.wait(START_S):
         server.should_exit = True

@@ -5,6 +5,7 @@ capitals after ``QUANOPY_`` (``QUANOPY_PORT=8420``), or on the command line; the
 goes before the earlier. A list in the environment is separated by commas.
 """
 
+import json
 import os
 import tomllib
 import types
@@ -62,14 +63,16 @@ class Settings:
     """Whether ``serve`` also works on tasks, in threads of its own."""
     providers: tuple[str, ...] = ()
     """Providers to load by entry-point name; empty: all that are installed."""
+    provider_options: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
+    """Keyword arguments by provider: a table of the file, or JSON in the environment."""
     emulator_processes: int = 0
     """Processes that emulate; 0: one for every ``emulator_threads`` cores."""
     emulator_threads: int = 1
     """Threads of each emulating process."""
     emulator_memory_mb: int = 0
-    """Memory of all emulating processes together; 0: most of what the machine has."""
-    reader_processes: int = 1
-    """Processes that read programs."""
+    """Memory of each emulating process; 0: its share of most of what the machine has."""
+    reader_memory_mb: int = 2048
+    """Memory that reading programs may use in a process."""
     read_deadline_s: float = 5.0
     """Seconds a submission waits for its programs to be read; then it is accepted unread and
     checked at dispatch."""
@@ -92,7 +95,7 @@ class Settings:
         _check(self.log_level in _LEVELS, "log_level", f"is none of {', '.join(_LEVELS)}")
         _check(self.log_format in ("console", "json"), "log_format", "is neither console nor json")
         _check((self.tls_cert is None) == (self.tls_key is None), "tls_key", "goes with tls_cert")
-        for name in ("body_limit", "most_waiting", "emulator_threads", "reader_processes"):
+        for name in ("body_limit", "most_waiting", "emulator_threads", "reader_memory_mb"):
             _check(getattr(self, name) > 0, name, "must be more than 0")
         for name in ("read_deadline_s", "body_timeout_s", "shutdown_s"):
             _check(getattr(self, name) > 0, name, "must be more than 0 seconds")
@@ -187,6 +190,13 @@ def _names(value: object) -> tuple[str, ...]:
     raise TypeError(value)
 
 
+def _tables(value: object) -> dict[str, dict[str, Any]]:
+    found = json.loads(value) if isinstance(value, str) else value
+    if not isinstance(found, dict) or not all(isinstance(one, dict) for one in found.values()):
+        raise TypeError(value)
+    return found
+
+
 _READ: Mapping[type, Callable[[Any], object]] = {
     bool: _boolean,
     int: int,
@@ -194,4 +204,5 @@ _READ: Mapping[type, Callable[[Any], object]] = {
     str: str,
     Path: lambda value: Path(value).expanduser(),
     tuple: _names,
+    dict: _tables,
 }

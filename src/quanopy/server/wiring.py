@@ -1,11 +1,123 @@
 """Wiring: the only place where adapters are chosen and built."""
 
 import contextlib
+import logging
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
+from quanopy.ports.wakeups import Wakeups
+from quanopy.providers.registry import AnyProvider, installed, load
+from quanopy.sandbox.reader import ProcessReader
 from quanopy.server.settings import Settings
 from quanopy.server.web import Parts
+from quanopy.server.worker import Worker
 from quanopy.services.submit import Submit
 from quanopy.storage.objects import S3Access, open_objects
 from quanopy.storage.store import open_store
-from quanopy.storage.wakeups import open_wakeups
+
+MEBIBYTE = 1024 * 1024
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broker:
+    """Everything below the HTTP interface; ``close`` ends it all, in order."""
+
+    parts: Parts
+    stack: contextlib.ExitStack
+
+    def worker(self) -> Worker:
+        """A worker of this broker, not started yet; its providers close with the broker."""
+        from quanopy.sandbox.compiler import ProcessCompiler  # a server alone compiles nothing
+
+        parts = self.parts
+        compiler = ProcessCompiler()
+        self.stack.callback(compiler.close)
+        return Worker(
+            store=parts.store,
+            objects=parts.objects,
+            wakeups=parts.wakeups,
+            reader=parts.reader,
+            compiler=compiler,
+            providers=self._providers(),
+        )
+
+    def _providers(self) -> list[AnyProvider]:
+        providers = []
+        for plugin in load(_provider_options(self.parts.settings)):
+            if plugin.provider is None:
+                logger.error("provider %s is not available: %s", plugin.name, plugin.problem)
+            else:
+                self.stack.callback(plugin.provider.close)
+                providers.append(plugin.provider)
+        return providers
+
+    def close(self) -> None:
+        """Answer what was taken, then let go of everything; idempotent."""
+        self.stack.close()
+
+
+def build(settings: Settings) -> Broker:
+    """Build a broker's parts; raises ``Unavailable`` or ``Invalid`` as its adapters do."""
+    with contextlib.ExitStack() as stack:
+        store = open_store(settings.database_url)
+        stack.callback(store.close)
+        objects = open_objects(settings.objects_url, s3=_s3(settings))
+        wakeups = _wakeups(settings)
+        stack.callback(wakeups.close)
+        reader = ProcessReader(memory_bytes=settings.reader_memory_mb * MEBIBYTE)
+        stack.callback(reader.close)
+        submit = Submit(
+            store=store,
+            objects=objects,
+            wakeups=wakeups,
+            reader=reader,
+            deadline_s=settings.read_deadline_s,
+            most_waiting=settings.most_waiting,
+        )
+        stack.callback(submit.close)
+        parts = Parts(
+            settings=settings,
+            store=store,
+            objects=objects,
+            wakeups=wakeups,
+            reader=reader,
+            submit=submit,
+        )
+        return Broker(parts=parts, stack=stack.pop_all())
+
+
+def _wakeups(settings: Settings) -> Wakeups:
+    url = urlsplit(settings.database_url)
+    if url.scheme.startswith("sqlite"):
+        from quanopy.storage.wakeups_sqlite import SqliteWakeups
+
+        return SqliteWakeups(Path(url.path.removeprefix("/")))
+    from quanopy.storage.wakeups_postgres import PostgresWakeups
+
+    return PostgresWakeups(settings.listen_dsn or settings.database_url)
+
+
+def _s3(settings: Settings) -> S3Access:
+    return S3Access(
+        endpoint=settings.s3_endpoint,
+        region=settings.s3_region,
+        access_key_id=settings.s3_access_key,
+        secret_access_key=settings.s3_secret_key,
+    )
+
+
+def _provider_options(settings: Settings) -> Mapping[str, Mapping[str, Any]]:
+    """What each provider is created with; Aer's from the settings about emulators."""
+    cores = len(os.sched_getaffinity(0))
+    emulators = {
+        "processes": settings.emulator_processes or max(1, cores // settings.emulator_threads),
+        "threads": settings.emulator_threads,
+        "memory_bytes": settings.emulator_memory_mb * MEBIBYTE or None,
+    }
+    given = {"aer": emulators, **settings.provider_options}
+    return {name: given.get(name, {}) for name in settings.providers or installed()}

@@ -6,12 +6,12 @@ parts parsed and merged.
 """
 
 import json
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+from quanopy.codecs.results import decode_result, encode_result, merge_shots
 from quanopy.domain.errors import NotReady, QuanopyError, TaskFailed
 from quanopy.domain.jobs import Job, Task
 from quanopy.domain.states import JobState
@@ -78,29 +78,13 @@ def _joined(found: Sequence[bytes], count: int) -> Iterator[bytes]:
     elif len(found) == 1:
         yield found[0].strip()[1:-1]
     else:
-        yield merged([json.loads(array) for array in found])[1:-1]
+        yield _merged(found)[1:-1]
 
 
-def merged(parts: Sequence[Sequence[dict[str, Any]]]) -> bytes:
-    """Parts of the same pubs that did some of the shots each, as one array: counts added, kept
-    outcomes put one after another."""
-    whole = [_merge(of_pub) for of_pub in zip(*parts, strict=True)]
-    return json.dumps(whole, separators=(",", ":")).encode()
-
-
-def _merge(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    merged = dict(parts[0])
-    merged["shots"] = sum(part["shots"] for part in parts)
-    merged["counts"] = [
-        dict(sum((Counter(counts) for counts in of_set), Counter()))
-        for of_set in zip(*(part["counts"] for part in parts), strict=True)
-    ]
-    if "memory" in merged:
-        merged["memory"] = [
-            [outcome for kept in of_set for outcome in kept]
-            for of_set in zip(*(part["memory"] for part in parts), strict=True)
-        ]
-    return merged
+def _merged(parts: Sequence[bytes]) -> bytes:
+    """Arrays of the same pubs that did some of the shots each, as one array."""
+    decoded = [decode_result(part) for part in parts]
+    return encode_result([merge_shots(of_pub) for of_pub in zip(*decoded, strict=True)])
 
 
 def _head(job: Job) -> bytes:

@@ -83,6 +83,7 @@ class Submit:
         self._most_waiting = most_waiting
         self._most_bytes = most_bytes
         self._lock = Lock()
+        self._closed = False
         self._waiting = 0
         self._bytes = 0
         self._keys: dict[tuple[str, str], _Ticket] = {}
@@ -110,6 +111,8 @@ class Submit:
 
     def close(self) -> None:
         """Answer what was taken, then stop; idempotent."""
+        with self._lock:
+            self._closed = True
         for stage in (self._small, self._large, self._commits):
             stage.close()
 
@@ -125,6 +128,8 @@ class Submit:
         return True
 
     def _admit(self, ticket: _Ticket) -> None:
+        if self._closed:
+            raise Unavailable("the service stops", hint="Send it again when it is back.")
         full = self._waiting >= self._most_waiting
         if full or (self._waiting and self._bytes + ticket.size > self._most_bytes):
             raise Unavailable(

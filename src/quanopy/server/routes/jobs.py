@@ -27,6 +27,7 @@ from quanopy.server.routes import examples
 from quanopy.server.shapes import job_detail, job_out, spec_of
 from quanopy.server.waiting import MOST_S, wait_for_jobs
 from quanopy.server.web import Web, answer, identity_of, web_of
+from quanopy.services.cancel import cancel
 from quanopy.services.submit import Request as Submission
 from quanopy.services.submit import Submitted
 from quanopy.wire.jobs import (
@@ -231,7 +232,11 @@ async def cancel_jobs(request: Request) -> Response:
     """Cancels what waits, and asks it of what runs. Cancelling twice is no error."""
     web = web_of(request)
     ids = parse(CancelIn, await _body(request, web)).ids
-    return answer(_jobs_out(await _change(request, ids, web.store.cancel, Topic.CANCEL)))
+    return answer(
+        _jobs_out(
+            await _change(request, ids, partial(cancel, web.store, web.objects), Topic.CANCEL)
+        )
+    )
 
 
 @router.post(
@@ -243,7 +248,8 @@ async def cancel_jobs(request: Request) -> Response:
 async def cancel_job(request: Request, id: JobId) -> Response:
     """Cancels what of it waits, and asks it of what runs. Cancelling twice is no error."""
     web = web_of(request)
-    return answer(job_out((await _change(request, [id], web.store.cancel, Topic.CANCEL))[0]))
+    changed = await _change(request, [id], partial(cancel, web.store, web.objects), Topic.CANCEL)
+    return answer(job_out(changed[0]))
 
 
 @router.post(
@@ -255,11 +261,12 @@ async def cancel_job(request: Request, id: JobId) -> Response:
 async def retry_job(request: Request, id: JobId) -> Response:
     """Queues the failed and cancelled parts again, and releases a job that a rebuild held."""
     web = web_of(request)
-    return answer(job_out((await _change(request, [id], web.store.retry, Topic.WORK))[0]))
+    changed = await _change(request, [id], web.store.retry, Topic.WORK)
+    return answer(job_out(changed[0]))
 
 
 async def _change(
-    request: Request, ids: Sequence[str], change: Callable[..., list[Job]], topic: Topic
+    request: Request, ids: Sequence[str], change: Callable[..., Sequence[Job]], topic: Topic
 ) -> list[Job]:
     """Change jobs that are the caller's; as they are then, in the order asked."""
     web, identity = web_of(request), identity_of(request)

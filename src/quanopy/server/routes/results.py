@@ -1,5 +1,6 @@
 """Results, of one job or of many."""
 
+import json
 from collections.abc import Sequence
 from itertools import groupby
 from typing import Annotated
@@ -8,10 +9,10 @@ from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
+from quanopy.codecs.results import to_npz
 from quanopy.domain.jobs import Job
 from quanopy.domain.states import JobState
 from quanopy.server.bodies import parse, read_body
-from quanopy.server.npz import NPZ, to_npz
 from quanopy.server.openapi import problems, shows, takes
 from quanopy.server.problems import plain_response
 from quanopy.server.routes import examples
@@ -24,6 +25,7 @@ from quanopy.wire.jobs import ResultOut, ResultsIn, ResultsOut
 router = APIRouter(prefix="/v1", tags=["results"])
 
 JSON = "application/json"
+NPZ = "application/x-npz"
 
 
 @router.get(
@@ -53,7 +55,7 @@ async def get_result(
     (result,) = await web.calls.run(_load, web, jobs, partial=partial)
     if media_type == JSON:
         return json_response(result)
-    return Response(await web.calls.run(to_npz, result), media_type=NPZ)
+    return Response(await web.calls.run(_npz, result), media_type=NPZ)
 
 
 @router.post(
@@ -85,11 +87,14 @@ def _load(web: Web, jobs: Sequence[Job], *, partial: bool) -> list[bytes]:
     given = [job.id for job in jobs if partial or job.state is JobState.COMPLETED]
     tasks = {
         job_id: list(some)
-        for job_id, some in groupby(
-            web.store.tasks(given), lambda task: task.job_id
-        )
+        for job_id, some in groupby(web.store.tasks(given), lambda task: task.job_id)
     }
     return load(web.objects, [Wanted(job=job, tasks=tasks.get(job.id, [])) for job in jobs])
+
+
+def _npz(result: bytes) -> bytes:
+    document = json.loads(result)
+    return to_npz(document["kind"], document["pubs"])
 
 
 def _accepted(accept: str) -> str | None:

@@ -1,0 +1,83 @@
+"""Settings from file, environment and command line."""
+
+import ast
+import inspect
+from dataclasses import fields
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from quanopy.domain.errors import Invalid
+from quanopy.server import settings
+from quanopy.server.settings import Settings, load
+
+
+def test_every_setting_is_documented() -> None:
+    tree = ast.parse(inspect.getsource(settings))
+    (body,) = [n.body for n in tree.body if isinstance(n, ast.ClassDef) and n.name == "Settings"]
+    documented = {
+        field.target.id
+        for field, text in pairwise(body)
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(field.target, ast.Name)
+        and isinstance(text, ast.Expr)
+        and isinstance(text.value, ast.Constant)
+    }
+    assert documented == {field.name for field in fields(Settings)}
+
+
+def test_the_command_line_goes_before_the_environment_and_that_before_the_file(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "quanopy.toml"
+    file.write_text('port = 1\nhost = "localhost"\nlog_level = "debug"\nproviders = ["aer"]\n')
+    environ = {"QUANOPY_PORT": "2", "QUANOPY_LOG_LEVEL": "error", "QUANOPY_URL": "the client's"}
+    found = load(file, environ=environ, port=3, host=None)
+    assert (found.port, found.log_level, found.host) == (3, "error", "localhost")
+    assert found.providers == ("aer",)
+
+
+def test_text_is_read_in_the_type_of_its_setting(tmp_path: Path) -> None:
+    environ = {
+        "QUANOPY_DATA": str(tmp_path),
+        "QUANOPY_WORKER": "no",
+        "QUANOPY_PROVIDERS": "aer, fake",
+        "QUANOPY_READ_DEADLINE_S": "0.5",
+        "QUANOPY_UDS": "/run/quanopy",
+    }
+    found = load(environ=environ)
+    assert (found.data, found.worker, found.read_deadline_s) == (tmp_path, False, 0.5)
+    assert (found.providers, found.uds) == (("aer", "fake"), Path("/run/quanopy"))
+    assert found.database_url == f"sqlite:///{tmp_path}/quanopy.db"
+    assert found.objects_url == f"file://{tmp_path}/objects"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "many"),
+        ("PORT", "70000"),
+        ("WORKER", "perhaps"),
+        ("LOG_LEVEL", "loud"),
+        ("BODY_LIMIT", "0"),
+        ("TLS_CERT", "/cert.pem"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_by_name(name: str, value: str) -> None:
+    with pytest.raises(Invalid) as raised:
+        load(environ={f"QUANOPY_{name}": value})
+    assert raised.value.where in (name.lower(), "tls_key")
+
+
+def test_an_unknown_setting_in_a_file_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "quanopy.toml"
+    file.write_text("prot = 8420\n")
+    with pytest.raises(Invalid, match="there is no setting prot"):
+        load(file, environ={})
+    with pytest.raises(Invalid, match="cannot read settings"):
+        load(tmp_path / "missing.toml", environ={})
+
+
+def test_secrets_do_not_show() -> None:
+    assert "hush" not in repr(Settings(s3_secret_key="hush"))

@@ -1,0 +1,1 @@
+"""Submission and results."""

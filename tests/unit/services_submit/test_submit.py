@@ -1,0 +1,186 @@
+"""The submit service on a real catalogue and a real folder."""
+
+import contextlib
+from collections.abc import Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from quanopy.domain.errors import Conflict, Invalid, NotFound, Unavailable
+from quanopy.domain.jobs import JobKind, JobSpec
+from quanopy.domain.programs import Program
+from quanopy.domain.states import JobState
+from quanopy.ports.objects import Objects
+from quanopy.ports.store import Store
+from quanopy.ports.wakeups import Topic
+from quanopy.services.submit import Answer, Request, Submit, Submitted
+from quanopy.services.unpacking import load_jobs, load_programs
+from quanopy.storage.objects import open_objects
+from quanopy.storage.store import open_store
+from quanopy.storage.wakeups_sqlite import SqliteWakeups
+from tests.unit.server.service import AER, WORKER, PlainReader
+
+
+class House:
+    """A submit service and what it stands on."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store: Store = open_store(f"sqlite:///{folder / 'quanopy.db'}")
+        self.store.register(WORKER, [AER], ttl_s=60)
+        self.folder = folder / "objects"
+        self.objects: Objects = open_objects(self.folder.as_uri())
+        self.wakeups = SqliteWakeups(folder / "quanopy.db")
+        self.reader = PlainReader()
+        self.submit = Submit(
+            store=self.store,
+            objects=self.objects,
+            wakeups=self.wakeups,
+            reader=self.reader,
+            most_waiting=20,
+        )
+
+    def send(self, *texts: str, key: str | None = None, digest: str = "d") -> Future[Submitted]:
+        """Submit one job a text."""
+        answer: Future[Submitted] = Future()
+        specs = [a_spec(text) for text in texts]
+        request = Request(account="ada", specs=specs, idempotency_key=key, digest=digest)
+        self.submit.submit(request, lambda found: settle(answer, found))
+        return answer
+
+    @contextlib.contextmanager
+    def holding(self) -> Iterator[None]:
+        """The reader is busy."""
+        self.reader.hold = Event()
+        try:
+            yield
+        finally:
+            self.reader.hold.set()
+
+    def packs(self) -> int:
+        """How many objects there are."""
+        return len(list(self.objects.list("")))
+
+
+def settle(future: Future[Submitted], answer: Answer) -> None:
+    if isinstance(answer, Exception):
+        future.set_exception(answer)
+    else:
+        future.set_result(answer)
+
+
+def a_spec(text: str, resource: str = "aer") -> JobSpec:
+    program = Program(format="openqasm3", data=text.encode())
+    return JobSpec(kind=JobKind.SAMPLE, resource=resource, programs=[program])
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    house = House(tmp_path)
+    yield house
+    house.submit.close()
+    house.wakeups.close()
+    house.store.close()
+
+
+def test_a_job_is_durable_once_it_is_answered(house: House) -> None:
+    (job,) = house.send("bell").result(10).jobs
+    (stored,) = house.store.jobs([job.id])
+    assert (stored.state, stored.shots, stored.pubs) == (JobState.QUEUED, 1024, 1)
+    records = load_jobs(house.objects, [stored.spec])
+    assert load_programs(house.objects, [stored.spec], records)[0][0].data == b"bell"
+    assert [task.slice.shots for task in house.store.tasks([job.id])] == [1000, 24]
+
+
+def test_requests_that_wait_together_share_a_pack_and_a_commit(house: House) -> None:
+    with house.holding():
+        answers = [house.send(f"bell {n}") for n in range(10)]
+    jobs = [answer.result(10).jobs[0] for answer in answers]
+    assert len({job.spec.key for job in jobs}) <= 2
+    assert house.packs() <= 2
+
+
+def test_a_bad_job_is_refused_and_its_neighbours_are_taken(house: House) -> None:
+    with house.holding():
+        answers = [house.send(text) for text in ("bell", "bad", "bell 2")]
+    assert answers[0].result(10).jobs
+    assert answers[2].result(10).jobs
+    with pytest.raises(Invalid, match="no gate is called foo"):
+        answers[1].result(10)
+
+
+def test_of_a_request_all_jobs_are_taken_or_none(house: House) -> None:
+    with pytest.raises(Invalid) as raised:
+        house.send("bell", "bad", "bell 2").result(10)
+    assert raised.value.where == "jobs[1].programs[0]"
+    assert house.packs() == 0
+
+
+def test_what_the_reader_cannot_read_in_time_is_taken_unread(house: House) -> None:
+    (job,) = house.send("slow").result(10).jobs
+    assert job.pubs is None
+    assert not load_jobs(house.objects, [job.spec])[0].read
+
+
+def test_an_unknown_resource_is_refused_with_the_names_there_are(house: House) -> None:
+    answer: Future[Submitted] = Future()
+    request = Request(account="ada", specs=[a_spec("bell", resource="moon")])
+    house.submit.submit(request, lambda found: settle(answer, found))
+    with pytest.raises(NotFound, match="Known: aer"):
+        answer.result(10)
+
+
+def test_a_key_seen_before_gives_the_same_job_and_stores_nothing(house: House) -> None:
+    first = house.send("bell", key="k").result(10)
+    packs, batches = house.packs(), len(house.reader.batches)
+    again = house.send("bell", key="k").result(10)
+    assert again.replayed
+    assert [job.id for job in again.jobs] == [job.id for job in first.jobs]
+    assert (house.packs(), len(house.reader.batches)) == (packs, batches)
+
+
+def test_a_key_with_another_body_is_a_conflict(house: House) -> None:
+    house.send("bell", key="k").result(10)
+    with pytest.raises(Conflict):
+        house.send("other", key="k", digest="e").result(10)
+
+
+def test_the_same_key_at_the_same_time_makes_one_job(house: House) -> None:
+    with house.holding():
+        answers = [house.send("bell", key="k") for _ in range(5)]
+        with pytest.raises(Conflict):
+            house.send("other", key="k", digest="e")
+    found = [answer.result(10) for answer in answers]
+    assert len({one.jobs[0].id for one in found}) == 1
+    assert [one.replayed for one in found] == [False, True, True, True, True]
+
+
+def test_too_much_waiting_is_sent_away_for_a_while(house: House) -> None:
+    with house.holding():
+        answers = [house.send(f"bell {n}") for n in range(20)]
+        with pytest.raises(Unavailable) as raised:
+            house.send("one more")
+    assert raised.value.retry_after_s
+    assert all(answer.result(10).jobs for answer in answers)
+    assert house.send("one more").result(10).jobs
+
+
+def test_a_bug_answers_everybody_and_the_service_goes_on(house: House) -> None:
+    with pytest.raises(RuntimeError):
+        house.send("bug").result(10)
+    assert house.send("bell").result(10).jobs
+
+
+def test_those_who_wait_for_work_and_events_are_woken(house: House) -> None:
+    woken = {topic: Event() for topic in (Topic.WORK, Topic.EVENTS)}
+    for topic, event in woken.items():
+        house.wakeups.subscribe(topic, event.set)
+    house.send("bell").result(10)
+    assert all(event.wait(5) for event in woken.values())
+
+
+def test_what_was_taken_before_closing_is_still_answered(house: House) -> None:
+    answers = [house.send(f"bell {n}") for n in range(5)]
+    house.submit.close()
+    assert all(answer.result(1).jobs for answer in answers)
