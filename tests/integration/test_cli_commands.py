@@ -1,0 +1,138 @@
+"""Commands and executables as processes, with a broker in this one."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from qiskit import QuantumCircuit, qpy
+
+import quanopy
+from quanopy import Client
+from quanopy.domain.states import JobState
+
+BIN = Path(sys.executable).parent
+LIMIT_S = 60
+BELL = """\
+OPENQASM 3.0;
+include "stdgates.inc";
+qubit[2] q;
+bit[2] c;
+h q[0];
+cx q[0], q[1];
+c = measure q;
+"""
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """A broker; its commands find it by ``QUANOPY_DATA``."""
+    data = tmp_path_factory.mktemp("b") / "data"
+    with pytest.MonkeyPatch.context() as patch, Client.embedded(data) as client:
+        patch.setenv("QUANOPY_DATA", str(data))
+        yield client
+
+
+@pytest.fixture
+def bell(tmp_path: Path) -> Path:
+    """A program in a file."""
+    path = tmp_path / "bell.qasm"
+    path.write_text(BELL)
+    return path
+
+
+def run(name: str, *arguments: object, code: int = 0) -> str:
+    done = subprocess.run(
+        [BIN / name, *map(str, arguments)],
+        env=os.environ,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout
+
+
+def test_from_submission_to_result(client: Client, bell: Path) -> None:
+    submitted = json.loads(run("quanopy", "submit", bell, "-s", 100, "--wait", "--json"))
+    job_id = submitted[0]["id"]
+    assert submitted[0]["state"] == "completed"
+    document = json.loads(run("quanopy", "result", job_id, "--json"))
+    assert sum(document["pubs"][0]["counts"][0].values()) == 100
+    assert "█" in run("quanopy", "result", job_id)
+    assert json.loads(run("quanopy", "status", job_id, "--json"))[0]["name"] == "bell"
+    assert job_id in run("quanopy", "jobs", "--name", "bell")
+    lines = run("quanopy", "watch", job_id, "--json").splitlines()
+    assert json.loads(lines[-1])["after"] == "completed"
+
+
+def test_a_result_is_saved_as_arrays(client: Client, bell: Path, tmp_path: Path) -> None:
+    job = client.sample(bell, shots=10)
+    run("quanopy", "result", job.id, "--npz", "-o", tmp_path / "r.npz")
+    assert (tmp_path / "r.npz").read_bytes()[:2] == b"PK"
+
+
+def test_resources_are_shown_and_taken_out_of_service(client: Client, bell: Path) -> None:
+    assert "aer" in run("quanopy", "resources")
+    run("quanopy", "resources", "set", "aer-mps", "maintenance", "--reason", "fridge")
+    shown = json.loads(run("quanopy", "resources", "--json"))
+    assert {r["name"]: r["reason"] for r in shown}["aer-mps"] == "fridge"
+    job = client.sample(bell, resource="aer-mps")
+    run("quanopy", "cancel", job.id)
+    assert job.status() is JobState.CANCELLED
+    run("quanopy", "result", job.id, code=1)
+    run("quanopy", "resources", "set", "aer-mps", "online")
+    run("quanopy", "retry", job.id)
+    job.wait(timeout=LIMIT_S)
+
+
+def test_tokens_are_made_and_revoked(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = json.loads(run("quanopy", "token", "create", "ada", "--json"))
+    with Client(client.settings.url, made["secret"]) as ada:
+        assert list(ada.jobs()) == []
+    run("quanopy", "token", "revoke", made["id"])
+    assert made["secret"] not in run("quanopy", "token", "list")
+    monkeypatch.setenv("QUANOPY_URL", client.settings.url)
+    monkeypatch.setenv("QUANOPY_TOKEN", made["secret"])
+    run("quanopy", "jobs", code=77)
+
+
+def test_qrun_takes_every_kind_of_payload(client: Client, bell: Path, tmp_path: Path) -> None:
+    blob = tmp_path / "two.qpy"
+    circuit = QuantumCircuit(2)
+    circuit.x(0)
+    with blob.open("wb") as file:
+        qpy.dump([circuit, circuit], file)
+    payload = tmp_path / "payload.json"
+    pub = [BELL.replace("c = measure q;\n", ""), {"ZZ": 1.0, "XX": 1.0}, None, 0.0]
+    parameters = {"pubs": [pub], "version": 2}
+    payload.write_text(json.dumps({"program_id": "estimator", "parameters": parameters}))
+    output = tmp_path / "out.json"
+
+    run("qrun", bell, output, "--shots", 50, "--seed", 3)
+    assert set(quanopy.load(output)[0].counts) <= {"00", "11"}
+    run("estimate", blob, output, "--observable", "IZ", "--precision", "0")
+    assert [round(pub.evs, 9) for pub in quanopy.load(output)] == [-1.0, -1.0]
+    run("qrun", payload, output)
+    assert round(quanopy.load(output)[0].evs, 9) == 2.0
+    run("sample", payload, output, code=65)
+
+
+def test_qrun_cancels_its_job_when_it_is_ended(client: Client, bell: Path) -> None:
+    client.set_resource_state("aer-mps", "maintenance")
+    named = bell.rename(bell.with_name("ended.qasm"))
+    with subprocess.Popen([BIN / "qrun", named, "-", "-r", "aer-mps"], env=os.environ) as process:
+        for event in client.events(after="0.0"):
+            found = list(client.jobs(name="ended")) if event.kind == "job.queued" else []
+            if found:
+                break
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(LIMIT_S) == 128 + signal.SIGTERM
+    assert found[0].status() is JobState.CANCELLED
+    client.set_resource_state("aer-mps", "online")
