@@ -24,18 +24,27 @@ class Plugin:
 
 
 def load(settings: Mapping[str, Mapping[str, Any]]) -> list[Plugin]:
-    """Create the providers named in ``settings`` (by name: keyword arguments), in that order.
+    """Create the providers named in ``settings`` (by entry point, or as
+    ``module:factory``: keyword arguments), in that order.
 
     A plugin that is not installed, cannot be imported or raises when it is created comes back
     with its ``problem``, and never raises.
     """
     found = {entry.name: entry for entry in entry_points(group=GROUP)}
-    return [_load(name, found.get(name), options) for name, options in settings.items()]
+    return [
+        _load(name, found.get(name) or _by_path(name), options)
+        for name, options in settings.items()
+    ]
 
 
 def installed() -> list[str]:
     """Names of all installed providers, without importing them."""
     return sorted({entry.name for entry in entry_points(group=GROUP)})
+
+
+def _by_path(name: str) -> EntryPoint | None:
+    """A provider that is not installed as a plugin, named ``module:factory``."""
+    return EntryPoint(name=name, value=name, group=GROUP) if ":" in name else None
 
 
 def _load(name: str, entry: EntryPoint | None, options: Mapping[str, Any]) -> Plugin:

@@ -61,8 +61,12 @@ class Settings:
     """Secret of the key id."""
     worker: bool = True
     """Whether ``serve`` also works on tasks, in threads of its own."""
+    worker_ttl_s: float = 15.0
+    """Seconds after which a worker that is not heard of is taken for dead, and its work for
+    anybody's."""
     providers: tuple[str, ...] = ()
-    """Providers to load by entry-point name; empty: all that are installed."""
+    """Providers to load, by entry-point name or as ``module:factory``; empty: all that are
+    installed."""
     provider_options: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
     """Keyword arguments by provider: a table of the file, or JSON in the environment."""
     emulator_processes: int = 0
@@ -97,7 +101,7 @@ class Settings:
         _check((self.tls_cert is None) == (self.tls_key is None), "tls_key", "goes with tls_cert")
         for name in ("body_limit", "most_waiting", "emulator_threads", "reader_memory_mb"):
             _check(getattr(self, name) > 0, name, "must be more than 0")
-        for name in ("read_deadline_s", "body_timeout_s", "shutdown_s"):
+        for name in ("read_deadline_s", "body_timeout_s", "shutdown_s", "worker_ttl_s"):
             _check(getattr(self, name) > 0, name, "must be more than 0 seconds")
 
     @property

@@ -14,7 +14,7 @@ from quanopy.providers.registry import AnyProvider, installed, load
 from quanopy.sandbox.reader import ProcessReader
 from quanopy.server.settings import Settings
 from quanopy.server.web import Parts
-from quanopy.server.worker import Worker
+from quanopy.server.worker import Worker, rhythm
 from quanopy.services.submit import Submit
 from quanopy.storage.objects import S3Access, open_objects
 from quanopy.storage.store import open_store
@@ -44,6 +44,7 @@ class Broker:
             reader=parts.reader,
             compiler=compiler,
             providers=self._providers(),
+            rhythm=rhythm(parts.settings.worker_ttl_s),
         )
 
     def _providers(self) -> list[AnyProvider]:

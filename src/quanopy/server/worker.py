@@ -43,6 +43,11 @@ class Rhythm:
     """Estimated seconds of a batch on an emulator."""
 
 
+def rhythm(ttl_s: float) -> Rhythm:
+    """The rhythm of workers that are taken for dead after so many seconds."""
+    return Rhythm(ttl_s=ttl_s, sweep_s=min(5.0, ttl_s / 3))
+
+
 class Worker:
     """Works on tasks until it is stopped. It closes nothing that it was given."""
 
