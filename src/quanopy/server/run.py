@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import resource
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -76,6 +77,19 @@ def serve(settings: Settings) -> None:
             server = HttpServer(web, settings, lambda: logger.info("listening on %s", where))
             server.run(sockets=[bound])
         logger.info("stopped")
+
+
+def work(settings: Settings) -> None:
+    """Work on tasks until SIGTERM or SIGINT; raises ``QuanopyError`` when it cannot start."""
+    set_up_logging(settings.log_level, settings.log_format)
+    open_folder(settings.data)
+    stopping = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    with contextlib.closing(build(settings)) as broker, _working(broker):
+        logger.info("working")
+        stopping.wait()
+    logger.info("stopped")
 
 
 @contextlib.contextmanager
