@@ -3,15 +3,16 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 
 from quanopy.codecs.packs import COMPLETED, PENDING
-from quanopy.domain.jobs import Execution
+from quanopy.domain.jobs import Job
 from quanopy.domain.states import FINAL_JOB_STATES, ExecutionState
 from quanopy.ports.objects import Objects
 from quanopy.ports.store import Store, Submission
 from quanopy.services.archive_index import ArchiveIndex, Found
 from quanopy.services.archive_packs import Damage, packs
-from quanopy.services.restoring import Restored, restored
+from quanopy.services.restoring import Restored, executions_of, restored
 
 _BATCH = 500
 
@@ -59,7 +60,7 @@ def rebuild(
         count, damaged = _gather(objects, index, tell)
         result = _Counter()
         for batch in _batches(index.jobs()):
-            result.count(batch, _restore(store, batch))
+            _restore(store, batch, result)
             tell(count, result.jobs)
     return Rebuilt(
         packs=count,
@@ -77,13 +78,10 @@ class _Counter:
         self.jobs = self.new = self.finished = self.held = 0
         self.stranded: set[str] = set()
 
-    def count(self, batch: Sequence[Sequence[Restored]], new: int) -> None:
-        self.new += new
-        for one in (one for group in batch for one in group):
-            self.jobs += 1
-            self.finished += one.job.state in FINAL_JOB_STATES
-            self.held += one.job.held
-            self.stranded |= {e.id for e in one.executions if e.state is ExecutionState.STRANDED}
+    def count(self, job: Job) -> None:
+        self.jobs += 1
+        self.finished += job.state in FINAL_JOB_STATES
+        self.held += job.held
 
 
 def _gather(
@@ -104,13 +102,12 @@ def _gather(
     return count, damaged
 
 
-def _batches(groups: Iterator[list[Found]]) -> Iterator[list[list[Restored]]]:
+def _batches(groups: Iterator[list[Found]]) -> Iterator[list[list[Found]]]:
     """Submissions restored together, some hundred jobs at a time."""
-    now = datetime.now(UTC)
-    batch: list[list[Restored]] = []
+    batch: list[list[Found]] = []
     size = 0
     for group in groups:
-        batch.append([restored(found, now) for found in group])
+        batch.append(group)
         size += len(group)
         if size >= _BATCH:
             yield batch
@@ -119,11 +116,13 @@ def _batches(groups: Iterator[list[Found]]) -> Iterator[list[list[Restored]]]:
         yield batch
 
 
-def _restore(store: Store, batch: Sequence[Sequence[Restored]]) -> int:
-    executions: dict[str, Execution] = {}
-    for one in (one for group in batch for one in group):
-        executions |= {execution.id: execution for execution in one.executions}
-    return store.restore([_submission(group) for group in batch], list(executions.values()))
+def _restore(store: Store, batch: Sequence[Sequence[Found]], result: _Counter) -> None:
+    groups = [[restored(found) for found in group] for group in batch]
+    executions = executions_of(chain.from_iterable(batch), datetime.now(UTC))
+    result.new += store.restore([_submission(group) for group in groups], executions)
+    for one in chain.from_iterable(groups):
+        result.count(one.job)
+    result.stranded |= {e.id for e in executions if e.state is ExecutionState.STRANDED}
 
 
 def _submission(group: Sequence[Restored]) -> Submission:

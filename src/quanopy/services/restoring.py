@@ -1,6 +1,6 @@
 """From records to rows: a job, its tasks and executions as a rebuild restores them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -33,33 +33,37 @@ _RANK = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restored:
-    """A job with everything that hangs on it."""
+    """A job with its tasks."""
 
     job: Job
     tasks: tuple[Task, ...]
-    executions: tuple[Execution, ...]
-    """With all their tasks, other jobs' too."""
     idempotency_key: str | None
     request_digest: str
 
 
-def restored(found: Found, now: datetime) -> Restored:
+def restored(found: Found) -> Restored:
     """What the catalogue should hold of a job."""
     tasks = _tasks(found)
-    executions = [
-        _ended(ending.by, ending.by.execution_id, found)
-        for ending in found.endings
-        if ending.by.execution_id is not None
-    ]
-    executions += [_stranded(intent, now) for intent in found.in_flight]
-    unique = {execution.id: execution for execution in executions}
     return Restored(
         job=_job(found, tasks),
         tasks=tasks,
-        executions=tuple(unique.values()),
         idempotency_key=found.record.idempotency_key,
         request_digest=found.record.request_digest,
     )
+
+
+def executions_of(jobs: Iterable[Found], now: datetime) -> list[Execution]:
+    """The executions that these jobs had or may still have, each with all its tasks."""
+    executions: dict[str, Execution] = {}
+    for found in jobs:
+        for ending in found.endings:
+            key = ending.by.execution_id
+            if key is not None and key not in executions:
+                executions[key] = _ended(ending.by, key, found)
+        for intent in found.in_flight:
+            if intent.id not in executions:
+                executions[intent.id] = _stranded(intent, now)
+    return list(executions.values())
 
 
 def _tasks(found: Found) -> tuple[Task, ...]:
