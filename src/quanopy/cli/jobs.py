@@ -1,6 +1,8 @@
 """Commands on jobs: submit, status, jobs, cancel, retry."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from quanopy.client import Client, Draft, How, Job
     from quanopy.wire.jobs import JobOut
 
+_PLACE = re.compile(r"(?:jobs\[(?P<job>\d+)\]\.)?programs\[(?P<program>\d+)\]")
 STEP_S = 2.0
 """How often a progress bar moves on while jobs run; their end is noticed at once."""
 
@@ -55,7 +58,8 @@ def submit(
         for group in groups
     ]
     with Client() as client:
-        jobs = client.submit_many(drafts)
+        with _files_named(groups):
+            jobs = client.submit_many(drafts)
         found = wait_for(client, jobs) if wait else client.states(jobs)
     _show(found, as_json=as_json)
     if wait:
@@ -82,6 +86,22 @@ def _draft(
         raise Invalid("--observable goes with one file a job, and with estimates alone")
     asked = [parse_observable(text) for text in observables]
     return drafts.observed(program_of(files[0]), asked, resource=resource, **how)
+
+
+@contextmanager
+def _files_named(groups: Sequence[Sequence[Path]]) -> Iterator[None]:
+    """Say the file where the broker's refusal says the place in the request."""
+    from quanopy.domain.errors import QuanopyError
+
+    try:
+        yield
+    except QuanopyError as error:
+        place = _PLACE.match(error.where or "")
+        if place is not None:
+            files = groups[int(place["job"] or 0)]
+            number = int(place["program"] or 0)
+            error.where = str(files[number] if number < len(files) else files[0])
+        raise
 
 
 def wait_for(client: "Client", jobs: "Sequence[Job]") -> "list[JobOut]":

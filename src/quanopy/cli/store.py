@@ -1,7 +1,146 @@
-"""Commands on what is kept: migrate, rebuild, verify, gc."""
+"""Commands on what is kept: migrate, rebuild, verify, gc. They need no running broker."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from quanopy.cli.arguments import AsJson, Data
+from quanopy.cli.exits import guarded
+from quanopy.cli.service import Config, Database, Objects
+
+if TYPE_CHECKING:
+    from quanopy.server.web import Parts
+    from quanopy.services.archive_packs import Damage
+
 app = typer.Typer(
-    help="Look after the catalogue and the archive.", no_args_is_help=True, rich_markup_mode=None
+    help="Look after the catalogue and the archive; the settings are those of `serve`.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
+
+DAMAGED = 1
+
+
+@contextmanager
+def _opened(**settings: object) -> "Iterator[Parts]":
+    from quanopy.server.owner import open_folder
+    from quanopy.server.settings import load
+    from quanopy.server.wiring import build
+
+    config = settings.pop("config")
+    found = load(config, **settings)  # type: ignore[arg-type]
+    open_folder(found.data)
+    with closing(build(found)) as broker:
+        yield broker.parts
+
+
+@app.command("migrate")
+@guarded
+def migrate(
+    data: Data = None, database: Database = None, objects: Objects = None, config: Config = None
+) -> None:
+    """Make the catalogue's tables, or bring them up to date."""
+    with _opened(data=data, database=database, objects=objects, config=config):
+        typer.echo("the catalogue is up to date", err=True)
+
+
+@app.command("rebuild")
+@guarded
+def rebuild(
+    data: Data = None,
+    database: Database = None,
+    objects: Objects = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Restore the catalogue from the archive alone. Safe to repeat; 1 if a pack is damaged.
+
+    Unfinished jobs come back held: `quanopy retry` releases them. Tokens are not restored.
+    """
+    from quanopy.cli.output import progress
+    from quanopy.services.rebuild import rebuild as rebuild_catalogue
+
+    settings = {"data": data, "database": database, "objects": objects, "config": config}
+    with _opened(**settings) as parts, progress() as bar:
+        shown = bar.add_task("packs", total=None)
+        found = rebuild_catalogue(
+            parts.objects, parts.store, lambda packs, jobs: bar.update(shown, completed=packs)
+        )
+    figures = {
+        name: getattr(found, name)
+        for name in ("packs", "jobs", "new", "finished", "held", "stranded")
+    }
+    _report(figures, found.damaged, as_json=as_json)
+
+
+@app.command("verify")
+@guarded
+def verify(
+    data: Data = None,
+    database: Database = None,
+    objects: Objects = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read the whole archive and check every digest; 1 if something is damaged."""
+    from quanopy.cli.output import progress
+    from quanopy.services.verify import verify as verify_archive
+
+    settings = {"data": data, "database": database, "objects": objects, "config": config}
+    with _opened(**settings) as parts, progress() as bar:
+        shown = bar.add_task("packs", total=None)
+        found = verify_archive(
+            parts.objects, lambda packs, size: bar.update(shown, completed=packs)
+        )
+    _report({"packs": found.packs, "bytes": found.bytes}, found.damaged, as_json=as_json)
+
+
+@app.command("gc")
+@guarded
+def collect(
+    delete: Annotated[
+        bool, typer.Option("--delete", help="Delete them; by default they are only listed.")
+    ] = False,
+    older_than: Annotated[
+        float, typer.Option("--older-than", min=0.0, metavar="HOURS", help="Spare younger ones.")
+    ] = 1.0,
+    data: Data = None,
+    database: Database = None,
+    objects: Objects = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find objects that no row needs, left by crashes. After a lost database, rebuild first."""
+    from datetime import timedelta
+
+    from quanopy.cli.output import emit, show_table
+    from quanopy.services.orphans import delete_orphans, find_orphans
+
+    with _opened(data=data, database=database, objects=objects, config=config) as parts:
+        age = timedelta(hours=older_than)
+        orphans = list(find_orphans(parts.objects, parts.store, older_than=age))
+        if delete:
+            delete_orphans(parts.objects, orphans)
+    if as_json:
+        keys = [{"key": orphan.key, "size": orphan.size} for orphan in orphans]
+        emit({"orphans": keys, "deleted": delete})
+        return
+    rows = [(orphan.key, orphan.size, orphan.modified_at.astimezone()) for orphan in orphans]
+    show_table(("orphan", "bytes", "written"), rows)
+    typer.echo(f"{len(orphans)} {'deleted' if delete else 'found'}", err=True)
+
+
+def _report(figures: dict[str, int], damaged: "tuple[Damage, ...]", *, as_json: bool) -> None:
+    from quanopy.cli.output import emit, show_table
+
+    if as_json:
+        shown = [{"key": damage.key, "problem": damage.problem} for damage in damaged]
+        emit({**figures, "damaged": shown})
+    else:
+        show_table(tuple(figures), [tuple(figures.values())])
+        for damage in damaged:
+            typer.echo(f"damaged: {damage.key}: {damage.problem}", err=True)
+    if damaged:
+        raise typer.Exit(DAMAGED)
