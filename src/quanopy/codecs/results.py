@@ -83,7 +83,7 @@ def to_npz(kind: str, pubs: Sequence[PubResult | None]) -> bytes:
             part = _count_arrays(pub) if "counts" in pub else _estimate_arrays(pub)
             arrays |= {f"pubs/{index}/{name}": array for name, array in part.items()}
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()
 
 

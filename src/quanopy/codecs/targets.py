@@ -1,4 +1,4 @@
-"""Targets as canonical JSON, ``quanopy.target/1`` (see :class:`quanopy.domain.resources.Target`)."""
+"""Targets as canonical JSON: see :class:`quanopy.domain.resources.Target`."""
 
 import json
 from collections.abc import Mapping

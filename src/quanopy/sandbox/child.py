@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from quanopy.domain.errors import QuanopyError
 from quanopy.domain.jobs import JobSpec, Reading
+from quanopy.ports.programs import Compilation, Compiled
 
 
 def warm_reader() -> None:
@@ -20,6 +21,19 @@ def read(specs: Sequence[JobSpec]) -> list[Reading | QuanopyError]:
     from quanopy.sandbox.reading import read_jobs
 
     return read_jobs(specs)
+
+
+def warm_compiler() -> None:
+    """Load what compiling needs."""
+    _silence()
+    import quanopy.sandbox.compiling  # noqa: F401
+
+
+def compile(requests: Sequence[Compilation]) -> list[Compiled | QuanopyError]:  # noqa: A001
+    """Compile programs, see :func:`quanopy.sandbox.compiling.compile_all`."""
+    from quanopy.sandbox.compiling import compile_all
+
+    return compile_all(requests)
 
 
 def _silence() -> None:

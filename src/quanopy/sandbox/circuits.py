@@ -23,11 +23,17 @@ warnings.filterwarnings("ignore", module=r"qiskit(\..*)?")
 MAX_INSTRUCTIONS = 20_000_000
 """Instructions of one circuit with its loops unrolled."""
 CLIFFORD = frozenset(
-    "id x y z h s sdg sx sxdg cx cy cz swap ecr pauli measure reset barrier delay".split()
+    (
+        *("id", "x", "y", "z", "h", "s", "sdg", "sx", "sxdg", "cx", "cy", "cz", "swap", "ecr"),
+        *("pauli", "measure", "reset", "barrier", "delay"),
+    )
 )
 """What a stabilizer method runs, by name."""
 CONTROL_FLOW = frozenset(
-    "if_else for_loop while_loop switch_case break_loop continue_loop box store".split()
+    (
+        *("if_else", "for_loop", "while_loop", "switch_case", "break_loop", "continue_loop"),
+        *("box", "store"),
+    )
 )
 _LINE = re.compile(r"(?:<input>:)?(\d{1,7}),(\d{1,7}): ?")
 
@@ -114,11 +120,14 @@ def _misread(error: QiskitError) -> Invalid:
 
 def _syntax_error(error: Exception) -> Invalid:
     """ANTLR's parser says where in the exception that caused this one, if anywhere."""
-    token = getattr(error.__cause__, "offendingToken", None)
-    line = getattr(token, "line", None)
-    where = f"line {line}, column {token.column}" if line is not None else None
-    near = f" near {token.text[:40]!r}" if line is not None and token.text else ""
-    return Invalid(f"no OpenQASM 3: syntax error{near}", where=where, hint="Mend the text there.")
+    token: Any = getattr(error.__cause__, "offendingToken", None)
+    if token is None:
+        return Invalid("no OpenQASM 3: syntax error", hint="Check the text.")
+    return Invalid(
+        f"no OpenQASM 3: syntax error near {str(token.text)[:40]!r}",
+        where=f"line {token.line}, column {token.column}",
+        hint="Mend the text there.",
+    )
 
 
 def load_qpy(data: bytes) -> list[QuantumCircuit]:
@@ -170,7 +179,7 @@ def describe(circuits: Sequence[QuantumCircuit]) -> ProgramFacts:
             clbits=max(circuit.num_clbits for circuit in circuits),
             gates=tuple(sorted(gates)),
             instructions=longest,
-            clifford=CLIFFORD | CONTROL_FLOW >= gates.keys(),
+            clifford=gates.keys() <= CLIFFORD | CONTROL_FLOW,
             measured=measured,
         ),
         facts=tuple(_facts(circuit) for circuit in circuits),

@@ -19,7 +19,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import Any
 
-from pebble import ProcessExpired, ProcessFuture, ProcessPool
+from pebble import ProcessExpired, ProcessPool
 
 from quanopy.domain.errors import Unavailable
 
@@ -28,7 +28,7 @@ _STARTS = 3
 """How often a child that dies before it takes its call is started again."""
 
 
-class ChildFailed(Exception):  # noqa: N818 - a family of outcomes, not an error on our side
+class ChildFailed(Exception):
     """A call ended its child, or was ended with it."""
 
 
@@ -68,7 +68,7 @@ class Call:
     args: tuple[Any, ...]
     timeout_s: float | None
     future: Future[Any]
-    task: ProcessFuture | None = None  # type: ignore[type-arg]
+    task: Future[Any] | None = None
     cancelled: bool = False
 
     def result(self, timeout_s: float | None = None) -> Any:
@@ -158,6 +158,9 @@ class _Slot:
         self._pool: ProcessPool | None = None
 
     def do(self, call: Call) -> None:
+        if call.cancelled:
+            call.future.set_exception(ChildCancelled())
+            return
         for attempt in range(1, _STARTS + 1):
             try:
                 result = self._attempt(call)
@@ -175,13 +178,12 @@ class _Slot:
                 return
 
     def _attempt(self, call: Call) -> Any:
-        if call.cancelled:
-            raise ChildCancelled
-        call.task = self._alive().schedule(call.function, call.args, timeout=call.timeout_s)
-        if call.cancelled:
-            call.task.cancel()
+        task = self._scheduled(call)
+        call.task = task
+        if call.cancelled:  # meanwhile
+            task.cancel()
         try:
-            return call.task.result()
+            return task.result()
         except CancelledError:
             self.close()
             raise ChildCancelled from None
@@ -193,6 +195,14 @@ class _Slot:
                 raise  # raised by the function itself
             self.close()
             raise ChildTimedOut(f"not done after {call.timeout_s} s") from None
+
+    def _scheduled(self, call: Call) -> Future[Any]:
+        pool = self._alive()
+        try:
+            task: Future[Any] = pool.schedule(call.function, call.args, timeout=call.timeout_s)
+        except RuntimeError as error:
+            raise BrokenProcessPool from error
+        return task
 
     def _alive(self) -> ProcessPool:
         if self._pool is not None and not self._pool.active:
@@ -208,7 +218,7 @@ class _Slot:
 
     def close(self) -> None:
         if self._pool is not None:
-            self._pool.stop()
+            self._pool.stop()  # type: ignore[no-untyped-call]
             self._pool.join()
             self._pool = None
 

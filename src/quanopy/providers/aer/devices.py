@@ -90,7 +90,7 @@ def _instructions(
         "measure": _measurement(properties, qubits),
         "reset": {"parameters": 0, "qubits": None},
         "delay": {"parameters": 1, "qubits": None},
-        **{name: _UNTIMED for name in sorted(flow)},
+        **dict.fromkeys(sorted(flow), _UNTIMED),
     }
 
 

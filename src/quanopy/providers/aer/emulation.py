@@ -13,7 +13,6 @@ from quanopy.providers.aer.estimating import estimate
 from quanopy.providers.aer.items import Item, items_of, results_of
 from quanopy.providers.aer.sampling import sample
 
-
 T = TypeVar("T")
 P = ParamSpec("P")
 
@@ -60,9 +59,7 @@ def _usage(items: Sequence[Item], seconds: float) -> dict[str, float]:
     }
 
 
-def _guarded(
-    action: Callable[P, T], *args: P.args, **kwargs: P.kwargs
-) -> T | QuanopyError:
+def _guarded(action: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | QuanopyError:
     """What an action gives, or its error as one of ours."""
     try:
         return action(*args, **kwargs)

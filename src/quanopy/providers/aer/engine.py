@@ -1,9 +1,7 @@
 """In a child process: one Aer simulator, set up once a resource, and circuits kept as loaded."""
 
-import importlib
-import inspect
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
@@ -12,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from qiskit import QuantumCircuit
 from qiskit_aer import AerSimulator
-from qiskit_ibm_runtime.fake_provider.fake_backend import FakeBackendV2
 
 from quanopy.domain.errors import ResourceMismatch
+from quanopy.providers.aer.noise import noise_model
 from quanopy.sandbox.circuits import CLIFFORD, CONTROL_FLOW, load_qpy
 
 _KEPT_BYTES = 64 * 1024 * 1024
@@ -60,9 +58,10 @@ class Circuit:
         return bool(self.names & (_RANDOM | CONTROL_FLOW))
 
     @cached_property
-    def active_qubits(self) -> int:
+    def active(self) -> frozenset[int]:
         """Qubits that something is done to: Aer leaves the others out."""
-        return len({q for one in self.circuit.data if one.name != "barrier" for q in one.qubits})
+        used = {q for one in self.circuit.data if one.name != "barrier" for q in one.qubits}
+        return frozenset(self.circuit.find_bit(qubit).index for qubit in used)
 
     @cached_property
     def registers(self) -> list[dict[str, Any]]:
@@ -116,26 +115,19 @@ def circuits_in(data: bytes) -> list[Circuit]:
 @cache
 def simulator(emulator: Emulator, method: str | None = None) -> AerSimulator:
     """The simulator of a resource; ``method`` other than its own."""
-    options = {
-        "method": method or emulator.method,
-        "max_parallel_threads": emulator.threads,
-        "max_memory_mb": emulator.memory_bytes // 2**20,
-    }
-    if emulator.device is None:
-        return AerSimulator(**options)
-    return AerSimulator.from_backend(_fake(emulator.device), **options)
-
-
-def _fake(device: str) -> FakeBackendV2:
-    module = importlib.import_module(
-        f"qiskit_ibm_runtime.fake_provider.backends.{device}.fake_{device}"
+    return AerSimulator(
+        method=method or emulator.method,
+        max_parallel_threads=emulator.threads,
+        max_memory_mb=emulator.memory_bytes // 2**20,
     )
-    found = [
-        each
-        for _, each in inspect.getmembers(module, inspect.isclass)
-        if issubclass(each, FakeBackendV2) and each.__module__ == module.__name__
-    ]
-    return found[0]()
+
+
+def noise_for(emulator: Emulator, circuits: Iterable[Circuit]) -> dict[str, Any]:
+    """Options of a run of these circuits: the noise of the device they are emulated on."""
+    if emulator.device is None:
+        return {}
+    active = frozenset(qubit for circuit in circuits for qubit in circuit.active)
+    return {"noise_model": noise_model(emulator.device, active)}
 
 
 def check_memory(circuit: Circuit, emulator: Emulator, where: str) -> None:
@@ -144,7 +136,7 @@ def check_memory(circuit: Circuit, emulator: Emulator, where: str) -> None:
     As Aer chooses: a Clifford circuit without noise takes the stabilizer method, which always
     fits; everything else under ``automatic`` the state vector, with no smaller way out.
     """
-    qubits = circuit.active_qubits
+    qubits = len(circuit.active)
     match emulator.method:
         case "automatic" if not emulator.noisy and circuit.names <= CLIFFORD | CONTROL_FLOW:
             return

@@ -13,13 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 from qiskit import QuantumCircuit
 from qiskit.quantum_info import Pauli
+from qiskit_aer import AerSimulator
 from qiskit_aer.library import SaveExpectationValue
 
 from quanopy.domain.errors import TaskFailed
-from quanopy.providers.aer.engine import Circuit, Emulator, simulator
+from quanopy.providers.aer.engine import Circuit, Emulator, noise_for, simulator
 from quanopy.providers.aer.items import Item
 
 _LEAST_SHOTS = 1024
+_EXACT_QUBITS = 11
 _MOST_SHOTS = 1_000_000
 """Runs that a circuit is averaged over where runs differ."""
 
@@ -44,7 +46,15 @@ def _key(item: Item, emulator: Emulator) -> tuple[object, ...]:
 
 
 def _varies(circuit: Circuit, emulator: Emulator) -> bool:
-    return circuit.random or emulator.noisy
+    """Whether a run is one of many that have to be averaged."""
+    return circuit.random or (emulator.noisy and _method(circuit, emulator) is None)
+
+
+def _method(circuit: Circuit, emulator: Emulator) -> str | None:
+    """Noise on few qubits is evolved exactly; ``None``: the resource's own method."""
+    qubits = len(circuit.active)
+    exact = qubits <= _EXACT_QUBITS and 16 << 2 * qubits <= emulator.memory_bytes
+    return "density_matrix" if emulator.noisy and exact else None
 
 
 def _shots(item: Item) -> int:
@@ -83,24 +93,27 @@ def _expectations(items: Sequence[Item], paulis: tuple[str, ...], emulator: Emul
     if not any(set(label) - {"I"} for label in paulis):
         return {label: np.ones(sets) for label in paulis}
     varies = _varies(first.circuit, emulator)
-    options = {"shots": _shots(first)} if varies else {}
+    options = noise_for(emulator, [first.circuit])
+    run = simulator(emulator, _method(first.circuit, emulator))
+    if varies:
+        options["shots"] = _shots(first)
     if varies and first.work.options.seed is not None:
-        return _seeded(first, circuit, paulis, emulator, options)
+        return _seeded(first, circuit, paulis, run, options)
     if first.values is None:
         # Nothing to bind: one run serves all, save where runs differ.
         runs = sets if varies else 1
-        data = _run([circuit] * runs, emulator, options)
+        data = _run([circuit] * runs, run, options)
         return _collect(data * (sets // runs), paulis)
     stacked = np.concatenate([item.values for item in items if item.values is not None])
     options["parameter_binds"] = [first.circuit.binds(stacked)]
-    return _collect(_run([circuit], emulator, options), paulis)
+    return _collect(_run([circuit], run, options), paulis)
 
 
 def _seeded(
     item: Item,
     circuit: QuantumCircuit,
     paulis: tuple[str, ...],
-    emulator: Emulator,
+    run: AerSimulator,
     options: Mapping[str, Any],
 ) -> Values:
     data = []
@@ -108,7 +121,7 @@ def _seeded(
         own = {**options, "seed_simulator": item.seed(at)}
         if item.values is not None:
             own["parameter_binds"] = [item.circuit.binds(item.values[at : at + 1])]
-        data += _run([circuit], emulator, own)
+        data += _run([circuit], run, own)
     return _collect(data, paulis)
 
 
@@ -138,9 +151,9 @@ def _places(circuit: QuantumCircuit) -> Sequence[int]:
 
 
 def _run(
-    circuits: Sequence[QuantumCircuit], emulator: Emulator, options: Mapping[str, Any]
+    circuits: Sequence[QuantumCircuit], on: AerSimulator, options: Mapping[str, Any]
 ) -> list[Any]:
-    result = simulator(emulator).run(list(circuits), **options).result()
+    result = on.run(list(circuits), **options).result()
     if not result.success:
         failed = [each.status for each in result.results if not each.success]
         raise TaskFailed(f"Aer: {failed[0] if failed else result.status}"[:500])

@@ -15,11 +15,13 @@ _FLOW = "if_else for_loop while_loop switch_case break_loop continue_loop"
 _ALWAYS = "measure reset barrier delay"
 
 _PARAMETERS: Mapping[str, int | None] = {
-    **dict.fromkeys("p rx rxx ry ryy rz rzx rzz u1 cp crx cry crz cu1 mcphase delay".split(), 1),
+    **dict.fromkeys(("p", "rx", "rxx", "ry", "ryy", "rz", "rzx", "rzz", "u1"), 1),
+    **dict.fromkeys(("cp", "crx", "cry", "crz", "cu1", "mcphase", "delay"), 1),
     **dict.fromkeys(("r", "u2"), 2),
     **dict.fromkeys(("u", "u3", "cu3"), 3),
     "cu": 4,
-    **dict.fromkeys(f"pauli unitary diagonal multiplexer initialize mcp {_FLOW}".split(), None),
+    **dict.fromkeys(("pauli", "unitary", "diagonal", "multiplexer", "initialize", "mcp")),
+    **dict.fromkeys(_FLOW.split()),
 }
 """Numbers of parameters, where not 0; ``None``: it varies, or they are no angles."""
 
@@ -46,9 +48,7 @@ class Method:
         """How many qubits there is room for."""
         match self.name:
             case "automatic":
-                return Limits(
-                    qubits=state_qubits(memory_bytes), clifford_qubits=STABILIZER_QUBITS
-                )
+                return Limits(qubits=state_qubits(memory_bytes), clifford_qubits=STABILIZER_QUBITS)
             case "statevector":
                 return Limits(qubits=state_qubits(memory_bytes))
             case "density_matrix":

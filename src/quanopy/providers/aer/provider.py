@@ -16,8 +16,8 @@ from quanopy.sandbox.pool import (
     Call,
     ChildCancelled,
     ChildDied,
-    Children,
     ChildFailed,
+    Children,
     ChildTimedOut,
     Confinement,
 )
@@ -103,7 +103,8 @@ class AerProvider:
 
 
 def _find(resource: str) -> Method | Device:
-    for found in (*METHODS, *devices()):
+    known: list[Method | Device] = [*METHODS, *devices()]
+    for found in known:
         if found.resource == resource:
             return found
     raise NotFound(f"the Aer provider has no resource {resource!r}")

@@ -5,7 +5,7 @@ from itertools import groupby
 from typing import Any
 
 from quanopy.domain.errors import TaskFailed
-from quanopy.providers.aer.engine import Emulator, simulator
+from quanopy.providers.aer.engine import Emulator, noise_for, simulator
 from quanopy.providers.aer.items import Item
 
 
@@ -34,7 +34,8 @@ def _sample_seeded(item: Item, emulator: Emulator) -> None:
     shots, memory = item.pub.shots or 1, item.work.options.memory
     found = []
     for at in range(item.sets):
-        options: dict[str, Any] = {"seed_simulator": item.seed(at)}
+        options = noise_for(emulator, [item.circuit])
+        options["seed_simulator"] = item.seed(at)
         if item.values is not None:
             options["parameter_binds"] = [item.circuit.binds(item.values[at : at + 1])]
         found += _experiments(item.circuit.circuit, emulator, shots, memory, options)
@@ -44,7 +45,7 @@ def _sample_seeded(item: Item, emulator: Emulator) -> None:
 def _run(
     items: Sequence[Item], emulator: Emulator, shots: int, memory: bool, bound: bool
 ) -> list[Any]:
-    options: dict[str, Any] = {}
+    options = noise_for(emulator, [item.circuit for item in items])
     if bound:
         options["parameter_binds"] = [
             item.circuit.binds(item.values) for item in items if item.values is not None
