@@ -29,5 +29,6 @@ def set_up_logging(level: str, form: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    # Its notes on starting and stopping repeat our own.
-    logging.getLogger("uvicorn").setLevel(max(logging.WARNING, root.level))
+    # Their notes on starting and stopping repeat our own.
+    for chatty in ("alembic", "uvicorn"):
+        logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
