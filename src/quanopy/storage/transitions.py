@@ -100,17 +100,18 @@ def roll_up_jobs(
     changed = []
     for job in jobs:
         after = roll_up(states[job.id] if job.id in several else (known[job.id],))
-        if after == job.state:
-            continue
-        history.add(
-            job.id,
-            f"job.{after}",
-            account=job.account,
-            job_id=job.id,
-            before=job.state,
-            after=after.value,
-        )
-        changed.append(_job_values(job, after, now, (problems or {}).get(job.id)))
+        problem = (problems or {}).get(job.id)
+        if after != job.state:
+            history.add(
+                job.id,
+                f"job.{after}",
+                account=job.account,
+                job_id=job.id,
+                before=job.state,
+                after=after.value,
+            )
+        if after != job.state or problem is not None:
+            changed.append(_job_values(job, after, now, problem))
     update_rows(connection, schema.jobs, changed)
 
 
@@ -150,11 +151,12 @@ def _job_values(job: Row[Any], after: JobState, now: int, problem: str | None) -
     started = job.started_at
     if started is None and after in (JobState.RUNNING, JobState.COMPLETED, JobState.FAILED):
         started = now
-    final = after in FINAL_JOB_STATES
+    again = job.state in FINAL_JOB_STATES and after not in FINAL_JOB_STATES
     return {
         "id": job.id,
         "state": after.value,
         "started_at": started,
-        "ended_at": now if final else None,
-        "problem": (problem or job.problem) if final else None,
+        "ended_at": now if after in FINAL_JOB_STATES else None,
+        # The first failure stays the reason, even while other parts still run.
+        "problem": None if again else (job.problem or problem),
     }

@@ -1,0 +1,673 @@
+"""What every catalogue must do: subclass, override ``make_store``, and run."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from quanopy.domain.accounts import Scope, Token
+from quanopy.domain.errors import Conflict, NotFound
+from quanopy.domain.events import Event
+from quanopy.domain.ids import new_id
+from quanopy.domain.jobs import Job, JobKind, Problem, Task
+from quanopy.domain.resources import Resource
+from quanopy.domain.states import ExecutionState, JobState, ResourceState, TaskState
+from quanopy.ports.store import (
+    Claim,
+    EventQuery,
+    ExecutionChange,
+    JobQuery,
+    Offer,
+    Store,
+)
+from quanopy.testing.catalogue import MovableClock, ending, execution, job, submission
+
+MakeStore = Callable[[Callable[[], datetime]], Store]
+TTL = 30.0
+QPU = Resource(name="qpu", provider="fake", lanes=2)
+AER = Resource(name="aer", provider="aer")
+
+
+def accepted(answer: object) -> Sequence[Job]:
+    """The jobs of an answer to a submission; fails for an error."""
+    assert isinstance(answer, Sequence), answer
+    return answer
+
+
+def take(store: Store, resource: str = "aer", *, worker: str = "worker_1") -> Claim:
+    """One claim of all that waits for a resource."""
+    (claim,) = store.claim(worker, [Offer(resource=resource, seconds=1e9)], ttl_s=TTL)
+    return claim
+
+
+def kinds(events: Sequence[Event], subject: str) -> list[str]:
+    """What happened to a subject, in order."""
+    return [event.kind for event in events if event.subject == subject]
+
+
+class StoreContract:
+    """Cases over a fresh, empty catalogue each."""
+
+    @pytest.fixture
+    def make_store(self) -> MakeStore:
+        """Override: opens the same catalogue again at each call, with the clock given."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def clock(self) -> MovableClock:
+        """The catalogue's clock."""
+        return MovableClock()
+
+    @pytest.fixture
+    def store(self, make_store: MakeStore, clock: MovableClock) -> Iterator[Store]:
+        """The catalogue, with a worker that serves ``aer`` and ``qpu`` (two lanes)."""
+        with ExitStack() as cleanup:
+            store = make_store(clock)
+            cleanup.callback(store.close)
+            store.register("worker_1", [AER, QPU], ttl_s=TTL)
+            yield store
+
+    def submit(self, store: Store, *made: tuple[Job, list[Task]]) -> Sequence[Job]:
+        """Submit these as one request."""
+        return accepted(store.submit([submission(*made)])[0])
+
+    # -- submitting ---------------------------------------------------------------------------
+    def test_a_submitted_job_reads_back_as_it_was(self, store: Store) -> None:
+        one, tasks = job(name="bell", tags=("x", "y"), priority=3, parts=2)
+        self.submit(store, (one, tasks))
+        assert store.jobs([one.id]) == [one]
+        assert store.tasks([one.id]) == tasks
+
+    def test_an_account_does_not_see_anothers_job(self, store: Store) -> None:
+        (one,) = self.submit(store, job("alice"))
+        assert store.jobs([one.id], account="bob") == []
+        assert store.jobs([one.id], account="alice") == [one]
+
+    def test_a_repeated_key_gives_the_first_jobs(self, store: Store) -> None:
+        first, again = job(), job()
+        answers = store.submit([submission(first, key="k", digest="d")])
+        answers += store.submit([submission(again, key="k", digest="d")])
+        assert [accepted(a)[0].id for a in answers] == [first[0].id, first[0].id]
+        assert store.jobs([again[0].id]) == []
+        assert store.replay("alice", "k", "d") == [first[0]]
+
+    def test_a_key_repeated_within_one_batch_counts_once(self, store: Store) -> None:
+        made = [submission(job(), key="k", digest="d") for _ in range(3)]
+        ids = [[one.id for one in accepted(answer)] for answer in store.submit(made)]
+        assert ids[0] == ids[1] == ids[2]
+        assert len(store.list_jobs(JobQuery())) == 1
+
+    def test_a_key_with_another_body_is_a_conflict(self, store: Store) -> None:
+        store.submit([submission(job(), key="k", digest="one")])
+        (answer,) = store.submit([submission(job(), key="k", digest="two")])
+        assert isinstance(answer, Conflict)
+        with pytest.raises(Conflict):
+            store.replay("alice", "k", "two")
+
+    def test_a_key_is_its_accounts_own(self, store: Store) -> None:
+        store.submit([submission(job("alice"), key="k", digest="one")])
+        (answer,) = store.submit([submission(job("bob"), key="k", digest="two")])
+        assert len(accepted(answer)) == 1
+        assert store.replay("carol", "k", "one") is None
+
+    def test_a_submission_is_kept_whole_or_not_at_all(self, store: Store) -> None:
+        twin, other = job(), job()
+        (answer,) = store.submit([submission(other, twin, twin, key="k")])
+        assert isinstance(answer, Conflict)
+        assert store.list_jobs(JobQuery()) == []
+        assert store.events(EventQuery()).events == []
+        assert store.replay("alice", "k", "") is None
+
+    def test_a_bad_submission_does_not_touch_its_neighbours(self, store: Store) -> None:
+        twin = job()
+        good, bad, also = submission(job()), submission(twin, twin), submission(job())
+        answers = store.submit([good, bad, also])
+        assert isinstance(answers[1], Conflict)
+        assert store.jobs([good.jobs[0].id, also.jobs[0].id]) == [good.jobs[0], also.jobs[0]]
+
+    def test_the_same_key_from_many_threads_makes_one_job(self, store: Store) -> None:
+        def send(_: int) -> str:
+            (answer,) = store.submit([submission(job(), key="k", digest="d")])
+            return accepted(answer)[0].id
+
+        with ThreadPoolExecutor(8) as pool:
+            ids = set(pool.map(send, range(16)))
+        assert len(ids) == 1
+
+    # -- claims -------------------------------------------------------------------------------
+    def test_a_task_goes_from_queued_to_completed_and_takes_its_job_along(
+        self, store: Store
+    ) -> None:
+        (one,) = self.submit(store, job())
+        claim = take(store)
+        assert store.jobs([one.id])[0].state is JobState.RUNNING
+        run = execution(claim)
+        assert store.finish(claim.id, [ending(run)]) == {claim.tasks[0].id}
+        (after,) = store.jobs([one.id])
+        (task,) = store.tasks([one.id])
+        assert (after.state, task.state) == (JobState.COMPLETED, TaskState.COMPLETED)
+        assert after.started_at is not None
+        assert after.ended_at is not None
+        assert (task.attempt, task.execution_id, task.claim_id) == (1, run.id, None)
+        assert task.result is not None
+        assert [e.id for e in store.executions(one.id)] == [run.id]
+        events = store.events(EventQuery(account="alice")).events
+        assert kinds(events, one.id) == ["job.queued", "job.running", "job.completed"]
+        assert kinds(events, task.id) == ["task.claimed", "task.completed"]
+        assert store.renew("worker_1", ttl_s=TTL) == set()
+
+    def test_threads_never_claim_a_task_twice(self, store: Store) -> None:
+        self.submit(store, *[job() for _ in range(200)])
+
+        def drain(worker: int) -> list[str]:
+            mine: list[str] = []
+            offer = Offer(resource="aer", tasks=7, seconds=1e9)
+            while claims := store.claim(f"worker_{worker}", [offer], ttl_s=TTL):
+                mine += [task.id for claim in claims for task in claim.tasks]
+            return mine
+
+        with ThreadPoolExecutor(4) as pool:
+            taken = [id_ for ids in pool.map(drain, range(4)) for id_ in ids]
+        assert len(taken) == len(set(taken)) == 200
+
+    def test_lanes_hold_over_several_workers(self, store: Store) -> None:
+        self.submit(store, *[job(resource="qpu") for _ in range(40)])
+
+        def grab(worker: int) -> list[Claim]:
+            offer = Offer(resource="qpu", tasks=1, claims=3)
+            return store.claim(f"worker_{worker}", [offer], ttl_s=TTL)
+
+        with ThreadPoolExecutor(6) as pool:
+            claims = [claim for claims in pool.map(grab, range(6)) for claim in claims]
+        assert len(claims) == 2
+
+    def test_an_execution_keeps_the_lane_of_the_claim_that_began_it(self, store: Store) -> None:
+        self.submit(store, *[job(resource="qpu") for _ in range(4)])
+        offer = Offer(resource="qpu", tasks=1, claims=1, single=True)
+        (claim,) = store.claim("worker_1", [offer], ttl_s=TTL)
+        run = execution(claim, provider="fake")
+        store.begin(claim.id, [run], ttl_s=TTL)
+        assert len(store.claim("worker_1", [replace(offer, claims=5)], ttl_s=TTL)) == 1
+        assert store.claim("worker_1", [offer], ttl_s=TTL) == []
+        store.finish(claim.id, [ending(run)])
+        assert len(store.claim("worker_1", [offer], ttl_s=TTL)) == 1
+
+    def test_nothing_starts_on_a_resource_in_maintenance(self, store: Store) -> None:
+        self.submit(store, job())
+        store.set_resource_state("aer", ResourceState.MAINTENANCE, "helium", actor="op")
+        assert store.claim("worker_1", [Offer(resource="aer")], ttl_s=TTL) == []
+        store.register("worker_1", [AER], ttl_s=TTL)
+        assert store.claim("worker_1", [Offer(resource="aer")], ttl_s=TTL) == []
+        store.set_resource_state("aer", ResourceState.ONLINE, None, actor="op")
+        assert len(store.claim("worker_1", [Offer(resource="aer")], ttl_s=TTL)) == 1
+
+    def test_the_account_that_used_less_goes_first(self, store: Store) -> None:
+        self.submit(store, *[job("alice", estimate_s=1.0) for _ in range(5)])
+        claim = take(store)
+        store.finish(claim.id, [ending(execution(claim), seconds=50.0)])
+        self.submit(store, *[job("alice", estimate_s=1.0) for _ in range(5)])
+        self.submit(store, *[job("bob", estimate_s=1.0) for _ in range(5)])
+        (claim,) = store.claim("worker_1", [Offer(resource="aer", tasks=5, seconds=99)], ttl_s=TTL)
+        assert [task.account for task in claim.tasks] == ["bob"] * 5
+
+    def test_accounts_that_used_alike_share_alike(self, store: Store) -> None:
+        self.submit(store, *[job("alice", estimate_s=1.0) for _ in range(20)])
+        self.submit(store, *[job("bob", estimate_s=1.0) for _ in range(20)])
+        (claim,) = store.claim("worker_1", [Offer(resource="aer", tasks=10, seconds=99)], ttl_s=TTL)
+        assert sorted(t.account for t in claim.tasks) == ["alice"] * 5 + ["bob"] * 5
+
+    def test_a_higher_priority_goes_first(self, store: Store) -> None:
+        low, high = job(priority=-1), job(priority=5)
+        self.submit(store, low, job(), high)
+        (claim,) = store.claim("worker_1", [Offer(resource="aer", tasks=1)], ttl_s=TTL)
+        assert [task.job_id for task in claim.tasks] == [high[0].id]
+
+    def test_an_offer_bounds_seconds_but_takes_one_longer_task(self, store: Store) -> None:
+        self.submit(store, *[job(estimate_s=2.0) for _ in range(5)])
+        (claim,) = store.claim("worker_1", [Offer(resource="aer", seconds=0.5)], ttl_s=TTL)
+        assert len(claim.tasks) == 1
+        (claim,) = store.claim("worker_1", [Offer(resource="aer", seconds=4.0)], ttl_s=TTL)
+        assert len(claim.tasks) == 2
+
+    def test_an_offer_is_spread_over_its_claims(self, store: Store) -> None:
+        self.submit(store, *[job() for _ in range(10)])
+        claims = store.claim("worker_1", [Offer(resource="aer", claims=2, seconds=9)], ttl_s=TTL)
+        assert [len(claim.tasks) for claim in claims] == [5, 5]
+
+    def test_most_bounds_the_claims_of_all_offers(self, store: Store) -> None:
+        self.submit(store, *[job() for _ in range(9)])
+        self.submit(store, *[job(resource="qpu") for _ in range(9)])
+        offers = [Offer(resource=name, claims=2, tasks=2) for name in ("aer", "qpu")]
+        assert len(store.claim("worker_1", offers, ttl_s=TTL, most=3)) == 3
+
+    def test_a_single_claim_mixes_no_accounts_and_keeps_solo_tasks_alone(
+        self, store: Store
+    ) -> None:
+        self.submit(store, job("alice"), job("alice", solo=True), job("alice"))
+        self.submit(store, job("bob"))
+        offer = Offer(resource="aer", claims=1, single=True, seconds=9)
+        claims: list[Claim] = []
+        while more := store.claim("worker_1", [offer], ttl_s=TTL):
+            claims += more
+        assert sum(len(claim.tasks) for claim in claims) == 4
+        for claim in claims:
+            assert len({task.account for task in claim.tasks}) == 1
+            assert len(claim.tasks) == 1 or not any(task.solo for task in claim.tasks)
+
+    def test_a_task_waits_until_it_is_ready(self, store: Store, clock: MovableClock) -> None:
+        at = clock() + timedelta(seconds=60)
+        self.submit(store, job(ready_at=at))
+        assert store.claim("worker_1", [Offer(resource="aer")], ttl_s=TTL) == []
+        assert store.sweep().next_ready_at == at
+        clock.move(61)
+        assert len(store.claim("worker_1", [Offer(resource="aer")], ttl_s=TTL)) == 1
+
+    # -- fences -------------------------------------------------------------------------------
+    def test_an_expired_claim_is_queued_again_and_its_late_finish_is_not_taken(
+        self, store: Store, clock: MovableClock
+    ) -> None:
+        (one,) = self.submit(store, job())
+        late = take(store)
+        clock.move(TTL + 1)
+        assert store.renew("worker_1", ttl_s=TTL) == set()
+        swept = store.sweep()
+        assert (swept.tasks_requeued, swept.claims_expired) == (1, 1)
+        assert store.jobs([one.id])[0].state is JobState.QUEUED
+        again = take(store, worker="worker_2")
+        assert store.finish(late.id, [ending(execution(late), TaskState.FAILED)]) == set()
+        assert store.finish(again.id, [ending(execution(again))]) == {again.tasks[0].id}
+        assert store.jobs([one.id])[0].state is JobState.COMPLETED
+        assert len(store.executions(one.id)) == 1
+
+    def test_a_renewed_claim_stays(self, store: Store, clock: MovableClock) -> None:
+        self.submit(store, job())
+        claim = take(store)
+        clock.move(TTL - 1)
+        assert store.renew("worker_1", ttl_s=TTL) == {claim.id}
+        clock.move(TTL - 1)
+        assert store.sweep().claims_expired == 0
+
+    def test_a_retired_workers_tasks_are_free_at_once(self, store: Store) -> None:
+        self.submit(store, job())
+        take(store)
+        store.retire("worker_1")
+        assert store.sweep().tasks_requeued == 1
+        assert len(take(store, worker="worker_2").tasks) == 1
+
+    def test_a_claim_under_a_clock_that_went_back_still_ends(
+        self, store: Store, clock: MovableClock
+    ) -> None:
+        self.submit(store, job())
+        take(store)
+        clock.move(-86_400)
+        assert store.sweep().tasks_requeued == 1
+
+    def test_a_clock_that_goes_back_does_not_hold_up_new_work(
+        self, store: Store, clock: MovableClock
+    ) -> None:
+        clock.move(-86_400)
+        self.submit(store, job())
+        assert len(take(store).tasks) == 1
+
+    def test_a_task_that_outlives_worker_after_worker_fails(
+        self, store: Store, clock: MovableClock
+    ) -> None:
+        (one,) = self.submit(store, job())
+        for _ in range(100):
+            if store.jobs([one.id])[0].state is not JobState.QUEUED:
+                break
+            take(store)
+            clock.move(TTL + 1)
+            store.sweep()
+        (after,) = store.jobs([one.id])
+        assert after.state is JobState.FAILED
+        assert after.problem is not None
+
+    # -- ends ---------------------------------------------------------------------------------
+    def test_a_job_rolls_up_its_parts(self, store: Store) -> None:
+        (one,) = self.submit(store, job(parts=3))
+        offer = Offer(resource="aer", tasks=1)
+        seen = []
+        for state in (TaskState.COMPLETED, TaskState.FAILED, TaskState.COMPLETED):
+            (claim,) = store.claim("worker_1", [offer], ttl_s=TTL)
+            problem = Problem(type="TaskFailed", message="no") if state == "failed" else None
+            store.finish(claim.id, [ending(execution(claim), state, problem=problem)])
+            seen.append(store.jobs([one.id])[0].state)
+        assert seen == [JobState.RUNNING, JobState.RUNNING, JobState.FAILED]
+        assert store.jobs([one.id])[0].problem == Problem(type="TaskFailed", message="no")
+
+    def test_a_task_that_is_to_be_tried_again_waits_until_then(
+        self, store: Store, clock: MovableClock
+    ) -> None:
+        (one,) = self.submit(store, job())
+        claim = take(store)
+        end = ending(execution(claim), TaskState.QUEUED, ready_at=clock() + timedelta(seconds=10))
+        store.finish(claim.id, [end])
+        assert store.jobs([one.id])[0].state is JobState.QUEUED
+        assert store.claim("worker_1", [Offer(resource="aer")], ttl_s=TTL) == []
+        clock.move(11)
+        assert take(store).tasks[0].attempt == 1
+
+    def test_finishing_twice_takes_nothing_the_second_time(self, store: Store) -> None:
+        self.submit(store, job())
+        claim = take(store)
+        end = ending(execution(claim))
+        assert len(store.finish(claim.id, [end])) == 1
+        assert store.finish(claim.id, [end]) == set()
+
+    # -- users' requests ----------------------------------------------------------------------
+    def test_what_is_queued_is_cancelled_at_once(self, store: Store) -> None:
+        (one,) = self.submit(store, job())
+        (after,) = store.cancel([one.id], actor="alice")
+        assert after.state is JobState.CANCELLED
+        assert store.claim("worker_1", [Offer(resource="aer")], ttl_s=TTL) == []
+
+    def test_what_is_claimed_is_asked_to_end_and_ends_cancelled(self, store: Store) -> None:
+        (one,) = self.submit(store, job())
+        claim = take(store)
+        (after,) = store.cancel([one.id], actor="alice")
+        assert (after.state, after.cancel_requested) == (JobState.RUNNING, True)
+        assert store.cancel_requests("worker_1") == {claim.tasks[0].id}
+        store.finish(claim.id, [ending(execution(claim))])
+        assert store.jobs([one.id])[0].state is JobState.CANCELLED
+        assert store.tasks([one.id])[0].result is None
+
+    def test_a_completed_job_stays_completed_when_cancelled(self, store: Store) -> None:
+        (one,) = self.submit(store, job())
+        claim = take(store)
+        store.finish(claim.id, [ending(execution(claim))])
+        (after,) = store.cancel([one.id], actor="alice")
+        assert (after.state, after.cancel_requested) == (JobState.COMPLETED, False)
+
+    def test_cancelling_one_of_two_neighbours_stops_neither_execution_nor_neighbour(
+        self, store: Store
+    ) -> None:
+        one, two = self.submit(store, job(resource="qpu"), job(resource="qpu"))
+        claim = take(store, "qpu")
+        run = execution(claim, provider="fake")
+        store.begin(claim.id, [run], ttl_s=TTL)
+        store.cancel([one.id], actor="alice")
+        assert not store.executions(two.id)[0].stop_requested
+        store.cancel([two.id], actor="alice")
+        assert store.executions(two.id)[0].stop_requested
+
+    def test_a_retry_runs_only_what_is_missing(self, store: Store) -> None:
+        (one,) = self.submit(store, job(parts=2))
+        offer = Offer(resource="aer", tasks=1)
+        for state in (TaskState.COMPLETED, TaskState.FAILED):
+            (claim,) = store.claim("worker_1", [offer], ttl_s=TTL)
+            store.finish(claim.id, [ending(execution(claim), state)])
+        done, failed = store.tasks([one.id])
+        (after,) = store.retry([one.id], actor="alice")
+        assert after.state is JobState.RUNNING
+        kept, new = store.tasks([one.id])
+        assert kept == done
+        assert (new.slice, new.state) == (failed.slice, TaskState.QUEUED)
+        assert new.id != failed.id
+        claim = take(store)
+        store.finish(claim.id, [ending(execution(claim))])
+        assert store.jobs([one.id])[0].state is JobState.COMPLETED
+
+    def test_a_retry_leaves_unfinished_jobs_alone(self, store: Store) -> None:
+        (one,) = self.submit(store, job())
+        assert store.retry([one.id], actor="alice") == [one]
+        assert len(store.tasks([one.id])) == 1
+
+    # -- remote executions --------------------------------------------------------------------
+    def begun(self, store: Store, *made: tuple[Job, list[Task]]) -> Claim:
+        """A claim of the ``qpu`` with one execution that was begun under it."""
+        self.submit(store, *(made or (job(resource="qpu"),)))
+        claim = take(store, "qpu")
+        store.begin(claim.id, [execution(claim, provider="fake")], ttl_s=TTL)
+        return claim
+
+    def test_begin_is_refused_once_the_claim_is_lost(
+        self, store: Store, clock: MovableClock
+    ) -> None:
+        self.submit(store, job(resource="qpu"))
+        claim = take(store, "qpu")
+        clock.move(TTL + 1)
+        store.sweep()
+        with pytest.raises(Conflict):
+            store.begin(claim.id, [execution(claim, provider="fake")], ttl_s=TTL)
+
+    def test_begin_again_after_a_lost_reply_changes_nothing(self, store: Store) -> None:
+        (one,) = self.submit(store, job(resource="qpu"))
+        claim = take(store, "qpu")
+        run = execution(claim, provider="fake")
+        store.begin(claim.id, [run], ttl_s=TTL)
+        store.begin(claim.id, [run], ttl_s=TTL)
+        assert store.tasks([one.id])[0].attempt == 1
+
+    def test_an_execution_put_down_is_found_due_by_any_worker(
+        self, store: Store, clock: MovableClock
+    ) -> None:
+        claim = self.begun(store)
+        (run,) = store.executions(claim.tasks[0].job_id)
+        change = ExecutionChange(
+            execution_id=run.id,
+            state=ExecutionState.SUBMITTED,
+            provider_job_id="v1",
+            due_in_s=5.0,
+        )
+        store.advance(claim.id, [change])
+        assert store.due("worker_2", ["fake"], limit=9, ttl_s=TTL) == []
+        clock.move(6)
+        assert store.due("worker_2", ["other"], limit=9, ttl_s=TTL) == []
+        (due,) = store.due("worker_2", ["fake"], limit=9, ttl_s=TTL)
+        (found,) = due.executions
+        assert (found.id, found.provider_job_id, found.claim_id) == (run.id, "v1", due.claim_id)
+        assert [task.id for task in due.tasks[run.id]] == list(run.tasks)
+        assert store.due("worker_3", ["fake"], limit=9, ttl_s=TTL) == []
+        assert store.finish(claim.id, [ending(found)]) == set()
+        assert len(store.finish(due.claim_id, [ending(found)])) == 1
+        assert store.jobs([claim.tasks[0].job_id])[0].state is JobState.COMPLETED
+
+    def test_a_dead_workers_execution_is_taken_over_and_its_task_not_queued(
+        self, store: Store, clock: MovableClock
+    ) -> None:
+        claim = self.begun(store)
+        clock.move(TTL + 1)
+        assert store.sweep().tasks_requeued == 0
+        (due,) = store.due("worker_2", ["fake"], limit=9, ttl_s=TTL)
+        assert due.executions[0].state is ExecutionState.SUBMITTING
+        store.advance(
+            claim.id,
+            [ExecutionChange(execution_id=due.executions[0].id, state=ExecutionState.RUNNING)],
+        )
+        (after,) = store.executions(claim.tasks[0].job_id)
+        assert after.state is ExecutionState.SUBMITTING
+
+    def test_a_stop_request_makes_an_execution_due_once(self, store: Store) -> None:
+        claim = self.begun(store)
+        (run,) = store.executions(claim.tasks[0].job_id)
+        wait = ExecutionChange(execution_id=run.id, state=ExecutionState.SUBMITTED, due_in_s=600.0)
+        store.advance(claim.id, [wait])
+        store.cancel([claim.tasks[0].job_id], actor="alice")
+        (due,) = store.due("worker_1", ["fake"], limit=9, ttl_s=TTL)
+        assert due.executions[0].stop_requested
+        store.advance(due.claim_id, [replace(wait, state=None)])
+        assert store.due("worker_1", ["fake"], limit=9, ttl_s=TTL) == []
+
+    def test_a_stranded_execution_is_not_due_unless_it_is_to_be_searched(
+        self, store: Store, clock: MovableClock
+    ) -> None:
+        claim = self.begun(store)
+        (run,) = store.executions(claim.tasks[0].job_id)
+        strand = ExecutionChange(execution_id=run.id, state=ExecutionState.STRANDED)
+        store.advance(claim.id, [strand])
+        clock.move(TTL * 10)
+        store.sweep()
+        assert store.due("worker_1", ["fake"], limit=9, ttl_s=TTL) == []
+        assert store.jobs([claim.tasks[0].job_id])[0].state is JobState.RUNNING
+
+    def test_a_due_time_under_a_clock_that_went_back_has_come(
+        self, store: Store, clock: MovableClock
+    ) -> None:
+        claim = self.begun(store)
+        (run,) = store.executions(claim.tasks[0].job_id)
+        store.advance(claim.id, [ExecutionChange(execution_id=run.id, due_in_s=5.0)])
+        clock.move(-86_400)
+        assert len(store.due("worker_1", ["fake"], limit=9, ttl_s=TTL)) == 1
+
+    # -- listings -----------------------------------------------------------------------------
+    def test_a_listing_is_newest_first_and_pages_by_cursor(self, store: Store) -> None:
+        made = self.submit(store, *[job() for _ in range(7)])
+        newest = [one.id for one in reversed(made)]
+        seen: list[str] = []
+        while page := store.list_jobs(
+            JobQuery(account="alice", before=seen[-1] if seen else None, limit=3)
+        ):
+            seen += [one.id for one in page]
+        assert seen == newest
+
+    def test_each_filter_of_a_listing_keeps_what_fits(self, store: Store) -> None:
+        old = datetime(2020, 1, 1, tzinfo=UTC)
+        wanted = job(
+            name="100%_vqe", tags=("t",), kind=JobKind.ESTIMATE, resource="qpu", created_at=old
+        )
+        self.submit(store, wanted, job(name="100 other", tags=("u", "tt")), job(name="vqe"))
+        self.submit(store, job("bob", name="100%_vqe", tags=("t",)))
+        store.cancel([wanted[0].id], actor="alice")
+        for query in (
+            JobQuery(account="alice", states=(JobState.CANCELLED,)),
+            JobQuery(account="alice", resource="qpu"),
+            JobQuery(account="alice", kind=JobKind.ESTIMATE),
+            JobQuery(account="alice", tag="t"),
+            JobQuery(account="alice", name="100%_vqe"),
+            JobQuery(account="alice", name_prefix="100%"),
+            JobQuery(account="alice", name_prefix="100%_"),
+            JobQuery(account="alice", created_to=old + timedelta(days=1)),
+            JobQuery(account="alice", created_from=old, created_to=old + timedelta(seconds=1)),
+        ):
+            assert [one.id for one in store.list_jobs(query)] == [wanted[0].id], query
+
+    def test_filters_hold_together(self, store: Store) -> None:
+        wanted = job(tags=("t",), name="ab")
+        self.submit(store, wanted, job(tags=("t",)), job(name="ab"), job(tags=("u",), name="ab"))
+        query = JobQuery(tag="t", name_prefix="a", states=(JobState.QUEUED, JobState.RUNNING))
+        assert [one.id for one in store.list_jobs(query)] == [wanted[0].id]
+
+    # -- events -------------------------------------------------------------------------------
+    def test_events_of_one_account_or_of_jobs(self, store: Store) -> None:
+        (mine,) = self.submit(store, job("alice"))
+        (also,) = self.submit(store, job("alice"))
+        self.submit(store, job("bob"))
+        by_account = store.events(EventQuery(account="alice")).events
+        assert [event.subject for event in by_account] == [mine.id, also.id]
+        by_job = store.events(EventQuery(job_ids=[also.id])).events
+        assert [event.subject for event in by_job] == [also.id]
+        assert store.events(EventQuery(account="bob", job_ids=[also.id])).events == []
+
+    def test_following_from_the_horizon_sees_only_what_comes_later(self, store: Store) -> None:
+        self.submit(store, job())
+        after = store.horizon()
+        (one,) = self.submit(store, job())
+        page = store.events(EventQuery(after=after))
+        assert one.id in [event.subject for event in page.events]
+        assert store.events(EventQuery(after=page.position)).events == []
+
+    def test_a_follower_misses_nothing_of_many_writers(self, store: Store) -> None:
+        with ThreadPoolExecutor(6) as pool:
+            writes = [pool.submit(self.submit, store, job()) for _ in range(120)]
+            seen: list[str] = []
+            after = EventQuery().after
+            while True:
+                over = all(write.done() for write in writes)
+                page = store.events(EventQuery(after=after, limit=7))
+                seen += [event.subject for event in page.events]
+                after = page.position
+                if over and not page.events and not page.held_back:
+                    break
+        assert sorted(seen) == sorted(write.result()[0].id for write in writes)
+
+    # -- resources ----------------------------------------------------------------------------
+    def test_a_resource_tells_its_queue_and_its_live_workers(
+        self, store: Store, clock: MovableClock
+    ) -> None:
+        store.register("worker_2", [AER], ttl_s=TTL)
+        self.submit(store, *[job(estimate_s=2.0) for _ in range(5)])
+        store.claim("worker_1", [Offer(resource="aer", tasks=1)], ttl_s=TTL)
+        aer, qpu = store.resources()
+        assert (aer.resource, aer.queued, aer.active, aer.workers) == (AER, 4, 1, 2)
+        assert aer.wait_s == pytest.approx(5.0)
+        assert (qpu.resource, qpu.queued, qpu.wait_s, qpu.workers) == (QPU, 0, 0.0, 1)
+        assert qpu.seen_at == clock()
+        clock.move(TTL + 1)
+        store.register("worker_2", [AER], ttl_s=TTL)
+        assert [status.workers for status in store.resources()] == [1, 0]
+
+    def test_an_operators_word_outlasts_the_workers(self, store: Store) -> None:
+        after = store.set_resource_state("qpu", ResourceState.OFFLINE, "broken", actor="op")
+        assert (after.state, after.reason) == (ResourceState.OFFLINE, "broken")
+        store.register("worker_1", [replace(QPU, description="new")], ttl_s=TTL)
+        _, qpu = store.resources()
+        assert (qpu.resource.state, qpu.resource.reason) == (ResourceState.OFFLINE, "broken")
+        assert qpu.resource.description == "new"
+        with pytest.raises(NotFound):
+            store.set_resource_state("none", ResourceState.OFFLINE, None, actor="op")
+
+    # -- tokens -------------------------------------------------------------------------------
+    def test_a_token_is_found_by_its_digest_until_revoked(self, store: Store) -> None:
+        token = Token(
+            id=new_id("token"),
+            account="alice",
+            scope=Scope.USER,
+            digest="d" * 64,
+            created_at=datetime.now(UTC),
+        )
+        store.add_token(token)
+        assert store.token(token.digest) == token
+        assert store.token("other") is None
+        assert store.tokens() == [token]
+        revoked = store.revoke_token(token.id)
+        assert revoked.revoked_at is not None
+        assert store.token(token.digest) == revoked
+        with pytest.raises(NotFound):
+            store.revoke_token("token_none")
+
+    # -- archive ------------------------------------------------------------------------------
+    def test_restoring_twice_changes_nothing(self, store: Store) -> None:
+        one, (task,) = job(held=True, tags=("t",))
+        given = submission((one, [replace(task, ready_at=None)]), key="k", digest="d")
+        assert store.restore([given], []) == 1
+        assert store.restore([given], []) == 0
+        assert store.jobs([one.id]) == [one]
+        assert store.claim("worker_1", [Offer(resource="aer")], ttl_s=TTL) == []
+        assert store.replay("alice", "k", "d") == [one]
+        assert kinds(store.events(EventQuery()).events, one.id) == ["job.held"]
+        (after,) = store.retry([one.id], actor="alice")
+        assert not after.held
+        assert len(take(store).tasks) == 1
+
+    def test_an_older_catalogue_learns_what_has_ended_since(self, store: Store) -> None:
+        one, (task,) = job()
+        self.submit(store, (one, [task]))
+        ended = replace(task, state=TaskState.COMPLETED, ended_at=datetime.now(UTC))
+        assert store.restore([submission((one, [ended]))], []) == 0
+        assert store.jobs([one.id])[0].state is JobState.COMPLETED
+
+    def test_it_tells_which_objects_are_named(self, store: Store) -> None:
+        (one,) = self.submit(store, job())
+        claim = take(store)
+        end = ending(execution(claim))
+        store.finish(claim.id, [end])
+        result = store.tasks([one.id])[0].result
+        assert result is not None
+        named = {one.spec.key, result.key}
+        assert store.referenced([*named, "pending/orphan.pack"]) == named
+
+    # -- life ---------------------------------------------------------------------------------
+    def test_what_was_written_is_there_when_opened_again(
+        self, store: Store, make_store: MakeStore, clock: MovableClock
+    ) -> None:
+        (one,) = self.submit(store, job())
+        store.check()
+        store.close()
+        store.close()
+        again = make_store(clock)
+        assert again.jobs([one.id]) == [one]
+        again.close()
