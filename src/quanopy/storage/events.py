@@ -23,6 +23,7 @@ from quanopy.ports.store import EventPage, EventQuery
 from quanopy.storage.mapping import Values, event_of
 from quanopy.storage.rows import Horizon, TransactionId, document, id_rows, ids_document, rows_of
 from quanopy.storage.schema import events
+from quanopy.storage.statements import insert_rows
 
 _WRITTEN = ("subject", "kind", "before", "after", "account", "job_id", "data")
 _rows = rows_of(*(events.c[name] for name in _WRITTEN))
@@ -72,10 +73,15 @@ class History:
 
     def write(self, connection: Connection) -> None:
         """Insert what was collected, in that order."""
-        if self._lines:
-            connection.execute(
-                _INSERT, {"r": document(self._lines), "at": self._at, "actor": self.actor}
-            )
+        if not self._lines:
+            return
+        if connection.dialect.name == "sqlite":
+            same: Values = {"tx": 0, "at": self._at, "actor": self.actor}
+            insert_rows(connection, events, [line | same for line in self._lines])
+            return
+        connection.execute(
+            _INSERT, {"r": document(self._lines), "at": self._at, "actor": self.actor}
+        )
 
 
 def read_events(connection: Connection, query: EventQuery) -> EventPage:

@@ -2,12 +2,23 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, literal, select, tuple_
+from sqlalchemy import (
+    ColumnCollection,
+    ColumnElement,
+    Connection,
+    Select,
+    func,
+    literal,
+    select,
+    tuple_,
+)
 
 from quanopy.domain.jobs import Job
 from quanopy.ports.store import JobQuery
 from quanopy.storage.mapping import job_of, stamp
-from quanopy.storage.schema import job_tags, jobs
+from quanopy.storage.schema import job_states, job_tags, jobs
+
+Columns = ColumnCollection[str, Any]
 
 
 def list_jobs(connection: Connection, query: JobQuery) -> list[Job]:
@@ -16,39 +27,46 @@ def list_jobs(connection: Connection, query: JobQuery) -> list[Job]:
 
 
 def _statement(query: JobQuery) -> Select[Any]:
-    chosen = _paged(_filtered(select(jobs), query), query)
-    if query.tag is None:
-        newest = (jobs.c.created_at.desc(), jobs.c.id.desc())
-    else:
-        chosen = chosen.join(job_tags, job_tags.c.job_id == jobs.c.id).where(
-            job_tags.c.tag == query.tag, job_tags.c.account == jobs.c.account
-        )
-        if query.account is not None:
-            chosen = chosen.where(job_tags.c.account == query.account)
-        newest = (job_tags.c.created_at.desc(), job_tags.c.job_id.desc())
-    return chosen.order_by(*newest).limit(query.limit)
+    chosen, along = _along(query)
+    chosen = _filtered(chosen, query, along)
+    if query.before is not None:
+        made = select(jobs.c.created_at).where(jobs.c.id == query.before).scalar_subquery()
+        place = tuple_(along.created_at, _id(along))
+        chosen = chosen.where(place < tuple_(made, literal(query.before)))
+    return chosen.order_by(along.created_at.desc(), _id(along).desc()).limit(query.limit)
 
 
-def _filtered(chosen: Select[Any], query: JobQuery) -> Select[Any]:
-    for name in ("account", "resource", "kind", "name"):
+def _along(query: JobQuery) -> tuple[Select[Any], Columns]:
+    """The rows to walk, in order, until enough of them fit: by tag or state where one is asked
+    for, else the jobs themselves."""
+    if query.tag is not None:
+        found = select(jobs).join(job_tags, job_tags.c.job_id == jobs.c.id)
+        return found.where(job_tags.c.tag == query.tag), job_tags.c
+    if len(query.states) == 1 and query.account is not None:
+        found = select(jobs).join(job_states, job_states.c.job_id == jobs.c.id)
+        return found.where(job_states.c.state == query.states[0].value), job_states.c
+    return select(jobs), jobs.c
+
+
+def _id(columns: Columns) -> ColumnElement[str]:
+    found: ColumnElement[str] = columns["id" if "id" in columns else "job_id"]
+    return found
+
+
+def _filtered(chosen: Select[Any], query: JobQuery, along: Columns) -> Select[Any]:
+    if query.account is not None:
+        chosen = chosen.where(along.account == query.account)
+    for name in ("resource", "kind", "name"):
         value = getattr(query, name)
         if value is not None:
             chosen = chosen.where(jobs.c[name] == value)
     if query.states:
         chosen = chosen.where(jobs.c.state.in_([state.value for state in query.states]))
     if query.name_prefix is not None:
-        chosen = chosen.where(
-            func.substr(jobs.c.name, 1, len(query.name_prefix)) == query.name_prefix
-        )
+        start = func.substr(jobs.c.name, 1, len(query.name_prefix))
+        chosen = chosen.where(start == query.name_prefix)
     if query.created_from is not None:
-        chosen = chosen.where(jobs.c.created_at >= stamp(query.created_from))
+        chosen = chosen.where(along.created_at >= stamp(query.created_from))
     if query.created_to is not None:
-        chosen = chosen.where(jobs.c.created_at < stamp(query.created_to))
+        chosen = chosen.where(along.created_at < stamp(query.created_to))
     return chosen
-
-
-def _paged(chosen: Select[Any], query: JobQuery) -> Select[Any]:
-    if query.before is None:
-        return chosen
-    made = select(jobs.c.created_at).where(jobs.c.id == query.before).scalar_subquery()
-    return chosen.where(tuple_(jobs.c.created_at, jobs.c.id) < tuple_(made, literal(query.before)))

@@ -4,7 +4,19 @@ from collections.abc import Collection, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Insert, Row, Select, Table, Update, insert, select, update
+from sqlalchemy import (
+    Connection,
+    Insert,
+    Row,
+    Select,
+    Table,
+    Text,
+    Update,
+    bindparam,
+    insert,
+    select,
+    update,
+)
 
 from quanopy.storage import schema
 from quanopy.storage.mapping import Values
@@ -15,14 +27,28 @@ _SPEC = (schema.jobs.c.spec_key, schema.jobs.c.spec_offset, schema.jobs.c.spec_l
 
 def insert_rows(connection: Connection, table: Table, rows: Sequence[Values]) -> None:
     """Insert these; each has a value for every column of the first."""
-    if rows:
+    if not rows:
+        return
+    if _row_by_row(connection):
+        connection.execute(insert(table), rows)
+    else:
         connection.execute(_insert(table, tuple(rows[0])), {"r": document(rows)})
 
 
 def update_rows(connection: Connection, table: Table, rows: Sequence[Values]) -> None:
     """Set the given columns of the rows with these ids; each gives the columns of the first."""
-    if rows:
+    if not rows:
+        return
+    if _row_by_row(connection):
+        keyed = [{("key" if n == "id" else n): row[n] for n in row} for row in rows]
+        connection.execute(_update_one(table), keyed)
+    else:
         connection.execute(_update(table, tuple(rows[0])), {"r": document(rows)})
+
+
+def _row_by_row(connection: Connection) -> bool:
+    """SQLite has no round trips to save, and takes rows apart slowly."""
+    return connection.dialect.name == "sqlite"
 
 
 def read_ids(
@@ -38,6 +64,11 @@ def read_ids(
 def _insert(table: Table, columns: tuple[str, ...]) -> Insert:
     rows = rows_of(*(table.c[name] for name in columns))
     return insert(table).from_select(columns, select(*(rows.c[name] for name in columns)))
+
+
+@cache
+def _update_one(table: Table) -> Update:
+    return update(table).where(table.c.id == bindparam("key", type_=Text))
 
 
 @cache
@@ -89,6 +120,7 @@ LOCKED_JOBS = (
         schema.jobs.c.id,
         schema.jobs.c.account,
         schema.jobs.c.state,
+        schema.jobs.c.created_at,
         schema.jobs.c.tasks,
         schema.jobs.c.started_at,
         schema.jobs.c.ended_at,

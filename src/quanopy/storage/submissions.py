@@ -92,6 +92,14 @@ def insert_jobs(connection: Connection, jobs: Sequence[Job], tasks: Sequence[Tas
     """Rows of jobs, their tags and their tasks."""
     rows = [job_row(job) for job in jobs]
     insert_rows(connection, schema.jobs, rows)
+    insert_rows(
+        connection,
+        schema.job_states,
+        [
+            {name: row[name] for name in ("account", "state", "created_at")} | {"job_id": row["id"]}
+            for row in rows
+        ],
+    )
     insert_rows(connection, schema.tasks, [task_row(task) for task in tasks])
     insert_rows(
         connection,

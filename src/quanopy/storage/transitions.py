@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import BigInteger, Connection, Row, Text, column, select, update
 
 from quanopy.domain.states import (
     FINAL_JOB_STATES,
@@ -23,7 +23,7 @@ from quanopy.domain.states import (
 from quanopy.storage import schema
 from quanopy.storage.events import History
 from quanopy.storage.mapping import Values
-from quanopy.storage.rows import id_rows
+from quanopy.storage.rows import document, id_rows, rows_of
 from quanopy.storage.statements import LOCKED_JOBS, read_ids, update_rows
 
 _wanted = id_rows()
@@ -32,6 +32,24 @@ _STATES = (
     .select_from(_wanted.join(schema.tasks, schema.tasks.c.job_id == _wanted.c.id))
     .where(~schema.tasks.c.superseded)
     .distinct()
+)
+
+_moved = rows_of(
+    column("of_account", Text),
+    column("before", Text),
+    column("after", Text),
+    column("made_at", BigInteger),
+    column("of_job", Text),
+)
+_MOVE_STATES = (
+    update(schema.job_states)
+    .where(
+        schema.job_states.c.account == _moved.c.of_account,
+        schema.job_states.c.state == _moved.c.before,
+        schema.job_states.c.created_at == _moved.c.made_at,
+        schema.job_states.c.job_id == _moved.c.of_job,
+    )
+    .values(state=_moved.c.after)
 )
 
 
@@ -97,7 +115,7 @@ def roll_up_jobs(
     known = ends or {}
     several = {job.id for job in jobs if job.tasks > 1 or job.id not in known}
     states = _task_states(connection, several)
-    changed = []
+    changed, moved = [], []
     for job in jobs:
         after = roll_up(states[job.id] if job.id in several else (known[job.id],))
         problem = (problems or {}).get(job.id)
@@ -110,9 +128,12 @@ def roll_up_jobs(
                 before=job.state,
                 after=after.value,
             )
+            moved.append(_move_state(job, after))
         if after != job.state or problem is not None:
             changed.append(_job_values(job, after, now, problem))
     update_rows(connection, schema.jobs, changed)
+    if moved:
+        connection.execute(_MOVE_STATES, {"r": document(moved)})
 
 
 def move_execution(
@@ -145,6 +166,16 @@ def _task_states(connection: Connection, job_ids: Collection[str]) -> Mapping[st
     for row in read_ids(connection, _STATES, job_ids):
         states[row.job_id].append(TaskState(row.state))
     return states
+
+
+def _move_state(job: Row[Any], after: JobState) -> Values:
+    return {
+        "of_account": job.account,
+        "before": job.state,
+        "after": after.value,
+        "made_at": job.created_at,
+        "of_job": job.id,
+    }
 
 
 def _job_values(job: Row[Any], after: JobState, now: int, problem: str | None) -> Values:

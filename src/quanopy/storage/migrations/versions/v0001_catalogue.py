@@ -93,6 +93,14 @@ def upgrade() -> None:
         postgresql_where=sa.text("state IN ('submitting', 'submitted', 'running', 'stranded')"),
     )
     op.create_table(
+        "job_states",
+        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("job_id", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("account", "state", "created_at", "job_id", name="pk_job_states"),
+    )
+    op.create_table(
         "jobs",
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("account", sa.Text(), nullable=False),
@@ -116,16 +124,9 @@ def upgrade() -> None:
         sa.Column("held", sa.Boolean(), nullable=False),
         sa.Column("estimate_s", sa.Float(precision=53), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_jobs"),
+        postgresql_with={"fillfactor": 60},
     )
     op.create_index("ix_jobs_account", "jobs", ["account", "created_at", "id"], unique=False)
-    op.create_index(
-        "ix_jobs_active",
-        "jobs",
-        ["state", "created_at", "id"],
-        unique=False,
-        sqlite_where=sa.text("state IN ('queued', 'running')"),
-        postgresql_where=sa.text("state IN ('queued', 'running')"),
-    )
     op.create_index("ix_jobs_kind", "jobs", ["account", "kind", "created_at", "id"], unique=False)
     op.create_index(
         "ix_jobs_name",
@@ -140,8 +141,6 @@ def upgrade() -> None:
     op.create_index(
         "ix_jobs_resource", "jobs", ["account", "resource", "created_at", "id"], unique=False
     )
-    op.create_index("ix_jobs_spec", "jobs", ["spec_key"], unique=False)
-    op.create_index("ix_jobs_state", "jobs", ["account", "state", "created_at", "id"], unique=False)
     op.create_table(
         "requests",
         sa.Column("account", sa.Text(), nullable=False),
@@ -267,12 +266,4 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("state = 'queued'"),
         postgresql_where=sa.text("state = 'queued'"),
-    )
-    op.create_index(
-        "ix_tasks_result",
-        "tasks",
-        ["result_key"],
-        unique=False,
-        sqlite_where=sa.text("result_key IS NOT NULL"),
-        postgresql_where=sa.text("result_key IS NOT NULL"),
     )
