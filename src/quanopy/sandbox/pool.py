@@ -7,7 +7,6 @@ however that dies.
 """
 
 import ctypes
-import multiprocessing
 import os
 import queue
 import resource
@@ -22,6 +21,7 @@ from typing import Any
 from pebble import ProcessExpired, ProcessPool
 
 from quanopy.domain.errors import Unavailable
+from quanopy.sandbox.spawning import Spawning
 
 _PR_SET_PDEATHSIG = 1
 _STARTS = 3
@@ -210,7 +210,7 @@ class _Slot:
         if self._pool is None:
             self._pool = ProcessPool(
                 max_workers=1,
-                context=multiprocessing.get_context("spawn"),
+                context=Spawning(),
                 initializer=confine,
                 initargs=(self._confinement, os.getpid()),
             )
