@@ -136,3 +136,62 @@ def test_qrun_cancels_its_job_when_it_is_ended(client: Client, bell: Path) -> No
         assert process.wait(LIMIT_S) == 128 + signal.SIGTERM
     assert found[0].status() is JobState.CANCELLED
     client.set_resource_state("aer-mps", "online")
+
+
+def start(*arguments: object) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [BIN / "quanopy", *map(str, arguments)],
+        env=os.environ,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def said(process: "subprocess.Popen[str]", what: str) -> None:
+    """Read a process's log up to a line."""
+    assert process.stderr is not None
+    for line in process.stderr:
+        if what in line:
+            return
+    pytest.fail(f"ended without {what!r}")
+
+
+def end(process: "subprocess.Popen[str]") -> None:
+    process.terminate()
+    process.communicate(timeout=LIMIT_S)
+    assert process.returncode == 0
+
+
+def test_server_and_worker_are_processes_and_the_archive_outlives_them(
+    tmp_path: Path, bell: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tmp_path / "data"
+    monkeypatch.setenv("QUANOPY_DATA", str(data))
+    with start("serve", "--port", 0, "--no-worker") as server:
+        said(server, "listening")
+        with start("worker") as worker:
+            said(worker, "working")
+            job_id = json.loads(run("quanopy", "submit", bell, "--wait", "--json"))[0]["id"]
+            end(worker)
+        end(server)
+    run("quanopy", "jobs", code=69)
+
+    for file in data.glob("quanopy.db*"):
+        if file.is_file():
+            file.unlink()
+    assert json.loads(run("quanopy", "store", "rebuild", "--json"))["new"] == 1
+    verified = json.loads(run("quanopy", "store", "verify", "--json"))
+    assert verified["packs"] >= 2
+    assert verified["damaged"] == []
+    found = json.loads(run("quanopy", "store", "gc", "--older-than", 0, "--json"))
+    assert found == {"orphans": [], "deleted": False}
+    with start("serve", "--port", 0, "--no-worker") as server:
+        said(server, "listening")
+        assert job_id in run("quanopy", "jobs")
+        assert "█" in run("quanopy", "result", job_id)
+        end(server)
+
+    pack = next(data.glob("objects/completed/**/*.tar"))
+    pack.chmod(0o600)
+    pack.write_bytes(pack.read_bytes()[:-600])
+    assert json.loads(run("quanopy", "store", "verify", "--json", code=1))["damaged"]

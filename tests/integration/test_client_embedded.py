@@ -17,6 +17,7 @@ from qiskit.quantum_info import SparsePauliOp
 
 from quanopy import Client
 from quanopy.client import drafts
+from quanopy.client.streams import parse
 from quanopy.domain.errors import Invalid, NotFound, NotReady, TaskFailed
 from quanopy.domain.ids import new_id
 from quanopy.domain.states import JobState
@@ -188,3 +189,25 @@ def test_a_result_outlives_the_broker_and_the_process(tmp_path: Path) -> None:
             check=True,
         )
     assert json.loads(found.stdout) == [counts, "bell"]
+
+
+def test_a_script_without_a_main_guard_may_embed_a_broker(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from quanopy import Client\n"
+        "print('main')\n"
+        f"with Client.embedded({str(tmp_path / 'd')!r}, emulator_processes=1) as client:\n"
+        f"    print(client.sample({QASM3!r}, shots=5).result(60)[0].counts)\n"
+    )
+    found = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, timeout=LIMIT_S, check=True
+    )
+    assert found.stdout.splitlines() == ["main", "{'10': 5}"]
+
+
+def test_a_stream_begins_where_it_was_opened(client: Client) -> None:
+    with client._http.lines("/events/stream", {}, idle_s=LIMIT_S) as lines:
+        position, event = next(parse(lines))
+    assert event is None
+    job = client.sample(QASM3)
+    assert next(client.events(after=position)).job_id == job.id

@@ -124,7 +124,9 @@ async def _follow(web: Web, query: EventQuery) -> AsyncIterator[bytes]:
     """Catch up from the store, then go on with what the feed brings; again when it was too much
     to hold. Ends with a problem when the store is gone: the follower comes back."""
     position = query.after
-    yield b": following\n\n"
+    # The position, though no event has it: a follower whose connection breaks before the first
+    # event goes on from here.
+    yield b": following\nid: %s\n\n" % str(position).encode()
     with web.feed.subscribe(lambda event: _wanted(query, event)) as subscription:
         try:
             await web.feed.following()
