@@ -44,12 +44,17 @@ _KEEP = {
 
 def submit(connection: Connection, submissions: Sequence[Submission], now: int) -> list[Answer]:
     """All of these together, or, where one of them cannot be, each under its own savepoint."""
+    savepoint = connection.begin_nested()
     try:
-        with connection.begin_nested():
-            return _submit(connection, submissions, now)
+        answers = _submit(connection, submissions, now)
     except (IntegrityError, DataError) as error:
+        # Only these: on a full disk, SQLite has ended the whole transaction by itself.
+        savepoint.rollback()
         if len(submissions) == 1:
             return [_refusal(error)]
+    else:
+        savepoint.commit()
+        return answers
     return [submit(connection, [submission], now)[0] for submission in submissions]
 
 

@@ -33,7 +33,8 @@ _STATES = (
     .where(~schema.tasks.c.superseded)
     .distinct()
 )
-
+_ALONE = {state: roll_up((state,)) for state in TaskState}
+"""The state of a job that has one task, by the task's."""
 _moved = rows_of(
     column("of_account", Text),
     column("before", Text),
@@ -74,13 +75,14 @@ def move_tasks(
     for move in moves:
         task = move.task
         check_task_transition(task.id, TaskState(task.state), move.after)
+        after = move.after.value
         history.add(
             task.id,
-            f"task.{move.after}",
+            "task." + after,
             account=task.account,
             job_id=task.job_id,
             before=task.state,
-            after=move.after.value,
+            after=after,
         )
     # Jobs are locked before tasks change, so that whoever rolls a job up sees all its tasks.
     jobs = read_ids(connection, LOCKED_JOBS, {move.task.job_id for move in moves})
@@ -117,7 +119,7 @@ def roll_up_jobs(
     states = _task_states(connection, several)
     changed, moved = [], []
     for job in jobs:
-        after = roll_up(states[job.id] if job.id in several else (known[job.id],))
+        after = roll_up(states[job.id]) if job.id in several else _ALONE[known[job.id]]
         problem = (problems or {}).get(job.id)
         if after != job.state:
             history.add(
