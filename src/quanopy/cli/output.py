@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -93,19 +93,23 @@ def show_jobs(jobs: "Iterable[JobOut]") -> None:
 
 def show_result(result: "Result[Any]") -> None:
     """Print a result: bars of the likeliest outcomes, or expectation values with errors."""
+    from quanopy.domain.errors import NotReady
     from quanopy.domain.jobs import JobKind
 
     out = console()
     missing = set(result.missing)
+    show: Callable[..., None] = (
+        _show_values if result.kind is JobKind.ESTIMATE else _show_counts
+    )
     for index in range(len(result)):
         if len(result) > 1:
             out.print(f"pub {index}", style="bold")
         if index in missing:
-            out.print("  not there yet", style="yellow")
-        elif result.kind is JobKind.ESTIMATE:
-            _show_values(out, result[index])
-        else:
-            _show_counts(out, result[index])
+            out.print("  not all there yet", style="yellow")
+        try:
+            show(out, result[index])
+        except NotReady:
+            continue  # nothing of it at all
 
 
 def _show_counts(out: "Console", pub: "SamplePub") -> None:
