@@ -5,6 +5,7 @@ import logging
 import resource
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,9 @@ from quanopy.server.settings import Settings
 from quanopy.server.web import Web
 from quanopy.server.wiring import Broker, build
 
+SWITCH_S = 0.0005
+"""How long a thread may keep others from running: with Python's 5 ms, each thread that comes back
+from the disk waits for the event loop as long as the disk took."""
 START_S = 60.0
 """How long an embedded server may take to start."""
 logger = logging.getLogger(__name__)
@@ -85,6 +89,7 @@ def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; raises ``QuanopyError`` when it cannot start."""
     set_up_logging(settings.log_level, settings.log_format)
     check_exposure(settings)
+    sys.setswitchinterval(SWITCH_S)
     _raise_file_limit()
     with _running(settings) as (web, _), listening(settings) as (bound, place):
         with announced(settings.data, place):
