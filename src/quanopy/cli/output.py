@@ -98,9 +98,7 @@ def show_result(result: "Result[Any]") -> None:
 
     out = console()
     missing = set(result.missing)
-    show: Callable[..., None] = (
-        _show_values if result.kind is JobKind.ESTIMATE else _show_counts
-    )
+    show: Callable[..., None] = _show_values if result.kind is JobKind.ESTIMATE else _show_counts
     for index in range(len(result)):
         if len(result) > 1:
             out.print(f"pub {index}", style="bold")
