@@ -85,7 +85,7 @@ def test_text_that_postgres_cannot_keep_is_the_submissions_own_fault(
 
 @pytest.mark.postgres
 def test_a_postgres_that_was_killed_and_restarted_works_again_at_once() -> None:
-    with PostgresServer() as server:
+    with PostgresServer(settings={"synchronous_commit": "on"}) as server:
         store = open_store(server.dsn)
         accepted(store.submit([submission(job())])[0])
         store.events(EventQuery())

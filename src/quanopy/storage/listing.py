@@ -1,5 +1,7 @@
 """Reading jobs: pages of them, newest first, each filter along an index of its own."""
 
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -7,6 +9,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Select,
+    and_,
     func,
     literal,
     select,
@@ -21,9 +24,43 @@ from quanopy.storage.schema import job_states, job_tags, jobs
 Columns = ColumnCollection[str, Any]
 
 
+_AFTER_ALL = "\U0010ffff"
+_FEW = 1_000
+"""So many jobs of a prefix are sorted; where there are more, walking the newest finds a page."""
+
+
 def list_jobs(connection: Connection, query: JobQuery) -> list[Job]:
     """A page of jobs, newest first."""
-    return [job_of(row) for row in connection.execute(_statement(query))]
+    if query.account is not None and len(query.states) > 1:
+        # One walk a state, each along the index, rather than one past all the others.
+        pages = [_page(connection, replace(query, states=(state,))) for state in query.states]
+        newest = sorted((job for page in pages for job in page), key=_age, reverse=True)
+        return newest[: query.limit]
+    return _page(connection, query)
+
+
+def _age(job: Job) -> tuple[datetime, str]:
+    return job.created_at, job.id
+
+
+def _page(connection: Connection, query: JobQuery) -> list[Job]:
+    statement = _statement(query)
+    if query.name_prefix is not None:
+        statement = statement.where(_prefix(connection, query, query.name_prefix))
+    return [job_of(row) for row in connection.execute(statement)]
+
+
+def _prefix(connection: Connection, query: JobQuery, prefix: str) -> ColumnElement[bool]:
+    """The jobs whose names begin so: as a range of an index where they are few, else as what an
+    index cannot answer, so that the newest jobs are walked."""
+    within = and_(jobs.c.name >= prefix, jobs.c.name < prefix + _AFTER_ALL)
+    some = select(jobs.c.id).where(jobs.c.account == query.account, within).limit(_FEW).subquery()
+    if (
+        query.account is not None
+        and (connection.scalar(select(func.count()).select_from(some)) or 0) < _FEW
+    ):
+        return within
+    return func.substr(jobs.c.name, 1, len(prefix)) == prefix
 
 
 def _statement(query: JobQuery) -> Select[Any]:
@@ -62,9 +99,6 @@ def _filtered(chosen: Select[Any], query: JobQuery, along: Columns) -> Select[An
             chosen = chosen.where(jobs.c[name] == value)
     if query.states:
         chosen = chosen.where(jobs.c.state.in_([state.value for state in query.states]))
-    if query.name_prefix is not None:
-        start = func.substr(jobs.c.name, 1, len(query.name_prefix))
-        chosen = chosen.where(start == query.name_prefix)
     if query.created_from is not None:
         chosen = chosen.where(along.created_at >= stamp(query.created_from))
     if query.created_to is not None:

@@ -41,7 +41,8 @@ jobs = Table(
     Column("kind", Text, nullable=False),
     Column("resource", Text, nullable=False),
     Column("state", Text, nullable=False),
-    Column("name", Text),
+    # Sorted by its bytes, so that a prefix is a range.
+    Column("name", Text().with_variant(Text(collation="C"), "postgresql")),
     Column("tags", Text, nullable=False),
     Column("priority", Integer, nullable=False),
     Column("pubs", BigInteger),
@@ -69,8 +70,6 @@ jobs = Table(
         "id",
         sqlite_where=text("name IS NOT NULL"),
         postgresql_where=text("name IS NOT NULL"),
-        # Prefixes are ranges only where text sorts by its bytes.
-        postgresql_ops={"name": "text_pattern_ops"},
     ),
     # No index on what changes: PostgreSQL then updates a row within its page (a HOT update),
     # if there is room, and leaves all these indexes alone.

@@ -107,7 +107,9 @@ def upgrade() -> None:
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("resource", sa.Text(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
-        sa.Column("name", sa.Text(), nullable=True),
+        sa.Column(
+            "name", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=True
+        ),
         sa.Column("tags", sa.Text(), nullable=False),
         sa.Column("priority", sa.Integer(), nullable=False),
         sa.Column("pubs", sa.BigInteger(), nullable=True),
@@ -135,7 +137,6 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("name IS NOT NULL"),
         postgresql_where=sa.text("name IS NOT NULL"),
-        postgresql_ops={"name": "text_pattern_ops"},
     )
     op.create_index("ix_jobs_newest", "jobs", ["created_at", "id"], unique=False)
     op.create_index(
