@@ -161,7 +161,7 @@ def test_every_class_of_error_is_in_the_table() -> None:
 # -- interfaces -------------------------------------------------------------------------------
 def public(cls: type) -> list[str]:
     """Public methods and attributes that a class itself declares."""
-    names = [*vars(cls), *cls.__dict__.get("__annotations__", {})]
+    names = [*vars(cls), *inspect.get_annotations(cls)]
     return sorted({name for name in names if not name.startswith("_")})
 
 

@@ -1,0 +1,74 @@
+"""The examples run, from beginning to end."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from quanopy import Client
+from quanopy.client.settings import data_path
+from tests.unit.docs.blocks import ROOT
+
+EXAMPLES = ROOT / "examples"
+OWN_BROKER = {"demo.py"}
+"""Examples that start a broker themselves."""
+RUN_S = 110.0
+
+
+def environment(data: Path) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if "QUANOPY" not in name}
+    return {**kept, "HOME": str(data.parent), "QUANOPY_DATA": str(data), "OMP_NUM_THREADS": "1"}
+
+
+def run(example: Path, data: Path) -> str:
+    """What an example prints; whatever it has started ends with it."""
+    with subprocess.Popen(
+        [sys.executable, str(example)],
+        env=environment(data),
+        cwd=data.parent,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            printed, _ = process.communicate(timeout=RUN_S)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGTERM)
+            raise
+    assert process.returncode == 0, printed[-8000:]
+    return printed
+
+
+@pytest.mark.parametrize(
+    "example",
+    [path for path in sorted(EXAMPLES.glob("*.py")) if path.name not in OWN_BROKER],
+    ids=lambda path: path.stem,
+)
+def test_an_example_runs_at_a_broker(example: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with Client.embedded(data, emulator_processes=1):
+        assert data_path(environment(data)) == data
+        assert run(example, data).strip()
+
+
+def test_the_circuits_are_read_and_run(tmp_path: Path) -> None:
+    circuits = sorted((EXAMPLES / "circuits").glob("*.qasm"))
+    with Client.embedded(tmp_path / "data", emulator_processes=1) as client:
+        results = client.submit(circuits, shots=10).result(60)
+        assert [sum(pub.counts.values()) for pub in results] == [10] * len(circuits)
+
+
+@pytest.mark.slow
+def test_the_demonstration_runs_by_itself(tmp_path: Path) -> None:
+    """Linked from a folder of its own, for it keeps its data beside the examples."""
+    (tmp_path / "examples").mkdir()
+    for path in EXAMPLES.iterdir():
+        (tmp_path / "examples" / path.name).symlink_to(path)
+    printed = run(tmp_path / "examples" / "demo.py", tmp_path / "data")
+    assert "ghz_12" in printed
+    assert "job_" in printed
