@@ -16,6 +16,7 @@ from quanopy.providers.aer.noise import noise_model
 from quanopy.sandbox.circuits import CLIFFORD, CONTROL_FLOW, load_qpy
 
 _KEPT_BYTES = 64 * 1024 * 1024
+_PADDED_BITS = 60
 _RANDOM = frozenset({"measure", "reset", "initialize"})
 
 
@@ -77,6 +78,11 @@ class Circuit:
         bits = [bit for register in self.circuit.cregs for bit in register]
         found = [self.circuit.find_bit(bit).index for bit in bits]
         return None if not found or found == list(range(self.circuit.num_clbits)) else found
+
+    @cached_property
+    def plain(self) -> bool:
+        """Whether Aer's outcomes can be taken as they are; it pads those of many bits."""
+        return self.positions is None and self.circuit.num_clbits < _PADDED_BITS
 
     def binds(self, values: NDArray[np.float64]) -> dict[Any, NDArray[np.float64]]:
         """Aer's form of parameter sets (sets, parameters)."""

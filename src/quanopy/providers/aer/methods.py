@@ -114,6 +114,6 @@ METHODS = (
         resource="aer-extended-stabilizer",
         name="extended_stabilizer",
         description="Aer, extended stabilizer: Clifford circuits with few T gates, approximate",
-        gates=_gates(_CLIFFORD, "ccx ccz p rz t tdg u1"),
+        gates=_gates(_CLIFFORD.replace("cy ", ""), "ccx ccz p rz t tdg u1"),
     ),
 )

@@ -91,7 +91,7 @@ def _repeated(experiments: Sequence[Any], shape: tuple[int, ...]) -> Sequence[An
 
 
 def _counts(item: Item, counts: Mapping[str, int]) -> Mapping[str, int]:
-    if item.circuit.positions is None:
+    if item.circuit.plain:
         return counts
     total: dict[str, int] = {}
     for key, number in counts.items():
@@ -102,8 +102,9 @@ def _counts(item: Item, counts: Mapping[str, int]) -> Mapping[str, int]:
 
 def _outcome(item: Item, key: str) -> str:
     """An outcome with the bits of the registers in their order, loose bits left out."""
-    positions = item.circuit.positions
-    if positions is None:
+    if item.circuit.plain:
         return key
-    value = int(key, 16)
+    positions, value = item.circuit.positions, int(key, 16)
+    if positions is None:
+        return hex(value)
     return hex(sum(((value >> position) & 1) << bit for bit, position in enumerate(positions)))
