@@ -157,9 +157,7 @@ def _take(
 ) -> list[Claim]:
     ids = {task.id: new for load in loads for new in [new_id("claim")] for task in load.tasks}
     locked = [
-        row
-        for row in read_ids(connection, LOCKED_TASKS, ids)
-        if row.state == TaskState.QUEUED.value
+        row for row in read_ids(connection, LOCKED_TASKS, ids) if row.state == TaskState.QUEUED
     ]
     if not locked:
         return []

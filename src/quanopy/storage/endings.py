@@ -90,7 +90,7 @@ def _held(ending: Ending, claim_id: str, sent: Rows, tasks: Rows) -> list[TaskEn
         end
         for end in ending.tasks
         if end.task_id in tasks
-        and tasks[end.task_id].state == TaskState.EXECUTING.value
+        and tasks[end.task_id].state == TaskState.EXECUTING
         and tasks[end.task_id].execution_id == execution.id
     ]
 
@@ -99,7 +99,7 @@ def _move(task: Row[Any], end: TaskEnd, execution: Execution, now: int) -> Move:
     after = TaskState.CANCELLED if task.cancel_requested else end.state
     again = after is TaskState.QUEUED
     result = end.result if after is TaskState.COMPLETED else None
-    local = task.state == TaskState.CLAIMED.value
+    local = task.state == TaskState.CLAIMED
     return Move(
         task=task,
         after=after,

@@ -75,7 +75,7 @@ def move_tasks(
     for move in moves:
         task = move.task
         check_task_transition(task.id, TaskState(task.state), move.after)
-        after = move.after.value
+        after = str(move.after)
         history.add(
             task.id,
             "task." + after,
@@ -89,7 +89,7 @@ def move_tasks(
     update_rows(
         connection,
         schema.tasks,
-        [{"id": m.task.id, "state": m.after.value, **m.changes} for m in moves],
+        [{"id": m.task.id, "state": str(m.after), **m.changes} for m in moves],
     )
     ends: dict[str, TaskState] = {move.task.job_id: move.after for move in moves}
     problems = {
@@ -128,7 +128,7 @@ def roll_up_jobs(
                 account=job.account,
                 job_id=job.id,
                 before=job.state,
-                after=after.value,
+                after=str(after),
             )
             moved.append(_move_state(job, after))
         if after != job.state or problem is not None:
@@ -158,7 +158,7 @@ def move_execution(
             account=execution.account,
             job_id=job_id,
             before=execution.state,
-            after=after.value,
+            after=str(after),
             data=data,
         )
 
@@ -174,7 +174,7 @@ def _move_state(job: Row[Any], after: JobState) -> Values:
     return {
         "of_account": job.account,
         "before": job.state,
-        "after": after.value,
+        "after": str(after),
         "made_at": job.created_at,
         "of_job": job.id,
     }
@@ -187,7 +187,7 @@ def _job_values(job: Row[Any], after: JobState, now: int, problem: str | None) -
     again = job.state in FINAL_JOB_STATES and after not in FINAL_JOB_STATES
     return {
         "id": job.id,
-        "state": after.value,
+        "state": str(after),
         "started_at": started,
         "ended_at": now if after in FINAL_JOB_STATES else None,
         # The first failure stays the reason, even while other parts still run.
