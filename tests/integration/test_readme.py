@@ -95,6 +95,10 @@ def test_the_commands_of_the_user_guide_run(desk: Desk) -> None:
     desk.shell(DOCS / "user-guide.md")
 
 
+def test_the_commands_of_the_operating_guide_run(desk: Desk) -> None:
+    desk.shell(DOCS / "operating.md")
+
+
 def test_the_archive_is_read_with_ordinary_tools(desk: Desk) -> None:
     bell = 'OPENQASM 3.0; include "stdgates.inc"; qubit q; bit c; x q; c = measure q;'
     desk.run(["bash", "-eu", "-s"], f"echo '{bell}' > x.qasm; quanopy submit x.qasm --wait")
