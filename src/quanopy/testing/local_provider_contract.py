@@ -22,7 +22,9 @@ from quanopy.ports.providers import LocalProvider, Outcome, Work
 class LocalBench(Protocol):
     """A provider, and works for one of its resources."""
 
-    provider: LocalProvider
+    @property
+    def provider(self) -> LocalProvider:
+        """The provider under test."""
 
     def good(self, kind: JobKind) -> Work:
         """A quick work of one or more pubs, with shots and precision set."""

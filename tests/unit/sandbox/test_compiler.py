@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from qiskit import QuantumCircuit, qpy
@@ -18,7 +19,7 @@ from quanopy.sandbox.circuits import dump_qpy
 from quanopy.sandbox.compiler import ProcessCompiler
 from quanopy.storage.objects import open_objects
 
-GATES = {
+GATES: dict[str, dict[str, Any]] = {
     "rz": {"parameters": 1, "qubits": [[0], [1], [2]]},
     "sx": {"parameters": 0, "qubits": [[0], [1], [2]]},
     "cx": {"parameters": 0, "qubits": [[0, 1], [1, 2]]},
