@@ -1,0 +1,89 @@
+"""The steps of the operating guide towards PostgreSQL, S3 and several workers lead there."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from quanopy import Client
+from quanopy.domain.errors import Denied
+from quanopy.wire.service import TokenIn
+from tests.servers import S3Server
+from tests.servers.process import ServerProcess
+
+QUANOPY = Path(sys.executable).with_name("quanopy")
+CIRCUIT = 'OPENQASM 3.0; include "stdgates.inc"; qubit q; bit c; x q; c = measure q;'
+START_S = 60.0
+
+
+@pytest.mark.postgres
+@pytest.mark.s3
+def test_a_server_and_two_workers_share_a_database_and_a_bucket(
+    postgres_dsn: str, s3_server: S3Server, tmp_path: Path
+) -> None:
+    data = tmp_path / "server"
+    environ = {
+        **{name: value for name, value in os.environ.items() if "QUANOPY" not in name},
+        "QUANOPY_DATABASE": postgres_dsn,
+        "QUANOPY_OBJECTS": f"s3://{s3_server.bucket}/production",
+        "QUANOPY_S3_ENDPOINT": s3_server.endpoint,
+        "QUANOPY_S3_REGION": s3_server.region,
+        "QUANOPY_S3_ACCESS_KEY": s3_server.access_key,
+        "QUANOPY_S3_SECRET_KEY": s3_server.secret_key,
+        "OMP_NUM_THREADS": "1",
+    }
+    migrated = subprocess.run(
+        [QUANOPY, "store", "migrate"],
+        env=environ | {"QUANOPY_DATA": str(data)},
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=START_S,
+    )
+    assert migrated.returncode == 0, migrated.stderr
+    processes = [_started(["serve", "--no-worker", "--port", "0"], data, environ)]
+    try:
+        processes[0].wait_until((data / "server.json").exists, timeout_s=START_S)
+        processes += [
+            _started(["worker", "--providers", "aer"], tmp_path / name, environ)
+            for name in ("one", "two")
+        ]
+        url = json.loads((data / "server.json").read_text())["url"]
+        owner = (data / "token").read_text().strip()
+        processes[0].wait_until(lambda: _workers(url, owner) == 2, timeout_s=START_S)
+        _use(url, owner)
+    finally:
+        for process in reversed(processes):
+            process.stop()
+
+
+def _started(arguments: list[str], data: Path, environ: dict[str, str]) -> ServerProcess:
+    data.mkdir(mode=0o700, exist_ok=True)
+    return ServerProcess(
+        [QUANOPY, *arguments],
+        log=data / "log",
+        environment=environ | {"QUANOPY_DATA": str(data), "QUANOPY_EMULATOR_PROCESSES": "1"},
+    )
+
+
+def _workers(url: str, token: str) -> int:
+    with Client(url, token) as client:
+        return max((resource.workers for resource in client.resources()), default=0)
+
+
+def _use(url: str, owner: str) -> None:
+    """A user's and an operator's first steps there."""
+    with Client(url, owner) as client:
+        made = client.create_token(TokenIn(account="ada"))
+        with Client(url, made.secret) as ada:
+            job = ada.submit(CIRCUIT, shots=10)
+            assert job.result(START_S)[0].counts == {"1": 10}
+            with pytest.raises(Denied):
+                ada.tokens()
+            client.revoke_token(made.id)
+            with pytest.raises(Denied):
+                ada.job(job.id).status()
+        assert client.job(job.id).detail().account == "ada"
