@@ -52,7 +52,7 @@ def broker(**settings: str) -> Iterator[Served]:
         data = Path(folder)
         given = {"data": folder, "port": "0", "log_level": "warning"} | settings
         environment = {f"QUANOPY_{name.upper()}": value for name, value in given.items()}
-        with _process([sys.executable, "-m", "quanopy.server"], environment) as process:
+        with _process([sys.executable, "-m", "quanopy", "serve"], environment) as process:
             _await(lambda: (data / "server.json").exists())
             url = json.loads((data / "server.json").read_text())["url"]
             token = (data / "token").read_text().strip()

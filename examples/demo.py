@@ -27,7 +27,7 @@ DATA = HERE.parent / ".demo"
 CIRCUITS = sorted((HERE / "circuits").glob("*.qasm"), key=lambda path: path.stat().st_size)
 SHOTS = 2048
 QUANOPY = str(Path(sys.executable).with_name("quanopy"))
-console = Console()
+console = Console(width=None if sys.stdout.isatty() else 150)
 
 
 @contextmanager
@@ -94,7 +94,9 @@ def _short(bits: str) -> str:
 def show(jobs: list[Job]) -> None:
     """The table of jobs, and where each result lies."""
     table = Table("job", "name", "resource", "shots", "queued", "executed", "outcome")
+    table.columns[0].overflow = "fold"
     places = Table("job", "its result lies in .demo/objects at", box=None)
+    places.columns[1].overflow = "fold"
     for job in jobs:
         now = job.detail()
         table.add_row(

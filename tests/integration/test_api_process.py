@@ -27,7 +27,7 @@ def serving(data: Path, **settings: str) -> Iterator[subprocess.Popen[bytes]]:
     """A server process with its data in a folder."""
     environment = {f"QUANOPY_{name.upper()}": value for name, value in settings.items()}
     process = subprocess.Popen(
-        [sys.executable, "-m", "quanopy.server"],
+        [sys.executable, "-m", "quanopy", "serve"],
         env=clean(os.environ) | {"QUANOPY_DATA": str(data), "QUANOPY_PORT": "0"} | environment,
         stderr=subprocess.PIPE,
     )

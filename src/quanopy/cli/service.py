@@ -61,7 +61,8 @@ def serve(
             tls_key=tls_key,
             insecure=insecure,
             log_level=log_level,
-        )
+        ),
+        ready=lambda where: typer.echo(f"quanopy listens on {where}"),
     )
 
 

@@ -1,7 +1,8 @@
 """``Client``: submit quantum programs to a broker, and find them again."""
 
+import time
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
@@ -16,7 +17,7 @@ from quanopy.client.results import Result, result_of
 from quanopy.client.streams import follow
 from quanopy.domain.errors import Invalid, NotReady, TaskFailed
 from quanopy.domain.jobs import JobKind
-from quanopy.domain.states import JobState, ResourceState
+from quanopy.domain.states import FINAL_JOB_STATES, JobState, ResourceState
 from quanopy.wire.jobs import (
     CancelIn,
     JobIn,
@@ -155,6 +156,29 @@ class Client:
         (60 at most)."""
         return self._in_bulk("/jobs/wait", jobs, wait_s)
 
+    def as_completed(
+        self, jobs: Iterable[Job | str], timeout: float | None = None
+    ) -> Iterator[Job]:
+        """Jobs as they end, in whatever state, the first first.
+
+        Raises:
+            NotReady: some have not ended after ``timeout`` seconds.
+        """
+        pending = set(_ids(jobs))
+        ends_at = None if timeout is None else time.monotonic() + timeout
+        while pending:
+            left = None if ends_at is None else max(0.0, ends_at - time.monotonic())
+            for job_id in self._first_to_end(pending, left):
+                pending.discard(job_id)
+                yield self.job(job_id)
+
+    def _first_to_end(self, ids: Collection[str], timeout: float | None) -> list[str]:
+        for wait_s in rounds(timeout):
+            said = self._in_bulk("/jobs/wait", ids, wait_s, first=True)
+            if ended := [job.id for job in said if job.state in FINAL_JOB_STATES]:
+                return ended
+        raise NotReady(f"{len(ids)} jobs have not ended")
+
     def results(
         self, jobs: Iterable[Job | str], timeout: float | None = None, *, partial: bool = False
     ) -> list[Result[Any]]:
@@ -240,7 +264,9 @@ class Client:
     def __repr__(self) -> str:
         return f"Client({self.settings.url!r})"
 
-    def _in_bulk(self, path: str, jobs: Iterable[Job | str], wait_s: float = 0.0) -> list[JobOut]:
+    def _in_bulk(
+        self, path: str, jobs: Iterable[Job | str], wait_s: float = 0.0, *, first: bool = False
+    ) -> list[JobOut]:
         return [
             answer
             for chunk in _chunks(_ids(jobs))
@@ -248,7 +274,7 @@ class Client:
                 JobsOut,
                 path,
                 CancelIn(ids=chunk),
-                params={"wait": wait_s or None},
+                params={"wait": wait_s or None, "first": first or None},
                 wait_s=wait_s,
             ).jobs
         ]

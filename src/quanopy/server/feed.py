@@ -31,17 +31,26 @@ logger = logging.getLogger(__name__)
 class Watch:
     """Someone's wait for jobs to come to one of some states."""
 
-    def __init__(self, ids: Collection[str], until: Collection[JobState]) -> None:
+    def __init__(
+        self, ids: Collection[str], until: Collection[JobState], *, first: bool = False
+    ) -> None:
+        """``first``: over once any of them is there, not all."""
         self.pending = set(ids)
         self._until = until
+        self._first = first
         self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def note(self, id: str, state: str) -> None:
         """Take note of a job's state."""
         if state in self._until:
             self.pending.discard(id)
-            if not self.pending:
+            if self._first or not self.pending:
                 self.release()
+
+    @property
+    def over(self) -> bool:
+        """Whether there is nothing more to wait for."""
+        return self._done.done()
 
     def release(self) -> None:
         """End the wait, whatever is still pending."""
@@ -49,7 +58,7 @@ class Watch:
             self._done.set_result(None)
 
     async def wait(self, seconds: float) -> None:
-        """Return when nothing is pending, or after so many seconds."""
+        """Return when it is over, or after so many seconds."""
         await asyncio.wait((self._done,), timeout=seconds)
 
 
@@ -111,10 +120,12 @@ class Feed:
         return self._interest
 
     @contextmanager
-    def watch(self, ids: Collection[str], until: Collection[JobState]) -> Iterator[Watch]:
+    def watch(
+        self, ids: Collection[str], until: Collection[JobState], *, first: bool = False
+    ) -> Iterator[Watch]:
         """Take note of these jobs' states from :meth:`following` on: wait for that, then read
         the states there are, then wait for later ones; so none is lost between."""
-        watch = Watch(ids, until)
+        watch = Watch(ids, until, first=first)
         for job_id in ids:
             self._watches.setdefault(job_id, set()).add(watch)
         try:

@@ -85,16 +85,19 @@ def _config(web: Web, settings: Settings) -> uvicorn.Config:
     )
 
 
-def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT; raises ``QuanopyError`` when it cannot start."""
+def serve(settings: Settings, ready: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT; raises ``QuanopyError`` when it cannot start.
+
+    ``ready`` is told where, once requests are answered.
+    """
     set_up_logging(settings.log_level, settings.log_format)
     check_exposure(settings)
     sys.setswitchinterval(SWITCH_S)
     _raise_file_limit()
     with _running(settings) as (web, _), listening(settings) as (bound, place):
         with announced(settings.data, place):
-            where = place.get("url") or place["socket"]
-            server = HttpServer(web, settings, lambda: logger.info("listening on %s", where))
+            where = place.get("url") or f"unix://{place['socket']}"
+            server = HttpServer(web, settings, lambda: ready(where))
             server.run(sockets=[bound])
         logger.info("stopped")
 

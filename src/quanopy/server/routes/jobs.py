@@ -47,6 +47,7 @@ JobId = Annotated[str, Path(description="A job's id.", max_length=100, examples=
 Wait = Annotated[
     float, Query(ge=0, le=MOST_S, description="Seconds to wait, at most.", alias="wait")
 ]
+First = Annotated[bool, Query(description="Answer as soon as any of the jobs is final.")]
 _KEY = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -214,11 +215,12 @@ def _aware(where: str, at: datetime | None) -> datetime | None:
     responses={**shows(examples.JOBS), **problems(404, 413, 415)},
     openapi_extra=takes(ResultsIn, example={"ids": [examples.JOB_ID]}),
 )
-async def wait_jobs(request: Request, wait: Wait = 0.0) -> Response:
-    """Answers when all of them are final, or the time is over."""
+async def wait_jobs(request: Request, wait: Wait = 0.0, first: First = False) -> Response:
+    """Answers when all of them (with `first`: any of them) are final, or the time is over."""
     web = web_of(request)
     ids = parse(ResultsIn, await _body(request, web)).ids
-    return answer(_jobs_out(await wait_for_jobs(web, identity_of(request), ids, wait)))
+    jobs = await wait_for_jobs(web, identity_of(request), ids, wait, first=first)
+    return answer(_jobs_out(jobs))
 
 
 @router.post(
