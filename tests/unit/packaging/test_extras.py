@@ -1,0 +1,76 @@
+"""What a part of the package imports is brought by the extra that a user installs for it."""
+
+import ast
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.docs.blocks import ROOT
+
+SOURCE = ROOT / "src" / "quanopy"
+BROKER = ("domain", "ports", "wire", "codecs", "services", "storage", "sandbox", "server")
+INDIRECT = {"starlette"}
+"""FastAPI's own foundation, which its bounds choose."""
+
+
+@pytest.fixture(scope="module")
+def project() -> dict[str, Any]:
+    found: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    return found
+
+
+def brought(project: dict[str, Any], *extras: str) -> set[str]:
+    """Names of the distributions that the base and these extras ask for."""
+    wanted = list(project["dependencies"])
+    for extra in extras:
+        wanted += project["optional-dependencies"][extra]
+    return {_canonical(re.split(r"[\[<>=]", one)[0]) for one in wanted}
+
+
+def imported(*folders: str) -> set[str]:
+    """Distributions that the modules of these packages import, now or later."""
+    owners = packages_distributions()
+    names = {
+        name for folder in folders for file in _modules(folder) for name in _imports(file)
+    } - sys.stdlib_module_names
+    return {_canonical(owners[name][0]) for name in names - {"quanopy"}}
+
+
+def _modules(folder: str) -> Iterator[Path]:
+    files = (SOURCE / folder).rglob("*.py")
+    return (file for file in files if file.name != "wakeups_postgres.py")
+
+
+def _imports(file: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module.partition(".")[0]
+
+
+def _canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def test_server_brings_all_that_serving_and_reading_programs_needs(project: Any) -> None:
+    assert imported(*BROKER) - INDIRECT - {"psycopg"} <= brought(project, "server")
+
+
+def test_server_and_aer_bring_all_that_a_broker_with_emulators_needs(project: Any) -> None:
+    missing = imported(*BROKER, "providers") - INDIRECT - brought(project, "server", "aer")
+    assert missing <= {"psycopg"}
+
+
+def test_the_base_brings_all_that_the_client_needs(project: Any) -> None:
+    assert imported("client", "wire", "domain") - {"numpy", "qiskit"} <= brought(project)
+
+
+def test_qiskit_brings_all_that_its_classes_need(project: Any) -> None:
+    assert imported("qiskit", "client") <= brought(project, "qiskit")

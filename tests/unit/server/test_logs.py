@@ -1,0 +1,33 @@
+"""What the log says, and what it leaves out."""
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from quanopy.server.logs import set_up_logging
+
+
+@pytest.fixture
+def root() -> Iterator[logging.Logger]:
+    """The root logger, put back afterwards."""
+    root = logging.getLogger()
+    before, level = list(root.handlers), root.level
+    yield root
+    root.handlers[:] = before
+    root.setLevel(level)
+
+
+@pytest.mark.parametrize("name", ["alembic.runtime.migration", "uvicorn.error"])
+def test_notes_of_libraries_on_what_they_always_do_are_left_out(
+    root: logging.Logger, name: str
+) -> None:
+    set_up_logging("info", "json")
+    assert root.isEnabledFor(logging.INFO)
+    assert not logging.getLogger(name).isEnabledFor(logging.INFO)
+    assert logging.getLogger(name).isEnabledFor(logging.WARNING)
+
+
+def test_a_quieter_log_keeps_libraries_as_quiet(root: logging.Logger) -> None:
+    set_up_logging("error", "json")
+    assert not logging.getLogger("alembic").isEnabledFor(logging.WARNING)
