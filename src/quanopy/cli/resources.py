@@ -15,7 +15,16 @@ app = typer.Typer(help="Show resources; take them in or out of service.", rich_m
 
 @app.callback(invoke_without_command=True)
 @guarded
-def resources(context: typer.Context, as_json: AsJson = False) -> None:
+def resources(
+    context: typer.Context,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also idle emulated devices; there are many.")
+    ] = False,
+    containing: Annotated[
+        str | None, typer.Option("--filter", metavar="TEXT", help="Those with this in their name.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
     """Show resources: what they can, how many tasks wait, how long a new one would."""
     if context.invoked_subcommand is not None:
         return
@@ -23,14 +32,24 @@ def resources(context: typer.Context, as_json: AsJson = False) -> None:
     from quanopy.client import Client
 
     with Client() as client:
-        found = client.resources()
+        found = [one for one in client.resources() if (containing or "") in one.name]
     if as_json:
         emit_all(found)
         return
+    shown = [one for one in found if everything or containing or not _in_the_background(one)]
     show_table(
         ("name", "state", "kinds", "qubits", "lanes", "queued", "active", "wait", "workers", ""),
-        (_row(resource) for resource in found),
+        (_row(resource) for resource in shown),
     )
+    if len(shown) < len(found):
+        rest = len(found) - len(shown)
+        typer.echo(f"and {rest} emulated devices that are idle: --all, or --filter TEXT", err=True)
+
+
+def _in_the_background(resource: "ResourceOut") -> bool:
+    """An emulator of a device (one whose connections decide what fits) that nobody uses."""
+    emulated = resource.simulator and resource.gates is None
+    return emulated and resource.state == "online" and not (resource.queued or resource.active)
 
 
 def _row(resource: "ResourceOut") -> tuple[object, ...]:

@@ -234,6 +234,8 @@ class Feed:
             if not self._interest and time.monotonic() - self._left_at > LINGER_S:
                 self._ready = None
                 return None, False
+            if not self._interest and position is not None:
+                return position, False  # whoever comes next is told what has happened meanwhile
         if position is None:
             position = self._store.horizon()
             self._tell_ready(None)

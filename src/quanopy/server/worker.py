@@ -84,6 +84,9 @@ class Worker:
         self._crews: list[Crew] = []
         self._resources: dict[str, Resource] = {}
         self._cancels = Event()
+        self._hinted = Event()
+        self._perhaps_more: set[str] = set()
+        """Crews for whom the queue may hold more than the last claim took."""
         self._threads = [
             Thread(target=self._claim_on, name="claim", daemon=True),
             Thread(target=self._keep_on, name="keep", daemon=True),
@@ -94,7 +97,7 @@ class Worker:
         self._try(self._register)
         self._crews = [self._crew(provider) for provider in self._providers]
         self._unsubscribe = [
-            self._wakeups.subscribe(Topic.WORK, self._claiming.ring),
+            self._wakeups.subscribe(Topic.WORK, self._claim_soon),
             self._wakeups.subscribe(Topic.CANCEL, self._cancel_soon),
         ]
         for thread in self._threads:
@@ -129,9 +132,17 @@ class Worker:
 
     # -- claiming -----------------------------------------------------------------------------
     def _claim_on(self) -> None:
+        rung = False
         while not self._stopping.is_set():
+            if self._hinted.is_set() or not rung:
+                self._hinted.clear()
+                self._perhaps_more = {crew.name for crew in self._crews}
             pause = self._rhythm.sweep_s if self._try(self._claim) else self._rhythm.retry_s
-            self._claiming.wait(pause)
+            rung = self._claiming.wait(pause)
+
+    def _claim_soon(self) -> None:
+        self._hinted.set()
+        self._claiming.ring()
 
     def _claim(self) -> None:
         """Claim until there is nothing more, or nobody free to do it."""
@@ -140,14 +151,19 @@ class Worker:
                 return
 
     def _claim_for(self, crew: Crew) -> bool:
+        """Whether something was claimed, and there may be more."""
         free = crew.free
         own = [r for r in self._resources.values() if r.provider == crew.name]
-        if not free or not own or self._stopping.is_set():
+        if crew.name not in self._perhaps_more or not free or not own or self._stopping.is_set():
             return False
-        claims = self._store.claim(self.id, crew.offers(own), ttl_s=self._rhythm.ttl_s, most=free)
+        offers = crew.offers(own)
+        claims = self._store.claim(self.id, offers, ttl_s=self._rhythm.ttl_s, most=free)
         for claim in claims:
             self._holding.add(claim.id)
             crew.take(claim, self._resources[claim.resource])
+        if len(claims) < free and crew.emptied(offers, claims):
+            self._perhaps_more.discard(crew.name)
+            return False
         return bool(claims)
 
     # -- keeping ------------------------------------------------------------------------------

@@ -25,8 +25,8 @@ class Alarm:
             heapq.heappush(self._times, time.monotonic() + seconds)
             self._condition.notify_all()
 
-    def wait(self, at_most_s: float) -> None:
-        """Sleep until a ring, a time set, or so many seconds have passed."""
+    def wait(self, at_most_s: float) -> bool:
+        """Sleep until a ring (then true), a time set, or so many seconds have passed."""
         until = time.monotonic() + at_most_s
         with self._condition:
             while not self._rung:
@@ -35,8 +35,9 @@ class Alarm:
                 if left <= 0:
                     break
                 self._condition.wait(left)
-            self._rung = False
+            rung, self._rung = self._rung, False
             self._forget_past()
+            return rung
 
     def _forget_past(self) -> None:
         now = time.monotonic()

@@ -1,12 +1,34 @@
 """The resources that jobs name, remembered for a moment so that submissions need not ask."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from difflib import get_close_matches
 from threading import Lock
 
 from quanopy.domain.errors import NotFound
 from quanopy.domain.resources import Resource
 from quanopy.ports.store import Store
+
+_FEW = 10
+"""So many names are all told; of more, those that look most alike."""
+_ALIKE = 5
+
+
+def no_resource(name: str, known: Collection[str], *, where: str) -> NotFound:
+    """The error of a name that no resource has, with the names that may have been meant."""
+    return NotFound(f"there is no resource {name[:100]!r}", where=where, hint=_hint(name, known))
+
+
+def _hint(name: str, known: Collection[str]) -> str:
+    if not known:
+        return "Known: none; is a worker running?"
+    if len(known) <= _FEW:
+        return f"Known: {', '.join(sorted(known))}."
+    alike = get_close_matches(name[:100], known, n=_ALIKE, cutoff=0.5)
+    more = (
+        f"{len(known) - len(alike)} {'more' if alike else 'are there'}: `quanopy resources --all`"
+    )
+    return f"Did you mean {', '.join(alike)}? {more}." if alike else f"{more}."
 
 
 class Catalogue:
@@ -27,10 +49,7 @@ class Catalogue:
                 self._load()
             found = self._known.get(name)
         if found is None:
-            names = ", ".join(sorted(self._known)[:50]) or "none; is a worker running?"
-            raise NotFound(
-                f"there is no resource {name!r}", where="resource", hint=f"Known: {names}."
-            )
+            raise no_resource(name, self._known, where="resource")
         return found
 
     def _load(self) -> None:

@@ -58,6 +58,10 @@ class Crew(Protocol):
     def free(self) -> int:
         """How many claims it would take now."""
 
+    def emptied(self, offers: Sequence[Offer], claims: Sequence[Claim]) -> bool:
+        """Whether what was claimed on these offers shows that nothing more waits: then there is
+        nothing to ask for before the next hint."""
+
     def take(self, claim: Claim, resource: Resource) -> None:
         """Work on a claim, on a thread of its own."""
 
@@ -138,6 +142,10 @@ class LocalCrew:
             Offer(resource=resource.name, seconds=self._batch_s, claims=free)
             for resource in resources
         ]
+
+    def emptied(self, offers: Sequence[Offer], claims: Sequence[Claim]) -> bool:
+        """Every offer would have taken more than it was given."""
+        return all(_has_room(offer, claims) for offer in offers)
 
     def take(self, claim: Claim, resource: Resource) -> None:
         """Run a batch."""
@@ -225,6 +233,10 @@ class RemoteCrew:
             for resource in resources
         ]
 
+    def emptied(self, offers: Sequence[Offer], claims: Sequence[Claim]) -> bool:
+        """Lanes that others take and free again cannot be told from an empty queue."""
+        return False
+
     def take(self, claim: Claim, resource: Resource) -> None:
         """Send a batch."""
         self._hands.give(lambda: self._dispatch.run(claim, resource))
@@ -262,3 +274,8 @@ class RemoteCrew:
                 log.exception("following %s", self.name)
                 pause = _RETRY_S
             self._alarm.wait(pause)
+
+
+def _has_room(offer: Offer, claims: Sequence[Claim]) -> bool:
+    tasks = [task for claim in claims if claim.resource == offer.resource for task in claim.tasks]
+    return len(tasks) < offer.tasks and sum(task.estimate_s for task in tasks) < offer.seconds

@@ -7,7 +7,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from quanopy.domain.accounts import Scope
-from quanopy.domain.errors import NotFound
 from quanopy.domain.resources import ResourceStatus
 from quanopy.ports.wakeups import Topic
 from quanopy.server.auth import require
@@ -16,6 +15,7 @@ from quanopy.server.openapi import problems, shows, takes
 from quanopy.server.routes import examples
 from quanopy.server.shapes import resource_out
 from quanopy.server.web import Web, answer, identity_of, web_of
+from quanopy.services.catalogue import no_resource
 from quanopy.wire.service import ResourceOut, ResourcesOut, ResourceStateIn
 
 router = APIRouter(prefix="/v1/resources", tags=["resources"])
@@ -71,11 +71,7 @@ async def set_state(request: Request, name: Name) -> Response:
 
 
 def _status(web: Web, name: str) -> ResourceStatus:
-    for status in web.store.resources():
-        if status.resource.name == name:
-            return status
-    raise NotFound(
-        f"there is no resource {name[:100]!r}",
-        where="name",
-        hint="List them with GET /v1/resources.",
-    )
+    known = {status.resource.name: status for status in web.store.resources()}
+    if name not in known:
+        raise no_resource(name, known, where="name")
+    return known[name]
