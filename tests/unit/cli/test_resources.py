@@ -1,0 +1,66 @@
+"""Resources as they are shown: what people use first, the many emulated devices when asked for."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from quanopy.cli.main import app
+from tests.unit.client.stub import Stub, document
+
+
+def resource(name: str, **changes: Any) -> dict[str, Any]:
+    return {"name": name, "provider": "aer", "state": "online", "workers": 1, **changes}
+
+
+RESOURCES = [
+    resource("aer", gates=["h"]),
+    resource("ibm_fez", simulator=False),
+    resource("aer-fake-fez"),
+    resource("aer-fake-busy", queued=3),
+    resource("aer-fake-lima"),
+]
+
+
+@pytest.fixture(autouse=True)
+def broker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """A broker with these resources, named in the environment."""
+    with Stub(document({"resources": RESOURCES})) as stub:
+        monkeypatch.setenv("HOME", str(tmp_path))
+        monkeypatch.setenv("QUANOPY_URL", stub.url)
+        monkeypatch.setenv("QUANOPY_TOKEN", "t")
+        yield
+
+
+def run(*arguments: str) -> Result:
+    found = CliRunner().invoke(app, ["resources", *arguments])
+    assert found.exit_code == 0, found.output
+    return found
+
+
+def names(shown: str) -> list[str]:
+    return [one["name"] for one in RESOURCES if f" {one['name']} " in shown]
+
+
+def test_idle_emulated_devices_are_counted_not_listed() -> None:
+    found = run()
+    assert names(found.stdout) == ["aer", "ibm_fez", "aer-fake-busy"]
+    assert "2 emulated devices" in found.stderr
+
+
+def test_all_are_listed_when_asked_for() -> None:
+    found = run("--all")
+    assert len(names(found.stdout)) == len(RESOURCES)
+    assert found.stderr == ""
+
+
+def test_a_filter_finds_devices_too() -> None:
+    assert names(run("--filter", "fez").stdout) == ["ibm_fez", "aer-fake-fez"]
+
+
+def test_json_has_all_that_fit_the_filter() -> None:
+    assert len(json.loads(run("--json").stdout)) == len(RESOURCES)
+    assert len(json.loads(run("--json", "--filter", "fake").stdout)) == 3
