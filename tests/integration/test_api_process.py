@@ -117,3 +117,35 @@ def test_what_cannot_start_says_why_and_ends(
         assert process.returncode not in (0, 1)
         assert complaint in said
         assert b"Traceback" not in said
+
+
+def test_a_second_broker_on_a_folder_is_refused_until_the_first_is_gone(tmp_path: Path) -> None:
+    with serving(tmp_path, worker="no") as first, client_of(tmp_path, first):
+        with serving(tmp_path, worker="no") as second:
+            _, said = second.communicate(timeout=30)
+        assert second.returncode == 69
+        assert b"already runs" in said
+        assert b"Traceback" not in said
+        first.kill()
+        first.wait(30)
+    (tmp_path / "server.json").unlink()
+    with serving(tmp_path, worker="no") as third, client_of(tmp_path, third) as client:
+        assert client.get("/v1/jobs").status_code == 200
+
+
+def test_a_worker_works_beside_the_broker_of_its_folder(tmp_path: Path) -> None:
+    with serving(tmp_path, worker="no") as process, client_of(tmp_path, process) as client:
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "quanopy", "worker"],
+            env=clean(os.environ) | {"QUANOPY_DATA": str(tmp_path)},
+        )
+        try:
+            until = time.monotonic() + 30
+            while not client.get("/v1/resources").json()["resources"]:
+                assert time.monotonic() < until
+                time.sleep(0.05)
+            job = client.post("/v1/jobs", json=JOB).json()
+            assert client.get(f"/v1/jobs/{job['id']}/result?wait=60").status_code == 200
+        finally:
+            worker.terminate()
+            assert worker.wait(30) == 0

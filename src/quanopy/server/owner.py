@@ -1,6 +1,7 @@
-"""Embedded access: the owner of the data folder finds the server and a token in it."""
+"""The data folder: one broker at a time has it; its owner finds the server and a token in it."""
 
 import contextlib
+import fcntl
 import getpass
 import json
 import os
@@ -16,6 +17,7 @@ from quanopy.server.auth import digest_of_secret, make_token, new_secret
 
 TOKEN = "token"
 SERVER = "server.json"
+LOCK = "server.lock"
 
 
 def open_folder(data: Path) -> None:
@@ -27,6 +29,36 @@ def open_folder(data: Path) -> None:
             f"the data folder {data} cannot be made: {error.strerror}",
             hint="Choose another with --data or QUANOPY_DATA.",
         ) from error
+
+
+@contextlib.contextmanager
+def sole(data: Path) -> Iterator[None]:
+    """Be the only broker on a data folder; raises :class:`Unavailable` where there is one.
+
+    The kernel lets go of the lock when its holder ends, however that ends (flock(2)); the file
+    stays. Workers beside a broker do not take it.
+    """
+    try:
+        file = os.open(data / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise Unavailable(f"{data / LOCK} cannot be written: {error.strerror}") from error
+    try:
+        _lock(file, data)
+        yield
+    finally:
+        os.close(file)
+
+
+def _lock(file: int, data: Path) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise Unavailable(
+            f"a broker already runs on {data}",
+            hint="Use it, or stop it, or choose another --data; more workers: `quanopy worker`.",
+        ) from error
+    except OSError as error:
+        raise Unavailable(f"{data / LOCK} cannot be locked: {error.strerror}") from error
 
 
 def owner_token(store: Store, data: Path) -> str:

@@ -19,7 +19,7 @@ from quanopy.domain.errors import Unavailable
 from quanopy.server.app import create_app
 from quanopy.server.listening import BACKLOG, check_exposure, listening
 from quanopy.server.logs import set_up_logging
-from quanopy.server.owner import announced, open_folder, owner_token
+from quanopy.server.owner import announced, open_folder, owner_token, sole
 from quanopy.server.settings import Settings
 from quanopy.server.web import Web
 from quanopy.server.wiring import Broker, build
@@ -120,6 +120,7 @@ def _running(settings: Settings) -> Iterator[tuple[Web, str]]:
     """A broker at work with the parts of one HTTP server, and the owner's token."""
     open_folder(settings.data)
     with contextlib.ExitStack() as stack:
+        stack.enter_context(sole(settings.data))
         broker = build(settings)
         stack.callback(broker.close)
         token = owner_token(broker.parts.store, settings.data)
