@@ -31,3 +31,18 @@ def test_notes_of_libraries_on_what_they_always_do_are_left_out(
 def test_a_quieter_log_keeps_libraries_as_quiet(root: logging.Logger) -> None:
     set_up_logging("error", "json")
     assert not logging.getLogger("alembic").isEnabledFor(logging.WARNING)
+
+
+@pytest.mark.parametrize("form", ["console", "json"])
+def test_a_trace_shows_no_variables(
+    root: logging.Logger, capsys: pytest.CaptureFixture[str], form: str
+) -> None:
+    set_up_logging("info", form)
+    secret = "-".join(["qnp", "of", "somebody"])
+    try:
+        int(secret[:0])
+    except ValueError:
+        root.exception("it failed")
+    logged = capsys.readouterr().err
+    assert "ValueError" in logged
+    assert secret not in logged
