@@ -5,20 +5,24 @@ import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
+from quanopy.codecs.packs import COMPILED
 from quanopy.domain.errors import Invalid, NotFound, QuanopyError, Unavailable
 from quanopy.ports.objects import Objects
 from quanopy.ports.programs import Compilation, Compiled
 from quanopy.sandbox import child
 from quanopy.sandbox.pool import Call, ChildDied, ChildFailed, Children, Confinement
 
-PREFIX = "compiled"
 _MEMORY = 4 * 1024**3
 _TIME_LIMIT_S = 600.0
 _KEPT_BYTES = 128 * 1024 * 1024
 _LOOK_UP = 32
-"""In how large a batch kept objects are looked for: more requests of the store would cost more
-than compiling."""
+"""In how large a batch objects are kept and looked for: more requests of the store would cost
+more than compiling."""
+_LOOKING = 8
+"""Requests of the object store at once."""
 
 _log = logging.getLogger(__name__)
 
@@ -33,6 +37,7 @@ class ProcessCompiler:
     ) -> None:
         """``objects`` also keeps what was compiled for later processes, under ``compiled/``."""
         self._objects = objects
+        self._lookers = ThreadPoolExecutor(_LOOKING, thread_name_prefix="compiled")
         confinement = Confinement(memory_bytes=memory_bytes, warm_up=child.warm_compiler)
         self._children = Children(processes, confinement, name="compile")
         self._processes = processes
@@ -57,6 +62,7 @@ class ProcessCompiler:
     def close(self) -> None:
         """End the processes; idempotent."""
         self._children.close()
+        self._lookers.shutdown(cancel_futures=True)
 
     def _compile(self, requests: Mapping[str, Compilation]) -> dict[str, Answer]:
         keys = list(requests)
@@ -85,38 +91,39 @@ class ProcessCompiler:
         return answers
 
     def _stored(self, requests: Mapping[str, Compilation]) -> dict[str, Answer]:
-        """What an earlier process compiled. An empty object: it fitted as it stood."""
-        if self._objects is None or len(requests) > _LOOK_UP:
+        """What an earlier process compiled."""
+        if self._objects is None or not 0 < len(requests) <= _LOOK_UP:
             return {}
-        found: dict[str, Answer] = {}
-        for key, request in requests.items():
-            try:
-                [data] = self._objects.get([_object(key)])
-            except NotFound:
-                continue
-            except Unavailable as error:
-                _log.warning("compiled programs cannot be looked up: %s", error)
-                return found
-            found[key] = Compiled(circuits=data or request.circuits, changed=bool(data))
-            self._known.add(key, found[key])
-        return found
+        looks = self._lookers.map(partial(_look_up, self._objects), requests)
+        try:
+            found = {key: one for key, one in zip(requests, looks, strict=True) if one is not None}
+        except (Unavailable, RuntimeError) as error:
+            _log.warning("compiled programs cannot be looked up: %s", error)
+            return {}
+        for key, one in found.items():
+            self._known.add(key, one)
+        return dict(found)
 
     def _keep(self, made: Mapping[str, Answer]) -> None:
+        """Remember these; in the store only what was worth the work: what fits is soon seen."""
         compiled = {key: one for key, one in made.items() if isinstance(one, Compiled)}
         for key, one in compiled.items():
             self._known.add(key, one)
-        if self._objects is None or not compiled:
+        worth = {_object(key): one.circuits for key, one in compiled.items() if one.changed}
+        if self._objects is None or not 0 < len(worth) <= _LOOK_UP:
             return
         try:
-            self._objects.put(
-                {
-                    _object(key): one.circuits if one.changed else b""
-                    for key, one in compiled.items()
-                }
-            )
+            self._objects.put(worth)
         except Unavailable as error:
             # Kept for speed alone: the work goes on without.
             _log.warning("compiled programs cannot be kept: %s", error)
+
+
+def _look_up(objects: Objects, key: str) -> Compiled | None:
+    try:
+        return Compiled(circuits=objects.get([_object(key)])[0], changed=True)
+    except NotFound:
+        return None
 
 
 class _Known:
@@ -160,7 +167,7 @@ def _key(request: Compilation) -> str:
 
 
 def _object(key: str) -> str:
-    return f"{PREFIX}/{key[:2]}/{key}.qpy"
+    return f"{COMPILED}/{key[:2]}/{key}.qpy"
 
 
 def _dealt(keys: Sequence[str], hands: int) -> Iterable[Sequence[str]]:

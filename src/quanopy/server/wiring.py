@@ -35,7 +35,7 @@ class Broker:
         from quanopy.sandbox.compiler import ProcessCompiler  # a server alone compiles nothing
 
         parts = self.parts
-        compiler = ProcessCompiler()
+        compiler = ProcessCompiler(parts.objects)
         self.stack.callback(compiler.close)
         return Worker(
             store=parts.store,

@@ -40,16 +40,22 @@ class Pack:
 def packs(objects: Objects, *prefixes: str) -> Iterator[Pack | Damage]:
     """Every pack under these prefixes, or what is wrong with it; a few are held at a time."""
     for prefix in prefixes:
-        for batch in _batches(objects.list(prefix)):
-            for info, data in zip(batch, _get(objects, batch), strict=True):
-                yield _opened(info, data)
+        for info, data in contents(objects, objects.list(prefix)):
+            yield _opened(info, data)
 
 
 def opened(objects: Objects, infos: Sequence[ObjectInfo]) -> Iterator[Pack | Damage]:
     """These packs, or what is wrong with them."""
-    for batch in _batches(iter(infos)):
-        for info, data in zip(batch, _get(objects, batch), strict=True):
-            yield _opened(info, data)
+    for info, data in contents(objects, iter(infos)):
+        yield _opened(info, data)
+
+
+def contents(
+    objects: Objects, infos: Iterator[ObjectInfo]
+) -> Iterator[tuple[ObjectInfo, bytes | None]]:
+    """Objects with their bytes, a few at a time; ``None``: it went away since it was listed."""
+    for batch in _batches(infos):
+        yield from zip(batch, _get(objects, batch), strict=True)
 
 
 def _batches(infos: Iterator[ObjectInfo]) -> Iterator[list[ObjectInfo]]:

@@ -2,22 +2,24 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import islice
+from itertools import chain, islice
 
-from quanopy.codecs.packs import COMPLETED, PENDING
+from quanopy.codecs.packs import COMPILED, COMPLETED, PENDING
 from quanopy.codecs.records import ENDINGS, EXECUTIONS, EndRecord, ExecutionRecord
 from quanopy.ports.objects import ObjectInfo, Objects
 from quanopy.ports.store import Store
 from quanopy.services.archive_packs import Damage, Pack, opened
 
 YOUNG = timedelta(hours=1)
+STALE = timedelta(days=30)
+"""Compiled programs older than this may go: they are made again when they are needed."""
 _BATCH = 500
 
 
 def find_orphans(
     objects: Objects, store: Store, *, older_than: timedelta = YOUNG
 ) -> Iterator[ObjectInfo]:
-    """Packs that nothing in the catalogue needs.
+    """Packs that nothing in the catalogue needs, and compiled programs that are ``STALE``.
 
     Never one that a row names; never one younger than ``older_than``, for a pack is written
     before its rows; never one that tells how tasks failed, or that executions were sent, while
@@ -27,7 +29,13 @@ def find_orphans(
     Raises:
         Unavailable: database or object store went away meanwhile.
     """
-    before = datetime.now(UTC) - older_than
+    now = datetime.now(UTC)
+    packs = _packs(objects, store, now - older_than)
+    stale = now - max(older_than, STALE)
+    return chain(packs, (info for info in objects.list(COMPILED) if info.modified_at < stale))
+
+
+def _packs(objects: Objects, store: Store, before: datetime) -> Iterator[ObjectInfo]:
     for prefix in (PENDING, COMPLETED):
         old = (info for info in objects.list(prefix) if info.modified_at < before)
         while batch := list(islice(old, _BATCH)):

@@ -1,10 +1,11 @@
 """Verify: does the archive still hold, bit by bit, what was put there?"""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from quanopy.codecs.packs import COMPLETED, PENDING, Member, Span
+from quanopy.codecs.packs import COMPILED, COMPLETED, PENDING, Member, Span
 from quanopy.codecs.records import (
     ENDINGS,
     EXECUTIONS,
@@ -19,7 +20,10 @@ from quanopy.codecs.records import (
 )
 from quanopy.domain.programs import digest_of
 from quanopy.ports.objects import Objects
-from quanopy.services.archive_packs import Damage, Pack, packs
+from quanopy.services.archive_packs import Damage, Pack, contents, packs
+
+_COMPILED_KEY = re.compile(rf"{COMPILED}/([0-9a-f]{{2}})/\1[0-9a-f]{{62}}\.qpy")
+_QPY = b"QISKIT"
 
 R = TypeVar("R", bound=Record)
 
@@ -37,7 +41,8 @@ def verify(objects: Objects, on_progress: Callable[[int, int], None] | None = No
     """Read the whole archive and check it.
 
     Each pack's digest must be its key's, each program's and circuit's its member's name, each
-    record must parse, and each span it names must lie inside and hold what it says. Reads from
+    record must parse, and each span it names must lie inside and hold what it says. Of compiled
+    programs only name and form are checked: delete what is damaged, it is made again. Reads from
     the store, never from memory; a few packs are held at a time. ``on_progress`` is told
     (packs, bytes) so far.
 
@@ -55,7 +60,16 @@ def verify(objects: Objects, on_progress: Callable[[int, int], None] | None = No
             damaged += [Damage(key=pack.key, problem=problem) for problem in _problems(pack)]
         if on_progress:
             on_progress(count, size)
+    damaged += _damaged_cache(objects)
     return Verified(packs=count, bytes=size, damaged=tuple(damaged))
+
+
+def _damaged_cache(objects: Objects) -> Iterator[Damage]:
+    for info, data in contents(objects, objects.list(COMPILED)):
+        if not _COMPILED_KEY.fullmatch(info.key):
+            yield Damage(key=info.key, problem="has a name that no compiled program has")
+        elif data is not None and not data.startswith(_QPY):
+            yield Damage(key=info.key, problem="is no QPY; delete it, it is compiled again")
 
 
 def _problems(pack: Pack) -> Iterator[str]:

@@ -137,3 +137,13 @@ def test_finding_deletes_nothing_until_asked(objects: Objects, folder: Path, row
     delete_orphans(objects, orphans)
     with pytest.raises(NotFound):
         objects.get([key])
+
+
+def test_compiled_programs_are_a_cache_of_which_old_ones_may_go(
+    objects: Objects, folder: Path, rows: Rows
+) -> None:
+    old, new = (f"compiled/{key[:2]}/{key}.qpy" for key in ("a" * 64, "b" * 64))
+    objects.put({old: b"QISKIT...", new: b"QISKIT..."})
+    _age(folder, new, hours=29 * 24)
+    _age(folder, old, hours=31 * 24)
+    assert _find(objects, rows) == {old}

@@ -159,3 +159,10 @@ def test_bytes_that_are_no_tar_are_damage(objects: Objects) -> None:
     (found,) = verify(objects).damaged
     assert found.key == key
     assert "not a pack" in found.problem
+
+
+def test_compiled_programs_are_checked_for_name_and_form(objects: Objects) -> None:
+    good, damaged = (f"compiled/{key[:2]}/{key}.qpy" for key in ("a" * 64, "b" * 64))
+    objects.put({good: b"QISKIT...", damaged: b"QIS", "compiled/odd.txt": b"QISKIT"})
+    found = {damage.key for damage in verify(objects).damaged}
+    assert found == {damaged, "compiled/odd.txt"}
