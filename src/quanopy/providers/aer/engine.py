@@ -12,6 +12,7 @@ from qiskit import QuantumCircuit
 from qiskit_aer import AerSimulator
 
 from quanopy.domain.errors import ResourceMismatch
+from quanopy.providers.aer.distribution import Distribution, distribution
 from quanopy.providers.aer.noise import noise_model
 from quanopy.sandbox.circuits import CLIFFORD, CONTROL_FLOW, load_qpy
 
@@ -83,6 +84,14 @@ class Circuit:
     def plain(self) -> bool:
         """Whether Aer's outcomes can be taken as they are; it pads those of many bits."""
         return self.positions is None and self.circuit.num_clbits < _PADDED_BITS
+
+    @cached_property
+    def distribution(self) -> Distribution | None:
+        """How to draw its outcomes from exact probabilities, if it allows that."""
+        positions = self.positions
+        return distribution(
+            self.circuit, range(self.circuit.num_clbits) if positions is None else positions
+        )
 
     def binds(self, values: NDArray[np.float64]) -> dict[Any, NDArray[np.float64]]:
         """Aer's form of parameter sets (sets, parameters)."""

@@ -4,54 +4,94 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
+import numpy as np
+
 from quanopy.domain.errors import TaskFailed
+from quanopy.providers.aer.distribution import Distribution
 from quanopy.providers.aer.engine import Emulator, noise_for, simulator
 from quanopy.providers.aer.items import Item
+
+_EXACT = frozenset({"automatic", "statevector"})
+"""Methods whose states give exact probabilities."""
 
 
 def sample(items: Sequence[Item], emulator: Emulator) -> None:
     """Run these and set their results. Raises :class:`TaskFailed` if Aer fails for any."""
-    shared = [item for item in items if item.work.options.seed is None]
-    for (shots, memory, bound), group in _grouped(shared):
-        run = list(group)
-        experiments = iter(_run(run, emulator, shots, memory, bound))
-        for item in run:
-            item.result = _result(item, [next(experiments) for _ in range(item.sets)], shots)
     for item in items:
+        item.result = {
+            "shape": list(item.shape),
+            "shots": _shots(item),
+            "registers": item.circuit.registers,
+        }
+    drawn = [(i, d) for i in items if (d := _distribution(i, emulator)) is not None]
+    for bound in (False, True):
+        if together := [(i, d) for i, d in drawn if (i.values is not None) is bound]:
+            _draw(together, emulator)
+    shot = [item for item in items if "counts" not in item.result]
+    for (shots, memory, _), group in _grouped(i for i in shot if i.work.options.seed is None):
+        _shoot(list(group), emulator, shots, memory)
+    for item in shot:
         if item.work.options.seed is not None:
-            _sample_seeded(item, emulator)
+            _shoot_seeded(item, emulator)
+
+
+def _shots(item: Item) -> int:
+    return item.pub.shots or 1
+
+
+def _distribution(item: Item, emulator: Emulator) -> Distribution | None:
+    if emulator.noisy or emulator.method not in _EXACT or item.work.options.memory:
+        return None
+    return item.circuit.distribution
+
+
+def _draw(items: Sequence[tuple[Item, Distribution]], emulator: Emulator) -> None:
+    """Draw outcomes from probabilities: one run serves all, seeded or not, of whatever shots."""
+    circuits = [found.circuit for _, found in items]
+    experiments = iter(
+        _experiments(circuits, emulator, 1, False, _binds([item for item, _ in items]))
+    )
+    for item, found in items:
+        own = [next(experiments) for _ in range(item.sets)]
+        item.result["counts"] = [
+            found.draw(one.data, _shots(item), np.random.default_rng(item.seed(at)))
+            for at, one in enumerate(_repeated(own, item.shape))
+        ]
 
 
 def _grouped(items: Iterable[Item]) -> Iterator[tuple[tuple[int, bool, bool], Iterator[Item]]]:
     def key(item: Item) -> tuple[int, bool, bool]:
-        return (item.pub.shots or 1, item.work.options.memory, item.values is not None)
+        return (_shots(item), item.work.options.memory, item.values is not None)
 
     return groupby(sorted(items, key=key), key)
 
 
-def _sample_seeded(item: Item, emulator: Emulator) -> None:
+def _shoot(items: Sequence[Item], emulator: Emulator, shots: int, memory: bool) -> None:
+    """Have Aer run every shot of items that are alike."""
+    options = noise_for(emulator, [item.circuit for item in items]) | _binds(items)
+    circuits = [item.circuit.circuit for item in items]
+    experiments = iter(_experiments(circuits, emulator, shots, memory, options))
+    for item in items:
+        _set_outcomes(item, [next(experiments) for _ in range(item.sets)])
+
+
+def _shoot_seeded(item: Item, emulator: Emulator) -> None:
     """A seed in one run of Aer is spread by position, so each parameter set is run by itself."""
-    shots, memory = item.pub.shots or 1, item.work.options.memory
     found = []
     for at in range(item.sets):
         options = noise_for(emulator, [item.circuit])
         options["seed_simulator"] = item.seed(at)
         if item.values is not None:
             options["parameter_binds"] = [item.circuit.binds(item.values[at : at + 1])]
-        found += _experiments(item.circuit.circuit, emulator, shots, memory, options)
-    item.result = _result(item, found, shots)
+        memory = item.work.options.memory
+        found += _experiments(item.circuit.circuit, emulator, _shots(item), memory, options)
+    _set_outcomes(item, found)
 
 
-def _run(
-    items: Sequence[Item], emulator: Emulator, shots: int, memory: bool, bound: bool
-) -> list[Any]:
-    options = noise_for(emulator, [item.circuit for item in items])
-    if bound:
-        options["parameter_binds"] = [
-            item.circuit.binds(item.values) for item in items if item.values is not None
-        ]
-    circuits = [item.circuit.circuit for item in items]
-    return _experiments(circuits, emulator, shots, memory, options)
+def _binds(items: Sequence[Item]) -> dict[str, Any]:
+    """Parameter sets of items of which all have some, or none has."""
+    bound = [item.circuit.binds(item.values) for item in items if item.values is not None]
+    return {"parameter_binds": bound} if bound else {}
 
 
 def _experiments(
@@ -70,19 +110,13 @@ def _first_failure(result: Any) -> str:
     return str(statuses[0] if statuses else result.status)
 
 
-def _result(item: Item, experiments: Sequence[Any], shots: int) -> dict[str, Any]:
+def _set_outcomes(item: Item, experiments: Sequence[Any]) -> None:
     sets = _repeated(experiments, item.shape)
-    result = {
-        "shape": list(item.shape),
-        "shots": shots,
-        "registers": item.circuit.registers,
-        "counts": [_counts(item, getattr(each.data, "counts", {})) for each in sets],
-    }
+    item.result["counts"] = [_counts(item, getattr(each.data, "counts", {})) for each in sets]
     if item.work.options.memory:
-        result["memory"] = [
+        item.result["memory"] = [
             [_outcome(item, key) for key in getattr(each.data, "memory", ())] for each in sets
         ]
-    return result
 
 
 def _repeated(experiments: Sequence[Any], shape: tuple[int, ...]) -> Sequence[Any]:
