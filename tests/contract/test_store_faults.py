@@ -30,12 +30,12 @@ def store(path: Path) -> Iterator[SqlStore]:
 
 def test_a_full_disk_is_unavailable_and_loses_nothing_before(store: SqlStore) -> None:
     accepted(store.submit([submission(job())])[0])
-    pages = store._database.write(lambda c: c.scalar(text("PRAGMA page_count")))
-    store._database.write(lambda c: c.execute(text(f"PRAGMA max_page_count = {pages}")))
+    pages = store._database.alter(lambda c: c.scalar(text("PRAGMA page_count")))
+    store._database.alter(lambda c: c.execute(text(f"PRAGMA max_page_count = {pages}")))
     with pytest.raises(Unavailable, match="full"):
         store.submit([submission(*[job() for _ in range(500)])])
     assert len(store.list_jobs(JobQuery())) == 1
-    store._database.write(lambda c: c.execute(text("PRAGMA max_page_count = 1000000")))
+    store._database.alter(lambda c: c.execute(text("PRAGMA max_page_count = 1000000")))
     accepted(store.submit([submission(job())])[0])
 
 

@@ -37,14 +37,14 @@ def database(url: str) -> Iterator[Database]:
 
 def test_the_migrated_schema_is_the_one_in_the_code(database: Database) -> None:
     migrate(database)
-    differences = database.write(
+    differences = database.alter(
         lambda c: compare_metadata(MigrationContext.configure(c), metadata)
     )
     assert differences == []
 
 
 def test_the_head_named_in_the_code_is_the_last_script(database: Database) -> None:
-    scripts = database.write(lambda c: ScriptDirectory.from_config(configuration(c)))
+    scripts = database.alter(lambda c: ScriptDirectory.from_config(configuration(c)))
     assert scripts.get_current_head() == HEAD
 
 
@@ -58,6 +58,6 @@ def test_several_may_migrate_at_once(url: str) -> None:
 
 def test_a_later_versions_tables_are_refused(database: Database) -> None:
     migrate(database)
-    database.write(lambda c: c.execute(text("UPDATE alembic_version SET version_num = 'later'")))
+    database.alter(lambda c: c.execute(text("UPDATE alembic_version SET version_num = 'later'")))
     with pytest.raises(Unavailable, match="later version"):
         migrate(database)

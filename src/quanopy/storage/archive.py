@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import Connection, select
+from sqlalchemy import select
 
 from quanopy.domain.jobs import Execution, Task
 from quanopy.domain.states import FINAL_TASK_STATES, TaskState
@@ -22,6 +22,7 @@ from quanopy.storage.statements import (
     update_rows,
 )
 from quanopy.storage.submissions import insert_jobs, keep_requests
+from quanopy.storage.transaction import Transaction
 from quanopy.storage.transitions import roll_up_jobs
 
 _WENT_ON = FINAL_TASK_STATES | {TaskState.EXECUTING}
@@ -33,14 +34,14 @@ _NAMED = [
 ]
 
 
-def referenced(connection: Connection, keys: Collection[str]) -> set[str]:
+def referenced(connection: Transaction, keys: Collection[str]) -> set[str]:
     """Those of these object keys that a job or a task names."""
     given = {"r": ids_document(sorted(keys))}
     return {key for statement in _NAMED for key in connection.scalars(statement, given)}
 
 
 def restore(
-    connection: Connection,
+    connection: Transaction,
     submissions: Sequence[Submission],
     executions: Sequence[Execution],
     *,
@@ -66,7 +67,7 @@ def restore(
     return len(new)
 
 
-def _restore_executions(connection: Connection, executions: Sequence[Execution]) -> None:
+def _restore_executions(connection: Transaction, executions: Sequence[Execution]) -> None:
     unique = {execution.id: execution for execution in executions}
     there = {row.id for row in read_ids(connection, EXECUTIONS, unique)}
     new = [execution for id_, execution in unique.items() if id_ not in there]
@@ -75,7 +76,7 @@ def _restore_executions(connection: Connection, executions: Sequence[Execution])
     insert_rows(connection, schema.executions, rows)
 
 
-def _catch_up(connection: Connection, tasks: Sequence[Task], history: History, now: int) -> None:
+def _catch_up(connection: Transaction, tasks: Sequence[Task], history: History, now: int) -> None:
     """Tasks that wait in an older copy of the catalogue, but went on since."""
     given = {task.id: task for task in tasks if task.state in _WENT_ON}
     locked = read_ids(connection, LOCKED_TASKS, given)

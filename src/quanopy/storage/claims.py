@@ -1,14 +1,11 @@
 """Claims: a worker's holds on tasks, taken under the device's row lock and fenced by their ids."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
-    Connection,
-    Row,
     and_,
     bindparam,
     delete,
@@ -25,9 +22,11 @@ from quanopy.domain.states import ResourceState, TaskState
 from quanopy.ports.store import Claim, Offer
 from quanopy.services.sharing import fair_order
 from quanopy.storage import ledger, queue, schema
+from quanopy.storage.compiled import Row
 from quanopy.storage.events import History
 from quanopy.storage.mapping import Values, moment
-from quanopy.storage.statements import LOCKED_TASKS, insert_rows, read_ids
+from quanopy.storage.statements import LOCKED_JOBS, LOCKED_TASKS, by_ids, insert_rows
+from quanopy.storage.transaction import Transaction
 from quanopy.storage.transitions import Move, move_tasks
 
 _claims, _tasks, _executions = schema.claims, schema.tasks, schema.executions
@@ -48,14 +47,13 @@ _RESOURCE = (
     .where(schema.resources.c.name == bindparam("resource", type_=Text))
     .with_for_update()
 )
-_device = bindparam("device", type_=Text)
 _CLAIMS_IN_USE = select(func.count()).where(
-    _claims.c.device == _device,
+    _claims.c.device == queue.DEVICE,
     ALIVE,
     exists().where(_tasks.c.claim_id == _claims.c.id, _tasks.c.state == TaskState.CLAIMED.value),
 )
 _EXECUTIONS_IN_USE = select(func.count()).where(
-    _executions.c.device == _device,
+    _executions.c.device == queue.DEVICE,
     _executions.c.state.in_(["submitting", "submitted", "running", "stranded"]),
 )
 _RENEW = (
@@ -90,29 +88,31 @@ class _Load:
 
 
 def claim(
-    connection: Connection, worker: str, offer: Offer, *, ttl: int, now: int, most: int
+    connection: Transaction, worker: str, offer: Offer, *, ttl: int, now: int, most: int
 ) -> list[Claim]:
     """Take ready tasks of one resource in fair order, in at most ``most`` claims."""
-    resource = connection.execute(_RESOURCE, {"resource": offer.resource}).one_or_none()
-    if resource is None or resource.state != ResourceState.ONLINE.value:
+    given = {"resource": offer.resource, "now": now}
+    found, [(claimed,)], [(executing,)], used, groups = connection.together(
+        (_RESOURCE, given),
+        (_CLAIMS_IN_USE, given),
+        (_EXECUTIONS_IN_USE, given),
+        (queue.USED, given),
+        (queue.GROUPS, given),
+    )
+    if not found or found[0].state != ResourceState.ONLINE.value:
         return []
-    lanes = min(most, offer.claims, _free_lanes(connection, resource, now))
+    resource = found[0]
+    lanes = min(most, offer.claims)
+    if resource.lanes is not None:
+        lanes = min(lanes, resource.lanes - claimed - executing)
     if lanes < 1:
         return []
-    used_s = queue.used(connection, resource.physical, now)
-    queues = queue.candidates(connection, offer.resource, used_s, most=offer.tasks, now=now)
+    used_s = queue.aged(used, now)
+    queues = queue.candidates(connection, offer.resource, groups, used_s, most=offer.tasks, now=now)
     order = fair_order(queues, used_s, now=datetime.fromtimestamp(now / 1_000_000, UTC))
     loads = _loads(order, offer, lanes)
-    return _take(connection, worker, resource, loads, ttl=ttl, now=now)
-
-
-def _free_lanes(connection: Connection, resource: Row[Any], now: int) -> int:
-    if resource.lanes is None:
-        return 1_000_000
-    given = {"device": resource.physical, "now": now}
-    claimed = connection.scalar(_CLAIMS_IN_USE, given) or 0
-    executing = connection.scalar(_EXECUTIONS_IN_USE, given) or 0
-    return int(resource.lanes - claimed - executing)
+    charged = {row.account: row.at for row in used}
+    return _take(connection, worker, resource, loads, charged, ttl=ttl, now=now)
 
 
 def _loads(order: Iterable[Task], offer: Offer, lanes: int) -> list[_Load]:
@@ -147,18 +147,23 @@ def _joins(load: _Load, task: Task) -> bool:
 
 
 def _take(
-    connection: Connection,
+    connection: Transaction,
     worker: str,
-    resource: Row[Any],
+    resource: Row,
     loads: Sequence[_Load],
+    charged: Mapping[str, int],
     *,
     ttl: int,
     now: int,
 ) -> list[Claim]:
     ids = {task.id: new for load in loads for new in [new_id("claim")] for task in load.tasks}
-    locked = [
-        row for row in read_ids(connection, LOCKED_TASKS, ids) if row.state == TaskState.QUEUED
-    ]
+    if not ids:
+        return []
+    there, jobs = connection.together(
+        by_ids(LOCKED_TASKS, ids),
+        by_ids(LOCKED_JOBS, {task.job_id for load in loads for task in load.tasks}),
+    )
+    locked = [row for row in there if row.state == TaskState.QUEUED.value]
     if not locked:
         return []
     history = History(worker, now)
@@ -170,7 +175,7 @@ def _take(
         )
         for row in locked
     ]
-    move_tasks(connection, moves, history, now=now)
+    move_tasks(connection, moves, history, now=now, jobs=jobs)
     history.write(connection)
     taken = {row.id for row in locked}
     made = [_claimed(load, ids, taken, resource.name, now) for load in loads]
@@ -184,6 +189,7 @@ def _take(
         connection,
         resource.physical,
         [(row.account, row.estimate_s) for row in locked],
+        charged,
         now=now,
     )
     return claims
@@ -215,29 +221,29 @@ def _row(
     }
 
 
-def track(connection: Connection, worker: str, *, ttl: int, now: int) -> str:
+def track(connection: Transaction, worker: str, *, ttl: int, now: int) -> str:
     """A new claim that holds executions alone, and takes no lane; its id."""
     claim_id = new_id("claim")
     insert_rows(connection, _claims, [_row(claim_id, worker, now, ttl, None, None)])
     return claim_id
 
 
-def renew(connection: Connection, worker: str, *, ttl: int, now: int) -> set[str]:
+def renew(connection: Transaction, worker: str, *, ttl: int, now: int) -> set[str]:
     """Prolong a worker's claims; those it still has."""
     given = {"by": worker, "now": now, "until": now + ttl, "ttl": ttl}
-    return set(connection.scalars(_RENEW, given))
+    return {row.id for row in connection.last(_RENEW, given)}
 
 
-def retire(connection: Connection, worker: str) -> None:
+def retire(connection: Transaction, worker: str) -> None:
     """End a worker's claims."""
-    connection.execute(_RETIRE, {"by": worker})
+    connection.later(_RETIRE, {"by": worker})
 
 
-def release(connection: Connection, claim_id: str) -> None:
+def release(connection: Transaction, claim_id: str) -> None:
     """Forget a claim once nothing is left under it."""
-    connection.execute(_RELEASE, {"claim": claim_id})
+    connection.later(_RELEASE, {"claim": claim_id})
 
 
-def cancel_requests(connection: Connection, worker: str) -> set[str]:
+def cancel_requests(connection: Transaction, worker: str) -> set[str]:
     """Tasks under a worker's claims that are to be cancelled."""
-    return set(connection.scalars(_CANCELLED, {"by": worker}))
+    return {row.id for row in connection.last(_CANCELLED, {"by": worker})}

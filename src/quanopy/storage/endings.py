@@ -1,16 +1,14 @@
 """Ends: executions and their tasks, hundreds in one transaction, under the fence of a claim."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
-
-from sqlalchemy import Connection, Row
 
 from quanopy.domain.jobs import Execution
 from quanopy.domain.states import FINAL_EXECUTION_STATES, ExecutionState, TaskState
 from quanopy.ports.store import Ending, TaskEnd
 from quanopy.storage import claims, ledger, schema
+from quanopy.storage.compiled import Row
 from quanopy.storage.events import History
-from quanopy.storage.executions import devices_of, worker_of
+from quanopy.storage.executions import DEVICES, WORKER, by_name
 from quanopy.storage.mapping import (
     Values,
     execution_row,
@@ -19,55 +17,58 @@ from quanopy.storage.mapping import (
     ready_stamp,
     stamp_or_none,
 )
+from quanopy.storage.rows import ids_document
 from quanopy.storage.statements import (
     LOCKED_EXECUTIONS,
+    LOCKED_JOBS_OF,
     LOCKED_TASKS,
+    by_ids,
     insert_rows,
-    read_ids,
     update_rows,
 )
+from quanopy.storage.transaction import Transaction
 from quanopy.storage.transitions import Move, move_execution, move_tasks
 
-Rows = Mapping[str, Row[Any]]
+Rows = Mapping[str, Row]
 
 
 def finish(
-    connection: Connection, claim_id: str, endings: Sequence[Ending], *, now: int
+    connection: Transaction, claim_id: str, endings: Sequence[Ending], *, now: int
 ) -> set[str]:
     """End what this claim still holds; ids of the tasks that were ended."""
-    sent = {row.id: row for row in read_ids(connection, LOCKED_EXECUTIONS, _ids(endings))}
-    tasks = {
-        row.id: row
-        for row in read_ids(connection, LOCKED_TASKS, [t.task_id for e in endings for t in e.tasks])
-    }
+    ids = [task.task_id for ending in endings for task in ending.tasks]
+    names = {ending.execution.resource for ending in endings}
+    there, parts, jobs, workers, found = connection.together(
+        by_ids(LOCKED_EXECUTIONS, [ending.execution.id for ending in endings]),
+        by_ids(LOCKED_TASKS, ids),
+        by_ids(LOCKED_JOBS_OF, ids),
+        (WORKER, {"claim": claim_id}),
+        (DEVICES, {"names": ids_document(sorted(names))}),
+    )
+    sent, tasks = {row.id: row for row in there}, {row.id: row for row in parts}
+    devices = by_name(found, names)
     taken = [
         (ending, ends)
         for ending in endings
         for ends in [_held(ending, claim_id, sent, tasks)]
         if ends or _is_held(sent.get(ending.execution.id), claim_id)
     ]
-    history = History(worker_of(connection, claim_id), now)
-    _write_executions(
-        connection, [ending.execution for ending, _ in taken], sent, tasks, taken, history
-    )
+    history = History(workers[0].worker if workers else "", now)
+    _write_executions(connection, taken, sent, tasks, devices, history)
     moves = [
         _move(tasks[end.task_id], end, ending.execution, now)
         for ending, ends in taken
         for end in ends
     ]
     if moves:
-        move_tasks(connection, moves, history, now=now)
+        move_tasks(connection, moves, history, now=now, jobs=jobs)
     history.write(connection)
-    _settle(connection, taken, tasks)
+    _settle(connection, taken, tasks, devices)
     claims.release(connection, claim_id)
     return {move.task.id for move in moves}
 
 
-def _ids(endings: Sequence[Ending]) -> list[str]:
-    return [ending.execution.id for ending in endings]
-
-
-def _is_held(sent: Row[Any] | None, claim_id: str) -> bool:
+def _is_held(sent: Row | None, claim_id: str) -> bool:
     return (
         sent is not None
         and sent.claim_id == claim_id
@@ -95,7 +96,7 @@ def _held(ending: Ending, claim_id: str, sent: Rows, tasks: Rows) -> list[TaskEn
     ]
 
 
-def _move(task: Row[Any], end: TaskEnd, execution: Execution, now: int) -> Move:
+def _move(task: Row, end: TaskEnd, execution: Execution, now: int) -> Move:
     after = TaskState.CANCELLED if task.cancel_requested else end.state
     again = after is TaskState.QUEUED
     result = end.result if after is TaskState.COMPLETED else None
@@ -120,31 +121,26 @@ def _move(task: Row[Any], end: TaskEnd, execution: Execution, now: int) -> Move:
 
 
 def _write_executions(
-    connection: Connection,
-    executions: Sequence[Execution],
+    connection: Transaction,
+    taken: Sequence[tuple[Ending, Sequence[TaskEnd]]],
     sent: Rows,
     tasks: Rows,
-    taken: Sequence[tuple[Ending, Sequence[TaskEnd]]],
+    devices: Mapping[str, str],
     history: History,
 ) -> None:
     """Local executions appear here, ended; remote ones end."""
-    new = [execution for execution in executions if execution.id not in sent]
-    devices = devices_of(connection, {execution.resource for execution in new}) if new else {}
-    insert_rows(
-        connection,
-        schema.executions,
-        [
-            execution_row(execution, device=devices[execution.resource])
-            | {"claim_id": None, "due_at": None}
-            for execution in new
-        ],
-    )
-    update_rows(connection, schema.executions, [_ended(e) for e in executions if e.id in sent])
+    new, ended = [], []
     for ending, ends in taken:
         execution = ending.execution
-        if execution.id in sent:
-            jobs = dict.fromkeys(tasks[end.task_id].job_id for end in ends)
-            move_execution(sent[execution.id], execution.state, jobs, history)
+        if execution.id not in sent:
+            row = execution_row(execution, device=devices[execution.resource])
+            new.append(row | {"claim_id": None, "due_at": None})
+            continue
+        ended.append(_ended(execution))
+        jobs = dict.fromkeys(tasks[end.task_id].job_id for end in ends)
+        move_execution(sent[execution.id], execution.state, jobs, history)
+    insert_rows(connection, schema.executions, new)
+    update_rows(connection, schema.executions, ended)
 
 
 def _ended(execution: Execution) -> Values:
@@ -154,9 +150,11 @@ def _ended(execution: Execution) -> Values:
 
 
 def _settle(
-    connection: Connection, taken: Sequence[tuple[Ending, Sequence[TaskEnd]]], tasks: Rows
+    connection: Transaction,
+    taken: Sequence[tuple[Ending, Sequence[TaskEnd]]],
+    tasks: Rows,
+    devices: Mapping[str, str],
 ) -> None:
-    devices = devices_of(connection, {e.execution.resource for e, _ in taken}) if taken else {}
     ledger.settle(
         connection,
         [

@@ -1,18 +1,22 @@
 """Connections to the catalogue: one writer at a time on SQLite, a pool on PostgreSQL."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import select
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.pool import QueuePool
+from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
 from quanopy.domain.errors import Invalid
-from quanopy.storage.faults import is_clash, unavailable
+from quanopy.storage.faults import is_clash, refused, unavailable
 from quanopy.storage.filesystem import refuse_network
+from quanopy.storage.transaction import PostgresTransaction, SqliteTransaction, Transaction
+
+if TYPE_CHECKING:
+    import psycopg
 
 T = TypeVar("T")
 
@@ -21,6 +25,14 @@ STATEMENT_TIMEOUT_S = 30
 _POOL_TIMEOUT_S = 10
 _ATTEMPTS = 5
 """How often a transaction that met another is begun again."""
+_LIMITS = (
+    # For this transaction alone, which is all that holds behind a transaction pooler.
+    f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT_S}s'",
+    f"SET LOCAL idle_in_transaction_session_timeout = '{STATEMENT_TIMEOUT_S}s'",
+    # Every statement has its index; a table that grew since it was last analysed looks small.
+    "SET LOCAL enable_seqscan = off",
+    "SET LOCAL jit = off",
+)
 
 
 class Database:
@@ -31,65 +43,89 @@ class Database:
         parsed = _parse(url)
         if parsed.get_backend_name() == "sqlite":
             path = refuse_network(Path(parsed.database or ""))
-            self.writer = _sqlite(path, "BEGIN IMMEDIATE", 1)
-            self.reader = _sqlite(path, "BEGIN", connections)
+            self.writer, self.reader = _sqlite(path, 1), _sqlite(path, connections)
+            self._kind: type[Transaction] = SqliteTransaction
+            self._to_write, self._to_read = ["BEGIN IMMEDIATE"], ["BEGIN"]
         else:
-            self.writer = _postgresql(parsed, "", connections)
+            self.writer = self.reader = _postgresql(parsed, 2 * connections)
+            self._kind = PostgresTransaction
+            self._to_write = ["BEGIN", *_LIMITS]
             # One snapshot for all that a reader asks, or events would slip between two of them.
-            self.reader = _postgresql(
-                parsed, " ISOLATION LEVEL REPEATABLE READ READ ONLY", connections
-            )
+            self._to_read = ["BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", *_LIMITS]
+        self._driver: Any = self.writer.dialect.loaded_dbapi
+        self._faults = (DBAPIError, PoolTimeout, self._driver.Error)
 
-    def write(self, work: Callable[[Connection], T]) -> T:
-        """Do this in a transaction that may write; again where it met another one."""
+    def write(self, work: Callable[[Transaction], T]) -> T:
+        """Do this in a transaction that may write; again where it met another one.
+
+        Raises:
+            Refused: the data cannot be written.
+            Unavailable: the database is away.
+        """
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                with _transaction(self.writer) as connection:
-                    return work(connection)
-            except DBAPIError as error:
+                return self._carry_out(self.writer, self._to_write, work)
+            except self._faults as error:
                 if is_clash(error) and attempt < _ATTEMPTS:
                     continue
-                raise unavailable(error) or error from error
-            except PoolTimeout as error:
-                raise unavailable(error) or error from error
+                raise self._meaning(error) from error
         raise AssertionError("unreachable")
 
-    def read(self, work: Callable[[Connection], T]) -> T:
+    def read(self, work: Callable[[Transaction], T]) -> T:
         """Do this in a transaction that sees one snapshot and never waits for writers."""
         try:
-            with _transaction(self.reader) as connection:
-                return work(connection)
-        except (DBAPIError, PoolTimeout) as error:
-            raise unavailable(error) or error from error
+            return self._carry_out(self.reader, self._to_read, work)
+        except self._faults as error:
+            raise self._meaning(error) from error
+
+    def alter(self, work: Callable[[Connection], T]) -> T:
+        """Make tables and the like, in a transaction of SQLAlchemy's own."""
+        return self._by_sqlalchemy(self.writer, self._to_write[0], work)
+
+    def inspect(self, work: Callable[[Connection], T]) -> T:
+        """See what tables there are, in a transaction of SQLAlchemy's own."""
+        return self._by_sqlalchemy(self.reader, self._to_read[0], work)
 
     def close(self) -> None:
         """Let go of the connections; idempotent."""
         self.writer.dispose()
         self.reader.dispose()
 
-
-@contextmanager
-def _transaction(engine: Engine) -> Iterator[Connection]:
-    try:
-        connection = _begun(engine)
-    except DBAPIError as error:
-        if not error.connection_invalidated:
+    def _carry_out(
+        self, engine: Engine, begin: Sequence[str], work: Callable[[Transaction], T]
+    ) -> T:
+        connection = engine.raw_connection()
+        try:
+            transaction = self._kind(connection.driver_connection, begin)
+            answer = work(transaction)
+            transaction.end()
+        except BaseException:
+            self._abandon(connection)
             raise
-        # The pool held a connection from before the database went away: nothing was asked yet.
-        connection = _begun(engine)
-    with connection:
-        yield connection
-        connection.commit()
-
-
-def _begun(engine: Engine) -> Connection:
-    connection = engine.connect()
-    try:
-        connection.begin()
-    except DBAPIError:
         connection.close()
-        raise
-    return connection
+        return answer
+
+    def _by_sqlalchemy(self, engine: Engine, begin: str, work: Callable[[Connection], T]) -> T:
+        try:
+            with engine.connect() as connection:
+                connection.exec_driver_sql(begin)
+                answer = work(connection)
+                connection.exec_driver_sql("COMMIT")
+                return answer
+        except self._faults as error:
+            raise self._meaning(error) from error
+
+    def _abandon(self, connection: PoolProxiedConnection) -> None:
+        """End what failed: a connection that cannot even do this is of no use to the next."""
+        try:
+            connection.rollback()
+        except self._driver.Error:
+            connection.invalidate()
+        else:
+            connection.close()
+
+    def _meaning(self, error: Exception) -> Exception:
+        return unavailable(error, self._driver) or refused(error, self._driver) or error
 
 
 def _parse(url: str) -> URL:
@@ -113,12 +149,13 @@ def _no_database() -> Invalid:
     )
 
 
-def _sqlite(path: Path, begin: str, connections: int) -> Engine:
+def _sqlite(path: Path, connections: int) -> Engine:
     engine = create_engine(
         URL.create("sqlite", database=str(path)),
         poolclass=QueuePool,
         pool_size=connections,
         max_overflow=0,
+        pool_reset_on_return=None,
         pool_timeout=STATEMENT_TIMEOUT_S,
         connect_args={
             "check_same_thread": False,
@@ -139,23 +176,19 @@ def _sqlite(path: Path, begin: str, connections: int) -> Engine:
         ):
             connection.execute(f"PRAGMA {pragma}")  # type: ignore[attr-defined]
 
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
-
     return engine
 
 
-def _postgresql(url: URL, mode: str, connections: int) -> Engine:
+def _postgresql(url: URL, connections: int) -> Engine:
     engine = create_engine(
         url.set(drivername="postgresql+psycopg"),
         poolclass=QueuePool,
         pool_size=connections,
         max_overflow=0,
+        pool_reset_on_return=None,
         pool_timeout=_POOL_TIMEOUT_S,
         pool_recycle=1800,
-        # BEGIN is ours, below: it then sets the limits in the same round trip, for this
-        # transaction alone, which is all that holds behind a transaction pooler.
+        # BEGIN is ours: it then goes with the first statement.
         isolation_level="AUTOCOMMIT",
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT_S,
@@ -167,13 +200,13 @@ def _postgresql(url: URL, mode: str, connections: int) -> Engine:
             "tcp_user_timeout": STATEMENT_TIMEOUT_S * 1000,
         },
     )
-    begin = (
-        f"BEGIN{mode}; SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT_S}s'; "
-        f"SET LOCAL idle_in_transaction_session_timeout = '{STATEMENT_TIMEOUT_S}s'"
-    )
 
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
+    @event.listens_for(engine, "checkout")
+    def _still_there(connection: "psycopg.Connection[Any]", *_: object) -> None:
+        # A server says nothing to a client that asks nothing, unless it goes away.
+        waiting = select.poll()
+        waiting.register(connection.pgconn.socket, select.POLLIN)
+        if waiting.poll(0):
+            raise DisconnectionError
 
     return engine

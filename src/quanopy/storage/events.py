@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
-    ColumnElement,
-    Connection,
+    BigInteger,
+    Integer,
     Select,
+    Text,
     bindparam,
     exists,
     func,
@@ -24,6 +25,7 @@ from quanopy.storage.mapping import Values, event_of
 from quanopy.storage.rows import Horizon, TransactionId, document, id_rows, ids_document, rows_of
 from quanopy.storage.schema import events
 from quanopy.storage.statements import insert_rows
+from quanopy.storage.transaction import Transaction
 
 _WRITTEN = ("subject", "kind", "before", "after", "account", "job_id", "data")
 _rows = rows_of(*(events.c[name] for name in _WRITTEN))
@@ -71,72 +73,73 @@ class History:
             }
         )
 
-    def write(self, connection: Connection) -> None:
+    def write(self, connection: Transaction) -> None:
         """Insert what was collected, in that order."""
         if not self._lines:
             return
-        if connection.dialect.name == "sqlite":
+        if connection.dialect == "sqlite":
             same: Values = {"tx": 0, "at": self._at, "actor": self.actor}
             insert_rows(connection, events, [line | same for line in self._lines])
             return
-        connection.execute(
-            _INSERT, {"r": document(self._lines), "at": self._at, "actor": self.actor}
-        )
+        connection.later(_INSERT, {"r": document(self._lines), "at": self._at, "actor": self.actor})
 
 
-def read_events(connection: Connection, query: EventQuery) -> EventPage:
+def read_events(connection: Transaction, query: EventQuery) -> EventPage:
     """A page of events, as one snapshot shows them."""
-    given = _given(query)
-    horizon = _horizon(connection)
-    settled = _order(_select(query).where(events.c.tx < horizon.tx)).limit(query.limit)
-    found = [event_of(row) for row in connection.execute(settled, given)]
+    by_account, by_job = query.account is not None, query.job_ids is not None
+    given: Values = {"tx": query.after.tx, "seq": query.after.seq, "account": query.account}
+    given |= {"jobs": ids_document(sorted(query.job_ids or ())), "most": query.limit}
+    rows, later, here = connection.lastly(
+        (_settled(by_account, by_job), given),
+        (_later(by_account, by_job), given),
+        (_HERE[connection.dialect], {}),
+    )
+    found = [event_of(row) for row in rows]
     if len(found) == query.limit:
         return EventPage(events=found, position=found[-1].position, held_back=False)
-    later = select(exists(_select(query).where(events.c.tx >= horizon.tx)))
     return EventPage(
         events=found,
-        position=max(query.after, _seen(connection, horizon)),
-        held_back=bool(connection.scalar(later, given)),
+        position=max(query.after, Position(*here[0])),
+        held_back=bool(later[0][0]),
     )
 
 
-def now_position(connection: Connection) -> Position:
+def now_position(connection: Transaction) -> Position:
     """Where to follow from to see everything later."""
-    return _seen(connection, _horizon(connection))
+    ((here,),) = connection.lastly((_HERE[connection.dialect], {}))
+    return Position(*here)
 
 
-def _horizon(connection: Connection) -> Position:
-    return Position(connection.scalar(select(Horizon())) or 0, 0)
+_HERE: Mapping[str, Any] = {
+    "sqlite": select(literal(0), func.coalesce(func.max(events.c.seq), 0)),
+    "postgresql": select(Horizon(), literal(0)),
+}
+"""The position before which a snapshot shows everything."""
 
 
-def _seen(connection: Connection, horizon: Position) -> Position:
-    """The position before which this snapshot shows everything."""
-    if connection.dialect.name == "sqlite":
-        return Position(0, connection.scalar(select(func.max(events.c.seq))) or 0)
-    return replace(horizon, seq=0)
+@cache
+def _settled(by_account: bool, by_job: bool) -> Select[Any]:
+    """Events that nothing can come before any more."""
+    return (
+        _after(by_account, by_job)
+        .where(events.c.tx < Horizon())
+        .order_by(events.c.tx, events.c.seq)
+        .limit(bindparam("most", type_=Integer))
+    )
 
 
-def _select(query: EventQuery) -> Select[Any]:
+@cache
+def _later(by_account: bool, by_job: bool) -> Select[Any]:
+    """Whether there are others, behind a transaction that is open."""
+    return select(exists(_after(by_account, by_job).where(events.c.tx >= Horizon())))
+
+
+def _after(by_account: bool, by_job: bool) -> Select[Any]:
     chosen = select(events)
-    if query.job_ids is not None:
+    if by_job:
         wanted = id_rows("jobs")
         chosen = chosen.join(wanted, events.c.job_id == wanted.c.id)
-    return chosen.where(*_conditions(query))
-
-
-def _conditions(query: EventQuery) -> list[ColumnElement[bool]]:
-    after = tuple_(literal(query.after.tx), literal(query.after.seq))
-    conditions: list[ColumnElement[bool]] = [tuple_(events.c.tx, events.c.seq) > after]
-    if query.account is not None:
-        conditions.append(events.c.account == query.account)
-    return conditions
-
-
-def _given(query: EventQuery) -> Values:
-    if query.job_ids is None:
-        return {}
-    return {"jobs": ids_document(sorted(query.job_ids))}
-
-
-def _order(chosen: Select[Any]) -> Select[Any]:
-    return chosen.order_by(events.c.tx, events.c.seq)
+    if by_account:
+        chosen = chosen.where(events.c.account == bindparam("account", type_=Text))
+    place = tuple_(bindparam("tx", type_=BigInteger), bindparam("seq", type_=BigInteger))
+    return chosen.where(tuple_(events.c.tx, events.c.seq) > place)

@@ -2,10 +2,10 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, exists, or_, select, update
+from sqlalchemy import and_, bindparam, exists, or_, select, update
 from sqlalchemy.types import BigInteger, Integer, Text
 
 from quanopy.domain.errors import Conflict
@@ -13,6 +13,7 @@ from quanopy.domain.jobs import Execution, Task
 from quanopy.domain.states import ExecutionState, TaskState
 from quanopy.ports.store import Due, ExecutionChange
 from quanopy.storage import claims, schema
+from quanopy.storage.compiled import Row
 from quanopy.storage.events import History
 from quanopy.storage.mapping import Values, execution_of, execution_row, problem_text, span, task_of
 from quanopy.storage.rows import id_rows, ids_document
@@ -25,6 +26,7 @@ from quanopy.storage.statements import (
     read_ids,
     update_rows,
 )
+from quanopy.storage.transaction import Transaction
 from quanopy.storage.transitions import Move, move_execution, move_tasks
 
 _executions = schema.executions
@@ -37,9 +39,9 @@ _HOLD = (
     )
     .returning(schema.claims.c.worker)
 )
-_DEVICES = id_rows("names")
-_DEVICE_OF = select(schema.resources.c.name, schema.resources.c.device).select_from(
-    _DEVICES.join(schema.resources, schema.resources.c.name == _DEVICES.c.id)
+_names = id_rows("names")
+DEVICES = select(schema.resources.c.name, schema.resources.c.device).select_from(
+    _names.join(schema.resources, schema.resources.c.name == _names.c.id)
 )
 _JOBS_OF = id_rows()
 _TASK_JOBS = select(schema.tasks.c.id, schema.tasks.c.job_id).select_from(
@@ -72,15 +74,19 @@ _DUE = (
 )
 
 
-def devices_of(connection: Connection, names: set[str]) -> Mapping[str, str]:
+def devices_of(connection: Transaction, names: set[str]) -> Mapping[str, str]:
     """The physical device of each of these resources."""
-    found = connection.execute(_DEVICE_OF, {"names": ids_document(sorted(names))})
+    return by_name(connection.execute(DEVICES, {"names": ids_document(sorted(names))}), names)
+
+
+def by_name(found: Sequence[Row], names: Collection[str]) -> Mapping[str, str]:
+    """The physical device of each of these resources, as :data:`DEVICES` found them."""
     known = {row.name: row.device for row in found}
     return {name: known.get(name) or name for name in names}
 
 
 def begin(
-    connection: Connection, claim_id: str, executions: Sequence[Execution], *, ttl: int, now: int
+    connection: Transaction, claim_id: str, executions: Sequence[Execution], *, ttl: int, now: int
 ) -> None:
     """Write executions as submitting and their tasks as executing.
 
@@ -112,9 +118,7 @@ def begin(
     history.write(connection)
 
 
-def _begun(
-    execution: Execution, claim_id: str, tasks: Mapping[str, Row[Any]], device: str
-) -> Values:
+def _begun(execution: Execution, claim_id: str, tasks: Mapping[str, Row], device: str) -> Values:
     stop = all(tasks[task].cancel_requested for task in execution.tasks)
     return execution_row(execution, device=device) | {
         "state": ExecutionState.SUBMITTING.value,
@@ -123,9 +127,7 @@ def _begun(
     }
 
 
-def _announce(
-    executions: Sequence[Execution], tasks: Mapping[str, Row[Any]], history: History
-) -> None:
+def _announce(executions: Sequence[Execution], tasks: Mapping[str, Row], history: History) -> None:
     for execution in executions:
         for job_id in dict.fromkeys(tasks[task].job_id for task in execution.tasks):
             history.add(
@@ -137,7 +139,7 @@ def _announce(
             )
 
 
-def _executing(task: Row[Any], execution_id: str) -> Move:
+def _executing(task: Row, execution_id: str) -> Move:
     return Move(
         task=task,
         after=TaskState.EXECUTING,
@@ -146,7 +148,7 @@ def _executing(task: Row[Any], execution_id: str) -> Move:
 
 
 def due(
-    connection: Connection,
+    connection: Transaction,
     worker: str,
     providers: Sequence[str],
     *,
@@ -157,7 +159,7 @@ def due(
     """Claim executions that want a look now, one claim a provider."""
     given = {"providers": ids_document(sorted(set(providers))), "now": now, "most": limit}
     found = list(connection.execute(_DUE, given))
-    by_provider: dict[str, list[Row[Any]]] = defaultdict(list)
+    by_provider: dict[str, list[Row]] = defaultdict(list)
     for row in found:
         by_provider[row.provider].append(row)
     return [
@@ -167,10 +169,10 @@ def due(
 
 
 def _take(
-    connection: Connection,
+    connection: Transaction,
     worker: str,
     provider: str,
-    rows: Sequence[Row[Any]],
+    rows: Sequence[Row],
     *,
     ttl: int,
     now: int,
@@ -198,7 +200,7 @@ def _slots(execution: Execution, tasks: Mapping[str, Task]) -> list[Task]:
 
 
 def advance(
-    connection: Connection, claim_id: str, changes: Sequence[ExecutionChange], *, now: int
+    connection: Transaction, claim_id: str, changes: Sequence[ExecutionChange], *, now: int
 ) -> None:
     """Move executions on that this claim still holds."""
     locked = read_ids(connection, LOCKED_EXECUTIONS, [c.execution_id for c in changes])
@@ -216,7 +218,7 @@ def advance(
     claims.release(connection, claim_id)
 
 
-def _tell(change: ExecutionChange, row: Row[Any], job_ids: Sequence[str], history: History) -> None:
+def _tell(change: ExecutionChange, row: Row, job_ids: Sequence[str], history: History) -> None:
     if change.state is not None and change.state.value != row.state:
         move_execution(row, change.state, job_ids, history, change.detail)
     elif change.detail:
@@ -232,7 +234,7 @@ def _tell(change: ExecutionChange, row: Row[Any], job_ids: Sequence[str], histor
             )
 
 
-def _advanced(change: ExecutionChange, row: Row[Any], now: int) -> Values:
+def _advanced(change: ExecutionChange, row: Row, now: int) -> Values:
     state = ExecutionState(row.state) if change.state is None else change.state
     put_down = change.due_in_s is not None or state is ExecutionState.STRANDED
     due_in = None if change.due_in_s is None else span(change.due_in_s)
@@ -249,15 +251,15 @@ def _advanced(change: ExecutionChange, row: Row[Any], now: int) -> Values:
     }
 
 
-_WORKER = select(schema.claims.c.worker).where(schema.claims.c.id == bindparam("claim", type_=Text))
+WORKER = select(schema.claims.c.worker).where(schema.claims.c.id == bindparam("claim", type_=Text))
 
 
-def worker_of(connection: Connection, claim_id: str) -> str:
+def worker_of(connection: Transaction, claim_id: str) -> str:
     """Who has this claim; empty once it is gone."""
-    return connection.scalar(_WORKER, {"claim": claim_id}) or ""
+    return connection.scalar(WORKER, {"claim": claim_id}) or ""
 
 
-def _jobs_of(connection: Connection, rows: Any) -> Mapping[str, list[str]]:
+def _jobs_of(connection: Transaction, rows: Any) -> Mapping[str, list[str]]:
     parts: dict[str, list[str]] = {row.id: json.loads(row.tasks) for row in rows}
     ids = [task for tasks in parts.values() for task in tasks]
     jobs = {row.id: row.job_id for row in read_ids(connection, _TASK_JOBS, ids)}

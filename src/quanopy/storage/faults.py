@@ -1,8 +1,9 @@
 """What a database error means: gone for now, in each other's way, or about what was asked."""
 
 import sqlite3
+from typing import Any
 
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from quanopy.domain.errors import Unavailable
@@ -28,34 +29,57 @@ _AWAY_CODES = frozenset(
 )
 
 
-def unavailable(error: DBAPIError | PoolTimeout) -> Unavailable | None:
+class Refused(Exception):
+    """The database cannot take these data."""
+
+    def __init__(self, *, duplicate: bool) -> None:
+        """``duplicate``: there is such a row already."""
+        super().__init__("a row is there already" if duplicate else "data cannot be kept")
+        self.duplicate = duplicate
+
+
+def unavailable(error: Exception, driver: Any) -> Unavailable | None:
     """The error to raise where the database is gone, full, read-only or overloaded; ``None``
-    where the statement or its data were wrong."""
+    where the statement or its data were wrong. ``driver``: the module that raised it."""
     if isinstance(error, PoolTimeout):
         return _unavailable("all connections to the database are in use")
-    if error.connection_invalidated or _is_away(error):
-        return _unavailable(f"the database cannot be used now: {_first_line(error)}")
+    cause = _cause(error)
+    if _is_away(cause, driver):
+        return _unavailable(f"the database cannot be used now: {_first_line(cause)}")
     return None
 
 
-def is_clash(error: DBAPIError) -> bool:
+def refused(error: Exception, driver: Any) -> Refused | None:
+    """Whether it is the data that cannot be written, and why."""
+    cause = _cause(error)
+    if isinstance(cause, driver.IntegrityError | driver.DataError):
+        return Refused(duplicate=isinstance(cause, driver.IntegrityError))
+    return None
+
+
+def is_clash(error: Exception) -> bool:
     """Whether two transactions were in each other's way: the same again will do."""
-    state = getattr(error.orig, "sqlstate", None)
+    state = getattr(_cause(error), "sqlstate", None)
     return isinstance(state, str) and state.startswith(_CLASH_CLASS)
 
 
-def _is_away(error: DBAPIError) -> bool:
-    code = getattr(error.orig, "sqlite_errorcode", None)
+def _cause(error: Exception) -> BaseException:
+    """The driver's own error."""
+    return (error.orig or error) if isinstance(error, DBAPIError) else error
+
+
+def _is_away(cause: BaseException, driver: Any) -> bool:
+    code = getattr(cause, "sqlite_errorcode", None)
     if code is not None:
         return code & 0xFF in _AWAY_CODES
-    state = getattr(error.orig, "sqlstate", None)
+    state = getattr(cause, "sqlstate", None)
     if state is None:
-        return isinstance(error, OperationalError)
-    return state[:2] in _AWAY_CLASSES or is_clash(error)
+        return isinstance(cause, driver.OperationalError | driver.InterfaceError)
+    return state[:2] in _AWAY_CLASSES or state.startswith(_CLASH_CLASS)
 
 
-def _first_line(error: DBAPIError) -> str:
-    return (str(error.orig).splitlines() or [type(error.orig).__name__])[0]
+def _first_line(cause: BaseException) -> str:
+    return (str(cause).splitlines() or [type(cause).__name__])[0]
 
 
 def _unavailable(message: str) -> Unavailable:

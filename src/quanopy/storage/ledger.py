@@ -1,14 +1,15 @@
 """What accounts have used of devices: charged by estimate when work starts, settled at its end."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from sqlalchemy import Connection, Float, Text, bindparam, column, select, update
+from sqlalchemy import Float, column, update
 
 from quanopy.storage import schema
 from quanopy.storage.queue import decay
 from quanopy.storage.rows import document, rows_of
 from quanopy.storage.statements import insert_rows
+from quanopy.storage.transaction import Transaction
 
 _usage = schema.usage
 _rows = rows_of(_usage.c.device, _usage.c.account, _usage.c.seconds)
@@ -16,9 +17,6 @@ _SETTLE = (
     update(_usage)
     .where(_usage.c.device == _rows.c.device, _usage.c.account == _rows.c.account)
     .values(seconds=_usage.c.seconds + _rows.c.seconds)
-)
-_AT = select(_usage.c.account, _usage.c.at).where(
-    _usage.c.device == bindparam("device", type_=Text)
 )
 _aged = rows_of(
     _usage.c.device, _usage.c.account, _usage.c.seconds, column("factor", Float(53)), _usage.c.at
@@ -31,13 +29,20 @@ _CHARGE = (
 
 
 def charge(
-    connection: Connection, device: str, estimates: Iterable[tuple[str, float]], *, now: int
+    connection: Transaction,
+    device: str,
+    estimates: Iterable[tuple[str, float]],
+    known: Mapping[str, int],
+    *,
+    now: int,
 ) -> None:
-    """Charge accounts (account, seconds) for work that starts, under the device's lock."""
+    """Charge accounts (account, seconds) for work that starts, under the device's lock.
+
+    ``known``: when each account was last charged.
+    """
     totals: dict[str, float] = defaultdict(float)
     for account, seconds in estimates:
         totals[account] += seconds
-    known = {row.account: row.at for row in connection.execute(_AT, {"device": device})}
     insert_rows(
         connection,
         _usage,
@@ -59,10 +64,10 @@ def charge(
         if account in known
     ]
     if aged:
-        connection.execute(_CHARGE, {"r": document(aged)})
+        connection.later(_CHARGE, {"r": document(aged)})
 
 
-def settle(connection: Connection, uses: Iterable[tuple[str, str, float]]) -> None:
+def settle(connection: Transaction, uses: Iterable[tuple[str, str, float]]) -> None:
     """Correct charges by (device, account, seconds more or less)."""
     totals: dict[tuple[str, str], float] = defaultdict(float)
     for device, account, seconds in uses:
@@ -73,4 +78,4 @@ def settle(connection: Connection, uses: Iterable[tuple[str, str, float]]) -> No
         if seconds
     ]
     if rows:
-        connection.execute(_SETTLE, {"r": document(rows)})
+        connection.later(_SETTLE, {"r": document(rows)})

@@ -1,25 +1,31 @@
 """Reading jobs: pages of them, newest first, each filter along an index of its own."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
+    BindParameter,
     ColumnCollection,
     ColumnElement,
-    Connection,
     Select,
+    Text,
     and_,
+    bindparam,
     func,
-    literal,
     select,
     tuple_,
 )
 
 from quanopy.domain.jobs import Job
 from quanopy.ports.store import JobQuery
-from quanopy.storage.mapping import job_of, stamp
+from quanopy.storage.mapping import Values, job_of, stamp_or_none
+from quanopy.storage.rows import id_rows, ids_document
 from quanopy.storage.schema import job_states, job_tags, jobs
+from quanopy.storage.transaction import Transaction
 
 Columns = ColumnCollection[str, Any]
 
@@ -29,7 +35,7 @@ _FEW = 1_000
 """So many jobs of a prefix are sorted; where there are more, walking the newest finds a page."""
 
 
-def list_jobs(connection: Connection, query: JobQuery) -> list[Job]:
+def list_jobs(connection: Transaction, query: JobQuery) -> list[Job]:
     """A page of jobs, newest first."""
     if query.account is not None and len(query.states) > 1:
         # One walk a state, each along the index, rather than one past all the others.
@@ -43,64 +49,98 @@ def _age(job: Job) -> tuple[datetime, str]:
     return job.created_at, job.id
 
 
-def _page(connection: Connection, query: JobQuery) -> list[Job]:
-    statement = _statement(query)
-    if query.name_prefix is not None:
-        statement = statement.where(_prefix(connection, query, query.name_prefix))
-    return [job_of(row) for row in connection.execute(statement)]
+def _page(connection: Transaction, query: JobQuery) -> list[Job]:
+    given = _given(query)
+    within = query.account is not None and _is_rare(connection, query, given)
+    asked = frozenset(name for name, value in given.items() if value is not None)
+    return [job_of(row) for row in connection.last(_statement(asked, within), given)]
 
 
-def _prefix(connection: Connection, query: JobQuery, prefix: str) -> ColumnElement[bool]:
-    """The jobs whose names begin so: as a range of an index where they are few, else as what an
-    index cannot answer, so that the newest jobs are walked."""
-    within = and_(jobs.c.name >= prefix, jobs.c.name < prefix + _AFTER_ALL)
-    some = select(jobs.c.id).where(jobs.c.account == query.account, within).limit(_FEW).subquery()
-    if (
-        query.account is not None
-        and (connection.scalar(select(func.count()).select_from(some)) or 0) < _FEW
-    ):
-        return within
-    return func.substr(jobs.c.name, 1, len(prefix)) == prefix
+def _is_rare(connection: Transaction, query: JobQuery, given: Values) -> bool:
+    """Whether few jobs' names begin so: those are a range of an index, sorted then; what is
+    common is found sooner by walking the newest."""
+    return query.name_prefix is not None and connection.scalar(_OF_PREFIX, given) < _FEW
 
 
-def _statement(query: JobQuery) -> Select[Any]:
-    chosen, along = _along(query)
-    chosen = _filtered(chosen, query, along)
-    if query.before is not None:
-        made = select(jobs.c.created_at).where(jobs.c.id == query.before).scalar_subquery()
-        place = tuple_(along.created_at, _id(along))
-        chosen = chosen.where(place < tuple_(made, literal(query.before)))
-    return chosen.order_by(along.created_at.desc(), _id(along).desc()).limit(query.limit)
+def _given(query: JobQuery) -> Values:
+    prefix = query.name_prefix
+    return {
+        "account": query.account,
+        "state": query.states[0].value if len(query.states) == 1 else None,
+        "states": ids_document([s.value for s in query.states]) if len(query.states) > 1 else None,
+        "resource": query.resource,
+        "kind": query.kind and query.kind.value,
+        "tag": query.tag,
+        "name": query.name,
+        "prefix": prefix,
+        "past_prefix": None if prefix is None else prefix + _AFTER_ALL,
+        "made_from": stamp_or_none(query.created_from),
+        "made_to": stamp_or_none(query.created_to),
+        "before": query.before,
+        "most": query.limit,
+    }
 
 
-def _along(query: JobQuery) -> tuple[Select[Any], Columns]:
+def _text(name: str) -> BindParameter[str]:
+    return bindparam(name, type_=Text)
+
+
+def _number(name: str) -> BindParameter[int]:
+    return bindparam(name, type_=BigInteger)
+
+
+_WITHIN = and_(jobs.c.name >= _text("prefix"), jobs.c.name < _text("past_prefix"))
+_OF_PREFIX = select(func.count()).select_from(
+    select(jobs.c.id).where(jobs.c.account == _text("account"), _WITHIN).limit(_FEW).subquery()
+)
+_states = id_rows("states")
+
+
+@cache
+def _statement(asked: frozenset[str], within: bool) -> Select[Any]:
+    """A page of what fits all that is asked; ``within``: names of a prefix are a range."""
+    chosen, along = _along(asked)
+    conditions: Mapping[str, ColumnElement[bool]] = {
+        "account": along.account == _text("account"),
+        "state": jobs.c.state == _text("state"),
+        "states": jobs.c.state.in_(select(_states.c.id)),
+        "resource": jobs.c.resource == _text("resource"),
+        "kind": jobs.c.kind == _text("kind"),
+        "name": jobs.c.name == _text("name"),
+        # The second is what no index can answer, so that the newest jobs are walked.
+        "prefix": _WITHIN
+        if within
+        else func.substr(jobs.c.name, 1, func.length(_text("prefix"))) == _text("prefix"),
+        "made_from": along.created_at >= _number("made_from"),
+        "made_to": along.created_at < _number("made_to"),
+        "before": _place(along) < tuple_(_made_before, _text("before")),
+    }
+    return (
+        chosen.where(*(condition for name, condition in conditions.items() if name in asked))
+        .order_by(along.created_at.desc(), _id(along).desc())
+        .limit(_number("most"))
+    )
+
+
+_made_before = select(jobs.c.created_at).where(jobs.c.id == _text("before")).scalar_subquery()
+
+
+def _along(asked: frozenset[str]) -> tuple[Select[Any], Columns]:
     """The rows to walk, in order, until enough of them fit: by tag or state where one is asked
     for, else the jobs themselves."""
-    if query.tag is not None:
+    if "tag" in asked:
         found = select(jobs).join(job_tags, job_tags.c.job_id == jobs.c.id)
-        return found.where(job_tags.c.tag == query.tag), job_tags.c
-    if len(query.states) == 1 and query.account is not None:
+        return found.where(job_tags.c.tag == _text("tag")), job_tags.c
+    if {"state", "account"} <= asked:
         found = select(jobs).join(job_states, job_states.c.job_id == jobs.c.id)
-        return found.where(job_states.c.state == query.states[0].value), job_states.c
+        return found.where(job_states.c.state == _text("state")), job_states.c
     return select(jobs), jobs.c
+
+
+def _place(along: Columns) -> Any:
+    return tuple_(along.created_at, _id(along))
 
 
 def _id(columns: Columns) -> ColumnElement[str]:
     found: ColumnElement[str] = columns["id" if "id" in columns else "job_id"]
     return found
-
-
-def _filtered(chosen: Select[Any], query: JobQuery, along: Columns) -> Select[Any]:
-    if query.account is not None:
-        chosen = chosen.where(along.account == query.account)
-    for name in ("resource", "kind", "name"):
-        value = getattr(query, name)
-        if value is not None:
-            chosen = chosen.where(jobs.c[name] == value)
-    if query.states:
-        chosen = chosen.where(jobs.c.state.in_([state.value for state in query.states]))
-    if query.created_from is not None:
-        chosen = chosen.where(along.created_at >= stamp(query.created_from))
-    if query.created_to is not None:
-        chosen = chosen.where(along.created_at < stamp(query.created_to))
-    return chosen

@@ -6,13 +6,12 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Row
-
 from quanopy.domain.accounts import Scope, Token
 from quanopy.domain.events import Event, Position
 from quanopy.domain.jobs import Execution, Extent, Job, JobKind, Problem, Slice, Task
 from quanopy.domain.resources import Capabilities, Limits, Resource
 from quanopy.domain.states import ExecutionState, JobState, ResourceState, TaskState
+from quanopy.storage.compiled import Row
 
 Values = dict[str, Any]
 
@@ -83,7 +82,7 @@ def job_row(job: Job) -> Values:
     }
 
 
-def job_of(row: Row[Any]) -> Job:
+def job_of(row: Row) -> Job:
     """A job from its row."""
     return Job(
         id=row.id,
@@ -148,7 +147,7 @@ def ready_stamp(ready_at: datetime | None, queued_at: datetime | None) -> int | 
     return stamp(ready_at) if queued_at is not None and ready_at > queued_at else AT_ONCE
 
 
-def task_of(row: Row[Any]) -> Task:
+def task_of(row: Row) -> Task:
     """A task from its row, which has its job's ``spec_…`` columns too."""
     result = row.result_key
     return Task(
@@ -201,7 +200,7 @@ def execution_row(execution: Execution, *, device: str) -> Values:
     }
 
 
-def execution_of(row: Row[Any]) -> Execution:
+def execution_of(row: Row) -> Execution:
     """An execution from its row."""
     return Execution(
         id=row.id,
@@ -223,7 +222,7 @@ def execution_of(row: Row[Any]) -> Execution:
     )
 
 
-def event_of(row: Row[Any]) -> Event:
+def event_of(row: Row) -> Event:
     """An event from its row."""
     return Event(
         position=Position(row.tx, row.seq),
@@ -254,7 +253,7 @@ def resource_row(resource: Resource) -> Values:
     }
 
 
-def resource_of(row: Row[Any]) -> Resource:
+def resource_of(row: Row) -> Resource:
     """A resource from its row."""
     return Resource(
         name=row.name,
@@ -294,7 +293,7 @@ def token_row(token: Token) -> Values:
     }
 
 
-def token_of(row: Row[Any]) -> Token:
+def token_of(row: Row) -> Token:
     """A token from its row."""
     return Token(
         id=row.id,

@@ -3,14 +3,16 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, exists, func, select, tuple_
+from sqlalchemy import Select, bindparam, exists, func, select, tuple_
 from sqlalchemy.types import BigInteger, Integer, Text
 
 from quanopy.domain.jobs import Task
+from quanopy.storage.compiled import Row
 from quanopy.storage.mapping import Values, task_of
 from quanopy.storage.rows import document, rows_of
 from quanopy.storage.schema import resources, tasks, usage
 from quanopy.storage.statements import with_spec
+from quanopy.storage.transaction import Transaction
 
 HALF_LIFE = 24 * 3600 * 1_000_000
 """Use counts half after so long (a day): nobody pays for ever, and no newcomer goes first for
@@ -21,6 +23,12 @@ have used least come first."""
 
 _resource = bindparam("resource", type_=Text)
 _now = bindparam("now", type_=BigInteger)
+DEVICE = (
+    select(func.coalesce(resources.c.device, resources.c.name))
+    .where(resources.c.name == _resource)
+    .scalar_subquery()
+)
+"""The physical device of the resource given."""
 
 
 def _groups() -> Select[Any]:
@@ -53,7 +61,8 @@ def _groups() -> Select[Any]:
     return select(groups.c.account, groups.c.rank)
 
 
-_GROUPS = _groups()
+GROUPS = _groups()
+"""Accounts and ranks that wait for the resource given."""
 _READY = with_spec(
     select(tasks)
     .where(
@@ -72,30 +81,28 @@ _WAITING = select(_offered.c.name).where(
         tasks.c.state == "queued", tasks.c.resource == _offered.c.name, tasks.c.ready_at <= _now
     )
 )
-_USED = select(usage.c.account, usage.c.seconds, usage.c.at).where(
-    usage.c.device == bindparam("device", type_=Text)
-)
+USED = select(usage.c.account, usage.c.seconds, usage.c.at).where(usage.c.device == DEVICE)
+"""What accounts had used of the resource's device when they were last charged."""
 _NEXT_READY = select(func.min(tasks.c.ready_at)).where(
     tasks.c.state == "queued", tasks.c.ready_at > _now
 )
 
 
-def waiting(connection: Connection, names: Sequence[str], now: int) -> set[str]:
+def waiting(connection: Transaction, names: Sequence[str], now: int) -> set[str]:
     """Those of these resources that have a task ready."""
     rows: list[Values] = [{"name": name} for name in names]
-    return set(connection.scalars(_WAITING, {"r": document(rows), "now": now}))
+    return {row.name for row in connection.last(_WAITING, {"r": document(rows), "now": now})}
 
 
-def next_ready(connection: Connection, now: int) -> int | None:
+def next_ready(connection: Transaction, now: int) -> int | None:
     """When the next task becomes ready that is not yet."""
     found: int | None = connection.scalar(_NEXT_READY, {"now": now})
     return found
 
 
-def used(connection: Connection, device: str, now: int) -> Mapping[str, float]:
-    """Seconds each account has used of a device, what is past counting less and less."""
-    found = connection.execute(_USED, {"device": device})
-    return {row.account: row.seconds * decay(row.at, now) for row in found}
+def aged(used: Sequence[Row], now: int) -> Mapping[str, float]:
+    """Seconds each account has used, what is past counting less and less."""
+    return {row.account: row.seconds * decay(row.at, now) for row in used}
 
 
 def decay(then: int, now: int) -> float:
@@ -104,14 +111,23 @@ def decay(then: int, now: int) -> float:
 
 
 def candidates(
-    connection: Connection, resource: str, used_s: Mapping[str, float], *, most: int, now: int
+    connection: Transaction,
+    resource: str,
+    groups: Sequence[Row],
+    used_s: Mapping[str, float],
+    *,
+    most: int,
+    now: int,
 ) -> Mapping[str, list[Task]]:
     """By account, tasks that are ready: the longest waiting of each of its priorities."""
-    groups = list(connection.execute(_GROUPS, {"resource": resource}))
-    groups.sort(key=lambda group: (used_s.get(group.account, 0.0), group.rank))
+    by_use = sorted(groups, key=lambda group: (used_s.get(group.account, 0.0), group.rank))
+    wanted = [
+        {"resource": resource, "account": g.account, "rank": g.rank, "now": now, "most": most}
+        for g in by_use[:MOST_GROUPS]
+    ]
     queues: dict[str, list[Task]] = {}
-    for group in groups[:MOST_GROUPS]:
-        given = {"resource": resource, "account": group.account, "rank": group.rank}
-        found = connection.execute(_READY, {**given, "now": now, "most": most})
-        queues.setdefault(group.account, []).extend(task_of(row) for row in found)
-    return {account: queue for account, queue in queues.items() if queue}
+    found = connection.together(*((_READY, given) for given in wanted)) if wanted else []
+    for rows in found:
+        if rows:
+            queues.setdefault(rows[0].account, []).extend(map(task_of, rows))
+    return queues

@@ -2,14 +2,15 @@
 
 from collections.abc import Collection
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import bindparam, select
 from sqlalchemy.types import Text
 
 from quanopy.domain.jobs import Execution, Job, Task
 from quanopy.storage import schema
 from quanopy.storage.mapping import execution_of, job_of, task_of
 from quanopy.storage.rows import id_rows
-from quanopy.storage.statements import JOBS, read_ids, with_spec
+from quanopy.storage.statements import JOBS, by_ids, with_spec
+from quanopy.storage.transaction import Transaction
 
 _jobs = id_rows()
 _TASKS = with_spec(
@@ -32,17 +33,17 @@ _EXECUTIONS = (
 )
 
 
-def jobs(connection: Connection, ids: Collection[str], account: str | None) -> list[Job]:
+def jobs(connection: Transaction, ids: Collection[str], account: str | None) -> list[Job]:
     """Those of these jobs that there are, of one account or of any."""
-    found = (job_of(row) for row in read_ids(connection, JOBS, ids))
+    found = (job_of(row) for row in connection.last(*by_ids(JOBS, ids)))
     return [job for job in found if account is None or job.account == account]
 
 
-def tasks(connection: Connection, job_ids: Collection[str]) -> list[Task]:
+def tasks(connection: Transaction, job_ids: Collection[str]) -> list[Task]:
     """The tasks of jobs, by job and slice."""
-    return [task_of(row) for row in read_ids(connection, _TASKS, job_ids)]
+    return [task_of(row) for row in connection.last(*by_ids(_TASKS, job_ids))]
 
 
-def executions(connection: Connection, job_id: str) -> list[Execution]:
+def executions(connection: Transaction, job_id: str) -> list[Execution]:
     """The executions that stand at a job's tasks, oldest first."""
-    return [execution_of(row) for row in connection.execute(_EXECUTIONS, {"job": job_id})]
+    return [execution_of(row) for row in connection.last(_EXECUTIONS, {"job": job_id})]

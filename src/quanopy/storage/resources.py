@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, or_, select, true, update
+from sqlalchemy import bindparam, func, or_, select, true, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.types import BigInteger, Text
 
@@ -15,6 +15,7 @@ from quanopy.storage.events import History
 from quanopy.storage.mapping import Values, moment_or_none, resource_of, resource_row
 from quanopy.storage.rows import document, rows_of
 from quanopy.storage.schema import devices, resources, tasks, workers
+from quanopy.storage.transaction import Transaction
 
 _now = bindparam("now", type_=BigInteger)
 _INSERT: Mapping[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
@@ -85,10 +86,10 @@ _SEEN = select(
 
 
 def register(
-    connection: Connection, worker: str, served: Sequence[Resource], *, ttl: int, now: int
+    connection: Transaction, worker: str, served: Sequence[Resource], *, ttl: int, now: int
 ) -> None:
     """A worker serves these resources and lives."""
-    dialect = connection.dialect.name
+    dialect = connection.dialect
     rows = [resource_row(resource) for resource in sorted(served, key=lambda r: r.name)]
     names: list[Values] = [{"name": n} for n in sorted({r.device or r.name for r in served})]
     lives: list[Values] = [
@@ -97,18 +98,18 @@ def register(
     ]
     if not rows:
         return
-    connection.execute(_DEVICES[dialect], {"r": document(names)})
-    connection.execute(_RESOURCES[dialect], {"r": document(rows)})
-    connection.execute(_FOLLOW, {"r": document(rows)})
-    connection.execute(_WORKERS[dialect], {"r": document(lives)})
+    connection.later(_DEVICES[dialect], {"r": document(names)})
+    connection.later(_RESOURCES[dialect], {"r": document(rows)})
+    connection.later(_FOLLOW, {"r": document(rows)})
+    connection.later(_WORKERS[dialect], {"r": document(lives)})
 
 
-def retire(connection: Connection, worker: str) -> None:
+def retire(connection: Transaction, worker: str) -> None:
     """A worker serves nothing any more."""
-    connection.execute(_RETIRE, {"by": worker})
+    connection.later(_RETIRE, {"by": worker})
 
 
-def statuses(connection: Connection, *, now: int) -> list[ResourceStatus]:
+def statuses(connection: Transaction, *, now: int) -> list[ResourceStatus]:
     """Every known resource and how busy it is."""
     seen = {row.resource: row for row in connection.execute(_SEEN, {"now": now})}
     loads = {(row.resource, row.state): row for row in connection.execute(_LOAD)}
@@ -134,7 +135,7 @@ def _status(
 
 
 def set_state(
-    connection: Connection,
+    connection: Transaction,
     name: str,
     state: ResourceState,
     reason: str | None,
@@ -143,10 +144,10 @@ def set_state(
     now: int,
 ) -> Resource:
     """Take a resource in or out of service; raises ``NotFound``."""
-    before = connection.execute(_ONE, {"resource": name}).one_or_none()
+    before = connection.first(_ONE, {"resource": name})
     if before is None:
         raise NotFound(f"there is no resource {name!r}", where="resource")
-    connection.execute(
+    connection.later(
         _SET,
         {
             "resource": name,
@@ -164,4 +165,4 @@ def set_state(
         data={"reason": reason} if reason else None,
     )
     history.write(connection)
-    return resource_of(connection.execute(_ONE, {"resource": name}).one())
+    return resource_of(connection.first(_ONE, {"resource": name}))

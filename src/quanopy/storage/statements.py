@@ -1,13 +1,14 @@
-"""Statements that take a batch of rows, built once for each table and set of columns."""
+"""Statements that take a batch of rows, built once for each table and set of columns.
+
+SQLite has no round trips to save and takes documents apart slowly: it gets row by row.
+"""
 
 from collections.abc import Collection, Sequence
 from functools import cache
 from typing import Any
 
 from sqlalchemy import (
-    Connection,
     Insert,
-    Row,
     Select,
     Table,
     Text,
@@ -19,45 +20,47 @@ from sqlalchemy import (
 )
 
 from quanopy.storage import schema
+from quanopy.storage.compiled import Row
 from quanopy.storage.mapping import Values
 from quanopy.storage.rows import document, id_rows, ids_document, rows_of
+from quanopy.storage.transaction import Asked, SqliteTransaction, Transaction
 
 _SPEC = (schema.jobs.c.spec_key, schema.jobs.c.spec_offset, schema.jobs.c.spec_length)
 
 
-def insert_rows(connection: Connection, table: Table, rows: Sequence[Values]) -> None:
+def insert_rows(connection: Transaction, table: Table, rows: Sequence[Values]) -> None:
     """Insert these; each has a value for every column of the first."""
     if not rows:
         return
-    if _row_by_row(connection):
-        connection.execute(insert(table), rows)
+    columns = tuple(rows[0])
+    if isinstance(connection, SqliteTransaction):
+        connection.each(_insert_one(table), columns, rows)
     else:
-        connection.execute(_insert(table, tuple(rows[0])), {"r": document(rows)})
+        connection.later(_insert(table, columns), {"r": document(rows)})
 
 
-def update_rows(connection: Connection, table: Table, rows: Sequence[Values]) -> None:
+def update_rows(connection: Transaction, table: Table, rows: Sequence[Values]) -> None:
     """Set the given columns of the rows with these ids; each gives the columns of the first."""
     if not rows:
         return
-    if _row_by_row(connection):
-        keyed = [{("key" if n == "id" else n): row[n] for n in row} for row in rows]
-        connection.execute(_update_one(table), keyed)
+    columns = tuple(rows[0])
+    if isinstance(connection, SqliteTransaction):
+        changed = tuple(name for name in columns if name != "id")
+        connection.each(_update_one(table), changed, rows)
     else:
-        connection.execute(_update(table, tuple(rows[0])), {"r": document(rows)})
+        connection.later(_update(table, columns), {"r": document(rows)})
 
 
-def _row_by_row(connection: Connection) -> bool:
-    """SQLite has no round trips to save, and takes rows apart slowly."""
-    return connection.dialect.name == "sqlite"
-
-
-def read_ids(
-    connection: Connection, statement: Select[Any], ids: Collection[str]
-) -> list[Row[Any]]:
+def read_ids(connection: Transaction, statement: Select[Any], ids: Collection[str]) -> list[Row]:
     """The rows of a statement that joins :func:`~quanopy.storage.rows.id_rows`."""
     if not ids:
         return []
-    return list(connection.execute(statement, {"r": ids_document(sorted(ids))}))
+    return connection.execute(*by_ids(statement, ids))
+
+
+def by_ids(statement: Select[Any], ids: Collection[str]) -> Asked:
+    """The same, to be asked together with others."""
+    return statement, {"r": ids_document(sorted(ids))}
 
 
 @cache
@@ -67,8 +70,13 @@ def _insert(table: Table, columns: tuple[str, ...]) -> Insert:
 
 
 @cache
+def _insert_one(table: Table) -> Insert:
+    return insert(table)
+
+
+@cache
 def _update_one(table: Table) -> Update:
-    return update(table).where(table.c.id == bindparam("key", type_=Text))
+    return update(table).where(table.c.id == bindparam("id", type_=Text))
 
 
 @cache
@@ -130,3 +138,16 @@ LOCKED_JOBS = (
     .order_by(schema.jobs.c.id)
     .with_for_update(of=schema.jobs)
 )
+_tasks = id_rows()
+_LOCKED_COLUMNS = [schema.jobs.c[name] for name in LOCKED_JOBS.exported_columns.keys()]  # noqa: SIM118
+LOCKED_JOBS_OF = (
+    select(*_LOCKED_COLUMNS)
+    .where(
+        schema.jobs.c.id.in_(
+            select(schema.tasks.c.job_id).join(_tasks, _tasks.c.id == schema.tasks.c.id)
+        )
+    )
+    .order_by(schema.jobs.c.id)
+    .with_for_update(of=schema.jobs)
+)
+"""The jobs of tasks, so that both can be locked at once."""

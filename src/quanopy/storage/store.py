@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, select
+from sqlalchemy import select
 
 from quanopy.domain.accounts import Token
 from quanopy.domain.errors import QuanopyError
@@ -40,8 +40,10 @@ from quanopy.storage import (
     users,
 )
 from quanopy.storage.engine import Database
+from quanopy.storage.faults import Refused
 from quanopy.storage.mapping import span, stamp
 from quanopy.storage.migrations import migrate
+from quanopy.storage.transaction import Transaction
 
 Clock = Callable[[], datetime]
 
@@ -80,7 +82,13 @@ class SqlStore:
     def submit(self, submissions_: Sequence[Submission]) -> list[Sequence[Job] | QuanopyError]:
         """See :meth:`Store.submit`."""
         now = self._now()
-        return self._database.write(lambda c: submissions.submit(c, submissions_, now))
+        try:
+            return self._database.write(lambda c: submissions.submit(c, submissions_, now))
+        except Refused as refused:
+            if len(submissions_) == 1:
+                return [submissions.refusal(refused)]
+        # One of them cannot be, and the others need not suffer for it.
+        return [answer for one in submissions_ for answer in self.submit([one])]
 
     def replay(
         self, account: str, idempotency_key: str, request_digest: str
@@ -134,7 +142,7 @@ class SqlStore:
     def retire(self, worker: str) -> None:
         """See :meth:`Store.retire`."""
 
-        def work(connection: Connection) -> None:
+        def work(connection: Transaction) -> None:
             resources.retire(connection, worker)
             claims.retire(connection, worker)
 

@@ -4,9 +4,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, column, select, true
+from sqlalchemy import column, select, true
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.types import Text
 
 from quanopy.domain.errors import Conflict, Invalid, QuanopyError
@@ -14,9 +13,11 @@ from quanopy.domain.jobs import Job, Task
 from quanopy.ports.store import Submission
 from quanopy.storage import schema
 from quanopy.storage.events import History
+from quanopy.storage.faults import Refused
 from quanopy.storage.mapping import Values, job_of, job_row, task_row
 from quanopy.storage.rows import document, rows_of
 from quanopy.storage.statements import JOBS, insert_rows, read_ids
+from quanopy.storage.transaction import Transaction
 
 Answer = Sequence[Job] | QuanopyError
 
@@ -42,23 +43,7 @@ _KEEP = {
 }
 
 
-def submit(connection: Connection, submissions: Sequence[Submission], now: int) -> list[Answer]:
-    """All of these together, or, where one of them cannot be, each under its own savepoint."""
-    savepoint = connection.begin_nested()
-    try:
-        answers = _submit(connection, submissions, now)
-    except (IntegrityError, DataError) as error:
-        # Only these: on a full disk, SQLite has ended the whole transaction by itself.
-        savepoint.rollback()
-        if len(submissions) == 1:
-            return [_refusal(error)]
-    else:
-        savepoint.commit()
-        return answers
-    return [submit(connection, [submission], now)[0] for submission in submissions]
-
-
-def replay(connection: Connection, account: str, key: str, digest: str) -> Sequence[Job] | None:
+def replay(connection: Transaction, account: str, key: str, digest: str) -> Sequence[Job] | None:
     """The jobs that a key stands for; raises ``Conflict`` for another digest."""
     standing = _standing(connection, [(account, key)])
     if not standing:
@@ -69,7 +54,8 @@ def replay(connection: Connection, account: str, key: str, digest: str) -> Seque
     return answer
 
 
-def _submit(connection: Connection, submissions: Sequence[Submission], now: int) -> list[Answer]:
+def submit(connection: Transaction, submissions: Sequence[Submission], now: int) -> list[Answer]:
+    """All of these together; raises ``Refused`` where one of them cannot be."""
     fresh = keep_requests(connection, submissions, now)
     repeated = _standing(
         connection,
@@ -93,7 +79,7 @@ def _submit(connection: Connection, submissions: Sequence[Submission], now: int)
     ]
 
 
-def insert_jobs(connection: Connection, jobs: Sequence[Job], tasks: Sequence[Task]) -> None:
+def insert_jobs(connection: Transaction, jobs: Sequence[Job], tasks: Sequence[Task]) -> None:
     """Rows of jobs, their tags and their tasks."""
     rows = [job_row(job) for job in jobs]
     insert_rows(connection, schema.jobs, rows)
@@ -117,7 +103,7 @@ def insert_jobs(connection: Connection, jobs: Sequence[Job], tasks: Sequence[Tas
     )
 
 
-def _write_history(connection: Connection, submissions: Sequence[Submission], now: int) -> None:
+def _write_history(connection: Transaction, submissions: Sequence[Submission], now: int) -> None:
     by_account: dict[str, History] = {}
     for submission in submissions:
         history = by_account.setdefault(submission.account, History(submission.account, now))
@@ -134,7 +120,7 @@ def _write_history(connection: Connection, submissions: Sequence[Submission], no
 
 
 def keep_requests(
-    connection: Connection, submissions: Sequence[Submission], now: int
+    connection: Transaction, submissions: Sequence[Submission], now: int
 ) -> list[bool]:
     """Which of these are new: without a key, or the first with theirs."""
     rows = [
@@ -150,12 +136,12 @@ def keep_requests(
     keyed = [row for row in rows if row["key"] is not None]
     if not keyed:
         return [True] * len(rows)
-    kept = set(connection.scalars(_KEEP[connection.dialect.name], {"r": document(keyed)}))
+    kept = set(connection.scalars(_KEEP[connection.dialect], {"r": document(keyed)}))
     return [row["key"] is None or row["job_ids"] in kept for row in rows]
 
 
 def _standing(
-    connection: Connection, keys: Sequence[tuple[str, str]]
+    connection: Transaction, keys: Sequence[tuple[str, str]]
 ) -> Mapping[tuple[str, str], Any]:
     if not keys:
         return {}
@@ -164,7 +150,7 @@ def _standing(
     return {(row.account, row.key): row for row in found}
 
 
-def _replayed(connection: Connection, request: Any, digest: str) -> Answer:
+def _replayed(connection: Transaction, request: Any, digest: str) -> Answer:
     if request.digest != digest:
         return Conflict(
             "this idempotency key was used with another body",
@@ -176,7 +162,8 @@ def _replayed(connection: Connection, request: Any, digest: str) -> Answer:
     return [found[job_id] for job_id in ids]
 
 
-def _refusal(error: DBAPIError) -> QuanopyError:
-    if isinstance(error, IntegrityError):
+def refusal(refused: Refused) -> QuanopyError:
+    """The answer to a submission that cannot be."""
+    if refused.duplicate:
         return Conflict("one of these jobs is there already", hint="Submit it under a new id.")
     return Invalid("the database cannot keep this text or number", hint="Names and tags hold text.")

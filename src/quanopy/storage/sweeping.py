@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, not_, select
+from sqlalchemy import bindparam, delete, not_, select
 from sqlalchemy.types import BigInteger
 
 from quanopy.domain.jobs import Problem
@@ -11,11 +11,13 @@ from quanopy.domain.states import FINAL_TASK_STATES, TaskState
 from quanopy.ports.store import Swept
 from quanopy.storage import ledger, queue, schema
 from quanopy.storage.claims import ALIVE
+from quanopy.storage.compiled import Row
 from quanopy.storage.events import History
 from quanopy.storage.executions import devices_of
 from quanopy.storage.mapping import AT_ONCE, moment_or_none, problem_text
 from quanopy.storage.rows import id_rows, ids_document
 from quanopy.storage.statements import LOCKED_EXECUTIONS, LOCKED_TASKS, read_ids, update_rows
+from quanopy.storage.transaction import Transaction
 from quanopy.storage.transitions import Move, move_tasks
 
 MOST_LOST = 10
@@ -41,7 +43,7 @@ _FORGOTTEN = delete(schema.workers).where(
 )
 
 
-def sweep(connection: Connection, *, now: int) -> Swept:
+def sweep(connection: Transaction, *, now: int) -> Swept:
     """Put right what can be, at most a few hundred claims at once."""
     dead = set(connection.scalars(_DEAD, {"now": now}))
     executions = _locked(connection, _EXECUTIONS, LOCKED_EXECUTIONS, dead)
@@ -63,7 +65,7 @@ def sweep(connection: Connection, *, now: int) -> Swept:
             if e.claim_id in gone
         ],
     )
-    connection.execute(_FORGOTTEN, {"before": now - _FORGET})
+    connection.later(_FORGOTTEN, {"before": now - _FORGET})
     return Swept(
         tasks_requeued=sum(move.after is TaskState.QUEUED for move in moves),
         claims_expired=len(gone),
@@ -71,12 +73,12 @@ def sweep(connection: Connection, *, now: int) -> Swept:
     )
 
 
-def _locked(connection: Connection, under: Any, locked: Any, claims: set[str]) -> list[Row[Any]]:
+def _locked(connection: Transaction, under: Any, locked: Any, claims: set[str]) -> list[Row]:
     found = {row.id for row in read_ids(connection, under, claims)}
     return read_ids(connection, locked, found)
 
 
-def _expire(connection: Connection, dead: set[str], now: int) -> dict[str, int]:
+def _expire(connection: Transaction, dead: set[str], now: int) -> dict[str, int]:
     """Those that are still dead now that what they held is locked, and when they expired."""
     if not dead:
         return {}
@@ -84,7 +86,7 @@ def _expire(connection: Connection, dead: set[str], now: int) -> dict[str, int]:
     return {row.id: row.expires_at for row in connection.execute(_EXPIRE, given)}
 
 
-def _requeued(task: Row[Any], now: int, *, stopped: bool) -> Move:
+def _requeued(task: Row, now: int, *, stopped: bool) -> Move:
     lost = task.lost + (not stopped)
     after, problem = TaskState.QUEUED, None
     if task.cancel_requested:
@@ -105,6 +107,6 @@ def _requeued(task: Row[Any], now: int, *, stopped: bool) -> Move:
     )
 
 
-def _refund(connection: Connection, tasks: Sequence[Row[Any]]) -> None:
+def _refund(connection: Transaction, tasks: Sequence[Row]) -> None:
     devices = devices_of(connection, {task.resource for task in tasks})
     ledger.settle(connection, [(devices[t.resource], t.account, -t.estimate_s) for t in tasks])

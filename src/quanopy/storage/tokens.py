@@ -1,12 +1,14 @@
 """Tokens, kept by the digest of their secret."""
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.types import BigInteger, Text
 
 from quanopy.domain.accounts import Token
 from quanopy.domain.errors import NotFound
 from quanopy.storage.mapping import token_of, token_row
 from quanopy.storage.schema import tokens
+from quanopy.storage.statements import insert_rows
+from quanopy.storage.transaction import Transaction
 
 _BY_DIGEST = select(tokens).where(tokens.c.digest == bindparam("wanted", type_=Text))
 _ALL = select(tokens).order_by(tokens.c.created_at.desc(), tokens.c.id.desc())
@@ -18,25 +20,25 @@ _REVOKE = (
 )
 
 
-def add(connection: Connection, token: Token) -> None:
+def add(connection: Transaction, token: Token) -> None:
     """Keep a new token."""
-    connection.execute(insert(tokens), token_row(token))
+    insert_rows(connection, tokens, [token_row(token)])
 
 
-def by_digest(connection: Connection, digest: str) -> Token | None:
+def by_digest(connection: Transaction, digest: str) -> Token | None:
     """The token whose secret has this digest."""
-    row = connection.execute(_BY_DIGEST, {"wanted": digest}).one_or_none()
+    row = connection.first(_BY_DIGEST, {"wanted": digest})
     return None if row is None else token_of(row)
 
 
-def everyone(connection: Connection) -> list[Token]:
+def everyone(connection: Transaction) -> list[Token]:
     """All tokens, newest first."""
     return [token_of(row) for row in connection.execute(_ALL)]
 
 
-def revoke(connection: Connection, id: str, *, now: int) -> Token:
+def revoke(connection: Transaction, id: str, *, now: int) -> Token:
     """Make a token worthless from now on; raises ``NotFound``."""
-    row = connection.execute(_REVOKE, {"wanted": id, "now": now}).one_or_none()
+    row = connection.first(_REVOKE, {"wanted": id, "now": now})
     if row is None:
         raise NotFound(f"there is no token {id!r}")
     return token_of(row)

@@ -7,9 +7,8 @@ fence on the rows it got; everything here happens in the caller's transaction.
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Row, Text, column, select, update
+from sqlalchemy import BigInteger, Text, column, select, update
 
 from quanopy.domain.states import (
     FINAL_JOB_STATES,
@@ -21,10 +20,12 @@ from quanopy.domain.states import (
     roll_up,
 )
 from quanopy.storage import schema
+from quanopy.storage.compiled import Row
 from quanopy.storage.events import History
 from quanopy.storage.mapping import Values
 from quanopy.storage.rows import document, id_rows, rows_of
 from quanopy.storage.statements import LOCKED_JOBS, read_ids, update_rows
+from quanopy.storage.transaction import Transaction
 
 _wanted = id_rows()
 _STATES = (
@@ -58,16 +59,23 @@ _MOVE_STATES = (
 class Move:
     """A step of a task: its row as locked, where it goes, and what else changes of it."""
 
-    task: Row[Any]
+    task: Row
     after: TaskState
     changes: Values = field(default_factory=dict)
     """Columns; every move of one batch changes the same."""
 
 
 def move_tasks(
-    connection: Connection, moves: Sequence[Move], history: History, *, now: int
+    connection: Transaction,
+    moves: Sequence[Move],
+    history: History,
+    *,
+    now: int,
+    jobs: Sequence[Row] | None = None,
 ) -> None:
     """Carry out these steps, roll their jobs up and write what happened.
+
+    ``jobs``: the rows of these tasks' jobs, if they were locked with them.
 
     Raises:
         InvalidTransition: a state does not lead there.
@@ -85,7 +93,9 @@ def move_tasks(
             after=after,
         )
     # Jobs are locked before tasks change, so that whoever rolls a job up sees all its tasks.
-    jobs = read_ids(connection, LOCKED_JOBS, {move.task.job_id for move in moves})
+    touched = {move.task.job_id for move in moves}
+    if jobs is None:
+        jobs = read_ids(connection, LOCKED_JOBS, touched)
     update_rows(
         connection,
         schema.tasks,
@@ -97,12 +107,19 @@ def move_tasks(
         for move in reversed(moves)
         if move.after is TaskState.FAILED
     }
-    roll_up_jobs(connection, jobs, history, now=now, ends=ends, problems=problems)
+    roll_up_jobs(
+        connection,
+        [job for job in jobs if job.id in touched],
+        history,
+        now=now,
+        ends=ends,
+        problems=problems,
+    )
 
 
 def roll_up_jobs(
-    connection: Connection,
-    jobs: Sequence[Row[Any]],
+    connection: Transaction,
+    jobs: Sequence[Row],
     history: History,
     *,
     now: int,
@@ -135,11 +152,11 @@ def roll_up_jobs(
             changed.append(_job_values(job, after, now, problem))
     update_rows(connection, schema.jobs, changed)
     if moved:
-        connection.execute(_MOVE_STATES, {"r": document(moved)})
+        connection.later(_MOVE_STATES, {"r": document(moved)})
 
 
 def move_execution(
-    execution: Row[Any],
+    execution: Row,
     after: ExecutionState,
     job_ids: Iterable[str],
     history: History,
@@ -163,14 +180,16 @@ def move_execution(
         )
 
 
-def _task_states(connection: Connection, job_ids: Collection[str]) -> Mapping[str, list[TaskState]]:
+def _task_states(
+    connection: Transaction, job_ids: Collection[str]
+) -> Mapping[str, list[TaskState]]:
     states: dict[str, list[TaskState]] = defaultdict(list)
     for row in read_ids(connection, _STATES, job_ids):
         states[row.job_id].append(TaskState(row.state))
     return states
 
 
-def _move_state(job: Row[Any], after: JobState) -> Values:
+def _move_state(job: Row, after: JobState) -> Values:
     return {
         "of_account": job.account,
         "before": job.state,
@@ -180,7 +199,7 @@ def _move_state(job: Row[Any], after: JobState) -> Values:
     }
 
 
-def _job_values(job: Row[Any], after: JobState, now: int, problem: str | None) -> Values:
+def _job_values(job: Row, after: JobState, now: int, problem: str | None) -> Values:
     started = job.started_at
     if started is None and after in (JobState.RUNNING, JobState.COMPLETED, JobState.FAILED):
         started = now

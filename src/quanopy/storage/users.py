@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Collection, Sequence
-from typing import Any
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import select, update
 
 from quanopy.domain.ids import new_id
 from quanopy.domain.jobs import Job
 from quanopy.domain.states import FINAL_TASK_STATES, JobState, TaskState
 from quanopy.storage import schema
+from quanopy.storage.compiled import Row
 from quanopy.storage.events import History
 from quanopy.storage.mapping import AT_ONCE, Values, job_of
 from quanopy.storage.rows import id_rows, ids_document
@@ -22,6 +22,7 @@ from quanopy.storage.statements import (
     read_ids,
     update_rows,
 )
+from quanopy.storage.transaction import Transaction
 from quanopy.storage.transitions import Move, move_tasks, roll_up_jobs
 
 _jobs = id_rows()
@@ -54,7 +55,7 @@ _RELEASE = (
 )
 
 
-def cancel(connection: Connection, job_ids: Collection[str], *, actor: str, now: int) -> list[Job]:
+def cancel(connection: Transaction, job_ids: Collection[str], *, actor: str, now: int) -> list[Job]:
     """Cancel what is queued, request it of the rest."""
     found = read_ids(connection, _OPEN_TASKS, job_ids)
     executions = read_ids(
@@ -69,18 +70,18 @@ def cancel(connection: Connection, job_ids: Collection[str], *, actor: str, now:
     _request(connection, [t for t in asked if not t.cancel_requested], history)
     _stop(connection, executions, {t.id for t in asked})
     if job_ids:
-        connection.execute(_REQUEST, {"r": ids_document(sorted(job_ids))})
+        connection.later(_REQUEST, {"r": ids_document(sorted(job_ids))})
     history.write(connection)
     return [job_of(row) for row in read_ids(connection, JOBS, job_ids)]
 
 
-def _cancelled(task: Row[Any], now: int) -> Move:
+def _cancelled(task: Row, now: int) -> Move:
     return Move(
         task=task, after=TaskState.CANCELLED, changes={"cancel_requested": True, "ended_at": now}
     )
 
 
-def _request(connection: Connection, tasks: Sequence[Row[Any]], history: History) -> None:
+def _request(connection: Transaction, tasks: Sequence[Row], history: History) -> None:
     for task in tasks:
         history.add(
             task.id,
@@ -95,7 +96,7 @@ def _request(connection: Connection, tasks: Sequence[Row[Any]], history: History
     )
 
 
-def _stop(connection: Connection, executions: Sequence[Row[Any]], asked: Collection[str]) -> None:
+def _stop(connection: Transaction, executions: Sequence[Row], asked: Collection[str]) -> None:
     """Stop an execution once nobody wants any of its tasks."""
     parts = {row.id: json.loads(row.tasks) for row in executions if not row.stop_requested}
     ids = {task for tasks in parts.values() for task in tasks} - set(asked)
@@ -112,7 +113,7 @@ def _stop(connection: Connection, executions: Sequence[Row[Any]], asked: Collect
     update_rows(connection, schema.executions, rows)
 
 
-def retry(connection: Connection, job_ids: Collection[str], *, actor: str, now: int) -> list[Job]:
+def retry(connection: Transaction, job_ids: Collection[str], *, actor: str, now: int) -> list[Job]:
     """Queue failed and cancelled parts again, and release what a rebuild held."""
     jobs = read_ids(connection, LOCKED_JOBS, job_ids)
     history = History(actor, now)
@@ -123,9 +124,7 @@ def retry(connection: Connection, job_ids: Collection[str], *, actor: str, now: 
     return [job_of(row) for row in read_ids(connection, JOBS, job_ids)]
 
 
-def _queue_again(
-    connection: Connection, jobs: Sequence[Row[Any]], history: History, now: int
-) -> None:
+def _queue_again(connection: Transaction, jobs: Sequence[Row], history: History, now: int) -> None:
     parts = read_ids(connection, _PARTS, {job.id for job in jobs})
     new = [_again(part, now) for part in parts]
     update_rows(connection, schema.tasks, [{"id": p.id, "superseded": True} for p in parts])
@@ -143,8 +142,9 @@ def _queue_again(
     roll_up_jobs(connection, jobs, history, now=now)
 
 
-def _again(part: Row[Any], now: int) -> Values:
-    return dict(part._mapping) | {
+def _again(part: Row, now: int) -> Values:
+    values: Values = part._asdict()
+    return values | {
         "id": new_id("task"),
         "state": TaskState.QUEUED.value,
         "attempt": 0,
@@ -160,10 +160,10 @@ def _again(part: Row[Any], now: int) -> Values:
     }
 
 
-def _release(connection: Connection, jobs: Sequence[Row[Any]], history: History) -> None:
+def _release(connection: Transaction, jobs: Sequence[Row], history: History) -> None:
     if not jobs:
         return
     update_rows(connection, schema.jobs, [{"id": job.id, "held": False} for job in jobs])
-    connection.execute(_RELEASE, {"r": ids_document([job.id for job in jobs])})
+    connection.later(_RELEASE, {"r": ids_document([job.id for job in jobs])})
     for job in jobs:
         history.add(job.id, "job.released", account=job.account, job_id=job.id)

@@ -23,8 +23,8 @@ def migrate(database: Database) -> None:
     Raises:
         Unavailable: the database is away, or its tables are of a later version.
     """
-    if database.read(_revision) != HEAD:
-        database.write(_upgrade)
+    if database.inspect(_revision) != HEAD:
+        database.alter(_upgrade)
 
 
 def _revision(connection: Connection) -> str | None:

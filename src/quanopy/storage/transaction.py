@@ -1,0 +1,166 @@
+"""Transactions as the storage modules see them, and what they are on either database.
+
+Many small statements are as quick as the waits between them allow. So a transaction is told which
+of its statements need no answer yet (:meth:`Transaction.later`), which are asked together, and
+which are its last: PostgreSQL gets what belongs together as one message, in which it is carried
+out in order. SQLite, within this process, has nothing to wait for.
+"""
+
+import sqlite3
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from quanopy.storage.compiled import Row, Statement, compiled
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+Given = Mapping[str, Any]
+Asked = tuple[Statement, Given]
+_NOTHING: Given = {}
+
+
+class Transaction(ABC):
+    """Statements between a beginning and a commit."""
+
+    dialect: ClassVar[str]
+
+    @abstractmethod
+    def __init__(self, connection: Any, begin: Sequence[str]) -> None:
+        """``connection``: the driver's, left to itself between transactions; ``begin``:
+        statements to begin with."""
+
+    @abstractmethod
+    def together(self, *asked: Asked) -> list[list[Row]]:
+        """The rows of each of these statements, which are carried out in this order."""
+
+    @abstractmethod
+    def lastly(self, *asked: Asked) -> list[list[Row]]:
+        """As :meth:`together`; nothing comes after it but the commit, which it includes."""
+
+    @abstractmethod
+    def later(self, statement: Statement, given: Given = _NOTHING) -> None:
+        """Carry this out before whatever is asked next; nobody wants its rows."""
+
+    @abstractmethod
+    def end(self) -> None:
+        """Commit."""
+
+    def execute(self, statement: Statement, given: Given = _NOTHING) -> list[Row]:
+        """The rows of one statement."""
+        return self.together((statement, given))[0]
+
+    def last(self, statement: Statement, given: Given = _NOTHING) -> list[Row]:
+        """The rows of the last statement of all."""
+        return self.lastly((statement, given))[0]
+
+    def first(self, statement: Statement, given: Given = _NOTHING) -> Row | None:
+        """The first row of one statement."""
+        return next(iter(self.execute(statement, given)), None)
+
+    def scalars(self, statement: Statement, given: Given = _NOTHING) -> list[Any]:
+        """The first column of one statement."""
+        return [row[0] for row in self.execute(statement, given)]
+
+    def scalar(self, statement: Statement, given: Given = _NOTHING) -> Any:
+        """The first value of one statement; ``None`` without rows."""
+        row = self.first(statement, given)
+        return None if row is None else row[0]
+
+
+class SqliteTransaction(Transaction):
+    """A transaction on a connection to a SQLite file."""
+
+    dialect = "sqlite"
+
+    def __init__(self, connection: sqlite3.Connection, begin: Sequence[str]) -> None:
+        """Begins at once."""
+        self._connection = connection
+        for statement in begin:
+            connection.execute(statement)
+
+    def together(self, *asked: Asked) -> list[list[Row]]:
+        """See :meth:`Transaction.together`."""
+        return [self._ask(statement, given) for statement, given in asked]
+
+    def lastly(self, *asked: Asked) -> list[list[Row]]:
+        """See :meth:`Transaction.lastly`."""
+        return self.together(*asked)
+
+    def later(self, statement: Statement, given: Given = _NOTHING) -> None:
+        """Carry it out at once."""
+        self._connection.execute(compiled(statement, self.dialect).text, given)
+
+    def each(self, statement: Statement, columns: tuple[str, ...], rows: Sequence[Given]) -> None:
+        """Carry an insert or update out for each of these rows."""
+        text = compiled(statement, self.dialect, columns).text
+        if len(rows) == 1:
+            self._connection.execute(text, rows[0])
+        else:
+            self._connection.executemany(text, rows)
+
+    def end(self) -> None:
+        """Commit."""
+        self._connection.execute("COMMIT")
+
+    def _ask(self, statement: Statement, given: Given) -> list[Row]:
+        one = compiled(statement, self.dialect)
+        return one.rows(self._connection.execute(one.text, given))
+
+
+class PostgresTransaction(Transaction):
+    """A transaction on a connection to PostgreSQL, which commits by itself otherwise."""
+
+    dialect = "postgresql"
+
+    def __init__(self, connection: "Connection[Any]", begin: Sequence[str]) -> None:
+        """Begins with what is asked first."""
+        # Installed only where it is used.
+        from psycopg import ClientCursor
+
+        # The values are put into the text: several statements then make one message.
+        self._cursor = ClientCursor(connection)
+        self._pending = list(begin)
+        self._ended = False
+
+    def together(self, *asked: Asked) -> list[list[Row]]:
+        """See :meth:`Transaction.together`."""
+        before = len(self._pending)
+        for statement, given in asked:
+            self.later(statement, given)
+        self._send()
+        for _ in range(before):
+            self._cursor.nextset()
+        return [self._rows(statement) for statement, _ in asked]
+
+    def lastly(self, *asked: Asked) -> list[list[Row]]:
+        """See :meth:`Transaction.lastly`."""
+        before = len(self._pending)
+        for statement, given in asked:
+            self.later(statement, given)
+        self.end()
+        for _ in range(before):
+            self._cursor.nextset()
+        return [self._rows(statement) for statement, _ in asked]
+
+    def later(self, statement: Statement, given: Given = _NOTHING) -> None:
+        """See :meth:`Transaction.later`."""
+        text = compiled(statement, self.dialect).text
+        self._pending.append(self._cursor.mogrify(text, given))
+
+    def end(self) -> None:
+        """Commit, unless that is done."""
+        if not self._ended:
+            self._pending.append("COMMIT")
+            self._send()
+            self._ended = True
+
+    def _send(self) -> None:
+        text, self._pending = "; ".join(self._pending), []
+        self._cursor.execute(text.encode())
+
+    def _rows(self, statement: Statement) -> list[Row]:
+        found = compiled(statement, self.dialect).rows(self._cursor)
+        self._cursor.nextset()
+        return found
