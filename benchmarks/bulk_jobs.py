@@ -8,7 +8,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 import procrastinate
@@ -17,6 +19,9 @@ import psycopg
 from benchmarks.measure import Measure, report
 from benchmarks.serving import Served, broker
 from tests.servers import PostgresServer
+
+if TYPE_CHECKING:
+    from qiskit_aer import AerSimulator
 
 JOBS = 1000
 SHOTS = 1024
@@ -131,12 +136,18 @@ def _app(dsn: str) -> "tuple[procrastinate.App, procrastinate.tasks.Task[..., No
     return app, app.task(name="emulate")(_emulate)
 
 
+@cache
+def _simulator() -> "AerSimulator":
+    from qiskit_aer import AerSimulator
+
+    return AerSimulator()
+
+
 def _emulate(text: str) -> None:
     """What a job does, by hand: read, run, count."""
     from qiskit import qasm3
-    from qiskit_aer import AerSimulator
 
-    AerSimulator().run(qasm3.loads_experimental(text), shots=SHOTS).result().get_counts()
+    _simulator().run(qasm3.loads_experimental(text), shots=SHOTS).result().get_counts()
 
 
 def _work(dsn: str) -> None:
