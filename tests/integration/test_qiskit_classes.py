@@ -130,6 +130,26 @@ def test_a_backend_takes_transpiled_circuits(client: Client) -> None:
     assert set(result.get_counts()) <= {"000", "001"}
 
 
+@pytest.mark.parametrize("resource", ["aer-fake-belem", "aer-fake-fez"])
+def test_what_is_transpiled_for_a_device_runs_as_it_stands(client: Client, resource: str) -> None:
+    backend = Backend(client, resource)
+    circuit = QuantumCircuit(3)
+    circuit.h(0)
+    circuit.cx(0, 1)
+    circuit.cx(0, 2)
+    circuit.measure_all()
+    fitting = transpile(circuit, backend, seed_transpiler=1)
+    assert backend.coupling_map is not None
+    assert fitting.num_qubits == backend.num_qubits
+    assert set(fitting.count_ops()) <= set(backend.operation_names) | {"barrier"}
+    counts = backend.run(fitting, shots=500).result().get_counts()
+    assert counts["000"] + counts["111"] > 350
+    job = client.sample([fitting], resource=resource, shots=500, compile=False)
+    assert sum(job.result(60)[0].counts.values()) == 500
+    with pytest.raises(TaskFailed, match="does not carry out"):
+        client.sample([circuit], resource=resource, compile=False).result(60)
+
+
 def test_a_backend_serves_qiskits_own_sampler(client: Client) -> None:
     sampler = BackendSamplerV2(backend=Backend(client, "aer"))
     circuit = two_registers().assign_parameters([0.3, 1.0])

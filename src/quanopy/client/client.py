@@ -17,6 +17,7 @@ from quanopy.client.results import Result, result_of
 from quanopy.client.streams import follow
 from quanopy.domain.errors import Invalid, NotReady, TaskFailed
 from quanopy.domain.jobs import JobKind
+from quanopy.domain.resources import Target
 from quanopy.domain.states import FINAL_JOB_STATES, JobState, ResourceState
 from quanopy.wire.jobs import (
     CancelIn,
@@ -221,6 +222,13 @@ class Client:
     def resource(self, name: str) -> ResourceOut:
         """One resource; raises :class:`NotFound`."""
         return self._http.get(ResourceOut, f"/resources/{quote(name, safe='')}")
+
+    def target(self, name: str) -> Target:
+        """The machine that programs are compiled for on a resource, to be read with
+        ``quanopy.codecs.targets.decode_target``; raises :class:`NotFound` where the broker
+        cannot tell."""
+        path = f"/resources/{quote(name, safe='')}/target"
+        return Target(data=self._http.request("GET", path).content)
 
     def set_resource_state(
         self, name: str, state: ResourceState | str, reason: str | None = None

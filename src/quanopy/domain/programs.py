@@ -32,12 +32,13 @@ class Program:
 class Footprint:
     """What a program asks of a resource, seen without loading it again.
 
-    Over all circuits of a program: the widest register, the names of all instructions used,
-    the number of circuits, and whether every instruction acts on at most two qubits.
+    Over all circuits of a program: the most qubits, the names of all instructions used and the
+    number of circuits.
     """
 
     circuits: int
     qubits: int
+    """The most that a circuit uses: on a wide device, most of a compiled circuit's are idle."""
     clbits: int
     gates: tuple[str, ...]
     instructions: int

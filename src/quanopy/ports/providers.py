@@ -65,6 +65,13 @@ class Provider(Protocol):
         """Let go of everything; idempotent."""
 
 
+class Targets(Protocol):
+    """The machine descriptions of resources, from whichever providers are at hand."""
+
+    def target(self, resource: str) -> Target:
+        """The target of a resource; ``NotFound`` where no provider here serves it."""
+
+
 class LocalProvider(Provider, Protocol):
     """Emulators in processes of our own: nothing is billed, so work may be repeated."""
 

@@ -1,6 +1,7 @@
 """``Backend``: a broker's resource as a V2 backend."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from qiskit import QuantumCircuit
@@ -11,6 +12,9 @@ from qiskit.transpiler import Target
 
 from quanopy.client import Client, Job
 from quanopy.client.results import SamplePub
+from quanopy.codecs.qiskit_targets import qiskit_target
+from quanopy.codecs.targets import decode_target
+from quanopy.domain.errors import NotFound
 from quanopy.domain.jobs import JobKind
 from quanopy.domain.states import JobState
 from quanopy.wire.service import ResourceOut
@@ -72,9 +76,10 @@ class BackendJob(JobV1):
 class Backend(BackendV2):
     """A resource that circuits can be transpiled for and run on.
 
-    The target lists the resource's gates, on any qubits. Where the resource's own connections
-    decide (emulated devices, hardware), the target is a plain universal set and the broker
-    compiles for the device.
+    The target lists the resource's gates, on any qubits; where the resource's own connections
+    decide (emulated devices, hardware), these too, with errors and durations, so that what was
+    transpiled for it runs as it stands. Where the broker cannot tell them, the target is a plain
+    universal set and the broker compiles for the device.
     """
 
     def __init__(
@@ -84,7 +89,7 @@ class Backend(BackendV2):
         self._client = client or Client()
         found = self._client.resource(resource or self._client.settings.resource)
         super().__init__(name=found.name, description=found.description, backend_version="1")
-        self._target = _target(found)
+        self._target = _target(self._client, found)
         self._options.shots = found.default_shots
         self.set_options(**options)
 
@@ -126,7 +131,16 @@ class Backend(BackendV2):
         return BackendJob(self, job, circuits)
 
 
-def _target(resource: ResourceOut) -> Target:
+def _target(client: Client, resource: ResourceOut) -> Target:
+    if resource.gates is None:
+        with suppress(NotFound):
+            document = decode_target(client.target(resource.name))
+            return qiskit_target(document, description=resource.name)
+    return _anywhere(resource)
+
+
+def _anywhere(resource: ResourceOut) -> Target:
+    """The resource's gates, or a universal set, on any qubits."""
     known = get_standard_gate_name_mapping()
     target = Target(description=resource.name, num_qubits=resource.limits.qubits)
     for name in {*(resource.gates or GATES), "measure"}:

@@ -20,6 +20,8 @@ from quanopy.sandbox.scan import MAX_REGISTER, parse_format
 
 warnings.filterwarnings("ignore", module=r"qiskit(\..*)?")
 
+_NARROW = 24
+"""Qubits of a circuit that all count, used or not: looking would cost more than it tells."""
 MAX_INSTRUCTIONS = 20_000_000
 """Instructions of one circuit with its loops unrolled."""
 CLIFFORD = frozenset(
@@ -183,7 +185,7 @@ def describe(circuits: Sequence[QuantumCircuit]) -> ProgramFacts:
         circuits=dump_qpy(circuits),
         footprint=Footprint(
             circuits=len(circuits),
-            qubits=max(circuit.num_qubits for circuit in circuits),
+            qubits=max(_used(circuit) for circuit in circuits),
             clbits=max(circuit.num_clbits for circuit in circuits),
             gates=tuple(sorted(gates)),
             instructions=longest,
@@ -192,6 +194,14 @@ def describe(circuits: Sequence[QuantumCircuit]) -> ProgramFacts:
         ),
         facts=tuple(_facts(circuit) for circuit in circuits),
     )
+
+
+def _used(circuit: QuantumCircuit) -> int:
+    """How many qubits a wide circuit does something to; of a narrow one, how many it has."""
+    if circuit.num_qubits <= _NARROW:
+        return int(circuit.num_qubits)
+    acting = (one.qubits for one in circuit.data if one.name != "barrier")
+    return len({qubit for qubits in acting for qubit in qubits})
 
 
 def _facts(circuit: QuantumCircuit) -> CircuitFacts:

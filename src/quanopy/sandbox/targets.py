@@ -6,46 +6,12 @@ from functools import lru_cache
 from typing import Any
 
 from qiskit import QuantumCircuit
-from qiskit.circuit import (
-    BreakLoopOp,
-    ContinueLoopOp,
-    ForLoopOp,
-    IfElseOp,
-    Store,
-    SwitchCaseOp,
-    WhileLoopOp,
-)
-from qiskit.circuit.library import (
-    DiagonalGate,
-    Initialize,
-    MCPhaseGate,
-    MCXGate,
-    PauliGate,
-    UnitaryGate,
-    get_standard_gate_name_mapping,
-)
-from qiskit.transpiler import InstructionProperties
 from qiskit.transpiler import Target as QiskitTarget
 
+from quanopy.codecs.qiskit_targets import qiskit_target
 from quanopy.codecs.targets import decode_target
 from quanopy.domain.resources import Target
 
-_CLASSES: Mapping[str, type] = {
-    "if_else": IfElseOp,
-    "for_loop": ForLoopOp,
-    "while_loop": WhileLoopOp,
-    "switch_case": SwitchCaseOp,
-    "break_loop": BreakLoopOp,
-    "continue_loop": ContinueLoopOp,
-    "store": Store,
-    "unitary": UnitaryGate,
-    "diagonal": DiagonalGate,
-    "pauli": PauliGate,
-    "initialize": Initialize,
-    "mcx": MCXGate,
-    "mcphase": MCPhaseGate,
-}
-"""Instructions of any width."""
 _FREE = frozenset({"barrier"})
 
 Places = frozenset[tuple[int, ...]] | None
@@ -80,7 +46,7 @@ def machine(target: Target) -> Machine:
     return Machine(
         qubits=document["qubits"],
         places={name: _places(one.get("qubits")) for name, one in instructions.items()},
-        qiskit=_qiskit_target(document),
+        qiskit=qiskit_target(document),
     )
 
 
@@ -114,28 +80,3 @@ def _misfits(
 
 def _places(qubits: list[list[int]] | None) -> Places:
     return None if qubits is None else frozenset(map(tuple, qubits))
-
-
-def _qiskit_target(document: Mapping[str, Any]) -> QiskitTarget:
-    gates = get_standard_gate_name_mapping()
-    target = QiskitTarget(num_qubits=document["qubits"], dt=document.get("dt"))
-    for name, entry in document["instructions"].items():
-        if name in _CLASSES:
-            target.add_instruction(_CLASSES[name], name=name)
-        elif name in gates:
-            target.add_instruction(gates[name], _properties(entry), name=name)
-    return target
-
-
-def _properties(
-    entry: Mapping[str, Any],
-) -> dict[tuple[int, ...], InstructionProperties] | None:
-    if entry.get("qubits") is None:
-        return None
-    count = len(entry["qubits"])
-    errors = entry.get("errors") or [None] * count
-    durations = entry.get("durations_s") or [None] * count
-    return {
-        tuple(qubits): InstructionProperties(error=error, duration=duration)
-        for qubits, error, duration in zip(entry["qubits"], errors, durations, strict=True)
-    }

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from quanopy.domain.accounts import Identity
 from quanopy.ports.objects import Objects
 from quanopy.ports.programs import Reader
+from quanopy.ports.providers import Targets
 from quanopy.ports.store import Store
 from quanopy.ports.wakeups import Wakeups
 from quanopy.server.auth import Authenticator
@@ -30,6 +31,7 @@ class Parts:
     wakeups: Wakeups
     reader: Reader
     submit: Submit
+    targets: Targets
 
 
 class Web:
@@ -42,6 +44,7 @@ class Web:
         self.wakeups = parts.wakeups
         self.reader = parts.reader
         self.submit = parts.submit
+        self.targets = parts.targets
         self.calls = Calls()
         self.feed = Feed(parts.store, parts.wakeups)
         self.reads = JobReads(parts.store)

@@ -3,9 +3,10 @@
 import contextlib
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,6 +17,7 @@ from quanopy.server.settings import Settings
 from quanopy.server.web import Parts
 from quanopy.server.worker import Worker, rhythm
 from quanopy.services.submit import Submit
+from quanopy.services.targets import ProviderTargets
 from quanopy.storage.objects import S3Access, open_objects
 from quanopy.storage.store import open_store
 
@@ -28,6 +30,8 @@ class Broker:
     """Everything below the HTTP interface; ``close`` ends it all, in order."""
 
     parts: Parts
+    providers: Callable[[], Sequence[AnyProvider]]
+    """Loads them, once."""
     stack: contextlib.ExitStack
 
     def worker(self) -> Worker:
@@ -43,19 +47,9 @@ class Broker:
             wakeups=parts.wakeups,
             reader=parts.reader,
             compiler=compiler,
-            providers=self._providers(),
+            providers=self.providers(),
             rhythm=rhythm(parts.settings.worker_ttl_s),
         )
-
-    def _providers(self) -> list[AnyProvider]:
-        providers = []
-        for plugin in load(_provider_options(self.parts.settings)):
-            if plugin.provider is None:
-                logger.error("provider %s is not available: %s", plugin.name, plugin.problem)
-            else:
-                self.stack.callback(plugin.provider.close)
-                providers.append(plugin.provider)
-        return providers
 
     def close(self) -> None:
         """Answer what was taken, then let go of everything; idempotent."""
@@ -81,6 +75,8 @@ def build(settings: Settings) -> Broker:
             most_waiting=settings.most_waiting,
         )
         stack.callback(submit.close)
+        providers = _Providers(settings)
+        stack.callback(providers.close)
         parts = Parts(
             settings=settings,
             store=store,
@@ -88,8 +84,35 @@ def build(settings: Settings) -> Broker:
             wakeups=wakeups,
             reader=reader,
             submit=submit,
+            targets=ProviderTargets(store, providers),
         )
-        return Broker(parts=parts, stack=stack.pop_all())
+        return Broker(parts=parts, providers=providers, stack=stack.pop_all())
+
+
+class _Providers:
+    """The providers of this process, loaded when they are first asked for."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._lock = Lock()
+        self._loaded: list[AnyProvider] | None = None
+
+    def __call__(self) -> Sequence[AnyProvider]:
+        with self._lock:
+            if self._loaded is None:
+                self._loaded = list(self._load())
+            return self._loaded
+
+    def close(self) -> None:
+        for provider in self._loaded or ():
+            provider.close()
+
+    def _load(self) -> Iterator[AnyProvider]:
+        for plugin in load(_provider_options(self._settings)):
+            if plugin.provider is None:
+                logger.error("provider %s is not available: %s", plugin.name, plugin.problem)
+            else:
+                yield plugin.provider
 
 
 def _wakeups(settings: Settings) -> Wakeups:

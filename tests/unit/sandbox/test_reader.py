@@ -103,6 +103,15 @@ def test_a_footprint_looks_into_control_flow(reader: ProcessReader) -> None:
     assert footprint.instructions >= 10
 
 
+def test_idle_qubits_of_a_wide_circuit_do_not_count(reader: ProcessReader) -> None:
+    circuit = QuantumCircuit(156, 2)
+    circuit.cx(100, 101)
+    circuit.barrier()
+    circuit.measure([100, 101], [0, 1])
+    [footprint] = read(reader, job(to_qpy(circuit), "qpy")).footprints
+    assert footprint.qubits == 2
+
+
 @pytest.mark.parametrize(
     ("text", "says", "where"),
     [

@@ -26,9 +26,11 @@ from quanopy.server.settings import Settings
 from quanopy.server.web import Parts, Web
 from quanopy.services.packing import Ended, EndedTask, pack_endings
 from quanopy.services.submit import Submit
+from quanopy.services.targets import ProviderTargets
 from quanopy.storage.objects import open_objects
 from quanopy.storage.store import open_store
 from quanopy.storage.wakeups_sqlite import SqliteWakeups
+from quanopy.testing.fake_local import FakeEmulator
 
 WORKER = "worker_test"
 AER = Resource(
@@ -197,6 +199,7 @@ def running(data: Path) -> Iterator[Service]:
                 wakeups=wakeups,
                 reader=reader,
                 submit=submit,
+                targets=ProviderTargets(store, lambda: [FakeEmulator(name="aer")]),
             )
         )
         stack.callback(web.close)

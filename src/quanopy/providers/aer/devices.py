@@ -34,7 +34,8 @@ class Device:
         return f"aer-fake-{self.name.replace('_', '-')}"
 
     def capabilities(self, memory_bytes: int) -> Capabilities:
-        """What can be emulated of it with so much memory: noise needs dense states."""
+        """What can be emulated of it with so much memory: noise needs dense states of the qubits
+        that a circuit uses."""
         most = min(self.qubits, state_qubits(memory_bytes))
         return Capabilities(limits=Limits(qubits=most), gates=None, default_level=1)
 

@@ -88,6 +88,15 @@ RESOURCE = {
     "wait_s": 0.0,
     "workers": 1,
 }
+TARGET = {
+    "format": "quanopy.target/1",
+    "qubits": 2,
+    "dt": 2.2e-10,
+    "instructions": {
+        "sx": {"parameters": 0, "qubits": [[0], [1]], "errors": [2e-4, 3e-4]},
+        "cx": {"parameters": 0, "qubits": [[0, 1]], "durations_s": [3e-7]},
+    },
+}
 TOKEN = {
     "id": "token_019a9e3c5b7c7a1e8f2d4c6b8a0e1f25",
     "account": "ada",

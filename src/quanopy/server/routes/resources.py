@@ -14,7 +14,7 @@ from quanopy.server.bodies import parse, read_body
 from quanopy.server.openapi import problems, shows, takes
 from quanopy.server.routes import examples
 from quanopy.server.shapes import resource_out
-from quanopy.server.web import Web, answer, identity_of, web_of
+from quanopy.server.web import Web, answer, identity_of, json_response, web_of
 from quanopy.services.catalogue import no_resource
 from quanopy.wire.service import ResourceOut, ResourcesOut, ResourceStateIn
 
@@ -46,6 +46,21 @@ async def get_resource(request: Request, name: Name) -> Response:
     """Its state, limits, queue depth and estimated wait."""
     web = web_of(request)
     return answer(resource_out(await web.calls.run(_status, web, name)))
+
+
+@router.get(
+    "/{name}/target",
+    summary="The machine that programs are compiled for",
+    responses={**shows(examples.TARGET), **problems(404), 304: {"description": "As you have it."}},
+)
+async def get_target(request: Request, name: Name) -> Response:
+    """Gates, connections, errors and durations as `quanopy.target/1`; the `ETag` is its digest."""
+    web = web_of(request)
+    target = await web.calls.run(web.targets.target, name)
+    tag = f'"{target.digest}"'
+    if tag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers={"ETag": tag})
+    return json_response(target.data, headers={"ETag": tag})
 
 
 @router.put(
