@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import select
+from sqlalchemy import exists, or_, select
 
 from quanopy.domain.jobs import Execution, Task
 from quanopy.domain.states import FINAL_TASK_STATES, TaskState
@@ -11,12 +11,13 @@ from quanopy.storage import schema
 from quanopy.storage.events import History
 from quanopy.storage.executions import devices_of
 from quanopy.storage.mapping import execution_row, task_row
-from quanopy.storage.rows import id_rows, ids_document
+from quanopy.storage.rows import id_rows
 from quanopy.storage.statements import (
     EXECUTIONS,
     JOBS,
     LOCKED_JOBS,
     LOCKED_TASKS,
+    by_ids,
     insert_rows,
     read_ids,
     update_rows,
@@ -27,17 +28,17 @@ from quanopy.storage.transitions import roll_up_jobs
 
 _WENT_ON = FINAL_TASK_STATES | {TaskState.EXECUTING}
 _keys = id_rows()
-# These columns have no index: asking is rare, and a scan cheaper than keeping one.
-_NAMED = [
-    select(column).where(column.in_(select(_keys.c.id))).distinct()
-    for column in (schema.jobs.c.spec_key, schema.tasks.c.result_key)
-]
+_NAMED = select(_keys.c.id).where(
+    or_(
+        exists().where(schema.jobs.c.spec_key == _keys.c.id),
+        exists().where(schema.tasks.c.result_key == _keys.c.id),
+    )
+)
 
 
 def referenced(connection: Transaction, keys: Collection[str]) -> set[str]:
     """Those of these object keys that a job or a task names."""
-    given = {"r": ids_document(sorted(keys))}
-    return {key for statement in _NAMED for key in connection.scalars(statement, given)}
+    return {row.id for row in connection.last(*by_ids(_NAMED, keys))}
 
 
 def restore(

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Text,
     bindparam,
     exists,
+    false,
     func,
     insert,
     literal,
@@ -86,12 +87,12 @@ class History:
 
 def read_events(connection: Transaction, query: EventQuery) -> EventPage:
     """A page of events, as one snapshot shows them."""
-    by_account, by_job = query.account is not None, query.job_ids is not None
+    kind = connection.dialect, query.account is not None, query.job_ids is not None
     given: Values = {"tx": query.after.tx, "seq": query.after.seq, "account": query.account}
     given |= {"jobs": ids_document(sorted(query.job_ids or ())), "most": query.limit}
     rows, later, here = connection.lastly(
-        (_settled(by_account, by_job), given),
-        (_later(by_account, by_job), given),
+        (_settled(*kind), given),
+        (_later(*kind), given),
         (_HERE[connection.dialect], {}),
     )
     found = [event_of(row) for row in rows]
@@ -118,28 +119,30 @@ _HERE: Mapping[str, Any] = {
 
 
 @cache
-def _settled(by_account: bool, by_job: bool) -> Select[Any]:
+def _settled(dialect: str, by_account: bool, by_job: bool) -> Select[Any]:
     """Events that nothing can come before any more."""
-    return (
-        _after(by_account, by_job)
-        .where(events.c.tx < Horizon())
-        .order_by(events.c.tx, events.c.seq)
-        .limit(bindparam("most", type_=Integer))
-    )
+    chosen = _after(dialect, by_account, by_job).limit(bindparam("most", type_=Integer))
+    if dialect == "sqlite":
+        return chosen.order_by(events.c.seq)
+    return chosen.where(events.c.tx < Horizon()).order_by(events.c.tx, events.c.seq)
 
 
 @cache
-def _later(by_account: bool, by_job: bool) -> Select[Any]:
+def _later(dialect: str, by_account: bool, by_job: bool) -> Select[Any]:
     """Whether there are others, behind a transaction that is open."""
-    return select(exists(_after(by_account, by_job).where(events.c.tx >= Horizon())))
+    if dialect == "sqlite":
+        return select(false())
+    return select(exists(_after(dialect, by_account, by_job).where(events.c.tx >= Horizon())))
 
 
-def _after(by_account: bool, by_job: bool) -> Select[Any]:
+def _after(dialect: str, by_account: bool, by_job: bool) -> Select[Any]:
     chosen = select(events)
     if by_job:
         wanted = id_rows("jobs")
         chosen = chosen.join(wanted, events.c.job_id == wanted.c.id)
     if by_account:
         chosen = chosen.where(events.c.account == bindparam("account", type_=Text))
-    place = tuple_(bindparam("tx", type_=BigInteger), bindparam("seq", type_=BigInteger))
-    return chosen.where(tuple_(events.c.tx, events.c.seq) > place)
+    tx, seq = bindparam("tx", type_=BigInteger), bindparam("seq", type_=BigInteger)
+    if dialect == "sqlite":
+        return chosen.where(events.c.seq > seq)
+    return chosen.where(tuple_(events.c.tx, events.c.seq) > tuple_(tx, seq))

@@ -76,10 +76,13 @@ _READY = with_spec(
     .limit(bindparam("most", type_=Integer))
 )
 _offered = rows_of(resources.c.name)
+_anything = tasks.alias("anything")
 _WAITING = select(_offered.c.name).where(
+    # Asked once: most often nothing waits at all.
+    exists().where(_anything.c.state == "queued", _anything.c.ready_at <= _now),
     exists().where(
         tasks.c.state == "queued", tasks.c.resource == _offered.c.name, tasks.c.ready_at <= _now
-    )
+    ),
 )
 USED = select(usage.c.account, usage.c.seconds, usage.c.at).where(usage.c.device == DEVICE)
 """What accounts had used of the resource's device when they were last charged."""

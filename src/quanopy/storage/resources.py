@@ -3,14 +3,24 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, func, or_, select, true, update
+from sqlalchemy import (
+    ColumnElement,
+    ScalarSelect,
+    bindparam,
+    func,
+    literal_column,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.types import BigInteger, Text
+from sqlalchemy.types import BigInteger, Integer, Text
 
 from quanopy.domain.errors import NotFound
 from quanopy.domain.resources import Resource, ResourceStatus
 from quanopy.domain.states import ResourceState
 from quanopy.storage import schema
+from quanopy.storage.compiled import Row
 from quanopy.storage.events import History
 from quanopy.storage.mapping import Values, moment_or_none, resource_of, resource_row
 from quanopy.storage.rows import document, rows_of
@@ -62,15 +72,32 @@ _SET = (
     )
 )
 _ALL = select(resources).order_by(resources.c.name)
-_LOAD = (
-    select(
-        tasks.c.resource,
-        tasks.c.state,
-        func.count().label("number"),
-        func.sum(tasks.c.estimate_s).label("seconds"),
+_COUNTED = 50_000
+"""Of how many tasks the load of all resources is told, shared out among them."""
+_COUNTED_EACH = 1_000
+"""The least that is counted of each resource."""
+
+
+def _counted(what: ColumnElement[Any], within: ColumnElement[bool]) -> ScalarSelect[Any]:
+    """A sum over a resource's tasks, as far as they are counted."""
+    part = (
+        select(tasks.c.estimate_s)
+        .where(tasks.c.resource == resources.c.name, within)
+        .limit(bindparam("most", type_=Integer))
+        .correlate(resources)
+        .subquery("part")
     )
-    .where(or_(tasks.c.state == "queued", tasks.c.state.in_(["claimed", "executing"])))
-    .group_by(tasks.c.resource, tasks.c.state)
+    return select(what).select_from(part).correlate(resources).scalar_subquery()
+
+
+_QUEUED, _BUSY = tasks.c.state == "queued", tasks.c.state.in_(["claimed", "executing"])
+_number: ColumnElement[Any] = func.count()
+_seconds: ColumnElement[Any] = func.coalesce(func.sum(literal_column("part.estimate_s")), 0.0)
+_LOAD = select(
+    resources.c.name,
+    _counted(_number, _QUEUED).label("queued"),
+    _counted(_number, _BUSY).label("active"),
+    (_counted(_seconds, _QUEUED) + _counted(_seconds, _BUSY)).label("seconds"),
 )
 _SEEN = select(
     workers.c.resource,
@@ -111,24 +138,20 @@ def retire(connection: Transaction, worker: str) -> None:
 
 def statuses(connection: Transaction, *, now: int) -> list[ResourceStatus]:
     """Every known resource and how busy it is."""
-    seen = {row.resource: row for row in connection.execute(_SEEN, {"now": now})}
-    loads = {(row.resource, row.state): row for row in connection.execute(_LOAD)}
-    return [_status(resource_of(row), loads, seen) for row in connection.execute(_ALL)]
+    known, lives = connection.together((_ALL, {}), (_SEEN, {"now": now}))
+    most = max(_COUNTED_EACH, _COUNTED // max(1, len(known)))
+    loads = {row.name: row for row in connection.last(_LOAD, {"most": most})}
+    seen = {row.resource: row for row in lives}
+    return [_status(resource_of(row), loads[row.name], seen.get(row.name)) for row in known]
 
 
-def _status(
-    resource: Resource, loads: Mapping[tuple[str, str], Any], seen: Mapping[str, Any]
-) -> ResourceStatus:
-    by_state = [loads.get((resource.name, s)) for s in ("queued", "claimed", "executing")]
-    queued, *active = [load.number if load else 0 for load in by_state]
-    waiting = sum(load.seconds for load in by_state if load)
-    worker = seen.get(resource.name)
+def _status(resource: Resource, load: Row, worker: Row | None) -> ResourceStatus:
     live = int(worker.live) if worker else 0
     return ResourceStatus(
         resource=resource,
-        queued=queued,
-        active=sum(active),
-        wait_s=waiting / max(1, resource.lanes or live),
+        queued=load.queued,
+        active=load.active,
+        wait_s=load.seconds / max(1, resource.lanes or live),
         seen_at=moment_or_none(worker.seen_at) if worker else None,
         workers=live,
     )

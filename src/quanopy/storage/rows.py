@@ -35,7 +35,7 @@ class TransactionId(FunctionElement[int]):
 
 
 class Horizon(FunctionElement[int]):
-    """Every transaction with an id below this has ended, as this snapshot sees it."""
+    """Every transaction with an id below this has ended, as this snapshot sees it (PostgreSQL)."""
 
     inherit_cache = True
     name = "horizon"
@@ -105,8 +105,3 @@ def _transaction_id_sqlite(*_: object, **__: object) -> str:
 @compiles(Horizon, "postgresql")
 def _horizon_postgresql(*_: object, **__: object) -> str:
     return "pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
-
-
-@compiles(Horizon, "sqlite")
-def _horizon_sqlite(*_: object, **__: object) -> str:
-    return "1"

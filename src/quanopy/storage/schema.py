@@ -30,6 +30,7 @@ metadata = MetaData(
 
 _QUEUED = text("state = 'queued'")
 _UNDER_CLAIM = text("claim_id IS NOT NULL")
+_ENDED = text("result_key IS NOT NULL")
 _BUSY = text("state IN ('claimed', 'executing')")
 _OPEN = text("state IN ('submitting', 'submitted', 'running', 'stranded')")
 
@@ -58,6 +59,7 @@ jobs = Table(
     Column("cancel_requested", Boolean, nullable=False),
     Column("held", Boolean, nullable=False),
     Column("estimate_s", Float(53), nullable=False),
+    Index("ix_jobs_spec", "spec_key"),
     Index("ix_jobs_newest", "created_at", "id"),
     Index("ix_jobs_account", "account", "created_at", "id"),
     Index("ix_jobs_resource", "account", "resource", "created_at", "id"),
@@ -152,6 +154,7 @@ tasks = Table(
         postgresql_where=_QUEUED,
     ),
     Index("ix_tasks_busy", "resource", sqlite_where=_BUSY, postgresql_where=_BUSY),
+    Index("ix_tasks_result", "result_key", sqlite_where=_ENDED, postgresql_where=_ENDED),
     Index("ix_tasks_claim", "claim_id", sqlite_where=_UNDER_CLAIM, postgresql_where=_UNDER_CLAIM),
 )
 

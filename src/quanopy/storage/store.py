@@ -20,6 +20,7 @@ from quanopy.ports.store import (
     ExecutionChange,
     JobQuery,
     Offer,
+    Repeat,
     Store,
     Submission,
     Swept,
@@ -90,13 +91,9 @@ class SqlStore:
         # One of them cannot be, and the others need not suffer for it.
         return [answer for one in submissions_ for answer in self.submit([one])]
 
-    def replay(
-        self, account: str, idempotency_key: str, request_digest: str
-    ) -> Sequence[Job] | None:
+    def replay(self, requests: Sequence[Repeat]) -> list[Sequence[Job] | QuanopyError | None]:
         """See :meth:`Store.replay`."""
-        return self._database.read(
-            lambda c: submissions.replay(c, account, idempotency_key, request_digest)
-        )
+        return self._database.read(lambda c: submissions.replay(c, requests)) if requests else []
 
     def jobs(self, ids: Collection[str], *, account: str | None = None) -> list[Job]:
         """See :meth:`Store.jobs`."""

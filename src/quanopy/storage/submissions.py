@@ -1,7 +1,7 @@
 """Submitting: a batch of requests inserted in one commit, each all or nothing."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import column, select, true
@@ -10,7 +10,7 @@ from sqlalchemy.types import Text
 
 from quanopy.domain.errors import Conflict, Invalid, QuanopyError
 from quanopy.domain.jobs import Job, Task
-from quanopy.ports.store import Submission
+from quanopy.ports.store import Repeat, Submission
 from quanopy.storage import schema
 from quanopy.storage.events import History
 from quanopy.storage.faults import Refused
@@ -43,15 +43,16 @@ _KEEP = {
 }
 
 
-def replay(connection: Transaction, account: str, key: str, digest: str) -> Sequence[Job] | None:
-    """The jobs that a key stands for; raises ``Conflict`` for another digest."""
-    standing = _standing(connection, [(account, key)])
-    if not standing:
-        return None
-    answer = _replayed(connection, standing[account, key], digest)
-    if isinstance(answer, QuanopyError):
-        raise answer
-    return answer
+def replay(connection: Transaction, requests: Sequence[Repeat]) -> list[Answer | None]:
+    """The jobs that each key stands for, ``Conflict`` for another digest, ``None`` for none."""
+    standing = _standing(connection, [(one.account, one.idempotency_key) for one in requests])
+    jobs = _jobs_of(connection, standing.values())
+    return [
+        _replayed(standing[one.account, one.idempotency_key], one.request_digest, jobs)
+        if (one.account, one.idempotency_key) in standing
+        else None
+        for one in requests
+    ]
 
 
 def submit(connection: Transaction, submissions: Sequence[Submission], now: int) -> list[Answer]:
@@ -71,10 +72,12 @@ def submit(connection: Transaction, submissions: Sequence[Submission], now: int)
         [task for s, new in zip(submissions, fresh, strict=True) if new for task in s.tasks],
     )
     _write_history(connection, [s for s, n in zip(submissions, fresh, strict=True) if n], now)
+    # Only now: a key repeated within the batch stands for jobs of the batch.
+    known = _jobs_of(connection, repeated.values())
     return [
         s.jobs
         if new
-        else _replayed(connection, repeated[s.account, s.idempotency_key or ""], s.request_digest)
+        else _replayed(repeated[s.account, s.idempotency_key or ""], s.request_digest, known)
         for s, new in zip(submissions, fresh, strict=True)
     ]
 
@@ -150,16 +153,20 @@ def _standing(
     return {(row.account, row.key): row for row in found}
 
 
-def _replayed(connection: Transaction, request: Any, digest: str) -> Answer:
+def _jobs_of(connection: Transaction, requests: Collection[Any]) -> Mapping[str, Job]:
+    """The jobs that these requests made."""
+    ids = {job_id for request in requests for job_id in json.loads(request.job_ids)}
+    return {row.id: job_of(row) for row in read_ids(connection, JOBS, ids)}
+
+
+def _replayed(request: Any, digest: str, jobs: Mapping[str, Job]) -> Answer:
     if request.digest != digest:
         return Conflict(
             "this idempotency key was used with another body",
             where="Idempotency-Key",
             hint="Use a new key for a new request.",
         )
-    ids: list[str] = json.loads(request.job_ids)
-    found = {row.id: job_of(row) for row in read_ids(connection, JOBS, ids)}
-    return [found[job_id] for job_id in ids]
+    return [jobs[job_id] for job_id in json.loads(request.job_ids)]
 
 
 def refusal(refused: Refused) -> QuanopyError:

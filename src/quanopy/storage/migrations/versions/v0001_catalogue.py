@@ -138,6 +138,7 @@ def upgrade() -> None:
         sqlite_where=sa.text("name IS NOT NULL"),
         postgresql_where=sa.text("name IS NOT NULL"),
     )
+    op.create_index("ix_jobs_spec", "jobs", ["spec_key"], unique=False)
     op.create_index("ix_jobs_newest", "jobs", ["created_at", "id"], unique=False)
     op.create_index(
         "ix_jobs_resource", "jobs", ["account", "resource", "created_at", "id"], unique=False
@@ -242,6 +243,14 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("state IN ('claimed', 'executing')"),
         postgresql_where=sa.text("state IN ('claimed', 'executing')"),
+    )
+    op.create_index(
+        "ix_tasks_result",
+        "tasks",
+        ["result_key"],
+        unique=False,
+        sqlite_where=sa.text("result_key IS NOT NULL"),
+        postgresql_where=sa.text("result_key IS NOT NULL"),
     )
     op.create_index(
         "ix_tasks_claim",
