@@ -19,6 +19,8 @@ from quanopy.sandbox.scan import scan
 
 LARGE = 64 * 1024
 """Programs of this many bytes are read apart, so that small ones do not wait for them."""
+_MANY = 128
+"""As many small programs or more are read by both processes, half each."""
 _MEMORY = 2 * 1024**3
 _ALONE_S = 120.0
 """After so long alone, a job is known to be bad."""
@@ -43,7 +45,7 @@ class ProcessReader:
         fit = [index for index, answer in enumerate(answers) if answer is None]
         large = [index for index in fit if _size(specs[index]) >= LARGE]
         small = [index for index in fit if _size(specs[index]) < LARGE]
-        lanes = [(self._small, small), *((self._large, [index]) for index in large)]
+        lanes = [*self._shared(small), *((self._large, [index]) for index in large)]
         calls = [
             (lane, some, self._begin(lane, [specs[index] for index in some], ends_at))
             for lane, some in lanes
@@ -54,6 +56,12 @@ class ProcessReader:
             for index, answer in zip(some, found, strict=True):
                 answers[index] = answer
         return answers
+
+    def _shared(self, small: Sequence[int]) -> list[tuple[Children, Sequence[int]]]:
+        if len(small) < _MANY:
+            return [(self._small, small)]
+        half = len(small) // 2
+        return [(self._small, small[:half]), (self._large, small[half:])]
 
     def close(self) -> None:
         """End the processes; idempotent."""

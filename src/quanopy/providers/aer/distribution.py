@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from qiskit import QuantumCircuit
+from qiskit.circuit import Clbit, Qubit
 from qiskit_aer.library import SaveProbabilities
 
 _MOST_BITS = 12
@@ -47,32 +48,31 @@ def distribution(circuit: QuantumCircuit, positions: Sequence[int]) -> Distribut
         return None
     bare = circuit.copy_empty_like()
     for instruction in circuit.data:
-        if instruction.operation.name not in ("measure", "barrier"):
-            bare.append(instruction)
+        if instruction.name not in ("measure", "barrier"):
+            bare._append(instruction)  # the way without checks: it comes from such a circuit
     bare.append(SaveProbabilities(len(final), label=_LABEL), list(final.values()))
     return Distribution(circuit=bare, keys=_keys(list(final), positions))
 
 
 def _final_measurements(circuit: QuantumCircuit) -> dict[int, int] | None:
     """Qubit by classical bit, if all measurements come last and each has a bit to itself."""
-    final: dict[int, int] = {}
-    measured: set[int] = set()
+    final: dict[Clbit, Qubit] = {}
+    measured: set[Qubit] = set()
     for instruction in circuit.data:
-        name, operation = instruction.operation.name, instruction.operation
+        name = instruction.name
         if name == "barrier":
             continue
-        qubits = [circuit.find_bit(qubit).index for qubit in instruction.qubits]
-        if not measured.isdisjoint(qubits):
+        if not measured.isdisjoint(instruction.qubits):
             return None
         if name == "measure":
-            clbit = circuit.find_bit(instruction.clbits[0]).index
-            if clbit in final:
+            if instruction.clbits[0] in final:
                 return None
-            final[clbit] = qubits[0]
-            measured.add(qubits[0])
-        elif name in _NOT_PURE or instruction.clbits or getattr(operation, "blocks", ()):
+            final[instruction.clbits[0]] = instruction.qubits[0]
+            measured.add(instruction.qubits[0])
+        elif name in _NOT_PURE or instruction.clbits or instruction.is_control_flow():
             return None
-    return final
+    place = circuit.find_bit
+    return {place(clbit).index: place(qubit).index for clbit, qubit in final.items()}
 
 
 def _keys(clbits: Sequence[int], positions: Sequence[int]) -> list[str]:

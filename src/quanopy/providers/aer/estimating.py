@@ -126,20 +126,28 @@ def _seeded(
 
 
 def _observed(circuit: Circuit, paulis: tuple[str, ...]) -> QuantumCircuit:
-    """The circuit with the Paulis saved at its end, each on the qubits it acts on alone: idle
-    qubits of a wide device then cost nothing."""
+    """The circuit with the Paulis saved at its end, each on all qubits that anything is done to
+    or asked of: the others, idle ones of a wide device, then cost nothing.
+
+    On fewer, Aer 0.18 drops qubits that no save needs and then takes the wrong ones of
+    those that are left.
+    """
     found = circuit.observed.get(paulis)
     if found is None:
         found = circuit.circuit.copy()
         places = _places(found)
-        for label in paulis:
-            acting = [i for i, letter in enumerate(reversed(label)) if letter != "I"]
-            if acting:
-                letters = "".join(label[-1 - i] for i in reversed(acting))
-                save = SaveExpectationValue(Pauli(letters), label=label)
-                found.append(save, [places[i] for i in acting])
+        placed = {label: _by_place(label, places) for label in paulis if set(label) - {"I"}}
+        qubits = sorted(circuit.active.union(*placed.values()))
+        for label, letters in placed.items():
+            pauli = Pauli("".join(letters.get(qubit, "I") for qubit in reversed(qubits)))
+            found.append(SaveExpectationValue(pauli, label=label), qubits)
         circuit.observed[paulis] = found
     return found
+
+
+def _by_place(label: str, places: Sequence[int]) -> dict[int, str]:
+    """A label's letters other than I, by the qubit that each has come to lie on."""
+    return {places[i]: letter for i, letter in enumerate(reversed(label)) if letter != "I"}
 
 
 def _places(circuit: QuantumCircuit) -> Sequence[int]:
