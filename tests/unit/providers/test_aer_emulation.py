@@ -106,6 +106,21 @@ def test_estimates_are_those_of_qiskit_over_all_broadcasts(aer: AerProvider) -> 
         assert np.allclose(np.reshape(result["evs"], result["shape"]), peer)
 
 
+@pytest.mark.parametrize("used", [(0,), (0, 3), (4, 1, 2), (0, 1, 2, 3, 4)])
+def test_observables_on_few_qubits_together_are_those_of_each(
+    aer: AerProvider, used: tuple[int, ...]
+) -> None:
+    circuit = QuantumCircuit(5)
+    for qubit in used:
+        circuit.ry(0.4 + qubit, qubit)
+    circuit.cx(used[0], used[-1]) if len(used) > 1 else circuit.x(used[0])
+    labels = ["IIIIZ", "IZIII", "IZIIZ", "IXIII"]
+    observables = [{label: 1.0} for label in labels]
+    [[result]] = run(aer, work(circuit, Pub(observables=observables, precision=0.0)))
+    [expected] = StatevectorEstimator().run([(circuit, labels)]).result()
+    assert np.allclose(result["evs"], expected.data.evs)
+
+
 def _peer(pub: Pub) -> Any:
     def operator(one: Any) -> Any:
         if isinstance(one, list):
