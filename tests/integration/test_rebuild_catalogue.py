@@ -1,6 +1,6 @@
 """A lost database comes back from the object folder, as a real catalogue."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import pytest
 
 from quanopy.domain.states import ExecutionState, JobState, TaskState
 from quanopy.ports.objects import Objects
-from quanopy.ports.store import JobQuery, Store
+from quanopy.ports.store import JobQuery, Repeat, Store
 from quanopy.services.orphans import find_orphans
 from quanopy.services.rebuild import rebuild
 from quanopy.storage.objects import open_objects
@@ -81,8 +81,10 @@ def test_a_repeated_request_gets_its_first_jobs(objects: Objects, store: Store) 
     first = [accepted("a", key="k"), accepted("b", key="k")]
     submit(objects, *first)
     rebuild(objects, store)
-    replayed = store.replay("ada", "k", "sha256:digest")
-    assert replayed is not None
+    (replayed,) = store.replay(
+        [Repeat(account="ada", idempotency_key="k", request_digest="sha256:digest")]
+    )
+    assert isinstance(replayed, Sequence)
     assert [job.id for job in replayed] == [job.id for job in first]
 
 

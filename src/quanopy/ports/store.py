@@ -31,6 +31,15 @@ class Submission:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Repeat:
+    """A request that may have been made before, by its idempotency key and body's digest."""
+
+    account: str
+    idempotency_key: str
+    request_digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobQuery:
     """Filters of a listing, newest first; ``None`` or empty: any."""
 
@@ -153,10 +162,9 @@ class Store(Protocol):
         """Insert these in one commit, each all or nothing; one answer each, in order. A
         repeated idempotency key gives the jobs of the first time, or ``Conflict``."""
 
-    def replay(
-        self, account: str, idempotency_key: str, request_digest: str
-    ) -> Sequence[Job] | None:
-        """The jobs an idempotency key already stands for; ``Conflict`` for another digest."""
+    def replay(self, requests: Sequence[Repeat]) -> list[Sequence[Job] | QuanopyError | None]:
+        """For each of these the jobs that its key already stands for, ``Conflict`` where it was
+        used with another digest, or ``None``: the key is new."""
 
     def jobs(self, ids: Collection[str], *, account: str | None = None) -> list[Job]:
         """Those of these jobs that exist and belong to the account (``None``: anybody's)."""

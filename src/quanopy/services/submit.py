@@ -12,7 +12,7 @@ from quanopy.domain.errors import Conflict, QuanopyError, Unavailable
 from quanopy.domain.jobs import Job, JobSpec
 from quanopy.ports.objects import Objects
 from quanopy.ports.programs import Reader
-from quanopy.ports.store import Store
+from quanopy.ports.store import Repeat, Store
 from quanopy.ports.wakeups import Topic, Wakeups
 from quanopy.services.batching import Batching
 from quanopy.services.catalogue import Catalogue
@@ -143,7 +143,7 @@ class Submit:
             self._keys[ticket.request.account, ticket.request.idempotency_key] = ticket
 
     def _read(self, tickets: Sequence[_Ticket]) -> None:
-        fresh = [ticket for ticket in tickets if not self._replay(ticket)]
+        fresh = self._without_repeats(tickets)
         answers = draft(
             [(ticket.request.account, ticket.request.specs) for ticket in fresh],
             self._catalogue,
@@ -157,20 +157,29 @@ class Submit:
                 ticket.drafts = answer
                 self._commits.put(ticket)
 
-    def _replay(self, ticket: _Ticket) -> bool:
-        """Answer a request whose key made jobs before, without reading or storing anything."""
-        request = ticket.request
-        if request.idempotency_key is None:
-            return False
+    def _without_repeats(self, tickets: Sequence[_Ticket]) -> list[_Ticket]:
+        """Those that are new. A request whose key made jobs before is answered without reading
+        or storing anything: the archive must not come to hold its jobs twice."""
+        keyed = {
+            ticket: Repeat(
+                account=ticket.request.account,
+                idempotency_key=ticket.request.idempotency_key,
+                request_digest=ticket.request.digest,
+            )
+            for ticket in tickets
+            if ticket.request.idempotency_key is not None
+        }
         try:
-            jobs = self._store.replay(request.account, request.idempotency_key, request.digest)
+            answers = self._store.replay(list(keyed.values())) if keyed else []
         except QuanopyError as error:
-            self._answer(ticket, error)
-            return True
-        if jobs is None:
-            return False
-        self._answer(ticket, Submitted(jobs=jobs, replayed=True))
-        return True
+            answers = [error] * len(keyed)
+        known = {t: found for t, found in zip(keyed, answers, strict=True) if found is not None}
+        for ticket, found in known.items():
+            self._answer(
+                ticket,
+                found if isinstance(found, QuanopyError) else Submitted(jobs=found, replayed=True),
+            )
+        return [ticket for ticket in tickets if ticket not in known]
 
     def _commit(self, tickets: Sequence[_Ticket]) -> None:
         try:

@@ -21,6 +21,7 @@ from quanopy.ports.store import (
     ExecutionChange,
     JobQuery,
     Offer,
+    Repeat,
     Store,
 )
 from quanopy.testing.catalogue import MovableClock, ending, execution, job, submission
@@ -41,6 +42,17 @@ def take(store: Store, resource: str = "aer", *, worker: str = "worker_1") -> Cl
     """One claim of all that waits for a resource."""
     (claim,) = store.claim(worker, [Offer(resource=resource, seconds=1e9)], ttl_s=TTL)
     return claim
+
+
+def repeat(account: str, key: str, digest: str) -> Repeat:
+    """A request that may have been made before."""
+    return Repeat(account=account, idempotency_key=key, request_digest=digest)
+
+
+def replayed(store: Store, account: str, key: str, digest: str) -> object:
+    """What a repeated request is answered."""
+    (found,) = store.replay([repeat(account, key, digest)])
+    return found
 
 
 def kinds(events: Sequence[Event], subject: str) -> list[str]:
@@ -92,7 +104,7 @@ class StoreContract:
         answers += store.submit([submission(again, key="k", digest="d")])
         assert [accepted(a)[0].id for a in answers] == [first[0].id, first[0].id]
         assert store.jobs([again[0].id]) == []
-        assert store.replay("alice", "k", "d") == [first[0]]
+        assert replayed(store, "alice", "k", "d") == [first[0]]
 
     def test_a_key_repeated_within_one_batch_counts_once(self, store: Store) -> None:
         made = [submission(job(), key="k", digest="d") for _ in range(3)]
@@ -104,14 +116,21 @@ class StoreContract:
         store.submit([submission(job(), key="k", digest="one")])
         (answer,) = store.submit([submission(job(), key="k", digest="two")])
         assert isinstance(answer, Conflict)
-        with pytest.raises(Conflict):
-            store.replay("alice", "k", "two")
+        assert isinstance(replayed(store, "alice", "k", "two"), Conflict)
 
     def test_a_key_is_its_accounts_own(self, store: Store) -> None:
         store.submit([submission(job("alice"), key="k", digest="one")])
         (answer,) = store.submit([submission(job("bob"), key="k", digest="two")])
         assert len(accepted(answer)) == 1
-        assert store.replay("carol", "k", "one") is None
+        assert replayed(store, "carol", "k", "one") is None
+
+    def test_many_keys_are_asked_for_together(self, store: Store) -> None:
+        one, two = job(), job("bob")
+        store.submit([submission(one, key="k", digest="d"), submission(two, key="k", digest="e")])
+        asked = [("bob", "k", "e"), ("alice", "new", "d"), ("alice", "k", "e"), ("alice", "k", "d")]
+        found = store.replay([repeat(*of) for of in asked])
+        assert (found[0], found[1], found[3]) == ([two[0]], None, [one[0]])
+        assert isinstance(found[2], Conflict)
 
     def test_a_submission_is_kept_whole_or_not_at_all(self, store: Store) -> None:
         twin, other = job(), job()
@@ -119,7 +138,7 @@ class StoreContract:
         assert isinstance(answer, Conflict)
         assert store.list_jobs(JobQuery()) == []
         assert store.events(EventQuery()).events == []
-        assert store.replay("alice", "k", "") is None
+        assert replayed(store, "alice", "k", "") is None
 
     def test_a_bad_submission_does_not_touch_its_neighbours(self, store: Store) -> None:
         twin = job()
@@ -637,7 +656,7 @@ class StoreContract:
         assert store.restore([given], []) == 0
         assert store.jobs([one.id]) == [one]
         assert store.claim("worker_1", [Offer(resource="aer")], ttl_s=TTL) == []
-        assert store.replay("alice", "k", "d") == [one]
+        assert replayed(store, "alice", "k", "d") == [one]
         assert kinds(store.events(EventQuery()).events, one.id) == ["job.held"]
         (after,) = store.retry([one.id], actor="alice")
         assert not after.held

@@ -1,10 +1,11 @@
 """The submit service on a real catalogue and a real folder."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from threading import Event
+from typing import cast
 
 import pytest
 
@@ -13,7 +14,7 @@ from quanopy.domain.jobs import JobKind, JobSpec
 from quanopy.domain.programs import Program
 from quanopy.domain.states import JobState
 from quanopy.ports.objects import Objects
-from quanopy.ports.store import Store
+from quanopy.ports.store import Repeat, Store
 from quanopy.ports.wakeups import Topic
 from quanopy.services.submit import Answer, Request, Submit, Submitted
 from quanopy.services.unpacking import load_jobs, load_programs
@@ -21,6 +22,21 @@ from quanopy.storage.objects import open_objects
 from quanopy.storage.store import open_store
 from quanopy.storage.wakeups_sqlite import SqliteWakeups
 from tests.unit.server.service import AER, WORKER, PlainReader
+
+
+class Asking:
+    """A store that notes how many keys it is asked for at once."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.asked: list[int] = []
+
+    def replay(self, requests: Sequence[Repeat]) -> object:
+        self.asked.append(len(requests))
+        return self._store.replay(requests)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._store, name)
 
 
 class House:
@@ -33,8 +49,9 @@ class House:
         self.objects: Objects = open_objects(self.folder.as_uri())
         self.wakeups = SqliteWakeups(folder / "quanopy.db")
         self.reader = PlainReader()
+        self.asking = Asking(self.store)
         self.submit = Submit(
-            store=self.store,
+            store=cast("Store", self.asking),
             objects=self.objects,
             wakeups=self.wakeups,
             reader=self.reader,
@@ -138,6 +155,18 @@ def test_a_key_seen_before_gives_the_same_job_and_stores_nothing(house: House) -
     assert again.replayed
     assert [job.id for job in again.jobs] == [job.id for job in first.jobs]
     assert (house.packs(), len(house.reader.batches)) == (packs, batches)
+
+
+def test_keys_of_requests_that_wait_together_are_looked_up_together(house: House) -> None:
+    first = [house.send(f"bell {n}", key=f"k{n}").result(10) for n in range(3)]
+    house.asking.asked.clear()
+    with house.holding():
+        answers = [house.send(f"bell {n}", key=f"k{n}") for n in range(10)]
+    found = [answer.result(10) for answer in answers]
+    assert [one.replayed for one in found] == [True] * 3 + [False] * 7
+    assert [one.jobs for one in found[:3]] == [one.jobs for one in first]
+    assert sum(house.asking.asked) == 10
+    assert len(house.asking.asked) <= 3
 
 
 def test_a_key_with_another_body_is_a_conflict(house: House) -> None:
