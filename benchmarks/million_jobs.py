@@ -1,28 +1,48 @@
 """Submitting and listing with 1,000,000 jobs in the catalogue, beside an empty one."""
 
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from itertools import count
+from pathlib import Path
+from typing import Any
 
-import psycopg
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Table,
+    Text,
+    create_engine,
+    func,
+    insert,
+    literal,
+    select,
+    text,
+)
 
 from benchmarks.measure import Measure, p95, report, seconds
-from benchmarks.noop_tasks import databases, submission
+from benchmarks.noop_tasks import submission
 from quanopy.domain.jobs import Job, JobKind
 from quanopy.domain.resources import Resource
 from quanopy.domain.states import JobState, TaskState
 from quanopy.ports.store import JobQuery, Store, Submission
+from quanopy.storage import schema
 from quanopy.storage.store import open_store
+from tests.servers import PostgresServer
 
 JOBS = 1_000_000
-BATCH = 5_000
+FIRST = 10_000
+"""So many jobs are submitted, of every kind; the rest are copies of them, at other times."""
 ROUNDS = 60
 LIMIT = 2.0
-_FINISHED = 0.999
-"""The share of old jobs that have ended; the rest waits."""
+_APART_S = 30
+"""Seconds from one old job to the next."""
+_TABLES = (schema.jobs, schema.job_states, schema.tasks, schema.job_tags, schema.events)
 
 
 def varied(jobs: int, numbers: Iterator[int]) -> Submission:
@@ -39,15 +59,15 @@ def varied(jobs: int, numbers: Iterator[int]) -> Submission:
 
 
 def _varied(job: Job, number: int) -> Job:
-    state = JobState.COMPLETED if number % 1000 < 1000 * _FINISHED else JobState.QUEUED
+    state = JobState.QUEUED if number % 201 == 0 else JobState.COMPLETED
     return replace(
         job,
         state=state,
         kind=JobKind.ESTIMATE if number % 100 == 0 else JobKind.SAMPLE,
         resource=f"qpu-{number % 50}",
-        name=f"run-{number % 10_000}",
-        tags=(f"tag-{number % 1_000}",),
-        created_at=job.created_at - timedelta(days=365) + timedelta(seconds=number * 30),
+        name=f"run-{number % 200}-first",
+        tags=(f"tag-{number % 200}",),
+        created_at=job.created_at - timedelta(days=365) + timedelta(seconds=number * _APART_S),
     )
 
 
@@ -58,45 +78,92 @@ QUERIES: Mapping[str, JobQuery] = {
     "by resource": JobQuery(account="alice", resource="qpu-7"),
     "by kind": JobQuery(account="alice", kind=JobKind.ESTIMATE),
     "by tag": JobQuery(account="alice", tag="tag-5"),
-    "by name": JobQuery(account="alice", name="run-77"),
-    "by prefix": JobQuery(account="alice", name_prefix="run-77"),
+    "by name": JobQuery(account="alice", name="run-77-first"),
+    "by rare prefix": JobQuery(account="alice", name_prefix="run-77-f"),
+    "by common prefix": JobQuery(account="alice", name_prefix="run-7"),
     "all accounts": JobQuery(),
 }
 
 
 def measure() -> list[Measure]:
-    """The 95th percentile of each, full against empty, on both databases."""
-    with databases() as urls:
-        return [one for name, url in urls.items() for one in _measure(name, url)]
+    """The 95th percentile of each, full against nearly empty, on both databases."""
+    return [one for name, urls in _databases() for one in _measure(name, *urls)]
 
 
-def _measure(name: str, url: str) -> list[Measure]:
+def _databases() -> Iterator[tuple[str, tuple[str, str]]]:
+    with tempfile.TemporaryDirectory() as folder:
+        files = [f"sqlite:///{Path(folder) / name}.db" for name in ("full", "empty")]
+        yield "SQLite", (files[0], files[1])
+    with PostgresServer(durable=True) as server, server.database() as empty:
+        yield "Postgres", (server.dsn, empty)
+
+
+def _measure(name: str, full_url: str, empty_url: str) -> list[Measure]:
+    with _store(full_url) as full, _store(empty_url) as empty:
+        began = time.perf_counter()
+        fill(full_url)
+        print(f"{name} filled in {time.perf_counter() - began:.0f} s", file=sys.stderr)
+        acts = zip(_acts(full).items(), _acts(empty).values(), strict=True)
+        return [_compared(name, what, *_p95(act, beside)) for (what, act), beside in acts]
+
+
+@contextmanager
+def _store(url: str) -> Iterator[Store]:
+    """A catalogue with a page of every kind."""
     store = open_store(url)
     try:
-        store.register("worker_noop", [Resource(name="noop", provider="noop")], ttl_s=3600.0)
-        numbers = count()
-        store.submit([varied(BATCH, numbers)])  # A page of every kind, and warm caches.
-        empty = {what: _p95(act) for what, act in _acts(store).items()}
-        _fill(store, numbers)
-        if url.startswith("postgresql"):
-            _analyse(url)
-        full = {what: _p95(act) for what, act in _acts(store).items()}
+        names = ["noop", *(f"qpu-{number}" for number in range(50))]
+        served = [Resource(name=name, provider="noop") for name in names]
+        store.register("worker_noop", served, ttl_s=3600.0)
+        store.submit([varied(FIRST, count())])
+        yield store
     finally:
         store.close()
-    return [_compared(name, what, full[what], empty[what]) for what in empty]
 
 
-def _fill(store: Store, numbers: Iterator[int]) -> None:
-    began = time.perf_counter()
-    for _ in range(JOBS // BATCH):
-        store.submit([varied(BATCH, numbers)])
-    print(f"filled in {time.perf_counter() - began:.0f} s", file=sys.stderr)
+def fill(url: str) -> None:
+    """Copy what was submitted until there are so many, within the database."""
+    engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+    postgres = engine.dialect.name == "postgresql"
+    with engine.begin() as connection:
+        if postgres:  # What is copied refers to what is copied with it.
+            connection.execute(text("SET LOCAL session_replication_role = replica"))
+        for table in _TABLES:
+            _copy(connection, table)
+    # What autovacuum does by itself within minutes of such a load, and checkpoints do.
+    after = "VACUUM ANALYZE" if postgres else "PRAGMA wal_checkpoint(TRUNCATE)"
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text(after))
+    engine.dispose()
 
 
-def _analyse(url: str) -> None:
-    """What autovacuum does by itself within minutes of such a load."""
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("VACUUM ANALYZE")
+def _copy(connection: Connection, table: Table) -> None:
+    copies = select(literal(1, BigInteger).label("number")).cte("copies", recursive=True)
+    following = select(copies.c.number + 1).where(copies.c.number < JOBS // FIRST - 1)
+    copies = copies.union_all(following)
+    hexadecimal = (
+        func.lpad(func.to_hex(copies.c.number), 12, "0")
+        if connection.dialect.name == "postgresql"
+        else func.printf("%012x", copies.c.number)
+    )
+    columns = [column for column in table.c if column is not schema.events.c.seq]
+    picked = [_changed(column, copies.c.number, hexadecimal) for column in columns]
+    source = select(*picked).select_from(copies.join(table, literal(value=True)))
+    connection.execute(insert(table).from_select([c.name for c in columns], source))
+
+
+def _changed(
+    column: ColumnElement[Any], number: ColumnElement[int], hexadecimal: ColumnElement[str]
+) -> ColumnElement[Any]:
+    """A column of a copy: in ids, the number of the copy stands for the time."""
+    if column.key in ("created_at", "queued_at"):
+        return column + number * (FIRST * _APART_S * 1_000_000)
+    if column is schema.jobs.c.name:
+        return func.replace(column, "first", hexadecimal)
+    if column.key in ("id", "job_id", "subject"):
+        kind = "task_" if column is schema.tasks.c.id else "job_"
+        return literal(kind, Text) + hexadecimal + func.substr(column, len(kind) + 13)
+    return column
 
 
 def _acts(store: Store) -> dict[str, Callable[[], object]]:
@@ -104,13 +171,16 @@ def _acts(store: Store) -> dict[str, Callable[[], object]]:
         f"list {what}": lambda query=query: store.list_jobs(query)  # type: ignore[misc]
         for what, query in QUERIES.items()
     }
+    acts["resources"] = store.resources
     acts["submit one job"] = lambda: store.submit([submission(1)])
     return acts
 
 
-def _p95(act: Callable[[], object]) -> float:
-    act()
-    return p95([seconds(act) * 1_000 for _ in range(ROUNDS)])
+def _p95(act: Callable[[], object], beside: Callable[[], object]) -> tuple[float, float]:
+    """Of both in turns, so that what else the machine does is the same for both."""
+    act(), beside()
+    pairs = [(seconds(act) * 1_000, seconds(beside) * 1_000) for _ in range(ROUNDS)]
+    return p95([pair[0] for pair in pairs]), p95([pair[1] for pair in pairs])
 
 
 def _compared(name: str, what: str, full: float, empty: float) -> Measure:

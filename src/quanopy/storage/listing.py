@@ -25,7 +25,7 @@ from quanopy.ports.store import JobQuery
 from quanopy.storage.mapping import Values, job_of, stamp_or_none
 from quanopy.storage.rows import id_rows, ids_document
 from quanopy.storage.schema import job_states, job_tags, jobs
-from quanopy.storage.transaction import Transaction
+from quanopy.storage.transaction import Asked, Transaction
 
 Columns = ColumnCollection[str, Any]
 
@@ -37,23 +37,24 @@ _FEW = 1_000
 
 def list_jobs(connection: Transaction, query: JobQuery) -> list[Job]:
     """A page of jobs, newest first."""
+    queries = [query]
     if query.account is not None and len(query.states) > 1:
         # One walk a state, each along the index, rather than one past all the others.
-        pages = [_page(connection, replace(query, states=(state,))) for state in query.states]
-        newest = sorted((job for page in pages for job in page), key=_age, reverse=True)
-        return newest[: query.limit]
-    return _page(connection, query)
+        queries = [replace(query, states=(state,)) for state in query.states]
+    pages = connection.lastly(*[_page(connection, one) for one in queries])
+    found = [job_of(row) for page in pages for row in page]
+    return found if len(pages) == 1 else sorted(found, key=_age, reverse=True)[: query.limit]
 
 
 def _age(job: Job) -> tuple[datetime, str]:
     return job.created_at, job.id
 
 
-def _page(connection: Transaction, query: JobQuery) -> list[Job]:
+def _page(connection: Transaction, query: JobQuery) -> Asked:
     given = _given(query)
     within = query.account is not None and _is_rare(connection, query, given)
     asked = frozenset(name for name, value in given.items() if value is not None)
-    return [job_of(row) for row in connection.last(_statement(asked, within), given)]
+    return _statement(asked, within), given
 
 
 def _is_rare(connection: Transaction, query: JobQuery, given: Values) -> bool:

@@ -157,6 +157,8 @@ class PostgresTransaction(Transaction):
             self._ended = True
 
     def _send(self) -> None:
+        if self._ended:
+            raise RuntimeError("this transaction was told its last statement")
         text, self._pending = "; ".join(self._pending), []
         self._cursor.execute(text.encode())
 
