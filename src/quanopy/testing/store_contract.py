@@ -570,6 +570,14 @@ class StoreContract:
         query = JobQuery(tag="t", name_prefix="a", states=(JobState.QUEUED, JobState.RUNNING))
         assert [one.id for one in store.list_jobs(query)] == [wanted[0].id]
 
+    def test_a_page_of_several_states_is_newest_first_as_any(self, store: Store) -> None:
+        made = [self.submit(store, job())[0] for _ in range(4)]
+        store.cancel([made[1].id, made[3].id], actor="alice")
+        states = (JobState.QUEUED, JobState.CANCELLED)
+        query = JobQuery(account="alice", states=states, limit=3)
+        newest = sorted(made, key=lambda one: (one.created_at, one.id), reverse=True)[:3]
+        assert [one.id for one in store.list_jobs(query)] == [one.id for one in newest]
+
     # -- events -------------------------------------------------------------------------------
     def test_events_of_one_account_or_of_jobs(self, store: Store) -> None:
         (mine,) = self.submit(store, job("alice"))
