@@ -5,13 +5,14 @@ import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from quanopy.domain.errors import TaskFailed, Transient, Unavailable
 from quanopy.domain.states import JobState
 from quanopy.ports.providers import Outcome, Work
+from quanopy.ports.store import Store
 from quanopy.server.worker import Rhythm
 from quanopy.testing.fake_local import FakeEmulator
 from tests.integration.workplace import QUICK, Workplace, task_ids
@@ -216,3 +217,35 @@ def test_a_lost_claim_is_given_up_and_the_work_done_again(place: Workplace) -> N
     store.away.clear()
     time.sleep(QUICK.ttl_s)
     assert [place.result(job) for job in ids] == before
+
+
+class Breaking:
+    """A store whose ``finish`` breaks a few times, in a way that nobody thought of."""
+
+    def __init__(self, real: Any, *, times: int) -> None:
+        self._real = real
+        self.left = times
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "finish" and self.left:
+            self.left -= 1
+            raise RuntimeError("a bug")
+        return getattr(self._real, name)
+
+
+def test_work_whose_end_breaks_is_given_back_and_done_again(place: Workplace) -> None:
+    emulator = FakeEmulator()
+    place.worker(emulator, store=cast("Store", Breaking(place.store, times=1)))
+    ids = place.submit(3)
+    assert {job.state for job in place.wait(ids)} == {JobState.COMPLETED}
+    assert set(emulator.ran.values()) <= {1, 2}
+    assert 2 in emulator.ran.values()
+
+
+def test_work_whose_end_always_breaks_fails_in_the_end(place: Workplace) -> None:
+    rhythm = Rhythm(ttl_s=0.15, sweep_s=0.05, retry_s=0.05)
+    place.worker(
+        FakeEmulator(), store=cast("Store", Breaking(place.store, times=10**6)), rhythm=rhythm
+    )
+    (job,) = place.wait(place.submit(1))
+    assert job.state is JobState.FAILED

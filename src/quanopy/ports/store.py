@@ -217,6 +217,10 @@ class Store(Protocol):
     def renew(self, worker: str, *, ttl_s: float) -> set[str]:
         """Prolong all of a worker's claims; the ids of those it still has."""
 
+    def release(self, claim_ids: Collection[str]) -> None:
+        """Give claims up as if their worker had died: the next sweep queues their tasks again
+        and frees their executions. One that is gone already is no error."""
+
     def cancel_requests(self, worker: str) -> set[str]:
         """Ids of tasks claimed by this worker whose cancellation was requested."""
 
@@ -240,6 +244,18 @@ class Store(Protocol):
 
     def sweep(self) -> Swept:
         """Expire claims of dead workers, queue their local tasks again, free their executions."""
+
+    # -- operators ----------------------------------------------------------------------------
+    def open_executions(self, state: ExecutionState, *, limit: int) -> list[Execution]:
+        """Executions in this state, which must not be final; the oldest first."""
+
+    def hold_stranded(self, execution_id: str, *, actor: str, ttl_s: float) -> Due:
+        """Claim a stranded execution for an operator, who then ends or advances it as a worker
+        would: events name the ``actor``.
+
+        Raises ``NotFound``, ``InvalidTransition`` where it is not stranded, ``Conflict`` while
+        somebody else has it.
+        """
 
     # -- access -------------------------------------------------------------------------------
     def add_token(self, token: Token) -> None:

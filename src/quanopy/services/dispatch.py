@@ -54,6 +54,9 @@ class LocalDispatch:
             self._run(claim, resource, batch)
         except Conflict as error:
             log.warning("%s: %d tasks will be done again", error, len(claim.tasks))
+        except Exception:
+            log.exception("%s: a batch broke, and is given back", claim.id)
+            self._holding.give_back(claim.id)
         finally:
             with self._lock:
                 del self._batches[claim.id]

@@ -2,7 +2,7 @@
 
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from threading import Event, Lock
 from typing import Protocol, TypeVar
 
@@ -22,6 +22,9 @@ class Renewals(Protocol):
     def renew(self, worker: str, *, ttl_s: float) -> set[str]:
         """Prolong all of a worker's claims; the ids of those it still has."""
 
+    def release(self, claim_ids: Collection[str]) -> None:
+        """Give claims up as if their worker had died."""
+
 
 class Holding:
     """The claims of one worker, renewed together."""
@@ -32,6 +35,7 @@ class Holding:
         self._ttl_s = ttl_s
         self._lock = Lock()
         self._claims: set[str] = set()
+        self._given_back: set[str] = set()
         self._abandoned = Event()
 
     def add(self, claim_id: str) -> None:
@@ -44,6 +48,12 @@ class Holding:
         with self._lock:
             self._claims.discard(claim_id)
 
+    def give_back(self, claim_id: str) -> None:
+        """Forget a claim whose work broke; with the next renewal others may do it."""
+        with self._lock:
+            self._claims.discard(claim_id)
+            self._given_back.add(claim_id)
+
     def __contains__(self, claim_id: str) -> bool:
         with self._lock:
             return claim_id in self._claims
@@ -53,8 +63,14 @@ class Holding:
             return len(self._claims)
 
     def renew(self) -> None:
-        """Prolong all claims, and forget those that are gone. Raises ``Unavailable``."""
+        """Prolong all claims save those given back, which are ended; forget those that are
+        gone. Raises ``Unavailable``."""
         with self._lock:
+            given_back = frozenset(self._given_back)
+        if given_back:
+            self._store.release(given_back)
+        with self._lock:
+            self._given_back -= given_back
             # A claim taken while the store answers is not in its answer, and is not lost.
             before = frozenset(self._claims)
         if not before:

@@ -180,6 +180,9 @@ class RemoteDispatch:
             self._run(claim, resource)
         except Conflict as error:
             log.warning("%s: somebody else goes on with its executions", error)
+        except Exception:
+            log.exception("%s: a batch broke, and is given back", claim.id)
+            self._holding.give_back(claim.id)
         finally:
             self._holding.drop(claim.id)
 

@@ -78,6 +78,9 @@ class Tracking:
                 self._recovery.revisit(due, stranded)
         except Conflict as error:
             log.warning("%s: somebody else goes on with its executions", error)
+        except Exception:
+            log.exception("%s: following broke; its executions are given back", due.claim_id)
+            self._holding.give_back(due.claim_id)
         finally:
             self._holding.drop(due.claim_id)
 

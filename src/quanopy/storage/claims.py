@@ -1,6 +1,6 @@
 """Claims: a worker's holds on tasks, taken under the device's row lock and fenced by their ids."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -25,6 +25,7 @@ from quanopy.storage import ledger, queue, schema
 from quanopy.storage.compiled import Row
 from quanopy.storage.events import History
 from quanopy.storage.mapping import Values, moment
+from quanopy.storage.rows import id_rows, ids_document
 from quanopy.storage.statements import LOCKED_JOBS, LOCKED_TASKS, by_ids, insert_rows
 from quanopy.storage.transaction import Transaction
 from quanopy.storage.transitions import Move, move_tasks
@@ -66,6 +67,11 @@ _RENEW = (
 )
 _RETIRE = (
     update(_claims).where(_claims.c.worker == bindparam("by", type_=Text)).values(expires_at=0)
+)
+_given_up = id_rows()
+_GIVE_UP = (
+    # Not 0, which says that the worker stopped: this counts as one that died with its tasks.
+    update(_claims).where(_claims.c.id.in_(select(_given_up.c.id))).values(expires_at=1)
 )
 _RELEASE = delete(_claims).where(
     _claims.c.id == bindparam("claim", type_=Text),
@@ -237,6 +243,12 @@ def renew(connection: Transaction, worker: str, *, ttl: int, now: int) -> set[st
 def retire(connection: Transaction, worker: str) -> None:
     """End a worker's claims."""
     connection.later(_RETIRE, {"by": worker})
+
+
+def give_up(connection: Transaction, claim_ids: Collection[str]) -> None:
+    """Let these expire now; a sweep sees to what is under them."""
+    if claim_ids:
+        connection.later(_GIVE_UP, {"r": ids_document(sorted(claim_ids))})
 
 
 def release(connection: Transaction, claim_id: str) -> None:

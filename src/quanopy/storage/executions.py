@@ -163,12 +163,12 @@ def due(
     for row in found:
         by_provider[row.provider].append(row)
     return [
-        _take(connection, worker, provider, rows, ttl=ttl, now=now)
+        take(connection, worker, provider, rows, ttl=ttl, now=now)
         for provider, rows in by_provider.items()
     ]
 
 
-def _take(
+def take(
     connection: Transaction,
     worker: str,
     provider: str,
@@ -177,6 +177,7 @@ def _take(
     ttl: int,
     now: int,
 ) -> Due:
+    """Put these locked executions of one provider under a new claim."""
     claim_id = claims.track(connection, worker, ttl=ttl, now=now)
     update_rows(
         connection,

@@ -10,7 +10,7 @@ from quanopy.domain.errors import QuanopyError
 from quanopy.domain.events import Position
 from quanopy.domain.jobs import Execution, Job, Task
 from quanopy.domain.resources import Resource, ResourceStatus
-from quanopy.domain.states import ResourceState
+from quanopy.domain.states import ExecutionState, ResourceState
 from quanopy.ports.store import (
     Claim,
     Due,
@@ -35,6 +35,7 @@ from quanopy.storage import (
     queue,
     reading,
     resources,
+    stranded,
     submissions,
     sweeping,
     tokens,
@@ -184,6 +185,10 @@ class SqlStore:
         ttl, now = span(ttl_s), self._now()
         return self._database.write(lambda c: claims.renew(c, worker, ttl=ttl, now=now))
 
+    def release(self, claim_ids: Collection[str]) -> None:
+        """See :meth:`Store.release`."""
+        self._database.write(lambda c: claims.give_up(c, claim_ids))
+
     def cancel_requests(self, worker: str) -> set[str]:
         """See :meth:`Store.cancel_requests`."""
         return self._database.read(lambda c: claims.cancel_requests(c, worker))
@@ -214,6 +219,18 @@ class SqlStore:
         """See :meth:`Store.sweep`."""
         now = self._now()
         return self._database.write(lambda c: sweeping.sweep(c, now=now))
+
+    # -- operators ----------------------------------------------------------------------------
+    def open_executions(self, state: ExecutionState, *, limit: int) -> list[Execution]:
+        """See :meth:`Store.open_executions`."""
+        return self._database.read(lambda c: stranded.in_state(c, state, limit=limit))
+
+    def hold_stranded(self, execution_id: str, *, actor: str, ttl_s: float) -> Due:
+        """See :meth:`Store.hold_stranded`."""
+        ttl, now = span(ttl_s), self._now()
+        return self._database.write(
+            lambda c: stranded.hold(c, execution_id, actor=actor, ttl=ttl, now=now)
+        )
 
     # -- access -------------------------------------------------------------------------------
     def add_token(self, token: Token) -> None:

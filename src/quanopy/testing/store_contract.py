@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from quanopy.domain.accounts import Scope, Token
-from quanopy.domain.errors import Conflict, NotFound
+from quanopy.domain.errors import Conflict, InvalidTransition, NotFound
 from quanopy.domain.events import Event
 from quanopy.domain.ids import new_id
-from quanopy.domain.jobs import Job, JobKind, Problem, Task
+from quanopy.domain.jobs import Execution, Job, JobKind, Problem, Task
 from quanopy.domain.resources import Resource
 from quanopy.domain.states import ExecutionState, JobState, ResourceState, TaskState
 from quanopy.ports.store import (
@@ -316,6 +316,28 @@ class StoreContract:
         assert store.sweep().tasks_requeued == 1
         assert len(take(store, worker="worker_2").tasks) == 1
 
+    def test_a_released_claims_tasks_are_queued_by_the_next_sweep_and_no_others(
+        self, store: Store
+    ) -> None:
+        self.submit(store, *[job() for _ in range(2)])
+        offer = Offer(resource="aer", tasks=1)
+        broken, good = (store.claim("worker_1", [offer], ttl_s=TTL)[0] for _ in range(2))
+        store.release([broken.id, "claim_gone"])
+        assert store.renew("worker_1", ttl_s=TTL) == {good.id}
+        assert store.sweep().tasks_requeued == 1
+        again = take(store)
+        assert [task.id for task in again.tasks] == [task.id for task in broken.tasks]
+        assert store.finish(broken.id, [ending(execution(broken))]) == set()
+
+    def test_a_task_that_is_released_again_and_again_fails(self, store: Store) -> None:
+        (one,) = self.submit(store, job())
+        for _ in range(100):
+            if store.jobs([one.id])[0].state is not JobState.QUEUED:
+                break
+            store.release([take(store).id])
+            store.sweep()
+        assert store.jobs([one.id])[0].state is JobState.FAILED
+
     def test_a_claim_under_a_clock_that_went_back_still_ends(
         self, store: Store, clock: MovableClock
     ) -> None:
@@ -522,6 +544,66 @@ class StoreContract:
         store.sweep()
         assert store.due("worker_1", ["fake"], limit=9, ttl_s=TTL) == []
         assert store.jobs([claim.tasks[0].job_id])[0].state is JobState.RUNNING
+
+    def stranded(self, store: Store) -> Execution:
+        """An execution that nobody knows anything of."""
+        claim = self.begun(store, job(resource="qpu"), job(resource="qpu"))
+        (run,) = store.executions(claim.tasks[0].job_id)
+        strand = ExecutionChange(execution_id=run.id, state=ExecutionState.STRANDED)
+        store.advance(claim.id, [strand])
+        return run
+
+    def test_executions_are_listed_by_state_the_oldest_first(self, store: Store) -> None:
+        ids = [self.stranded(store).id for _ in range(2)]
+        found = store.open_executions(ExecutionState.STRANDED, limit=9)
+        assert [one.id for one in found] == ids
+        assert store.open_executions(ExecutionState.STRANDED, limit=1) == found[:1]
+        assert store.open_executions(ExecutionState.RUNNING, limit=9) == []
+
+    def test_an_operator_ends_a_stranded_execution_and_events_say_who(self, store: Store) -> None:
+        run = self.stranded(store)
+        due = store.hold_stranded(run.id, actor="olga", ttl_s=TTL)
+        assert [task.id for task in due.tasks[run.id]] == list(run.tasks)
+        problem = Problem(type="TaskFailed", message="it never arrived")
+        end = ending(due.executions[0], TaskState.FAILED, problem=problem)
+        assert store.finish(due.claim_id, [end]) == set(run.tasks)
+        jobs = store.jobs([task.job_id for task in due.tasks[run.id]])
+        assert {one.state for one in jobs} == {JobState.FAILED}
+        events = store.events(EventQuery()).events
+        told = [e for e in events if e.subject == run.id and e.kind == "execution.failed"]
+        assert [(e.before, e.after, e.actor) for e in told] == [("stranded", "failed", "olga")] * 2
+        assert store.open_executions(ExecutionState.STRANDED, limit=9) == []
+
+    def test_what_an_operator_found_after_all_is_due_at_once(self, store: Store) -> None:
+        run = self.stranded(store)
+        due = store.hold_stranded(run.id, actor="olga", ttl_s=TTL)
+        found = ExecutionChange(
+            execution_id=run.id,
+            state=ExecutionState.SUBMITTED,
+            provider_job_id="v7",
+            due_in_s=0.0,
+        )
+        store.advance(due.claim_id, [found])
+        (again,) = store.due("worker_1", ["fake"], limit=9, ttl_s=TTL)
+        assert again.executions[0].provider_job_id == "v7"
+
+    def test_only_what_is_stranded_and_in_nobodys_hands_can_be_held(
+        self, store: Store, clock: MovableClock
+    ) -> None:
+        with pytest.raises(NotFound):
+            store.hold_stranded("exec_none", actor="olga", ttl_s=TTL)
+        claim = self.begun(store)
+        (run,) = store.executions(claim.tasks[0].job_id)
+        with pytest.raises(InvalidTransition):
+            store.hold_stranded(run.id, actor="olga", ttl_s=TTL)
+        store.advance(
+            claim.id, [ExecutionChange(execution_id=run.id, state=ExecutionState.STRANDED)]
+        )
+        store.hold_stranded(run.id, actor="olga", ttl_s=TTL)
+        with pytest.raises(Conflict):
+            store.hold_stranded(run.id, actor="oleg", ttl_s=TTL)
+        clock.move(TTL + 1)
+        assert store.hold_stranded(run.id, actor="oleg", ttl_s=TTL).executions[0].id == run.id
 
     def test_a_due_time_under_a_clock_that_went_back_has_come(
         self, store: Store, clock: MovableClock

@@ -1,5 +1,6 @@
 """Claims: what is done under one is tried until it works, or the claim is lost."""
 
+from collections.abc import Collection
 from threading import Timer
 
 import pytest
@@ -13,9 +14,15 @@ class Renewals:
 
     def __init__(self, alive: set[str]) -> None:
         self.alive = alive
+        self.away = False
 
     def renew(self, worker: str, *, ttl_s: float) -> set[str]:
         return self.alive
+
+    def release(self, claim_ids: Collection[str]) -> None:
+        if self.away:
+            raise Unavailable("away")
+        self.alive = self.alive - set(claim_ids)
 
 
 def holding(*claims: str) -> tuple[Holding, Renewals]:
@@ -32,6 +39,19 @@ def test_a_claim_is_held_until_a_renewal_says_it_is_gone() -> None:
     assert "one" in held
     held.renew()
     assert "one" not in held
+    assert "two" in held
+
+
+def test_a_claim_given_back_is_ended_even_if_the_database_is_away_at_first() -> None:
+    held, renewals = holding("one", "two")
+    held.give_back("one")
+    assert "one" not in held
+    renewals.away = True
+    with pytest.raises(Unavailable):
+        held.renew()
+    renewals.away = False
+    held.renew()
+    assert renewals.alive == {"two"}
     assert "two" in held
 
 
