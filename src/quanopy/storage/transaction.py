@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 Given = Mapping[str, Any]
 Asked = tuple[Statement, Given]
 _NOTHING: Given = {}
+_ENDED = "this transaction was told its last statement"
 
 
 class Transaction(ABC):
@@ -76,9 +77,15 @@ class SqliteTransaction(Transaction):
 
     def __init__(self, connection: sqlite3.Connection, begin: Sequence[str]) -> None:
         """Begins at once."""
-        self._connection = connection
+        self._open: sqlite3.Connection | None = connection
         for statement in begin:
             connection.execute(statement)
+
+    @property
+    def _connection(self) -> sqlite3.Connection:
+        if self._open is None:
+            raise RuntimeError(_ENDED)
+        return self._open
 
     def together(self, *asked: Asked) -> list[list[Row]]:
         """See :meth:`Transaction.together`."""
@@ -86,7 +93,9 @@ class SqliteTransaction(Transaction):
 
     def lastly(self, *asked: Asked) -> list[list[Row]]:
         """See :meth:`Transaction.lastly`."""
-        return self.together(*asked)
+        found = self.together(*asked)
+        self.end()
+        return found
 
     def later(self, statement: Statement, given: Given = _NOTHING) -> None:
         """Carry it out at once."""
@@ -101,8 +110,10 @@ class SqliteTransaction(Transaction):
             self._connection.executemany(text, rows)
 
     def end(self) -> None:
-        """Commit."""
-        self._connection.execute("COMMIT")
+        """Commit, unless that is done."""
+        if self._open is not None:
+            self._open.execute("COMMIT")
+            self._open = None
 
     def _ask(self, statement: Statement, given: Given) -> list[Row]:
         one = compiled(statement, self.dialect)
@@ -158,7 +169,7 @@ class PostgresTransaction(Transaction):
 
     def _send(self) -> None:
         if self._ended:
-            raise RuntimeError("this transaction was told its last statement")
+            raise RuntimeError(_ENDED)
         text, self._pending = "; ".join(self._pending), []
         self._cursor.execute(text.encode())
 
