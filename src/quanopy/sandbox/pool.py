@@ -7,6 +7,7 @@ however that dies.
 """
 
 import ctypes
+import gc
 import os
 import queue
 import resource
@@ -235,6 +236,9 @@ def confine(confinement: Confinement, parent: int) -> None:
     os.environ["QISKIT_PARALLEL"] = "FALSE"
     if confinement.warm_up is not None:
         confinement.warm_up()
+    # What was imported stays: the collector need not walk it again and again.
+    gc.freeze()
+    gc.set_threshold(50_000)
     if confinement.memory_bytes is not None:
         most = _address_space() + confinement.memory_bytes
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
