@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from quanopy.cli import exits, jobs, resources, results, service, store, tokens
+from quanopy.cli import executions, exits, jobs, resources, results, service, store, tokens
 from quanopy.cli.exits import guarded
 
 # Help is plain text: typer takes 0.2 s to import what it makes rich help with.
@@ -31,6 +31,7 @@ for _command in (
 ):
     app.command(_command.__name__)(guarded(_command))
 app.add_typer(resources.app, name="resources")
+app.add_typer(executions.app, name="executions")
 app.add_typer(store.app, name="store")
 app.add_typer(tokens.app, name="token")
 

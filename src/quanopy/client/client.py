@@ -18,7 +18,7 @@ from quanopy.client.streams import follow
 from quanopy.domain.errors import Invalid, NotReady, TaskFailed
 from quanopy.domain.jobs import JobKind
 from quanopy.domain.resources import Target
-from quanopy.domain.states import FINAL_JOB_STATES, JobState, ResourceState
+from quanopy.domain.states import FINAL_JOB_STATES, ExecutionState, JobState, ResourceState
 from quanopy.wire.jobs import (
     CancelIn,
     JobIn,
@@ -32,10 +32,13 @@ from quanopy.wire.jobs import (
 )
 from quanopy.wire.service import (
     EventOut,
+    ExecutionLineOut,
+    ExecutionsOut,
     HealthOut,
     ResourceOut,
     ResourcesOut,
     ResourceStateIn,
+    SettleIn,
     TokenIn,
     TokenOut,
     TokensOut,
@@ -237,6 +240,34 @@ class Client:
         body = ResourceStateIn(state=ResourceState(state), reason=reason)
         path = f"/resources/{quote(name, safe='')}/state"
         return self._http.read(ResourceOut, self._http.request("PUT", path, body=body))
+
+    def executions(
+        self, state: ExecutionState | str = ExecutionState.STRANDED
+    ) -> list[ExecutionLineOut]:
+        """Executions of all accounts in an open state, the oldest first; needs the operator's
+        scope."""
+        params = {"state": ExecutionState(state).value, "limit": 500}
+        return self._http.get(ExecutionsOut, "/executions", params=params).executions
+
+    def settle(
+        self,
+        id: str,
+        state: ExecutionState | str,
+        reason: str,
+        *,
+        provider_job_id: str | None = None,
+        retry: bool = False,
+    ) -> ExecutionLineOut:
+        """Say what became of a stranded execution: ``failed`` (``retry``: its tasks queue
+        again), ``cancelled``, or ``submitted``. Needs the operator's scope."""
+        body = SettleIn(
+            state=ExecutionState(state),
+            reason=reason,
+            provider_job_id=provider_job_id,
+            retry=retry,
+        )
+        path = f"/executions/{quote(id, safe='')}/settle"
+        return self._http.post(ExecutionLineOut, path, body, repeatable=False)
 
     def create_token(self, token: TokenIn) -> TokenOut:
         """Make a token; its ``secret`` is shown this once. Needs the admin's scope."""

@@ -8,7 +8,16 @@ from quanopy.domain.errors import QuanopyError
 from quanopy.server.gate import Gate
 from quanopy.server.openapi import describe
 from quanopy.server.problems import handle_error
-from quanopy.server.routes import events, health, jobs, programs, resources, results, tokens
+from quanopy.server.routes import (
+    events,
+    executions,
+    health,
+    jobs,
+    programs,
+    resources,
+    results,
+    tokens,
+)
 from quanopy.server.routes.health import VERSION
 from quanopy.server.web import Web
 
@@ -18,6 +27,7 @@ TAGS = [
     {"name": "programs", "description": "What was submitted, back again."},
     {"name": "events", "description": "History, by page or as it happens."},
     {"name": "resources", "description": "What can run programs, and how busy it is."},
+    {"name": "executions", "description": "Requests to providers. For operators."},
     {"name": "tokens", "description": "Who may use the service. For administrators."},
     {"name": "health", "description": "Whether the service stands and can work."},
 ]
@@ -35,7 +45,7 @@ def create_app(web: Web) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.web = web
-    for part in (jobs, results, programs, events, resources, tokens, health):
+    for part in (jobs, results, programs, events, resources, executions, tokens, health):
         app.include_router(part.router)
     for error in (QuanopyError, HTTPException, RequestValidationError):
         app.add_exception_handler(error, handle_error)

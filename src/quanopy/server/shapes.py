@@ -21,7 +21,7 @@ from quanopy.wire.jobs import (
     PubIn,
     TaskOut,
 )
-from quanopy.wire.service import EventOut, LimitsOut, ResourceOut, TokenOut
+from quanopy.wire.service import EventOut, ExecutionLineOut, LimitsOut, ResourceOut, TokenOut
 
 
 def spec_of(job: JobIn, where: str = "") -> JobSpec:
@@ -173,6 +173,17 @@ def _execution_out(execution: Execution) -> ExecutionOut:
         ended_at=execution.ended_at,
         usage=dict(execution.usage),
         problem=problem_out(execution.problem),
+    )
+
+
+def execution_line(execution: Execution) -> ExecutionLineOut:
+    """An execution as operators see it."""
+    return ExecutionLineOut(
+        **dict(_execution_out(execution)),
+        resource=execution.resource,
+        account=execution.account,
+        tasks=list(execution.tasks),
+        searches=execution.searches,
     )
 
 

@@ -1,13 +1,13 @@
 """Ending: what became of tasks, kept as one pack and one transaction a batch."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from quanopy.domain.errors import QuanopyError, Transient, Unavailable
 from quanopy.domain.ids import new_id
-from quanopy.domain.jobs import Execution, Problem, Task
+from quanopy.domain.jobs import Execution, Extent, Problem, Task
 from quanopy.domain.states import FINAL_TASK_STATES, ExecutionState, TaskState
 from quanopy.ports.objects import Objects
 from quanopy.ports.providers import Outcome
@@ -158,24 +158,9 @@ class Endings:
         Raises:
             Conflict: the claim was lost before the ends were written.
         """
-        key, data, extents = pack_endings([_record(*end) for end in ends], datetime.now(UTC))
+        key, data, extents = pack_endings([record_of(*end) for end in ends], datetime.now(UTC))
         self._holding.persist(claim_id, lambda: self._objects.put({key: data}))
-        endings = [
-            Ending(
-                execution=execution,
-                tasks=[
-                    TaskEnd(
-                        task_id=verdict.task.id,
-                        state=verdict.state,
-                        result=extents.get(verdict.task.id),
-                        problem=verdict.problem,
-                        ready_at=verdict.ready_at,
-                    )
-                    for verdict in verdicts
-                ],
-            )
-            for execution, verdicts in ends
-        ]
+        endings = [ending_of(*end, extents) for end in ends]
         taken = self._holding.persist(claim_id, lambda: self._store.finish(claim_id, endings))
         self._tell(ends, taken, frees)
 
@@ -192,7 +177,27 @@ class Endings:
         self._wakeups.notify(*([Topic.EVENTS, Topic.WORK] if queued or frees else [Topic.EVENTS]))
 
 
-def _record(execution: Execution, verdicts: Sequence[Verdict]) -> Ended:
+def ending_of(
+    execution: Execution, verdicts: Sequence[Verdict], extents: Mapping[str, Extent]
+) -> Ending:
+    """What the rows are told of an end; ``extents``: where results lie, by task."""
+    return Ending(
+        execution=execution,
+        tasks=[
+            TaskEnd(
+                task_id=verdict.task.id,
+                state=verdict.state,
+                result=extents.get(verdict.task.id),
+                problem=verdict.problem,
+                ready_at=verdict.ready_at,
+            )
+            for verdict in verdicts
+        ],
+    )
+
+
+def record_of(execution: Execution, verdicts: Sequence[Verdict]) -> Ended:
+    """What the archive is told of an end."""
     return Ended(
         execution=execution,
         ended_at=execution.ended_at or datetime.now(UTC),

@@ -7,8 +7,8 @@ from pydantic import ConfigDict, Field
 
 from quanopy.domain.accounts import Scope
 from quanopy.domain.jobs import JobKind
-from quanopy.domain.states import ResourceState
-from quanopy.wire.jobs import Answer, Strict
+from quanopy.domain.states import ExecutionState, ResourceState
+from quanopy.wire.jobs import Answer, ExecutionOut, Strict
 
 
 class EventOut(Answer):
@@ -75,6 +75,35 @@ class ResourceStateIn(Strict):
 
     state: ResourceState
     reason: str | None = Field(default=None, max_length=500)
+
+
+class ExecutionLineOut(ExecutionOut):
+    """An execution as operators see it: also whose, where, and with which tasks."""
+
+    resource: str
+    account: str
+    tasks: list[str]
+    searches: int = Field(default=0, description="How often it was looked for.")
+
+
+class ExecutionsOut(Answer):
+    """Executions in a state, the oldest first."""
+
+    executions: list[ExecutionLineOut]
+
+
+class SettleIn(Strict):
+    """What became of a stranded execution."""
+
+    state: ExecutionState = Field(description="`failed`, `cancelled` or `submitted`.")
+    reason: str = Field(min_length=1, max_length=500, description="What was found out.")
+    provider_job_id: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=200,
+        description="The provider's id, of one that goes on; default: the one known.",
+    )
+    retry: bool = Field(default=False, description="Queue the tasks of a failed one again.")
 
 
 class TokenIn(Strict):

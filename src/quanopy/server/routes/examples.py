@@ -88,6 +88,19 @@ RESOURCE = {
     "wait_s": 0.0,
     "workers": 1,
 }
+EXECUTION = {
+    "id": "exec_019a9e3c5b7c7a1e8f2d4c6b8a0e1f26",
+    "provider": "acme",
+    "state": "stranded",
+    "created_at": "2026-01-31T12:00:00Z",
+    "problem": {
+        "type": "OutcomeUnknown",
+        "message": "the provider may or may not have accepted it",
+    },
+    "resource": "acme-7",
+    "account": "ada",
+    "tasks": ["task_019a9e3c5b7c7a1e8f2d4c6b8a0e1f27"],
+}
 TARGET = {
     "format": "quanopy.target/1",
     "qubits": 2,
