@@ -171,7 +171,6 @@ def _acts(store: Store) -> dict[str, Callable[[], object]]:
         f"list {what}": lambda query=query: store.list_jobs(query)  # type: ignore[misc]
         for what, query in QUERIES.items()
     }
-    acts["resources"] = store.resources
     acts["submit one job"] = lambda: store.submit([submission(1)])
     return acts
 

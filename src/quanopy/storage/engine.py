@@ -31,6 +31,7 @@ _LIMITS = (
     f"SET LOCAL idle_in_transaction_session_timeout = '{STATEMENT_TIMEOUT_S}s'",
     # Every statement has its index; a table that grew since it was last analysed looks small.
     "SET LOCAL enable_seqscan = off",
+    "SET LOCAL random_page_cost = 1.1",
     "SET LOCAL jit = off",
 )
 

@@ -78,11 +78,15 @@ _COUNTED_EACH = 1_000
 """The least that is counted of each resource."""
 
 
-def _counted(what: ColumnElement[Any], within: ColumnElement[bool]) -> ScalarSelect[Any]:
+def _counted(
+    what: ColumnElement[Any], within: ColumnElement[bool], *order: ColumnElement[Any]
+) -> ScalarSelect[Any]:
     """A sum over a resource's tasks, as far as they are counted."""
     part = (
         select(tasks.c.estimate_s)
         .where(tasks.c.resource == resources.c.name, within)
+        # The order of the queue's index, so that it is the one taken.
+        .order_by(tasks.c.resource, *order)
         .limit(bindparam("most", type_=Integer))
         .correlate(resources)
         .subquery("part")
@@ -95,9 +99,9 @@ _number: ColumnElement[Any] = func.count()
 _seconds: ColumnElement[Any] = func.coalesce(func.sum(literal_column("part.estimate_s")), 0.0)
 _LOAD = select(
     resources.c.name,
-    _counted(_number, _QUEUED).label("queued"),
+    _counted(_number, _QUEUED, tasks.c.account).label("queued"),
     _counted(_number, _BUSY).label("active"),
-    (_counted(_seconds, _QUEUED) + _counted(_seconds, _BUSY)).label("seconds"),
+    (_counted(_seconds, _QUEUED, tasks.c.account) + _counted(_seconds, _BUSY)).label("seconds"),
 )
 _SEEN = select(
     workers.c.resource,
