@@ -40,6 +40,9 @@ class Unneeded:
     def compile(self, requests: Sequence[Compilation]) -> list[Compiled | QuanopyError]:
         return [Invalid("nothing here compiles") for _ in requests]
 
+    def warm(self) -> None:
+        """Nothing takes long to start."""
+
     def close(self) -> None:
         """Nothing is open."""
 

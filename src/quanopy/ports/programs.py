@@ -21,6 +21,10 @@ class Reader(Protocol):
         and touches no other. ``None``: not read by the deadline (in seconds), nor known bad.
         """
 
+    def warm(self) -> None:
+        """Somebody is there who may submit: start in the background what takes long to start.
+        Never blocks; later calls do nothing."""
+
     def close(self) -> None:
         """End the processes; idempotent."""
 

@@ -78,6 +78,10 @@ class LocalProvider(Provider, Protocol):
     processes: int
     """How many batches it runs at once; a worker prepares one more meanwhile."""
 
+    def warm(self) -> None:
+        """Work is on its way: start in the background what takes long to start. Never blocks;
+        later calls do nothing."""
+
     def start(self, works: Sequence[Work]) -> Running:
         """Begin a batch for one resource."""
 

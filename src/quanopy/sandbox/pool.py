@@ -113,11 +113,15 @@ class Children:
         with self._lock:
             if self._closed:
                 raise Unavailable("the child processes have been ended", hint="Try again later.")
-            self._open.add(call)
-            if len(self._threads) < min(len(self._open), self._most):
-                self._start()
-            self._calls.put(call)
+            self._put(call)
         return call
+
+    def warm(self) -> None:
+        """Start a child in the background, if none was ever needed; never blocks."""
+        call = Call(function=nothing, args=(), timeout_s=None, future=Future())
+        with self._lock:
+            if not self._closed and not self._threads:
+                self._put(call)
 
     def close(self) -> None:
         """End the children and what they do; idempotent."""
@@ -132,6 +136,12 @@ class Children:
                 self._calls.put(None)
         for thread in threads:
             thread.join()
+
+    def _put(self, call: Call) -> None:
+        self._open.add(call)
+        if len(self._threads) < min(len(self._open), self._most):
+            self._start()
+        self._calls.put(call)
 
     def _start(self) -> None:
         thread = threading.Thread(
@@ -222,6 +232,10 @@ class _Slot:
             self._pool.stop()  # type: ignore[no-untyped-call]
             self._pool.join()
             self._pool = None
+
+
+def nothing() -> None:
+    """What a child is called for that shall only be there."""
 
 
 def confine(confinement: Confinement, parent: int) -> None:

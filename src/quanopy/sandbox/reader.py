@@ -63,6 +63,10 @@ class ProcessReader:
         half = len(small) // 2
         return [(self._small, small[:half]), (self._large, small[half:])]
 
+    def warm(self) -> None:
+        """Start the process for small programs; see the port."""
+        self._small.warm()
+
     def close(self) -> None:
         """End the processes; idempotent."""
         self._small.close()

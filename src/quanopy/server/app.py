@@ -49,6 +49,8 @@ def create_app(web: Web) -> FastAPI:
         app.include_router(part.router)
     for error in (QuanopyError, HTTPException, RequestValidationError):
         app.add_exception_handler(error, handle_error)
-    app.add_middleware(Gate, authenticator=web.authenticator, metrics=web.metrics)
+    app.add_middleware(
+        Gate, authenticator=web.authenticator, metrics=web.metrics, first=web.reader.warm
+    )
     describe(app)
     return app

@@ -1,5 +1,7 @@
 """What every request passes: its caller is known, and nothing it causes is left unanswered."""
 
+from collections.abc import Callable
+
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -18,10 +20,18 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 class Gate:
     """ASGI middleware: identifies the caller, counts, answers what nothing else has answered."""
 
-    def __init__(self, app: ASGIApp, authenticator: Authenticator, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        authenticator: Authenticator,
+        metrics: Metrics,
+        first: Callable[[], None],
+    ) -> None:
+        """``first`` is called when the first caller has been identified."""
         self._app = app
         self._authenticator = authenticator
         self._metrics = metrics
+        self._first: Callable[[], None] | None = first
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request; everything else (lifespan) passes."""
@@ -39,6 +49,9 @@ class Gate:
         try:
             if scope["path"] not in OPEN:
                 scope["identity"] = await self._authenticator.identify(_authorization(scope))
+                if self._first is not None:
+                    first, self._first = self._first, None
+                    first()
             await self._app(scope, receive, counted)
         except QuanopyError as error:
             await _answer(error_response(error), status, scope, receive, counted)

@@ -66,6 +66,8 @@ def build(settings: Settings) -> Broker:
         stack.callback(wakeups.close)
         reader = ProcessReader(memory_bytes=settings.reader_memory_mb * MEBIBYTE)
         stack.callback(reader.close)
+        providers = _Providers(settings)
+        stack.callback(providers.close)
         submit = Submit(
             store=store,
             objects=objects,
@@ -73,10 +75,9 @@ def build(settings: Settings) -> Broker:
             reader=reader,
             deadline_s=settings.read_deadline_s,
             most_waiting=settings.most_waiting,
+            first=providers.warm if settings.worker else None,
         )
         stack.callback(submit.close)
-        providers = _Providers(settings)
-        stack.callback(providers.close)
         parts = Parts(
             settings=settings,
             store=store,
@@ -102,6 +103,12 @@ class _Providers:
             if self._loaded is None:
                 self._loaded = list(self._load())
             return self._loaded
+
+    def warm(self) -> None:
+        """Let those that are loaded for a worker of this process make ready for work."""
+        for provider in self._loaded or ():
+            if not hasattr(provider, "capabilities"):  # a local one
+                provider.warm()
 
     def close(self) -> None:
         for provider in self._loaded or ():

@@ -71,9 +71,11 @@ class Submit:
         deadline_s: float = 5.0,
         most_waiting: int = 5_000,
         most_bytes: int = 256 * 1024 * 1024,
+        first: Callable[[], None] | None = None,
     ) -> None:
         """``deadline_s`` bounds reading: what takes longer is accepted and checked at dispatch.
-        ``most_waiting`` requests and ``most_bytes`` of programs may wait."""
+        ``most_waiting`` requests and ``most_bytes`` of programs may wait. ``first`` is called
+        when the first request has been taken, before it is read."""
         self._store = store
         self._objects = objects
         self._wakeups = wakeups
@@ -82,6 +84,7 @@ class Submit:
         self._deadline_s = deadline_s
         self._most_waiting = most_waiting
         self._most_bytes = most_bytes
+        self._first = first
         self._lock = Lock()
         self._closed = False
         self._waiting = 0
@@ -107,6 +110,9 @@ class Submit:
             if self._join(ticket):
                 return
             self._admit(ticket)
+            first, self._first = self._first, None
+        if first is not None:
+            first()
         (self._large if ticket.size > LARGE else self._small).put(ticket)
 
     def close(self) -> None:

@@ -63,6 +63,9 @@ class FakeEmulator:
             raise NotFound(f"{self.name} has no resource {resource}")
         return Target(data=b'{"dt":null,"format":"quanopy.target/1","instructions":{},"qubits":99}')
 
+    def warm(self) -> None:
+        """Nothing takes long to start."""
+
     def start(self, works: Sequence[Work]) -> "_Batch":
         """Begin a batch."""
         with self._lock:

@@ -7,6 +7,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -112,3 +114,22 @@ def _lives(pid: int) -> bool:
             return stat.read().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def test_a_child_is_started_before_it_is_needed_and_only_one(tmp_path: Path) -> None:
+    noted = tmp_path / "noted"
+    warm_up = partial(calls.note, str(noted))
+    children = Children(2, Confinement(warm_up=warm_up), name="warm")
+    try:
+        children.warm()
+        children.warm()
+        until = time.monotonic() + 30
+        while not noted.exists():
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        assert children.submit(calls.pid).result() > 0
+        children.warm()
+        assert noted.read_text() == "started\n"
+    finally:
+        children.close()
+    children.warm()  # nothing, any more

@@ -49,6 +49,7 @@ class PlainReader:
     def __init__(self) -> None:
         self.hold: Event | None = None
         self.batches: list[int] = []
+        self.warmed = 0
 
     def read(
         self, specs: Sequence[JobSpec], *, deadline_s: float
@@ -58,6 +59,9 @@ class PlainReader:
             self.hold.wait(10)
         self.batches.append(len(specs))
         return [_read(spec) for spec in specs]
+
+    def warm(self) -> None:
+        self.warmed += 1
 
     def close(self) -> None:
         """Nothing to end."""
@@ -105,6 +109,8 @@ class Service:
     reader: PlainReader
     submit: Submit
     socket: Path
+    first: list[str]
+    """Something in it once a first job has been taken."""
     clients: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     def secret(
@@ -189,7 +195,14 @@ def running(data: Path) -> Iterator[Service]:
         wakeups = SqliteWakeups(data / "quanopy.db")
         stack.callback(wakeups.close)
         reader = PlainReader()
-        submit = Submit(store=store, objects=objects, wakeups=wakeups, reader=reader)
+        first: list[str] = []
+        submit = Submit(
+            store=store,
+            objects=objects,
+            wakeups=wakeups,
+            reader=reader,
+            first=lambda: first.append("job"),
+        )
         stack.callback(submit.close)
         web = Web(
             Parts(
@@ -213,6 +226,7 @@ def running(data: Path) -> Iterator[Service]:
             reader=reader,
             submit=submit,
             socket=Path(place["socket"]),
+            first=first,
         )
         stack.enter_context(service.clients)
         yield service

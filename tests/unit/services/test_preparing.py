@@ -58,6 +58,9 @@ class ScriptedReader:
         self.asked += specs
         return [self.answers.pop(0) for _ in specs]
 
+    def warm(self) -> None:
+        """Nothing takes long to start."""
+
     def close(self) -> None:
         """Nothing is open."""
 

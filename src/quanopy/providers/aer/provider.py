@@ -82,6 +82,10 @@ class AerProvider:
         """What programs are compiled for; ``NotFound`` for a resource that is not here."""
         return self._target(resource)
 
+    def warm(self) -> None:
+        """Start one process, and let Aer run once in it."""
+        self._children.warm()
+
     def start(self, works: Sequence[Work]) -> "AerRunning":
         """Begin a batch for one resource."""
         found = _find(works[0].resource)
