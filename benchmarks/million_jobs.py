@@ -38,7 +38,7 @@ from tests.servers import PostgresServer
 JOBS = 1_000_000
 FIRST = 10_000
 """So many jobs are submitted, of every kind; the rest are copies of them, at other times."""
-ROUNDS = 60
+ROUNDS = 200
 LIMIT = 2.0
 _APART_S = 30
 """Seconds from one old job to the next."""
