@@ -179,7 +179,9 @@ class _Slot:
                 # It died idle or while it started: the call has not begun.
                 self.close()
                 if attempt == _STARTS:
-                    call.future.set_exception(ChildDied(None))
+                    call.future.set_exception(
+                        Unavailable("no child process can be started", hint="See the log.")
+                    )
                     return
             except BaseException as error:  # noqa: BLE001 - the caller's answer, whatever it is
                 call.future.set_exception(error)
