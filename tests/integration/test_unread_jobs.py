@@ -1,4 +1,4 @@
-"""Jobs whose programs took too long to read at submission: read by the worker, whole all the same."""
+"""Jobs whose programs took too long to read at submission: the worker reads them, whole."""
 
 import json
 from collections.abc import Iterator, Sequence
