@@ -15,6 +15,7 @@ _CLIFFORD_S = 2e-8
 _SAMPLE_S = 2e-7
 _DEVICE_SHOT_S = 2.5e-4
 _DEVICE_TASK_S = 2.0
+_LEAST_PRECISION = 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,12 +89,17 @@ def _by_shots(
 def _cost(pub: Pub, index: int, reading: Reading, able: Capabilities) -> float:
     """Estimated seconds of a pub."""
     count = reading.evaluations[index]
-    shots = pub.shots or (1 / pub.precision**2 if pub.precision else 0.0)
+    shots = pub.shots or _shots_for(pub.precision)
     if not able.simulator:
         return count * max(shots, 1) * _DEVICE_SHOT_S
     return count * (_EVALUATION_S + _evolution(reading.footprints[pub.program])) + (
         count * shots * _SAMPLE_S
     )
+
+
+def _shots_for(precision: float | None) -> float:
+    """Shots that a standard error takes; whatever number it is, an estimate comes of it."""
+    return 1 / min(max(precision, _LEAST_PRECISION), 1.0) ** 2 if precision else 0.0
 
 
 def _evolution(footprint: Footprint) -> float:

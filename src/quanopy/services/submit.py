@@ -150,18 +150,29 @@ class Submit:
 
     def _read(self, tickets: Sequence[_Ticket]) -> None:
         fresh = self._without_repeats(tickets)
-        answers = draft(
-            [(ticket.request.account, ticket.request.specs) for ticket in fresh],
-            self._catalogue,
-            self._reader,
-            self._deadline_s,
-        )
+        try:
+            answers: Sequence[Sequence[Draft] | Exception] = self._draft(fresh)
+        except Exception:
+            # Something about one of them: alone, each meets only its own fate.
+            if len(fresh) == 1:
+                raise
+            answers = [self._draft_alone(ticket) for ticket in fresh]
         for ticket, answer in zip(fresh, answers, strict=True):
             if isinstance(answer, Exception):
                 self._answer(ticket, answer)
             else:
                 ticket.drafts = answer
                 self._commits.put(ticket)
+
+    def _draft(self, tickets: Sequence[_Ticket]) -> list[Sequence[Draft] | QuanopyError]:
+        requests = [(ticket.request.account, ticket.request.specs) for ticket in tickets]
+        return draft(requests, self._catalogue, self._reader, self._deadline_s)
+
+    def _draft_alone(self, ticket: _Ticket) -> Sequence[Draft] | Exception:
+        try:
+            return self._draft([ticket])[0]
+        except Exception as error:  # noqa: BLE001 - its answer is the error; the route logs it
+            return error
 
     def _without_repeats(self, tickets: Sequence[_Ticket]) -> list[_Ticket]:
         """Those that are new. A request whose key made jobs before is answered without reading

@@ -92,3 +92,11 @@ def test_a_wider_circuit_is_estimated_to_take_longer() -> None:
     )
     able = Capabilities()
     assert split(pubs, wider, able)[0].estimate_s > 10 * split(pubs, reading, able)[0].estimate_s
+
+
+@pytest.mark.parametrize("precision", [5e-324, 1e-300, 1e-9, 1.0, 1e300])
+@pytest.mark.parametrize("simulator", [True, False])
+def test_any_precision_has_an_estimate(precision: float, simulator: bool) -> None:
+    pubs = [Pub(precision=precision)]
+    [part] = split(pubs, a_reading(pubs), Capabilities(simulator=simulator))
+    assert 0 < part.estimate_s < float("inf")

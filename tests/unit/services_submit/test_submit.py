@@ -201,6 +201,17 @@ def test_a_bug_answers_everybody_and_the_service_goes_on(house: House) -> None:
     assert house.send("bell").result(10).jobs
 
 
+def test_a_bug_of_one_job_is_answered_to_its_sender_alone(house: House) -> None:
+    with house.holding():
+        house.send("first")
+        answers = [house.send(text) for text in ("bell", "bug", "bell 2")]
+    assert [str(answer.exception(10)) for answer in answers] == [
+        "None",
+        "a secret of the reader",
+        "None",
+    ]
+
+
 def test_those_who_wait_for_work_and_events_are_woken(house: House) -> None:
     woken = {topic: Event() for topic in (Topic.WORK, Topic.EVENTS)}
     for topic, event in woken.items():
