@@ -1,7 +1,6 @@
 """One Bell job, from the client's call to its result in hand, one after another, over HTTP;
 beside a direct Aer call between any two of them."""
 
-import tempfile
 from collections.abc import Iterator
 
 from qiskit import QuantumCircuit
@@ -17,12 +16,9 @@ SHOTS = 1024
 
 
 def main() -> None:
-    """Measure the embedded broker on SQLite, and a server on PostgreSQL."""
-    with (
-        tempfile.TemporaryDirectory(prefix="quanopy-bench-") as folder,
-        Client.embedded(folder) as client,
-    ):
-        embedded = list(_measures("embedded, SQLite", client, 6.0, 10.0))
+    """Measure the broker that needs no set-up (SQLite, a folder), and one on PostgreSQL."""
+    with broker() as served, Client(served.url, served.token) as client:
+        embedded = list(_measures("SQLite", client, 6.0, 10.0))
     with (
         PostgresServer(durable=True) as server,
         server.database() as dsn,

@@ -13,7 +13,8 @@ from quanopy.domain.errors import Invalid, NotFound, QuanopyError, Unavailable
 from quanopy.ports.objects import Objects
 from quanopy.ports.programs import Compilation, Compiled
 from quanopy.sandbox import child
-from quanopy.sandbox.pool import Call, ChildDied, ChildFailed, Children, Confinement
+from quanopy.sandbox.confinement import Confinement
+from quanopy.sandbox.pool import Call, ChildDied, ChildFailed, Children
 
 _MEMORY = 4 * 1024**3
 _TIME_LIMIT_S = 600.0

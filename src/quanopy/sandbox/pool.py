@@ -1,30 +1,21 @@
 """A pool of isolated child processes: whatever one does to itself, its own call alone fails.
 
-Each child has a pebble pool to itself, so that one killed in the middle of a message cannot leave
-a lock or half a message behind for the others, and a thread that starts it: the kernel ends a
-child when the thread that started it ends (prctl(2), PR_SET_PDEATHSIG), hence with the server,
-however that dies.
+Each child has a pipe to itself, so that one killed in the middle of a message leaves no lock or
+half a message behind for the others, and a thread that starts it and speaks to it: the kernel ends
+a child when the thread that started it ends, hence with the server, however that dies.
 """
 
-import ctypes
-import gc
-import os
 import queue
-import resource
-import signal
 import threading
 from collections.abc import Callable
-from concurrent.futures import CancelledError, Future, wait
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from concurrent.futures import Future, wait
+from dataclasses import dataclass, field
 from typing import Any
 
-from pebble import ProcessExpired, ProcessPool
-
 from quanopy.domain.errors import Unavailable
-from quanopy.sandbox.spawning import Spawning
+from quanopy.sandbox.confinement import Confinement
+from quanopy.sandbox.isolated import Gone, Isolated
 
-_PR_SET_PDEATHSIG = 1
 _STARTS = 3
 """How often a child that dies before it takes its call is started again."""
 
@@ -49,18 +40,6 @@ class ChildCancelled(ChildFailed):
     """The call was cancelled before it ended."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Confinement:
-    """What a child may use."""
-
-    threads: int = 1
-    """OpenMP, BLAS and Rayon threads."""
-    memory_bytes: int | None = None
-    """Address space beyond what the child has after its imports."""
-    warm_up: Callable[[], None] | None = None
-    """Imports, done before the limits are set."""
-
-
 @dataclass(slots=True, kw_only=True, eq=False)
 class Call:
     """A call under way; ``result`` blocks."""
@@ -69,8 +48,9 @@ class Call:
     args: tuple[Any, ...]
     timeout_s: float | None
     future: Future[Any]
-    task: Future[Any] | None = None
     cancelled: bool = False
+    _child: Isolated | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def result(self, timeout_s: float | None = None) -> Any:
         """What the function returned; raises what it raised, or a :class:`ChildFailed`.
@@ -84,9 +64,22 @@ class Call:
 
     def cancel(self) -> None:
         """Kill the child that does this call, or take the call from the queue."""
-        self.cancelled = True
-        if self.task is not None:
-            self.task.cancel()
+        with self._lock:
+            self.cancelled = True
+            if self._child is not None:
+                self._child.kill()
+
+    def enter(self, child: Isolated) -> bool:
+        """A child takes the call; not if it has been cancelled."""
+        with self._lock:
+            if not self.cancelled:
+                self._child = child
+            return not self.cancelled
+
+    def leave(self) -> None:
+        """The child is done with the call: cancelling no longer concerns it."""
+        with self._lock:
+            self._child = None
 
 
 class Children:
@@ -166,109 +159,66 @@ class _Slot:
 
     def __init__(self, confinement: Confinement) -> None:
         self._confinement = confinement
-        self._pool: ProcessPool | None = None
+        self._child: Isolated | None = None
 
     def do(self, call: Call) -> None:
-        if call.cancelled:
-            call.future.set_exception(ChildCancelled())
+        """Do a call and answer it."""
+        try:
+            returned, value = self._attempt(call)
+        except Exception as error:  # noqa: BLE001 - the caller's answer, whatever it is
+            call.leave()
+            call.future.set_exception(error)
             return
-        for attempt in range(1, _STARTS + 1):
-            try:
-                result = self._attempt(call)
-            except BrokenProcessPool:
-                # It died idle or while it started: the call has not begun.
-                self.close()
-                if attempt == _STARTS:
-                    call.future.set_exception(
-                        Unavailable("no child process can be started", hint="See the log.")
-                    )
-                    return
-            except BaseException as error:  # noqa: BLE001 - the caller's answer, whatever it is
-                call.future.set_exception(error)
-                return
-            else:
-                call.future.set_result(result)
-                return
-
-    def _attempt(self, call: Call) -> Any:
-        task = self._scheduled(call)
-        call.task = task
-        if call.cancelled:  # meanwhile
-            task.cancel()
-        try:
-            return task.result()
-        except CancelledError:
-            self.close()
-            raise ChildCancelled from None
-        except ProcessExpired as error:
-            self.close()
-            raise ChildDied(error.exitcode) from None
-        except TimeoutError as error:
-            if isinstance(error.__cause__, BaseException):
-                raise  # raised by the function itself
-            self.close()
-            raise ChildTimedOut(f"not done after {call.timeout_s} s") from None
-
-    def _scheduled(self, call: Call) -> Future[Any]:
-        pool = self._alive()
-        try:
-            task: Future[Any] = pool.schedule(call.function, call.args, timeout=call.timeout_s)
-        except RuntimeError as error:
-            raise BrokenProcessPool from error
-        return task
-
-    def _alive(self) -> ProcessPool:
-        if self._pool is not None and not self._pool.active:
-            self.close()
-        if self._pool is None:
-            self._pool = ProcessPool(
-                max_workers=1,
-                context=Spawning(),
-                initializer=confine,
-                initargs=(self._confinement, os.getpid()),
-            )
-        return self._pool
+        if returned:
+            call.future.set_result(value)
+        else:
+            call.future.set_exception(value)
 
     def close(self) -> None:
-        if self._pool is not None:
-            self._pool.stop()  # type: ignore[no-untyped-call]
-            self._pool.join()
-            self._pool = None
+        """End the child."""
+        if self._child is not None:
+            self._child.close()
+            self._child = None
+
+    def _attempt(self, call: Call) -> tuple[bool, Any]:
+        child = self._begun(call)
+        try:
+            answer = child.answer(call.timeout_s)
+        except Gone as gone:
+            self.close()
+            raise ChildCancelled if call.cancelled else ChildDied(gone.exit_code) from None
+        finally:
+            call.leave()
+        if answer is None:
+            self.close()
+            raise ChildTimedOut(f"not done after {call.timeout_s} s")
+        return answer
+
+    def _begun(self, call: Call) -> Isolated:
+        """A child that has been sent the call. One that dies idle, or while it starts, is not
+        this call's fault: another takes it."""
+        for _ in range(_STARTS):
+            try:
+                child = self._alive()
+                if not call.enter(child):
+                    raise ChildCancelled
+                child.send(call.function, call.args)
+            except Gone:
+                call.leave()
+                self.close()
+                if call.cancelled:
+                    raise ChildCancelled from None
+            else:
+                return child
+        raise Unavailable("no child process can be started", hint="See the log.")
+
+    def _alive(self) -> Isolated:
+        if self._child is not None and not self._child.alive:
+            self.close()
+        if self._child is None:
+            self._child = Isolated(self._confinement)
+        return self._child
 
 
 def nothing() -> None:
     """What a child is called for that shall only be there."""
-
-
-def confine(confinement: Confinement, parent: int) -> None:
-    """In the child: tie it to its parent's life and hold it to its limits."""
-    _die_with(parent)
-    # A child stuck in native code would never come to pebble's handler in Python.
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[variable] = str(confinement.threads)
-    os.environ["RAYON_NUM_THREADS"] = str(confinement.threads)
-    os.environ["QISKIT_PARALLEL"] = "FALSE"
-    if confinement.warm_up is not None:
-        confinement.warm_up()
-    # What was imported stays: the collector need not walk it again and again.
-    gc.freeze()
-    gc.set_threshold(50_000)
-    if confinement.memory_bytes is not None:
-        most = _address_space() + confinement.memory_bytes
-        resource.setrlimit(resource.RLIMIT_AS, (most, most))
-
-
-def _die_with(parent: int) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
-    if os.getppid() != parent:
-        os._exit(1)
-
-
-def _address_space() -> int:
-    """Bytes of virtual memory now, see proc(5)."""
-    with open("/proc/self/statm", encoding="ascii") as statm:  # noqa: PTH123 - no Path wanted here
-        return int(statm.read().split()[0]) * resource.getpagesize()

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from quanopy.domain.errors import Invalid, QuanopyError, TooLarge
 from quanopy.domain.jobs import JobSpec, Reading
 from quanopy.sandbox import child
+from quanopy.sandbox.confinement import Confinement
 from quanopy.sandbox.pool import (
     Call,
     ChildCancelled,
     ChildDied,
     Children,
     ChildTimedOut,
-    Confinement,
 )
 from quanopy.sandbox.scan import scan
 

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from quanopy.domain.errors import Unavailable
+from quanopy.sandbox.confinement import Confinement
 from quanopy.sandbox.pool import (
     ChildCancelled,
     ChildDied,
     Children,
     ChildTimedOut,
-    Confinement,
 )
 from tests.unit.sandbox import calls
 

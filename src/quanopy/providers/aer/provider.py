@@ -12,6 +12,7 @@ from quanopy.ports.providers import Outcome, Work
 from quanopy.providers.aer import child
 from quanopy.providers.aer.devices import Device, devices
 from quanopy.providers.aer.methods import METHODS, Method
+from quanopy.sandbox.confinement import Confinement
 from quanopy.sandbox.pool import (
     Call,
     ChildCancelled,
@@ -19,7 +20,6 @@ from quanopy.sandbox.pool import (
     ChildFailed,
     Children,
     ChildTimedOut,
-    Confinement,
 )
 
 _SHARED_S = 1.0
