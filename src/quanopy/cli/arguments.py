@@ -14,10 +14,14 @@ Resource = Annotated[
         "--resource", "-r", help="What to run on; by default QUANOPY_RESOURCE, or the emulator aer."
     ),
 ]
-Shots = Annotated[int | None, typer.Option("--shots", "-s", min=1, help="Shots of each circuit.")]
+Shots = Annotated[
+    int | None, typer.Option("--shots", "-s", min=1, max=2**31 - 1, help="Shots of each circuit.")
+]
 Precision = Annotated[
     float | None,
-    typer.Option("--precision", min=0.0, help="Wanted standard error; 0 is exact, if it can be."),
+    typer.Option(
+        "--precision", min=0.0, max=1e3, help="Wanted standard error; 0 is exact, if it can be."
+    ),
 ]
 Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Makes results repeatable.")]
 Observables = Annotated[

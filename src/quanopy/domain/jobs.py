@@ -9,6 +9,10 @@ from typing import Any
 from quanopy.domain.programs import Footprint, Program
 from quanopy.domain.states import ExecutionState, JobState, TaskState
 
+MOST_SHOTS = 2**31 - 1
+LEAST_PRECISION = 1e-9
+MOST_PRECISION = 1e3
+
 
 class JobKind(StrEnum):
     """What a job asks for."""
@@ -29,8 +33,9 @@ class Pub:
     that program. ``parameters`` has shape ``(..., circuit.num_parameters)``, in the order of
     ``circuit.parameters``; ``observables`` is a nested list of ``{pauli: coefficient}``.
     Both are kept in their JSON form (see :mod:`quanopy.codecs.arrays`) until a child process
-    needs them. ``shots`` is for ``sample`` and ``run``, ``precision`` (a standard error, 0 for
-    exact) for ``estimate``; ``None`` takes the job's.
+    needs them. ``shots`` (1 to :data:`MOST_SHOTS`) is for ``sample`` and ``run``, ``precision``
+    (a standard error, :data:`LEAST_PRECISION` to :data:`MOST_PRECISION`, or 0 for exact) for
+    ``estimate``; ``None`` takes the job's.
     """
 
     program: int = 0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from quanopy.codecs.arrays import decode_array, encode_array
 from quanopy.domain.errors import Invalid, QuanopyError, TooLarge
-from quanopy.domain.jobs import JobKind, Pub
+from quanopy.domain.jobs import LEAST_PRECISION, MOST_PRECISION, MOST_SHOTS, JobKind, Pub
 from quanopy.sandbox.circuits import CircuitFacts
 
 if TYPE_CHECKING:
@@ -70,13 +70,17 @@ def _placed(where: str, check: Any, *args: Any) -> Any:
 
 
 def _check_amount(shots: Any, precision: Any) -> None:
-    if shots is not None and (isinstance(shots, bool) or not isinstance(shots, int) or shots < 1):
-        raise Invalid("shots must be a positive whole number", where="shots")
+    whole = isinstance(shots, int) and not isinstance(shots, bool)
+    if shots is not None and not (whole and 1 <= shots <= MOST_SHOTS):
+        raise Invalid(f"shots must be a whole number from 1 to {MOST_SHOTS}", where="shots")
     if precision is None:
         return
     number = isinstance(precision, int | float) and not isinstance(precision, bool)
-    if not number or not math.isfinite(precision) or precision < 0:
-        raise Invalid("precision must be a number of at least 0", where="precision")
+    if not (number and (precision == 0 or LEAST_PRECISION <= precision <= MOST_PRECISION)):
+        raise Invalid(
+            f"precision must be 0, or a number from {LEAST_PRECISION:g} to {MOST_PRECISION:g}",
+            where="precision",
+        )
 
 
 # -- parameters -------------------------------------------------------------------------------

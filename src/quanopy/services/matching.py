@@ -62,7 +62,11 @@ def settle(spec: JobSpec, reading: Reading, resource: Resource) -> tuple[Pub, ..
         raise ResourceMismatch(f"{resource.name} does not do {reading.kind}", where="kind")
     for index, footprint in enumerate(reading.footprints):
         _check_program(f"programs[{index}]", footprint, reading.kind, spec.options, resource)
-    return tuple(_with_defaults(pub, reading.kind, spec.options, able) for pub in reading.pubs)
+    pubs = tuple(_with_defaults(pub, reading.kind, spec.options, able) for pub in reading.pubs)
+    for index, pub in enumerate(pubs):
+        # A payload brings its own, which nobody has seen before it was read.
+        _check_amounts(f"pubs[{index}]", pub.shots, pub.precision, able)
+    return pubs
 
 
 def _check_program(

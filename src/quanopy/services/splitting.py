@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from quanopy.domain.errors import ResourceMismatch
-from quanopy.domain.jobs import JobKind, Pub, Reading, Slice
+from quanopy.domain.jobs import LEAST_PRECISION, JobKind, Pub, Reading, Slice
 from quanopy.domain.programs import Footprint
 from quanopy.domain.resources import Capabilities, Limits
 
@@ -15,7 +15,6 @@ _CLIFFORD_S = 2e-8
 _SAMPLE_S = 2e-7
 _DEVICE_SHOT_S = 2.5e-4
 _DEVICE_TASK_S = 2.0
-_LEAST_PRECISION = 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,22 +28,24 @@ class Part:
 def split(pubs: Sequence[Pub], reading: Reading, able: Capabilities) -> list[Part]:
     """The tasks of a job, in the order of its pubs.
 
-    Raises :class:`ResourceMismatch` for a pub that alone has more evaluations than one task may
-    have: parameter sets of one pub stay together.
+    Parameter sets of one pub stay together. A pub that alone has more evaluations than one task
+    may have is a task by itself on an emulator; a device refuses it, with
+    :class:`ResourceMismatch`.
     """
     parts: list[Part] = []
     costs = [_cost(pub, index, reading, able) for index, pub in enumerate(pubs)]
-    for first, last in _ranges(pubs, reading, able.limits):
+    for first, last in _ranges(pubs, reading, able):
         seconds = sum(costs[first:last]) + (0.0 if able.simulator else _DEVICE_TASK_S)
         parts += _by_shots(first, last, pubs[first], reading.kind, able.limits, seconds)
     return parts
 
 
-def _ranges(pubs: Sequence[Pub], reading: Reading, limits: Limits) -> Iterator[tuple[int, int]]:
+def _ranges(pubs: Sequence[Pub], reading: Reading, able: Capabilities) -> Iterator[tuple[int, int]]:
     """Runs of pubs that fit one task; pubs whose shots are to be split alike stay together."""
-    first, evaluations = 0, 0
+    limits, first, evaluations = able.limits, 0, 0
     for index, count in enumerate(reading.evaluations):
-        _check_evaluations(index, count, limits)
+        if not able.simulator:
+            _check_evaluations(index, count, limits)
         full = (
             (limits.pubs is not None and index - first >= limits.pubs)
             or (limits.evaluations is not None and evaluations + count > limits.evaluations)
@@ -99,7 +100,7 @@ def _cost(pub: Pub, index: int, reading: Reading, able: Capabilities) -> float:
 
 def _shots_for(precision: float | None) -> float:
     """Shots that a standard error takes; whatever number it is, an estimate comes of it."""
-    return 1 / min(max(precision, _LEAST_PRECISION), 1.0) ** 2 if precision else 0.0
+    return 1 / min(max(precision, LEAST_PRECISION), 1.0) ** 2 if precision else 0.0
 
 
 def _evolution(footprint: Footprint) -> float:

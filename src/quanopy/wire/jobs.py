@@ -3,13 +3,32 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from quanopy.domain.jobs import JobKind
+from quanopy.domain.jobs import LEAST_PRECISION, MOST_PRECISION, MOST_SHOTS, JobKind
 from quanopy.domain.states import ExecutionState, JobState, TaskState
 
 MAX_NAME = 200
 Tag = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\s,]+$")]
+
+
+def _precision(value: float) -> float:
+    if value and value < LEAST_PRECISION:
+        raise ValueError(f"it must be 0 or at least {LEAST_PRECISION:g}")
+    return value
+
+
+Shots = Annotated[int, Field(ge=1, le=MOST_SHOTS)]
+Precision = Annotated[
+    float,
+    Field(
+        ge=0,
+        le=MOST_PRECISION,
+        allow_inf_nan=False,
+        description=f"Standard error; 0 is exact, else at least {LEAST_PRECISION:g}.",
+    ),
+    AfterValidator(_precision),
+]
 
 
 class Strict(BaseModel):
@@ -47,15 +66,15 @@ class PubIn(Strict):
         description="A Pauli label, a mapping of labels to real coefficients, or nested lists.",
         examples=["ZZ", {"ZZ": 0.5, "XI": -1.0}],
     )
-    shots: int | None = Field(default=None, ge=1)
-    precision: float | None = Field(default=None, ge=0)
+    shots: Shots | None = None
+    precision: Precision | None = None
 
 
 class OptionsIn(Strict):
     """How to compile and run; what is left out is the resource's default."""
 
-    shots: int | None = Field(default=None, ge=1)
-    precision: float | None = Field(default=None, ge=0)
+    shots: Shots | None = None
+    precision: Precision | None = None
     seed: int | None = Field(default=None, ge=0, lt=2**63)
     compile: bool = True
     optimization_level: int | None = Field(default=None, ge=0, le=3)

@@ -81,3 +81,10 @@ def test_a_signal_cancels_the_job(broker: OneJob, bell: Path, number: signal.Sig
     assert "Traceback" not in err
     assert broker.cancelled.is_set()
     assert not output.exists()
+
+
+def test_shots_without_bounds_are_wrong_usage(broker: OneJob, bell: Path) -> None:
+    code, out, err = run("qrun", bell, "-", "--shots", 99999999999999999999)
+    assert (code, out) == (2, "")
+    assert "2147483647" in err
+    assert broker.submitted == []

@@ -277,7 +277,9 @@ def test_parameters_and_observables_must_broadcast(reader: ProcessReader) -> Non
         read(reader, spec)
 
 
-@pytest.mark.parametrize("pubs", [[], [Pub(circuit=1)], [Pub(program=1)], [Pub(shots=0)]])
+@pytest.mark.parametrize(
+    "pubs", [[], [Pub(circuit=1)], [Pub(program=1)], [Pub(shots=0)], [Pub(shots=2**31)]]
+)
 def test_bad_pubs_are_invalid(reader: ProcessReader, pubs: list[Pub]) -> None:
     with pytest.raises(Invalid):
         read(reader, job(BELL, pubs=pubs))
@@ -323,6 +325,11 @@ def test_an_estimator_payload_is_read_with_ibms_encodings(reader: ProcessReader)
         payload("sampler", [["nonsense"]]),
         payload("sampler", [[{"__type__": "QuantumCircuit", "__value__": "AAAA"}]]),
         payload("estimator", [[BELL, "ZZZZ"]]),
+        payload("sampler", [[BELL, None, 10**20]]),
+        payload("sampler", [[BELL]], default_shots=2**31),
+        payload("estimator", [[BELL, "ZZ", None, 1e-300]]),
+        payload("estimator", [[BELL, "ZZ", None, 10**400]]),
+        payload("estimator", [[BELL, "ZZ"]], default_precision=1e300),
     ],
 )
 def test_bad_payloads_are_invalid(reader: ProcessReader, data: bytes) -> None:

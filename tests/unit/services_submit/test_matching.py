@@ -118,3 +118,10 @@ def test_precision_is_exact_on_a_simulator_unless_something_says_otherwise(
     (pub,) = settle(spec, a_reading(kind=JobKind.ESTIMATE, measured=False), resource)
     assert pub.precision == pytest.approx(expected)
     assert pub.shots is None
+
+
+def test_shots_that_a_payload_brings_are_held_to_the_limit_too() -> None:
+    resource = a_resource(limits=Limits(job_shots=100))
+    with pytest.raises(ResourceMismatch) as raised:
+        settle(a_spec(), a_reading(Pub(shots=10), Pub(shots=101)), resource)
+    assert raised.value.where == "pubs[1].shots"

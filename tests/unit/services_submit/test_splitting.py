@@ -48,9 +48,16 @@ def test_pubs_are_cut_by_their_evaluations() -> None:
     assert [(part.first, part.count) for part in parts] == [(0, 1), (1, 2), (3, 1)]
 
 
-def test_a_pub_with_more_evaluations_than_a_task_takes_is_refused() -> None:
+def test_a_pub_with_more_evaluations_than_a_task_takes_is_one_by_itself_on_an_emulator() -> None:
+    parts = slices([Pub(shots=10)] * 3, Limits(evaluations=5), [1, 60, 1])
+    assert [(part.first, part.count) for part in parts] == [(0, 1), (1, 1), (2, 1)]
+
+
+def test_a_pub_with_more_evaluations_than_a_task_takes_is_refused_by_a_device() -> None:
+    pubs = [Pub(shots=10)] * 2
+    able = Capabilities(limits=Limits(evaluations=5), simulator=False)
     with pytest.raises(ResourceMismatch) as raised:
-        slices([Pub(shots=10)] * 2, Limits(evaluations=5), [1, 6])
+        split(pubs, a_reading(pubs, [1, 6]), able)
     assert raised.value.where == "pubs[1].parameters"
 
 

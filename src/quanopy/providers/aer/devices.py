@@ -5,15 +5,15 @@ Each has a configuration (gates, coupling) and properties (a real calibration sn
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from quanopy.codecs.targets import encode_target
-from quanopy.domain.resources import Capabilities, Limits, Target
-from quanopy.providers.aer.methods import state_qubits
+from quanopy.domain.resources import Capabilities, Target
+from quanopy.providers.aer.methods import TASK_LIMITS, state_qubits
 
 _FOLDER = Path("fake_provider", "backends")
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
@@ -37,7 +37,8 @@ class Device:
         """What can be emulated of it with so much memory: noise needs dense states of the qubits
         that a circuit uses."""
         most = min(self.qubits, state_qubits(memory_bytes))
-        return Capabilities(limits=Limits(qubits=most), gates=None, default_level=1)
+        limits = replace(TASK_LIMITS, qubits=most)
+        return Capabilities(limits=limits, gates=None, default_level=1)
 
     def target(self) -> Target:
         """Its gates and coupling, with the errors and durations of the snapshot."""

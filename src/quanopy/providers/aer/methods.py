@@ -1,7 +1,7 @@
 """Aer's simulation methods: what each can run, and what it has room for."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from quanopy.codecs.targets import encode_target
 from quanopy.domain.resources import Capabilities, Limits, Target
@@ -26,6 +26,8 @@ _PARAMETERS: Mapping[str, int | None] = {
 """Numbers of parameters, where not 0; ``None``: it varies, or they are no angles."""
 
 STABILIZER_QUBITS = 5_000
+TASK_LIMITS = Limits(evaluations=20_000, shots=1_000_000, job_shots=100_000_000)
+"""Jobs are split into tasks of seconds, so that others get their turn in between."""
 _WIDE_QUBITS = 63
 _MOST_AMPLITUDE_QUBITS = 40
 
@@ -45,18 +47,22 @@ class Method:
         return Capabilities(limits=self.limits(memory_bytes), gates=self.gates, default_level=1)
 
     def limits(self, memory_bytes: int) -> Limits:
-        """How many qubits there is room for."""
+        """How many qubits there is room for, and how much one task does."""
         match self.name:
             case "automatic":
-                return Limits(qubits=state_qubits(memory_bytes), clifford_qubits=STABILIZER_QUBITS)
+                return replace(
+                    TASK_LIMITS,
+                    qubits=state_qubits(memory_bytes),
+                    clifford_qubits=STABILIZER_QUBITS,
+                )
             case "statevector":
-                return Limits(qubits=state_qubits(memory_bytes))
+                return replace(TASK_LIMITS, qubits=state_qubits(memory_bytes))
             case "density_matrix":
-                return Limits(qubits=state_qubits(memory_bytes) // 2)
+                return replace(TASK_LIMITS, qubits=state_qubits(memory_bytes) // 2)
             case "stabilizer":
-                return Limits(qubits=STABILIZER_QUBITS)
+                return replace(TASK_LIMITS, qubits=STABILIZER_QUBITS)
             case _:
-                return Limits(qubits=_WIDE_QUBITS)
+                return replace(TASK_LIMITS, qubits=_WIDE_QUBITS)
 
     def target(self, memory_bytes: int) -> Target:
         """All gates on all qubits."""
