@@ -142,15 +142,16 @@ def start(*arguments: object) -> "subprocess.Popen[str]":
     return subprocess.Popen(
         [BIN / "quanopy", *map(str, arguments)],
         env=os.environ,
-        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
     )
 
 
 def said(process: "subprocess.Popen[str]", what: str) -> None:
-    """Read a process's log up to a line."""
-    assert process.stderr is not None
-    for line in process.stderr:
+    """Read what a process says up to a line."""
+    assert process.stdout is not None
+    for line in process.stdout:
         if what in line:
             return
     pytest.fail(f"ended without {what!r}")
@@ -168,7 +169,7 @@ def test_server_and_worker_are_processes_and_the_archive_outlives_them(
     data = tmp_path / "data"
     monkeypatch.setenv("QUANOPY_DATA", str(data))
     with start("serve", "--port", 0, "--no-worker") as server:
-        said(server, "listening")
+        said(server, "quanopy listens on")
         with start("worker") as worker:
             said(worker, "working")
             job_id = json.loads(run("quanopy", "submit", bell, "--wait", "--json"))[0]["id"]
@@ -186,7 +187,7 @@ def test_server_and_worker_are_processes_and_the_archive_outlives_them(
     found = json.loads(run("quanopy", "store", "gc", "--older-than", 0, "--json"))
     assert found == {"orphans": [], "deleted": False}
     with start("serve", "--port", 0, "--no-worker") as server:
-        said(server, "listening")
+        said(server, "quanopy listens on")
         assert job_id in run("quanopy", "jobs")
         assert "█" in run("quanopy", "result", job_id)
         end(server)
