@@ -166,6 +166,8 @@ class Embedded:
     def __enter__(self) -> Self:
         """Start it; returns once it accepts requests."""
         with contextlib.ExitStack() as stack:
+            stack.callback(sys.setswitchinterval, sys.getswitchinterval())
+            sys.setswitchinterval(SWITCH_S)
             web, self.token = stack.enter_context(_running(self._settings))
             bound, place = stack.enter_context(listening(self._settings))
             self.socket = Path(place["socket"])

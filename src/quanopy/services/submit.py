@@ -1,7 +1,8 @@
 """Submission: jobs that arrive together are read, packed and committed together.
 
-Requests pass two stages, each a thread: reading, then committing. While one batch is synced and
-committed, the next is read. Large programs are read in a lane of their own.
+One thread reads and commits all that waits, then all that has come meanwhile: what is paid once a
+batch (two syncs to disk) weighs more than reading beside it would save. Large programs have a lane
+of their own, so that they do not hold up others.
 """
 
 from collections.abc import Callable, Sequence
@@ -92,7 +93,6 @@ class Submit:
         self._keys: dict[tuple[str, str], _Ticket] = {}
         self._small = Batching("submit-read", self._read, failed=self._fail)
         self._large = Batching("submit-read-large", self._read, failed=self._fail, most=8)
-        self._commits = Batching("submit-commit", self._commit, failed=self._fail)
 
     @property
     def waiting(self) -> int:
@@ -119,7 +119,7 @@ class Submit:
         """Answer what was taken, then stop; idempotent."""
         with self._lock:
             self._closed = True
-        for stage in (self._small, self._large, self._commits):
+        for stage in (self._small, self._large):
             stage.close()
 
     def _join(self, ticket: _Ticket) -> bool:
@@ -157,12 +157,15 @@ class Submit:
             if len(fresh) == 1:
                 raise
             answers = [self._draft_alone(ticket) for ticket in fresh]
+        good = []
         for ticket, answer in zip(fresh, answers, strict=True):
             if isinstance(answer, Exception):
                 self._answer(ticket, answer)
             else:
                 ticket.drafts = answer
-                self._commits.put(ticket)
+                good.append(ticket)
+        if good:
+            self._commit(good)
 
     def _draft(self, tickets: Sequence[_Ticket]) -> list[Sequence[Draft] | QuanopyError]:
         requests = [(ticket.request.account, ticket.request.specs) for ticket in tickets]
