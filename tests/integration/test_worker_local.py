@@ -249,3 +249,16 @@ def test_work_whose_end_always_breaks_fails_in_the_end(place: Workplace) -> None
     )
     (job,) = place.wait(place.submit(1))
     assert job.state is JobState.FAILED
+
+
+def test_long_works_leave_one_process_to_short_ones(place: Workplace) -> None:
+    emulator = FakeEmulator(processes=2)
+    emulator.gate.clear()
+    place.worker(emulator)
+    long = place.submit(4, estimate_s=100.0)
+    place.wait_for(lambda: place.states(long), lambda states: JobState.RUNNING in states)
+    assert sum(job.state is JobState.RUNNING for job in place.store.jobs(long)) == 1
+    short = place.submit(1, account="bob")
+    place.wait_for(lambda: place.states(short), {JobState.RUNNING}.__eq__)
+    emulator.gate.set()
+    assert {job.state for job in place.wait([*long, *short])} == {JobState.COMPLETED}

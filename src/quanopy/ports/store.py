@@ -5,6 +5,7 @@ writes the event in the same transaction. Raises ``Unavailable`` when the databa
 Times are aware UTC; the store reads its own clock.
 """
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -88,6 +89,11 @@ class Offer:
     claims: int = 1
     single: bool = False
     """Each claim becomes one execution: tasks of one account, and a solo task by itself."""
+    long_s: float = math.inf
+    """Tasks that are estimated to take more are long: each has a claim to itself."""
+    longs: int = 0
+    """How many long tasks it would take, those of offers before it in the same call included;
+    those beyond wait, and shorter ones go past them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

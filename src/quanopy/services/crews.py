@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from threading import Condition, Event, Thread
+from threading import Condition, Event, Lock, Thread
 from typing import Protocol
 
 from quanopy.domain.errors import Unavailable
@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 _SENDERS = 4
 """Calls to one vendor under way at once."""
 _UNBOUNDED_S = 1e9
+_LONG_S = 30.0
+"""Emulations that are estimated to take longer leave one process to the others."""
 _RETRY_S = 0.5
 
 
@@ -118,7 +120,12 @@ class _Hands:
 
 
 class LocalCrew:
-    """Runs batches on emulators: one a process, and one more is prepared meanwhile."""
+    """Runs batches on emulators: one a process, and one more is prepared meanwhile.
+
+    Of several processes one is kept from works estimated to be long (over half a minute), so that
+    short ones of others are not kept waiting for hours. A single process cannot promise that, and
+    a work that is wrongly estimated to be short (one not read yet, say) counts as short.
+    """
 
     def __init__(self, provider: LocalProvider, kit: Kit, *, batch_s: float) -> None:
         self.name = provider.name
@@ -129,6 +136,9 @@ class LocalCrew:
         self._dispatch = LocalDispatch(
             provider, preparing=kit.preparing, endings=kit.endings, holding=kit.holding
         )
+        self._most_long = provider.processes - 1 or self._hands.free
+        self._lock = Lock()
+        self._long = 0
 
     @property
     def free(self) -> int:
@@ -138,18 +148,39 @@ class LocalCrew:
     def offers(self, resources: Sequence[Resource]) -> list[Offer]:
         """Batches bounded by estimated seconds, so that a long one delays nobody's for long."""
         free = self.free
+        with self._lock:
+            longs = self._most_long - self._long
         return [
-            Offer(resource=resource.name, seconds=self._batch_s, claims=free)
+            Offer(
+                resource=resource.name,
+                seconds=self._batch_s,
+                claims=free,
+                long_s=_LONG_S,
+                longs=longs,
+            )
             for resource in resources
         ]
 
     def emptied(self, offers: Sequence[Offer], claims: Sequence[Claim]) -> bool:
-        """Every offer would have taken more than it was given."""
+        """Every offer would have taken more than it was given, long tasks too."""
+        with self._lock:
+            if self._long >= self._most_long:
+                return False
         return all(_has_room(offer, claims) for offer in offers)
 
     def take(self, claim: Claim, resource: Resource) -> None:
         """Run a batch."""
-        self._hands.give(lambda: self._dispatch.run(claim, resource))
+        long = sum(task.estimate_s > _LONG_S for task in claim.tasks)
+        with self._lock:
+            self._long += long
+        self._hands.give(lambda: self._run(claim, resource, long))
+
+    def _run(self, claim: Claim, resource: Resource, long: int) -> None:
+        try:
+            self._dispatch.run(claim, resource)
+        finally:
+            with self._lock:
+                self._long -= long
 
     def cancel(self, task_ids: Collection[str]) -> None:
         """End these tasks, if they run here."""

@@ -124,18 +124,28 @@ def claim(
 def _loads(order: Iterable[Task], offer: Offer, lanes: int) -> list[_Load]:
     """Spread tasks over claims: every claim gets at least one, all together what is offered."""
     loads: list[_Load] = []
-    seconds = 0.0
-    for count, task in enumerate(order):
+    seconds, count, longs = 0.0, 0, 0
+    for task in order:
         full = count >= offer.tasks or seconds >= offer.seconds
         if full and len(loads) >= lanes:
             break
+        long = task.estimate_s > offer.long_s
+        if long and (longs >= offer.longs or len(loads) >= lanes):
+            continue
         load = _room(loads, task, offer, lanes)
         if load is None:
             break
         load.tasks.append(task)
         load.seconds += task.estimate_s
         seconds += task.estimate_s
+        count += 1
+        longs += long
     return loads
+
+
+def long_tasks(taken: Iterable[Claim], long_s: float) -> int:
+    """How many tasks of these claims are long."""
+    return sum(task.estimate_s > long_s for one in taken for task in one.tasks)
 
 
 def _room(loads: list[_Load], task: Task, offer: Offer, lanes: int) -> _Load | None:

@@ -1,6 +1,7 @@
 """The catalogue on SQLite or PostgreSQL: every method one transaction."""
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from sqlalchemy import select
@@ -171,7 +172,8 @@ class SqlStore:
         for offer in offers:
             left = offer.claims if most is None else most - len(taken)
             if offer.resource in ready and left > 0:
-                taken += self._claim(worker, offer, ttl, left)
+                longs = offer.longs - claims.long_tasks(taken, offer.long_s)
+                taken += self._claim(worker, replace(offer, longs=longs), ttl, left)
         return taken
 
     def _claim(self, worker: str, offer: Offer, ttl: int, most: int) -> list[Claim]:

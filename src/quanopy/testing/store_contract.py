@@ -256,6 +256,19 @@ class StoreContract:
         claims = store.claim("worker_1", [Offer(resource="aer", claims=2, seconds=9)], ttl_s=TTL)
         assert [len(claim.tasks) for claim in claims] == [5, 5]
 
+    def test_long_tasks_are_taken_by_themselves_and_no_more_than_offered(
+        self, store: Store
+    ) -> None:
+        self.submit(store, *[job("alice", estimate_s=90.0) for _ in range(3)])
+        self.submit(store, *[job("bob", estimate_s=0.01) for _ in range(3)])
+        offer = Offer(resource="aer", seconds=0.5, claims=3, long_s=30.0, longs=1)
+        claims = store.claim("worker_1", [offer, offer], ttl_s=TTL, most=3)
+        taken = sorted(tuple(task.account for task in claim.tasks) for claim in claims)
+        assert taken == [("alice",), ("bob",), ("bob",)]
+        (claim,) = store.claim("worker_1", [replace(offer, longs=0)], ttl_s=TTL)
+        assert [task.account for task in claim.tasks] == ["bob"]
+        assert len(store.claim("worker_1", [replace(offer, longs=2)], ttl_s=TTL)) == 2
+
     def test_most_bounds_the_claims_of_all_offers(self, store: Store) -> None:
         self.submit(store, *[job() for _ in range(9)])
         self.submit(store, *[job(resource="qpu") for _ in range(9)])
