@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 from qiskit import QuantumCircuit, qpy
 from qiskit.primitives.containers.estimator_pub import EstimatorPub
 from qiskit.primitives.containers.sampler_pub import SamplerPub
@@ -20,7 +21,8 @@ QPY_VERSION = 15
 OLDEST_QPY = 13
 """Older QPY may carry pickled objects (CVE-2025-2000)."""
 AS_LISTS = 64
-"""Up to so many parameters stay readable as lists; more travel as NumPy's own format."""
+"""Up to so many parameters stay readable as lists; more travel as NumPy's own format, and so do
+none at all: lists would lose their shape."""
 
 
 def to_pubs(kind: JobKind, likes: Iterable[Any]) -> list[SamplerPub | EstimatorPub]:
@@ -72,11 +74,15 @@ def _encode(pub: SamplerPub | EstimatorPub, program: int, circuit: int) -> PubIn
         fields["precision"] = pub.precision
     else:
         fields["shots"] = pub.shots
-    return PubIn(**{name: value for name, value in fields.items() if value is not None})
+    try:
+        return PubIn(**{name: value for name, value in fields.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise Invalid(first["msg"], where=".".join(map(str, first["loc"]))) from error
 
 
 def _array(values: NDArray[np.float64]) -> Any:
-    if values.size <= AS_LISTS:
+    if 0 < values.size <= AS_LISTS:
         return values.tolist()
     blob = io.BytesIO()
     np.save(blob, np.ascontiguousarray(values), allow_pickle=False)

@@ -15,6 +15,7 @@ from qiskit.quantum_info import Pauli, SparsePauliOp
 from quanopy.client import drafts
 from quanopy.client.circuits import unpack_circuits
 from quanopy.client.programs import program_of
+from quanopy.codecs.arrays import decode_array
 from quanopy.domain.errors import Invalid, Unsupported
 from quanopy.wire.jobs import JobIn, PubIn
 
@@ -184,3 +185,19 @@ def test_the_kind_of_a_payload_is_its_own() -> None:
 def test_what_cannot_be_meant_is_invalid(wrong: Any) -> None:
     with pytest.raises(Invalid):
         wrong()
+
+
+def test_no_parameter_sets_keep_their_shape() -> None:
+    circuit = QuantumCircuit(1, 1)
+    circuit.rx(Parameter("a"), 0)
+    circuit.measure(0, 0)
+    (pub,) = pubs_of(drafts.sample((circuit, np.zeros((0, 3, 1)))))
+    assert decode_array(pub.parameters).shape == (0, 3, 1)
+
+
+def test_shots_out_of_bounds_are_invalid_before_anything_is_sent() -> None:
+    circuit = QuantumCircuit(1, 1)
+    circuit.measure(0, 0)
+    with pytest.raises(Invalid) as raised:
+        drafts.sample((circuit, None, 10**30)).to_wire("aer")
+    assert raised.value.where == "shots"

@@ -18,6 +18,7 @@ from qiskit.primitives import StatevectorEstimator
 from qiskit.quantum_info import SparsePauliOp
 from qiskit_aer.backends.backend_utils import BASIS_GATES
 
+from quanopy.codecs.arrays import encode_array
 from quanopy.domain.errors import ResourceMismatch, TaskFailed
 from quanopy.domain.jobs import JobKind, Options, Pub
 from quanopy.ports.programs import Compilation
@@ -89,6 +90,26 @@ def test_parameter_sets_are_counted_in_c_order(aer: AerProvider) -> None:
     [[result]] = run(aer, work(circuit, pub))
     assert result["shape"] == [2, 2]
     assert result["counts"] == [{"0x0": 5}, {"0x1": 5}, {"0x1": 5}, {"0x0": 5}]
+
+
+@pytest.mark.parametrize("shape", [(0,), (0, 3), (3, 0)])
+def test_no_parameter_sets_have_an_empty_result_as_in_qiskit(
+    aer: AerProvider, shape: tuple[int, ...]
+) -> None:
+    values = np.zeros((*shape, 2))
+    circuit = ansatz()
+    none = Pub(parameters=encode_array(values), observables={"ZZ": 1.0}, precision=0.0)
+    some = Pub(parameters=[[0.0, 0.0]], observables={"ZZ": 1.0}, precision=0.1)
+    [[empty, full]] = run(aer, work(circuit, none, some))
+    peer = StatevectorEstimator().run([(circuit, "ZZ", values)]).result()[0]
+    assert tuple(empty["shape"]) == peer.data.evs.shape == shape
+    assert (empty["evs"], empty["stds"], full["shape"]) == ([], [], [1])
+    measured = circuit.measure_all(inplace=False)
+    for options in (Options(), Options(memory=True), Options(memory=True, seed=1)):
+        pubs = (Pub(parameters=encode_array(values), shots=5), Pub(parameters=[[0, 0]], shots=5))
+        [[empty, full]] = run(aer, work(measured, *pubs, options=options))
+        assert (tuple(empty["shape"]), empty["counts"], empty.get("memory", [])) == (shape, [], [])
+        assert full["counts"] == [{"0x0": 5}]
 
 
 def test_estimates_are_those_of_qiskit_over_all_broadcasts(aer: AerProvider) -> None:

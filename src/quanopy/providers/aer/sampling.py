@@ -23,11 +23,15 @@ def sample(items: Sequence[Item], emulator: Emulator) -> None:
             "shots": _shots(item),
             "registers": item.circuit.registers,
         }
-    drawn = [(i, d) for i in items if (d := _distribution(i, emulator)) is not None]
+        if not item.sets:
+            # Aer dies of a circuit that is bound to nothing at all.
+            _set_outcomes(item, ())
+    some = [item for item in items if item.sets]
+    drawn = [(i, d) for i in some if (d := _distribution(i, emulator)) is not None]
     for bound in (False, True):
         if together := [(i, d) for i, d in drawn if (i.values is not None) is bound]:
             _draw(together, emulator)
-    shot = [item for item in items if "counts" not in item.result]
+    shot = [item for item in some if "counts" not in item.result]
     for (shots, memory, _), group in _grouped(i for i in shot if i.work.options.seed is None):
         _shoot(list(group), emulator, shots, memory)
     for item in shot:
