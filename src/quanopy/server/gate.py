@@ -5,7 +5,7 @@ from collections.abc import Callable
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from quanopy.domain.errors import QuanopyError
+from quanopy.domain.errors import NotFound, QuanopyError
 from quanopy.server.auth import Authenticator
 from quanopy.server.metrics import Metrics
 from quanopy.server.problems import error_response, unexpected_response
@@ -52,6 +52,9 @@ class Gate:
                 if self._first is not None:
                     first, self._first = self._first, None
                     first()
+            if "\0" in scope["path"]:
+                # No name holds it, and PostgreSQL refuses to be asked.
+                raise NotFound("there is nothing of this name")
             await self._app(scope, receive, counted)
         except QuanopyError as error:
             await _answer(error_response(error), status, scope, receive, counted)

@@ -26,9 +26,6 @@ from quanopy.wire.service import EventOut, ExecutionLineOut, LimitsOut, Resource
 
 def spec_of(job: JobIn, where: str = "") -> JobSpec:
     """What is submitted; raises :class:`Invalid` with the place, which ``where`` begins."""
-    for name, text in (("name", job.name), ("resource", job.resource)):
-        if text is not None and not text.isprintable():
-            raise Invalid("it has characters that cannot be printed", where=f"{where}{name}")
     return JobSpec(
         kind=job.kind,
         resource=job.resource,

@@ -7,9 +7,20 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from quanopy.domain.jobs import LEAST_PRECISION, MOST_PRECISION, MOST_SHOTS, JobKind
 from quanopy.domain.states import ExecutionState, JobState, TaskState
+from quanopy.domain.texts import is_showable
 
 MAX_NAME = 200
-Tag = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\s,]+$")]
+
+
+def _showable(text: str) -> str:
+    if not is_showable(text):
+        raise ValueError("it has characters that cannot be shown")
+    return text
+
+
+Line = Annotated[str, AfterValidator(_showable)]
+"""Text that can be shown as it is."""
+Tag = Annotated[Line, Field(min_length=1, max_length=100, pattern=r"^[^\s,]+$")]
 
 
 def _precision(value: float) -> float:
@@ -86,11 +97,11 @@ class JobIn(Strict):
     """A job to submit."""
 
     kind: JobKind = JobKind.SAMPLE
-    resource: str = Field(min_length=1, max_length=100, examples=["aer"])
+    resource: Line = Field(min_length=1, max_length=100, examples=["aer"])
     programs: list[ProgramIn] = Field(min_length=1, max_length=100_000)
     pubs: list[PubIn] | None = Field(default=None, min_length=1, max_length=1_000_000)
     options: OptionsIn = OptionsIn()
-    name: str | None = Field(default=None, max_length=MAX_NAME)
+    name: Line | None = Field(default=None, max_length=MAX_NAME)
     tags: list[Tag] = Field(default_factory=list, max_length=50)
     priority: int = Field(default=0, ge=-100, le=100)
 

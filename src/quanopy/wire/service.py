@@ -8,7 +8,9 @@ from pydantic import ConfigDict, Field
 from quanopy.domain.accounts import Scope
 from quanopy.domain.jobs import JobKind
 from quanopy.domain.states import ExecutionState, ResourceState
-from quanopy.wire.jobs import Answer, ExecutionOut, Strict
+from quanopy.wire.jobs import Answer, ExecutionOut, Line, Strict
+
+LONGEST_S = 10 * 366 * 24 * 3600
 
 
 class EventOut(Answer):
@@ -74,7 +76,7 @@ class ResourceStateIn(Strict):
     """Take a resource in or out of service."""
 
     state: ResourceState
-    reason: str | None = Field(default=None, max_length=500)
+    reason: Line | None = Field(default=None, max_length=500)
 
 
 class ExecutionLineOut(ExecutionOut):
@@ -96,8 +98,8 @@ class SettleIn(Strict):
     """What became of a stranded execution."""
 
     state: ExecutionState = Field(description="`failed`, `cancelled` or `submitted`.")
-    reason: str = Field(min_length=1, max_length=500, description="What was found out.")
-    provider_job_id: str | None = Field(
+    reason: Line = Field(min_length=1, max_length=500, description="What was found out.")
+    provider_job_id: Line | None = Field(
         default=None,
         min_length=1,
         max_length=200,
@@ -111,8 +113,10 @@ class TokenIn(Strict):
 
     account: str = Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]*$")
     scope: Scope = Scope.USER
-    label: str = Field(default="", max_length=200)
-    expires_in_s: float | None = Field(default=None, gt=0)
+    label: Line = Field(default="", max_length=200)
+    expires_in_s: float | None = Field(
+        default=None, gt=0, le=LONGEST_S, description="At most ten years; `null`: for good."
+    )
 
 
 class TokenOut(Answer):

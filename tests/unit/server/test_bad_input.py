@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from quanopy.domain.accounts import Scope
 from quanopy.wire.service import Problem
 from tests.unit.server.service import BELL, JOB, Service
 
@@ -37,6 +38,9 @@ TEXT = {"format": "openqasm3"}
         (JOB | {"name": "a\u0000b"}, "name"),
         (JOB | {"name": "x" * 201}, "name"),
         (JOB | {"tags": ["a b"]}, "tags[0]"),
+        (JOB | {"tags": ["ok", "a\u0000b"]}, "tags[1]"),
+        (JOB | {"tags": ["\u202egnp"]}, "tags[0]"),
+        (JOB | {"name": "a\u2028b"}, "name"),
         (JOB | {"priority": 1000}, "priority"),
     ],
 )
@@ -183,6 +187,40 @@ def test_ids_that_are_none_are_simply_not_found(service: Service) -> None:
     for job_id in ("x", "job_", "%00", "..%2f..", "'; drop table jobs; --", "\u2603"):
         assert ada.get(f"/v1/jobs/{job_id}").status_code == 404
     assert ada.post("/v1/results", json={"ids": ["\x00"]}).status_code == 404
+
+
+def test_names_and_tags_may_be_of_any_script(service: Service) -> None:
+    name, tag = "\U0001f469\u200d\U0001f52c \u5b9f\u9a13", "\U0001f469\u200d\U0001f52c"
+    ada = service.client()
+    job = ada.post("/v1/jobs", json=JOB | {"name": name, "tags": [tag]}).json()
+    assert (job["name"], job["tags"]) == (name, [tag])
+    assert [found["id"] for found in ada.get("/v1/jobs", params={"name": name}).json()["jobs"]] == [
+        job["id"]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "where"),
+    [
+        ({"label": "a\u0000b"}, "label"),
+        ({"expires_in_s": 1e12}, "expires_in_s"),
+        ({"expires_in_s": 1e300}, "expires_in_s"),
+    ],
+)
+def test_a_token_out_of_bounds_is_refused(
+    service: Service, body: dict[str, object], where: str
+) -> None:
+    answer = service.client(scope=Scope.ADMIN).post("/v1/tokens", json={"account": "eve"} | body)
+    assert (answer.status_code, answer.json()["where"]) == (422, where)
+
+
+def test_a_nul_is_in_no_name_and_in_no_reason(service: Service) -> None:
+    admin = service.client(scope=Scope.ADMIN)
+    assert admin.delete("/v1/tokens/%00").status_code == 404
+    state = {"state": "maintenance", "reason": "a\u0000b"}
+    assert admin.put("/v1/resources/%00/state", json=state).status_code == 404
+    answer = admin.put("/v1/resources/aer/state", json=state)
+    assert (answer.status_code, answer.json()["where"]) == (422, "reason")
 
 
 def test_a_bug_shows_an_id_and_no_trace(service: Service) -> None:

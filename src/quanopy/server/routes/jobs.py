@@ -16,6 +16,7 @@ from quanopy.domain.accounts import Identity, Scope
 from quanopy.domain.errors import Invalid
 from quanopy.domain.jobs import Job, JobKind, JobSpec
 from quanopy.domain.states import FINAL_JOB_STATES, JobState
+from quanopy.domain.texts import is_showable
 from quanopy.ports.store import JobQuery
 from quanopy.ports.wakeups import Topic
 from quanopy.server.auth import require
@@ -197,8 +198,8 @@ def account_asked(identity: Identity, account: str | None) -> str | None:
 
 
 def _text(where: str, text: str | None) -> str | None:
-    if text is not None and not text.isprintable():
-        raise Invalid("it has characters that cannot be printed", where=where)
+    if text is not None and not is_showable(text):
+        raise Invalid("it has characters that cannot be shown", where=where)
     return text
 
 
