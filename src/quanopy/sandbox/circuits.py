@@ -42,6 +42,8 @@ _DEFINED = (Gate, Instruction)
 """What circuits that a program defines are read as; other classes are Qiskit's own."""
 _COUNTED = re.compile(r"circuit-\d+(-\d+)?")
 _GATE = re.compile(r"\bgate\b")
+_CAUSE = re.compile(r"^\s*0: Error: (.+)", re.MULTILINE)
+_COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _LINE = re.compile(r"(?:<input>:)?(\d{1,7}),(\d{1,7}): ?")
 
 
@@ -145,12 +147,22 @@ def load_qpy(data: bytes) -> list[QuantumCircuit]:
         raise
     except Exception as error:  # noqa: BLE001 - damaged bytes surface as anything at all
         raise Invalid(
-            f"the QPY cannot be read: {error}"[:300],
+            f"the QPY cannot be read: {_cause(error)}",
             hint=f"Write it again with qiskit.qpy.dump(…, version={WRITTEN}).",
         ) from None
     if not found or not all(isinstance(one, QuantumCircuit) for one in found):
         raise Invalid("the QPY holds no circuits", hint="Dump QuantumCircuits alone.")
     return list(found)
+
+
+def _cause(error: Exception) -> str:
+    """What an error says on its first line, and the cause that a native reader names in the trace
+    that follows; its colours left out."""
+    text = _COLOUR.sub("", str(error.message if hasattr(error, "message") else error))
+    found = _CAUSE.search(text)
+    said = [text.partition("\n")[0], found[1] if found else ""]
+    plain = " ".join("".join(filter(str.isprintable, one)).strip(" \"'") for one in said).strip()
+    return plain[:250] or type(error).__name__
 
 
 def dump_qpy(circuits: Sequence[QuantumCircuit]) -> bytes:
@@ -161,7 +173,7 @@ def dump_qpy(circuits: Sequence[QuantumCircuit]) -> bytes:
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001 - what a circuit may hold is without end
-        raise Unsupported(f"a circuit cannot be kept as QPY: {error}"[:300]) from None
+        raise Unsupported(f"a circuit cannot be kept as QPY: {_cause(error)}") from None
     return buffer.getvalue()
 
 

@@ -187,8 +187,10 @@ def _damaged(whole: bytes, chance: random.Random) -> bytes:
 
 @pytest.mark.parametrize("kept", [7, 20, 60, -1])
 def test_truncated_qpy_is_invalid(reader: ProcessReader, kept: int) -> None:
-    with pytest.raises(Invalid):
+    with pytest.raises(Invalid) as raised:
         read(reader, job(to_qpy(rotations())[:kept], "qpy"))
+    assert raised.value.message.isprintable()
+    assert "Backtrace" not in raised.value.message
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,14 @@ import base64
 import io
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from quanopy.domain.accounts import Scope
 from quanopy.domain.states import TaskState
-from tests.unit.server.service import BELL, JOB, Service
+from tests.unit.server.service import BELL, JOB, Service, running
 
 
 def test_a_submitted_job_can_be_looked_at_and_its_programs_come_back(service: Service) -> None:
@@ -215,3 +216,11 @@ def test_tokens_are_made_listed_and_revoked_by_administrators(service: Service) 
 @pytest.mark.parametrize("path", ["/v1/health", "/v1/ready", "/metrics", "/openapi.json"])
 def test_health_metrics_and_description_need_no_token(service: Service, path: str) -> None:
     assert service.caller(None).get(path).status_code == 200
+
+
+def test_a_service_that_cannot_work_says_what_fails_and_not_where_it_is(tmp_path: Path) -> None:
+    with running(tmp_path) as service:
+        (tmp_path / "objects").rename(tmp_path / "elsewhere")
+        answer = service.caller(None).get("/v1/ready")
+    assert (answer.status_code, answer.json()["where"]) == (503, "objects")
+    assert str(tmp_path) not in answer.text

@@ -1,5 +1,6 @@
 """Whether the service stands and can work, and its metrics; open to everybody."""
 
+import logging
 from collections.abc import Callable
 from importlib.metadata import version
 
@@ -13,6 +14,7 @@ from quanopy.server.openapi import open_problems, shows
 from quanopy.server.web import Web, answer, web_of
 from quanopy.wire.service import HealthOut
 
+logger = logging.getLogger(__name__)
 router = APIRouter(tags=["health"])
 
 VERSION = version("quanopy")
@@ -56,8 +58,10 @@ async def _check(web: Web, name: str, check: Callable[[], object]) -> None:
     try:
         await web.calls.run(check)
     except QuanopyError as error:
+        # Open to everybody: where the database is, say, is for the log alone.
+        logger.warning("not ready: the %s cannot be used: %s", name, error)
         raise Unavailable(
-            f"the {name} cannot be used now: {error.message}", where=name, hint=error.hint
+            f"the {name} cannot be used now", where=name, hint="The server's log says why."
         ) from error
 
 
