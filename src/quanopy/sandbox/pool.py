@@ -106,7 +106,10 @@ class Children:
         with self._lock:
             if self._closed:
                 raise Unavailable("the child processes have been ended", hint="Try again later.")
-            self._put(call)
+            self._open.add(call)
+            if len(self._threads) < min(len(self._open), self._most):
+                self._start()
+            self._calls.put(call)
         return call
 
     def warm(self) -> None:
@@ -114,7 +117,8 @@ class Children:
         call = Call(function=nothing, args=(), timeout_s=None, future=Future())
         with self._lock:
             if not self._closed and not self._threads:
-                self._put(call)
+                self._start()  # for whoever comes next: it must not make them start another
+                self._calls.put(call)
 
     def close(self) -> None:
         """End the children and what they do; idempotent."""
@@ -129,12 +133,6 @@ class Children:
                 self._calls.put(None)
         for thread in threads:
             thread.join()
-
-    def _put(self, call: Call) -> None:
-        self._open.add(call)
-        if len(self._threads) < min(len(self._open), self._most):
-            self._start()
-        self._calls.put(call)
 
     def _start(self) -> None:
         thread = threading.Thread(
