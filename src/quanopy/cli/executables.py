@@ -1,6 +1,8 @@
 """``qrun``, ``sample`` and ``estimate``: one payload in, one result file out, for batch scripts."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -115,18 +117,32 @@ def _draft(
 def _execute(signals: Signals, draft: "Draft", output: Path) -> None:
     """Submit, wait, write. A signal cancels the job, also one that came while submitting."""
     from quanopy.client import Client
+    from quanopy.client.files import check_writable
 
+    if str(output) != "-":
+        check_writable(output)
     with Client() as client:
         with signals.held():
             job = client.submit_many([draft])[0]
-        try:
-            signals.check()
-            document = _fetch(client, job)
-        except Signalled:
-            with signals.held():
-                job.cancel()
-            raise
-        _write(document, output)
+        with _named(job):
+            try:
+                signals.check()
+                document = _fetch(client, job)
+            except Signalled:
+                with signals.held():
+                    job.cancel()
+                raise
+            _write(document, output)
+
+
+@contextmanager
+def _named(job: "Job") -> Iterator[None]:
+    """Whatever fails once there is a job: say which it is, for its result may still be had."""
+    try:
+        yield
+    except BaseException:
+        typer.echo(f"the job: {job.id}", err=True)
+        raise
 
 
 def _fetch(client: "Client", job: "Job") -> bytes:

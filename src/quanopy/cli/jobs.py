@@ -143,11 +143,15 @@ def jobs(
         str | None, typer.Option("--since", help="ISO 8601 time; local unless it says.")
     ] = None,
     until: Annotated[str | None, typer.Option("--until", help="Likewise.")] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1)] = 30,
+    limit: Annotated[int, typer.Option("--limit", "-n", help="At most so many.")] = 30,
     as_json: AsJson = False,
 ) -> None:
     """List jobs, newest first."""
     from quanopy.client import Client
+    from quanopy.domain.errors import Invalid
+
+    if limit < 1:
+        raise Invalid("it must be at least 1", where="--limit")
 
     with Client() as client:
         found = list(

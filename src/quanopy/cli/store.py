@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -24,13 +25,22 @@ DAMAGED = 1
 
 
 @contextmanager
-def _opened(**settings: object) -> "Iterator[Parts]":
+def _opened(given: dict[str, Path | str | None], *, new: bool = False) -> "Iterator[Parts]":
+    """The parts of a broker; a data folder that does not exist is made only where it is ``new``:
+    elsewhere it is most likely a typing mistake."""
+    from quanopy.domain.errors import NotFound
     from quanopy.server.owner import open_folder
     from quanopy.server.settings import load
     from quanopy.server.wiring import build
 
-    config = settings.pop("config")
-    found = load(config, **settings)  # type: ignore[arg-type]
+    file = given.pop("config")
+    found = load(None if file is None else Path(file), **given)  # type: ignore[arg-type]
+    if not new and not found.data.is_dir():
+        raise NotFound(
+            f"there is no folder {found.data}",
+            where="--data",
+            hint="Name the broker's data folder; `store migrate` and `serve` make one.",
+        )
     open_folder(found.data)
     with closing(build(found)) as broker:
         yield broker.parts
@@ -42,7 +52,8 @@ def migrate(
     data: Data = None, database: Database = None, objects: Objects = None, config: Config = None
 ) -> None:
     """Make the catalogue's tables, or bring them up to date."""
-    with _opened(data=data, database=database, objects=objects, config=config):
+    settings = {"data": data, "database": database, "objects": objects, "config": config}
+    with _opened(settings, new=True):
         typer.echo("the catalogue is up to date", err=True)
 
 
@@ -63,7 +74,7 @@ def rebuild(
     from quanopy.services.rebuild import rebuild as rebuild_catalogue
 
     settings = {"data": data, "database": database, "objects": objects, "config": config}
-    with _opened(**settings) as parts, progress() as bar:
+    with _opened(settings, new=True) as parts, progress() as bar:
         shown = bar.add_task("packs", total=None)
         found = rebuild_catalogue(
             parts.objects, parts.store, lambda packs, jobs: bar.update(shown, completed=packs)
@@ -89,7 +100,7 @@ def verify(
     from quanopy.services.verify import verify as verify_archive
 
     settings = {"data": data, "database": database, "objects": objects, "config": config}
-    with _opened(**settings) as parts, progress() as bar:
+    with _opened(settings) as parts, progress() as bar:
         shown = bar.add_task("packs", total=None)
         found = verify_archive(
             parts.objects, lambda packs, size: bar.update(shown, completed=packs)
@@ -118,7 +129,8 @@ def collect(
     from quanopy.cli.output import emit, show_table
     from quanopy.services.orphans import delete_orphans, find_orphans
 
-    with _opened(data=data, database=database, objects=objects, config=config) as parts:
+    settings = {"data": data, "database": database, "objects": objects, "config": config}
+    with _opened(settings) as parts:
         age = timedelta(hours=older_than)
         orphans = list(find_orphans(parts.objects, parts.store, older_than=age))
         if delete:

@@ -15,11 +15,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     the old file as it was. Raises :class:`Invalid` where it cannot be written.
     """
     folder = path.absolute().parent
-    try:
-        handle, name = tempfile.mkstemp(dir=folder, prefix=f".{path.name}.", suffix=".part")
-    except OSError as error:
-        raise Invalid(f"cannot be written: {error.strerror}", where=str(path)) from error
-    part = Path(name)
+    handle, part = _begin(path)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
@@ -33,6 +29,25 @@ def write_atomically(path: Path, data: bytes) -> None:
     finally:
         with suppress(FileNotFoundError):
             part.unlink()
+
+
+def check_writable(path: Path) -> None:
+    """Raise :class:`Invalid` where :func:`write_atomically` could not write; changes nothing."""
+    if path.is_dir():
+        raise Invalid("cannot be written: it is a folder", where=str(path))
+    handle, part = _begin(path)
+    os.close(handle)
+    part.unlink()
+
+
+def _begin(path: Path) -> tuple[int, Path]:
+    """A new file beside a path, open for writing."""
+    folder = path.absolute().parent
+    try:
+        handle, name = tempfile.mkstemp(dir=folder, prefix=f".{path.name}.", suffix=".part")
+    except OSError as error:
+        raise Invalid(f"cannot be written: {error.strerror}", where=str(path)) from error
+    return handle, Path(name)
 
 
 def _umask() -> int:

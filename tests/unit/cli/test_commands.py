@@ -93,7 +93,7 @@ def test_errors_are_a_problem_document_where_json_was_asked_for(broker: OneJob) 
         (("result", new_id("job")), 66),
         (("submit", "/nowhere.qasm"), 65),
         (("submit",), 2),
-        (("jobs", "--limit", "0"), 2),
+        (("jobs", "--limit", "0"), 65),
         (("jobs", "--since", "yesterday"), 65),
         (("no-such-command",), 2),
         (("resources", "set", "aer", "broken"), 65),

@@ -52,6 +52,7 @@ def test_a_failed_task_is_a_failed_command_and_writes_nothing(broker: OneJob, be
     code, out, err = run("qrun", bell, output)
     assert (code, out) == (1, "")
     assert "out of memory" in err
+    assert broker.id in err
     assert not output.exists()
 
 
@@ -88,3 +89,26 @@ def test_shots_without_bounds_are_wrong_usage(broker: OneJob, bell: Path) -> Non
     assert (code, out) == (2, "")
     assert "2147483647" in err
     assert broker.submitted == []
+
+
+def test_an_output_that_cannot_be_written_is_refused_before_anything_is_sent(
+    broker: OneJob, bell: Path
+) -> None:
+    for output in (bell.parent / "nowhere" / "out.json", bell.parent):
+        code, out, err = run("qrun", bell, output)
+        assert (code, out) == (65, "")
+        assert "cannot be written" in err
+    assert broker.submitted == []
+    assert [path.name for path in bell.parent.iterdir()] == ["bell.qasm"]
+
+
+def test_a_listing_of_less_than_one_job_is_a_problem_document(broker: OneJob) -> None:
+    code, out, _ = run("quanopy", "jobs", "--limit", -1, "--json")
+    assert (code, json.loads(out)["where"]) == (65, "--limit")
+
+
+def test_looking_after_a_store_that_is_not_there_makes_none(tmp_path: Path) -> None:
+    for command in ("verify", "gc"):
+        code, out, _ = run("quanopy", "store", command, "--data", tmp_path / "typo", "--json")
+        assert (code, json.loads(out)["where"]) == (66, "--data")
+    assert list(tmp_path.iterdir()) == []
