@@ -23,7 +23,7 @@ MAX_NUMBERS = 32 * 1024 * 1024
 _LISTED = 64
 """Arrays of up to this many numbers are kept as lists, for people to read."""
 _MAGIC = b"\x93NUMPY"
-_DTYPE = re.compile(r"[<>|=]?[fiub][1248]")
+_DTYPE = re.compile(r"[<>|=]?(f[248]|[iu][1248]|b1)")
 _HINT = 'Send nested lists of numbers, or {"npy": base64 of a real .npy array}.'
 
 

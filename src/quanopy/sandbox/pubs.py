@@ -27,6 +27,7 @@ _PROJECTORS = {
 }
 """Qiskit's letters for projectors, as sums of Paulis."""
 _MAX_PROJECTORS = 10
+_MAX_NESTING = 64
 
 Observable = dict[str, float]
 
@@ -156,8 +157,10 @@ def _key(key: str, names: tuple[str, ...]) -> tuple[str, ...]:
 # -- observables ------------------------------------------------------------------------------
 
 
-def _observables(value: Any, qubits: int) -> Any:
+def _observables(value: Any, qubits: int, depth: int = 0) -> Any:
     """Nested lists of ``{pauli: coefficient}``."""
+    if depth > _MAX_NESTING:
+        raise TooLarge(f"lists of observables are nested more than {_MAX_NESTING} deep")
     if value is None or value == []:
         raise Invalid(
             "an estimate needs observables",
@@ -165,7 +168,7 @@ def _observables(value: Any, qubits: int) -> Any:
         )
     if not isinstance(value, list) or _is_operator(value):
         return _observable(value, qubits)
-    nested = [_observables(one, qubits) for one in value]
+    nested = [_observables(one, qubits, depth + 1) for one in value]
     if len({_shape_of(one) for one in nested}) > 1:
         raise Invalid("nested lists of observables must be of equal length")
     return nested
@@ -204,9 +207,13 @@ def _observable(value: Any, qubits: int) -> Observable:
 def _coefficient(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise Invalid(f"the coefficient {str(value)[:40]!r} is no real number")
-    if not math.isfinite(value):
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
         raise Invalid("a coefficient is NaN or infinite")
-    return float(value)
+    return number
 
 
 def _expanded(label: str, qubits: int) -> list[tuple[str, float]]:

@@ -1,6 +1,7 @@
 """The reader: programs of every format and every kind of badness, each with its own answer."""
 
 import base64
+import functools
 import io
 import json
 import random
@@ -39,6 +40,13 @@ def job(text: str | bytes, format: str = "openqasm3", **more: Any) -> JobSpec:
     data = text.encode() if isinstance(text, str) else text
     more.setdefault("kind", JobKind.SAMPLE)
     return JobSpec(resource="aer", programs=[Program(format=format, data=data)], **more)
+
+
+def npy(dtype: str) -> str:
+    """Base64 of an array's header, with a type of numbers that there is not."""
+    header = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': (2,)}}\n".encode()
+    data = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(16)
+    return base64.b64encode(data).decode()
 
 
 def to_qpy(circuit: QuantumCircuit, version: int = 15) -> bytes:
@@ -231,6 +239,8 @@ def test_a_vector_is_named_as_a_whole(reader: ProcessReader) -> None:
         {"a": 1, "b": 2, "c": 3},
         {"a": [1, 2], "b": [1, 2, 3]},
         {"npy": "!"},
+        {"npy": npy("f1")},
+        {"npy": npy("<b8")},
         {"npy": base64.b64encode(b"PK\x03\x04 zip").decode()},
         {"npy": base64.b64encode(b"\x93NUMPY\x01\x00\x76\x00{}").decode()},
     ],
@@ -262,7 +272,12 @@ def test_observables_take_qiskits_forms(reader: ProcessReader, given: Any, expec
 
 @pytest.mark.parametrize(
     "observables",
-    [None, [], {}, "Z", "ZZZ", "ZQ", {"ZZ": "1"}, {"ZZ": float("nan")}, [["ZZ"], ["ZZ", "ZZ"]], 3],
+    [
+        *(None, [], {}, "Z", "ZZZ", "ZQ", {"ZZ": "1"}, {"ZZ": float("nan")}, 3),
+        [["ZZ"], ["ZZ", "ZZ"]],
+        {"ZZ": 10**400},
+        functools.reduce(lambda inner, _: [inner], range(65), "ZZ"),
+    ],
 )
 def test_bad_observables_are_named(reader: ProcessReader, observables: Any) -> None:
     pub = Pub(parameters=[0, 0], observables=observables)
