@@ -4,8 +4,10 @@ import contextlib
 import fcntl
 import getpass
 import json
+import logging
 import os
 import re
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,17 +20,37 @@ from quanopy.server.auth import digest_of_secret, make_token, new_secret
 TOKEN = "token"
 SERVER = "server.json"
 LOCK = "server.lock"
+CATALOGUE = "quanopy.db"
+logger = logging.getLogger(__name__)
 
 
 def open_folder(data: Path) -> None:
-    """Make the data folder, for its owner alone; raises :class:`Unavailable`."""
+    """Make the data folder, for its owner alone; raises :class:`Unavailable`.
+
+    One that is there and open to others is closed to them if it is ours and holds nothing else;
+    of any other the log warns.
+    """
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _close_to_others(data)
     except OSError as error:
         raise Unavailable(
             f"the data folder {data} cannot be made: {error.strerror}",
             hint="Choose another with --data or QUANOPY_DATA.",
         ) from error
+
+
+def _close_to_others(data: Path) -> None:
+    found = data.stat()
+    if not found.st_mode & 0o077:
+        return
+    names = {path.name for path in data.iterdir()}
+    ours = found.st_uid == os.geteuid() and not found.st_mode & stat.S_ISVTX
+    if ours and (not names or names & {TOKEN, LOCK, CATALOGUE}):
+        data.chmod(0o700)
+        logger.warning("%s was open to other users; it is closed to them now", data)
+    else:
+        logger.warning("%s is open to other users: chmod 700 it, or choose another folder", data)
 
 
 @contextlib.contextmanager

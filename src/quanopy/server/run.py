@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import resource
 import signal
 import socket
@@ -27,6 +28,9 @@ from quanopy.server.wiring import Broker, build
 SWITCH_S = 0.0005
 """How long a thread may keep others from running: with Python's 5 ms, each thread that comes back
 from the disk waits for the event loop as long as the disk took."""
+PRIVATE = 0o077
+"""Catalogue, objects and sockets are the owner's alone, wherever they lie. Set in processes of our
+own: an embedded server leaves the program's mask as it is and relies on the closed folder."""
 START_S = 60.0
 """How long an embedded server may take to start."""
 logger = logging.getLogger(__name__)
@@ -92,6 +96,7 @@ def serve(settings: Settings, ready: Callable[[str], None]) -> None:
     """
     set_up_logging(settings.log_level, settings.log_format)
     check_exposure(settings)
+    os.umask(PRIVATE)
     sys.setswitchinterval(SWITCH_S)
     _raise_file_limit()
     with _running(settings) as (web, _), listening(settings) as (bound, place):
@@ -105,6 +110,7 @@ def serve(settings: Settings, ready: Callable[[str], None]) -> None:
 def work(settings: Settings) -> None:
     """Work on tasks until SIGTERM or SIGINT; raises ``QuanopyError`` when it cannot start."""
     set_up_logging(settings.log_level, settings.log_format)
+    os.umask(PRIVATE)
     open_folder(settings.data)
     stopping = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
