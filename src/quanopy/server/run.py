@@ -21,6 +21,7 @@ from quanopy.server.app import create_app
 from quanopy.server.listening import BACKLOG, check_exposure, listening
 from quanopy.server.logs import set_up_logging
 from quanopy.server.owner import announced, open_folder, owner_token, sole
+from quanopy.server.protocol import BoundedProtocol
 from quanopy.server.settings import Settings
 from quanopy.server.web import Web
 from quanopy.server.wiring import Broker, build
@@ -74,7 +75,7 @@ def _config(web: Web, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         create_app(web),
         loop="uvloop",
-        http="httptools",
+        http=BoundedProtocol,
         ws="none",
         lifespan="off",
         log_config=None,

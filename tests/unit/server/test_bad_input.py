@@ -1,5 +1,6 @@
 """Bad requests: each a problem that says what is wrong and where, never a 500."""
 
+import contextlib
 import json
 import socket
 from collections.abc import Iterator
@@ -229,3 +230,15 @@ def test_a_bug_shows_an_id_and_no_trace(service: Service) -> None:
     assert answer.json()["error_id"]
     assert "secret" not in answer.text
     assert "Traceback" not in answer.text
+
+
+def test_headers_without_end_are_refused(service: Service) -> None:
+    with socket.socket(socket.AF_UNIX) as caller:
+        caller.settimeout(10)
+        caller.connect(str(service.socket))
+        caller.sendall(b"GET /v1/health HTTP/1.1\r\nHost: q\r\n")
+        with contextlib.suppress(BrokenPipeError):
+            for index in range(300):
+                caller.sendall(b"X-%d: " % index + b"x" * 1000 + b"\r\n")
+        assert caller.recv(100).startswith(b"HTTP/1.1 400")
+    assert service.caller(None).get("/v1/health").status_code == 200
