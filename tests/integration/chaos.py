@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 
+from quanopy.client.streams import parse
 from tests.servers.process import ServerProcess, free_port
 
 BELL = (
@@ -166,9 +167,9 @@ class Follower(Thread):
             trust_env=False,
         ) as response:
             response.raise_for_status()
-            for line in response.iter_lines():
-                if line.startswith("id: "):
-                    self.seen.append(line[4:])
+            for position, event in parse(response.iter_lines()):
+                if event is not None:
+                    self.seen.append(position)
                 if self._stop.is_set():
                     return
 

@@ -71,6 +71,7 @@ def test_every_job_completes_once_and_every_event_is_seen_once(
     submitter.start()
     broker.kill_at_random(random.Random(42), KILLS, pause_s=1.5)
     submitter.join(60)
+    broker.wait_ready()  # it may have been the last to be killed
     assert submitter.failure is None
     assert len(submitter.ids) == JOBS
     states = wait_for_ends(broker, submitter.ids)
