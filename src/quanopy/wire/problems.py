@@ -92,9 +92,3 @@ def from_problem(problem: Problem) -> QuanopyError:
             retry_after_s=problem.retry_after_s,
         )
     return kind.error(problem.detail, where=problem.where, hint=problem.hint)
-
-
-def error_named(name: str, message: str, hint: str | None = None) -> QuanopyError:
-    """The error of a stored failure (:class:`quanopy.domain.jobs.Problem`) by its class name."""
-    cls = next((kind.error for kind in TABLE if kind.error.__name__ == name), errors.TaskFailed)
-    return cls(message, hint=hint)
