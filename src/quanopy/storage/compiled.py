@@ -5,6 +5,7 @@ one. So its part here ends with the text. What a statement fixes (a state, a fla
 in it, so that the partial indexes are seen to fit; what its caller gives stays a parameter.
 """
 
+import re
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -44,6 +45,9 @@ _DIALECTS: Mapping[str, Dialect] = {
 }
 
 
+_PLACE = re.compile(r"%\((\w+)\)s")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compiled:
     """A statement's text, and how its rows are made."""
@@ -52,6 +56,10 @@ class Compiled:
     make: Callable[[Iterable[Any]], Row]
     booleans: Sequence[int]
     """Columns that SQLite gives as 0 and 1."""
+    preparing: str = ""
+    """The text with numbered places, for PostgreSQL's ``PREPARE``."""
+    executing: str = ""
+    """Asks for what was prepared, ``{}`` in place of its name."""
 
     def rows(self, found: Iterable[Sequence[Any]]) -> list[Row]:
         """Rows as the driver gives them, with names and types."""
@@ -77,8 +85,12 @@ def compiled(
     text = str(statement.compile(dialect=_DIALECTS[dialect], column_keys=columns))
     asked = list(statement.exported_columns) if isinstance(statement, ReturnsRows) else []
     named = namedtuple("Row", [column.key or "" for column in asked], rename=True)  # type: ignore[misc]
+    places = list(dict.fromkeys(_PLACE.findall(text)))
+    numbers = {name: f"${number}" for number, name in enumerate(places, 1)}
     return Compiled(
         text=text,
+        preparing=_PLACE.sub(lambda place: numbers[place[1]], text).replace("%%", "%"),
+        executing="EXECUTE {}" + _arguments(places),
         make=named._make,
         booleans=[
             index
@@ -86,3 +98,8 @@ def compiled(
             if dialect == "sqlite" and isinstance(column.type, Boolean)
         ],
     )
+
+
+def _arguments(places: Sequence[str]) -> str:
+    given = ", ".join(f"%({name})s" for name in places)
+    return f"({given})" if given else ""

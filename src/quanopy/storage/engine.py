@@ -26,21 +26,24 @@ _POOL_TIMEOUT_S = 10
 _ATTEMPTS = 5
 """How often a transaction that met another is begun again."""
 _LIMITS = (
-    # For this transaction alone, which is all that holds behind a transaction pooler.
-    f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT_S}s'",
-    f"SET LOCAL idle_in_transaction_session_timeout = '{STATEMENT_TIMEOUT_S}s'",
+    f"statement_timeout = '{STATEMENT_TIMEOUT_S}s'",
+    f"idle_in_transaction_session_timeout = '{STATEMENT_TIMEOUT_S}s'",
     # Every statement has its index; a table that grew since it was last analysed looks small.
-    "SET LOCAL enable_seqscan = off",
-    "SET LOCAL random_page_cost = 1.1",
-    "SET LOCAL jit = off",
+    "enable_seqscan = off",
+    "random_page_cost = 1.1",
+    "jit = off",
 )
 
 
 class Database:
     """A catalogue's connections; every transaction goes through :meth:`write` or :meth:`read`."""
 
-    def __init__(self, url: str, *, connections: int = 8) -> None:
-        """``url``: ``sqlite:////path`` or ``postgresql://…``. Raises ``Invalid`` for others."""
+    def __init__(self, url: str, *, connections: int = 8, pooled: bool = False) -> None:
+        """``url``: ``sqlite:////path`` or ``postgresql://…``. Raises ``Invalid`` for others.
+
+        ``pooled``: PostgreSQL is reached through a transaction pooler, behind which nothing
+        outlives its transaction: neither settings nor prepared statements.
+        """
         parsed = _parse(url)
         if parsed.get_backend_name() == "sqlite":
             path = refuse_network(Path(parsed.database or ""))
@@ -48,11 +51,13 @@ class Database:
             self._kind: type[Transaction] = SqliteTransaction
             self._to_write, self._to_read = ["BEGIN IMMEDIATE"], ["BEGIN"]
         else:
-            self.writer = self.reader = _postgresql(parsed, 2 * connections)
+            self.writer = self.reader = _postgresql(parsed, 2 * connections, own=not pooled)
             self._kind = PostgresTransaction
-            self._to_write = ["BEGIN", *_LIMITS]
+            limits = [f"SET LOCAL {limit}" for limit in _LIMITS] if pooled else []
+            self._to_write = ["BEGIN", *limits]
             # One snapshot for all that a reader asks, or events would slip between two of them.
-            self._to_read = ["BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", *_LIMITS]
+            self._to_read = ["BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", *limits]
+        self._prepares = self._kind is PostgresTransaction and not pooled
         self._driver: Any = self.writer.dialect.loaded_dbapi
         self._faults = (DBAPIError, PoolTimeout, self._driver.Error)
 
@@ -97,7 +102,8 @@ class Database:
     ) -> T:
         connection = engine.raw_connection()
         try:
-            transaction = self._kind(connection.driver_connection, begin)
+            prepared = connection.info.setdefault("prepared", {}) if self._prepares else None
+            transaction = self._kind(connection.driver_connection, begin, prepared)
             answer = work(transaction)
             transaction.end()
         except BaseException:
@@ -180,7 +186,8 @@ def _sqlite(path: Path, connections: int) -> Engine:
     return engine
 
 
-def _postgresql(url: URL, connections: int) -> Engine:
+def _postgresql(url: URL, connections: int, *, own: bool) -> Engine:
+    """``own``: connections are to the server itself, so that what is set on one stays."""
     engine = create_engine(
         url.set(drivername="postgresql+psycopg"),
         poolclass=QueuePool,
@@ -189,6 +196,8 @@ def _postgresql(url: URL, connections: int) -> Engine:
         pool_reset_on_return=None,
         pool_timeout=_POOL_TIMEOUT_S,
         pool_recycle=1800,
+        # The one that was used last has its plans and pages at hand.
+        pool_use_lifo=True,
         # BEGIN is ours: it then goes with the first statement.
         isolation_level="AUTOCOMMIT",
         connect_args={
@@ -201,6 +210,12 @@ def _postgresql(url: URL, connections: int) -> Engine:
             "tcp_user_timeout": STATEMENT_TIMEOUT_S * 1000,
         },
     )
+
+    if own:
+
+        @event.listens_for(engine, "connect")
+        def _limit(connection: "psycopg.Connection[Any]", _: object) -> None:
+            connection.execute("; ".join(f"SET {limit}" for limit in _LIMITS))
 
     @event.listens_for(engine, "checkout")
     def _still_there(connection: "psycopg.Connection[Any]", *_: object) -> None:
