@@ -1,5 +1,6 @@
-"""Wake-ups through PostgreSQL: LISTEN on one connection, NOTIFY on another."""
+"""Wake-ups through PostgreSQL: LISTEN and NOTIFY, on a connection of their own."""
 
+import contextlib
 import logging
 import selectors
 import socket
@@ -52,14 +53,10 @@ class PostgresWakeups:
         self._closed = threading.Event()
         self._pending: set[Topic] = set()
         self._lock = threading.Lock()
-        self._wanted = threading.Event()
-        self._stop, self._stopped = socket.socketpair()
-        self._threads = [
-            threading.Thread(target=self._listen, name="wakeups-listen", daemon=True),
-            threading.Thread(target=self._send, name="wakeups-send", daemon=True),
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._woken, self._wake = socket.socketpair()
+        self._wake.setblocking(False)
+        self._thread = threading.Thread(target=self._run, name="wakeups", daemon=True)
+        self._thread.start()
 
     def __repr__(self) -> str:
         return "<PostgresWakeups>"
@@ -70,7 +67,7 @@ class PostgresWakeups:
         self._subscribers.call(topics)
         with self._lock:
             self._pending.update(topics)
-        self._wanted.set()
+        self._ring()
 
     def subscribe(self, topic: Topic, callback: Callback) -> Callable[[], None]:
         """See :class:`~quanopy.ports.wakeups.Wakeups`."""
@@ -81,47 +78,44 @@ class PostgresWakeups:
         if self._closed.is_set():
             return
         self._closed.set()
-        self._wanted.set()
-        self._stop.send(b"x")
-        for thread in self._threads:
-            if thread is not threading.current_thread():
-                thread.join(timeout=2 * _KEEPALIVE["connect_timeout"])
+        self._ring()
+        if self._thread is not threading.current_thread():
+            self._thread.join(timeout=2 * _KEEPALIVE["connect_timeout"])
 
-    # -- listening ----------------------------------------------------------------------------
-    def _listen(self) -> None:
-        self._keep_connected(self._listen_on)
+    def _ring(self) -> None:
+        """Wake the thread; one ring is enough for all that came before it wakes."""
+        with contextlib.suppress(BlockingIOError):
+            self._wake.send(b"x")
 
-    def _listen_on(self, connection: psycopg.Connection[Any]) -> None:
-        connection.execute(f"LISTEN {_CHANNEL}")
-        self._subscribers.call(Topic)
-        self._follow(connection)
+    # -- the thread ---------------------------------------------------------------------------
+    def _run(self) -> None:
+        """Listen and send on one connection, and on another whenever it broke, until closed."""
+        pause_s = _FIRST_PAUSE_S
+        while not self._closed.is_set():
+            try:
+                with psycopg.connect(self._dsn, autocommit=True) as connection:
+                    connection.prepare_threshold = None
+                    # A hint is worth no sync to disk.
+                    connection.execute(f"SET synchronous_commit = off; LISTEN {_CHANNEL}")
+                    pause_s = _FIRST_PAUSE_S
+                    self._subscribers.call(Topic)
+                    self._follow(connection)
+            except psycopg.Error as error:
+                _log.warning("no wake-ups through the database: %s", type(error).__name__)
+                self._closed.wait(pause_s)
+                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
     def _follow(self, connection: psycopg.Connection[Any]) -> None:
         with selectors.DefaultSelector() as selector:
             selector.register(connection.fileno(), selectors.EVENT_READ)
-            selector.register(self._stopped, selectors.EVENT_READ)
-            while not self._closed.is_set():
-                selector.select()
+            selector.register(self._woken, selectors.EVENT_READ)
+            while not self._closed.is_set() or self._pending:
+                for key, _ in selector.select() if not self._pending else ():
+                    if key.fileobj is self._woken:
+                        self._woken.recv(4096)
+                self._send_pending(connection)
                 payloads = {notice.payload for notice in connection.notifies(timeout=0)}
                 self._subscribers.call(self._topics(payloads))
-
-    def _topics(self, payloads: Iterable[str]) -> list[Topic]:
-        """What others hint at; our own listeners were called when we notified."""
-        names: set[str] = set()
-        for payload in payloads:
-            sender, _, text = payload.partition(" ")
-            names |= set() if sender == self._name else set(text.split(","))
-        return [topic for topic in Topic if topic in names]
-
-    # -- sending ------------------------------------------------------------------------------
-    def _send(self) -> None:
-        self._keep_connected(self._send_on)
-
-    def _send_on(self, connection: psycopg.Connection[Any]) -> None:
-        while not self._closed.is_set() or self._pending:
-            self._wanted.wait()
-            self._wanted.clear()
-            self._send_pending(connection)
 
     def _send_pending(self, connection: psycopg.Connection[Any]) -> None:
         with self._lock:
@@ -134,20 +128,12 @@ class PostgresWakeups:
         except psycopg.Error:
             with self._lock:
                 self._pending |= topics
-            self._wanted.set()
             raise
 
-    # -- both ---------------------------------------------------------------------------------
-    def _keep_connected(self, work: Callable[[psycopg.Connection[Any]], None]) -> None:
-        """Do this with a connection, and again with another whenever one broke, until closed."""
-        pause_s = _FIRST_PAUSE_S
-        while not self._closed.is_set():
-            try:
-                with psycopg.connect(self._dsn, autocommit=True) as connection:
-                    connection.prepare_threshold = None
-                    pause_s = _FIRST_PAUSE_S
-                    work(connection)
-            except psycopg.Error as error:
-                _log.warning("no wake-ups through the database: %s", type(error).__name__)
-                self._closed.wait(pause_s)
-                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+    def _topics(self, payloads: Iterable[str]) -> list[Topic]:
+        """What others hint at; our own listeners were called when we notified."""
+        names: set[str] = set()
+        for payload in payloads:
+            sender, _, text = payload.partition(" ")
+            names |= set() if sender == self._name else set(text.split(","))
+        return [topic for topic in Topic if topic in names]
