@@ -20,6 +20,7 @@ from quanopy.ports.providers import LocalProvider, RemoteProvider
 from quanopy.ports.store import EventQuery, Store, Submission
 from quanopy.ports.wakeups import Topic, Wakeups
 from quanopy.server.worker import Rhythm, Worker
+from quanopy.services.hints import JobHints
 from quanopy.services.packing import Accepted, pack_submissions
 from quanopy.storage.objects import open_objects
 from quanopy.storage.store import open_store
@@ -84,6 +85,7 @@ class Workplace:
             store=store or self.store,
             objects=objects or self.objects,
             wakeups=self.wakeups,
+            hints=JobHints(),
             reader=reader or Unneeded(),
             compiler=Unneeded(),
             providers=providers,

@@ -1,6 +1,6 @@
 """The object store: immutable, content-addressed, create-once."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -28,11 +28,21 @@ class Objects(Protocol):
         """Keep these objects durably (synced) before returning. A key that exists is left as it
         is: content-addressed writes are idempotent."""
 
+    def putting(self, objects: Mapping[str, bytes]) -> Callable[[], None]:
+        """Begin to :meth:`put` these; what comes back waits for it, and raises why it failed.
+
+        For a transaction to go on beside it and commit after it: so where it may take longer
+        than a transaction should stay open (a bucket), it is done when this returns.
+        """
+
     def get(self, keys: Sequence[str]) -> list[bytes]:
         """Whole objects, in the order asked."""
 
     def read(self, extents: Sequence[Extent]) -> list[bytes]:
         """Parts of objects, in the order asked; parts of one object are fetched together."""
+
+    def at_hand(self, extents: Sequence[Extent]) -> list[bytes] | None:
+        """The same if nothing need be waited for (all was put or read lately), else ``None``."""
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """Every object under a prefix, in no order."""

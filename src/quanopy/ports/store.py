@@ -6,7 +6,7 @@ Times are aware UTC; the store reads its own clock.
 """
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -106,6 +106,15 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Offering:
+    """A worker that is free, and what it would take at once."""
+
+    worker: str
+    offer: Offer
+    ttl_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskEnd:
     """How a task ended (or ``queued``: it is to be tried again, from ``ready_at`` on)."""
 
@@ -160,6 +169,15 @@ class Swept:
     """When the next task becomes ready that is not yet."""
 
 
+Kept = Callable[[], None]
+"""Waits until the archive holds what a transaction's rows point to, or raises. Called before the
+commit, so that no row that can be seen points to nothing and both are written at once."""
+
+
+def at_once() -> None:
+    """Nothing is to be waited for."""
+
+
 class Store(Protocol):
     """The catalogue of jobs, tasks, executions, events, resources and tokens."""
 
@@ -167,6 +185,12 @@ class Store(Protocol):
     def submit(self, submissions: Sequence[Submission]) -> list[Sequence[Job] | QuanopyError]:
         """Insert these in one commit, each all or nothing; one answer each, in order. A
         repeated idempotency key gives the jobs of the first time, or ``Conflict``."""
+
+    def submit_and_claim(
+        self, submissions: Sequence[Submission], offering: Offering | None, *, kept: Kept = at_once
+    ) -> tuple[list[Sequence[Job] | QuanopyError], list[Claim]]:
+        """:meth:`submit`, and in the same commit :meth:`claim` on an offering: of all that waits,
+        not only of these."""
 
     def replay(self, requests: Sequence[Repeat]) -> list[Sequence[Job] | QuanopyError | None]:
         """For each of these the jobs that its key already stands for, ``Conflict`` where it was
@@ -180,6 +204,11 @@ class Store(Protocol):
 
     def tasks(self, job_ids: Collection[str]) -> list[Task]:
         """The tasks of jobs, by job and slice; tasks that a retry replaced are left out."""
+
+    def jobs_with_tasks(
+        self, ids: Collection[str], parts_of: Collection[str]
+    ) -> tuple[list[Job], list[Task]]:
+        """:meth:`jobs`, and the :meth:`tasks` of some of them, as one snapshot shows them."""
 
     def executions(self, job_id: str) -> list[Execution]:
         """Every execution that a job's tasks have had and that still stands at one of them."""
@@ -243,7 +272,7 @@ class Store(Protocol):
         """Move remote executions on; those whose claim is lost are left alone. One given a
         ``due_in_s`` is put down: no claim holds it from then on, and any worker may find it due."""
 
-    def finish(self, claim_id: str, endings: Sequence[Ending]) -> set[str]:
+    def finish(self, claim_id: str, endings: Sequence[Ending], *, kept: Kept = at_once) -> set[str]:
         """End executions and their tasks, under the claim; ids of tasks whose end was taken
         (one whose claim is lost, or that ended otherwise, is not). A cancelled task ends
         ``cancelled`` whatever its result. Releases the claim once nothing is left under it."""

@@ -1,10 +1,14 @@
 """The FastAPI application."""
 
+from functools import partial
+
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp
 
 from quanopy.domain.errors import QuanopyError
+from quanopy.server.express import Express
 from quanopy.server.gate import Gate
 from quanopy.server.openapi import describe
 from quanopy.server.problems import handle_error
@@ -33,7 +37,7 @@ TAGS = [
 ]
 
 
-def create_app(web: Web) -> FastAPI:
+def create_app(web: Web) -> ASGIApp:
     """The application of a server. Closing ``web`` is the caller's."""
     app = FastAPI(
         title="Quanopy",
@@ -49,8 +53,9 @@ def create_app(web: Web) -> FastAPI:
         app.include_router(part.router)
     for error in (QuanopyError, HTTPException, RequestValidationError):
         app.add_exception_handler(error, handle_error)
-    app.add_middleware(
+    gate = partial(
         Gate, authenticator=web.authenticator, metrics=web.metrics, first=web.reader.warm
     )
+    app.add_middleware(gate)
     describe(app)
-    return app
+    return Express(app, gate)

@@ -2,10 +2,12 @@
 
 A thread reads new events once, in order, when a wake-up comes (or a slow sweep, for hints that
 were lost), and hands them to the event loop, which resolves waiters and fans out to followers.
-While nobody waits or follows, nothing is read.
+While nobody waits or follows, nothing is read; nor for those alone who wait for jobs that ended in
+this process: they have been told to look (:mod:`quanopy.services.hints`).
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -19,6 +21,7 @@ from quanopy.domain.events import Event, Position
 from quanopy.domain.states import JobState
 from quanopy.ports.store import EventQuery, Store
 from quanopy.ports.wakeups import Topic, Wakeups
+from quanopy.services.hints import JobHints
 
 SWEEP_S = 2.0
 """How late a lost hint makes a waiter, at most."""
@@ -36,9 +39,12 @@ class Watch:
     ) -> None:
         """``first``: over once any of them is there, not all."""
         self.pending = set(ids)
+        self.hinted: set[str] = set()
+        """Those that may have changed since they were looked at."""
         self._until = until
         self._first = first
-        self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._over = False
+        self._woken = asyncio.Event()
 
     def note(self, id: str, state: str) -> None:
         """Take note of a job's state."""
@@ -47,19 +53,35 @@ class Watch:
             if self._first or not self.pending:
                 self.release()
 
+    def hint(self, id: str) -> None:
+        """A job may have changed; who waits looks once this is so of all that is pending."""
+        self.hinted.add(id)
+        if self.served:
+            self._woken.set()
+
+    @property
+    def served(self) -> bool:
+        """Whether a hint has said all that is waited for."""
+        return bool(self.hinted) and (self._first or self.pending <= self.hinted)
+
     @property
     def over(self) -> bool:
         """Whether there is nothing more to wait for."""
-        return self._done.done()
+        return self._over
 
     def release(self) -> None:
         """End the wait, whatever is still pending."""
-        if not self._done.done():
-            self._done.set_result(None)
+        self._over = True
+        self._woken.set()
 
     async def wait(self, seconds: float) -> None:
-        """Return when it is over, or after so many seconds."""
-        await asyncio.wait((self._done,), timeout=seconds)
+        """Return when it is over, when it is time to look again, or after so many seconds."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
+        if not self._over:
+            self._woken.clear()
+            self.hinted.clear()
 
 
 class Subscription:
@@ -99,7 +121,7 @@ class Subscription:
 class Feed:
     """Reads events for everybody; its methods, save ``close``, belong to the event loop."""
 
-    def __init__(self, store: Store, wakeups: Wakeups) -> None:
+    def __init__(self, store: Store, wakeups: Wakeups, hints: JobHints) -> None:
         self._store = store
         self._signal = Signal()
         self._lock = Lock()
@@ -112,7 +134,8 @@ class Feed:
         self._closed = False
         self._thread = Thread(target=self._run, name="feed", daemon=True)
         self._thread.start()
-        self._unsubscribe = wakeups.subscribe(Topic.EVENTS, self._signal.set)
+        self._unsubscribe = wakeups.subscribe(Topic.EVENTS, partial(self._post, self._look))
+        hints.listen(lambda ids: self._post(partial(self._hint, ids)))
 
     @property
     def waiting(self) -> int:
@@ -194,6 +217,18 @@ class Feed:
             with self._lock:
                 self._interest -= 1
                 self._left_at = time.monotonic()
+
+    def _hint(self, ids: Collection[str]) -> None:
+        for job_id in ids:
+            for watch in tuple(self._watches.get(job_id, ())):
+                watch.hint(job_id)
+
+    def _look(self) -> None:
+        """Have new events read, unless all who are there know already where to look."""
+        if self._subscriptions or any(
+            not watch.served for watches in self._watches.values() for watch in watches
+        ):
+            self._signal.set()
 
     def _deliver(self, events: Sequence[Event]) -> None:
         for event in events:

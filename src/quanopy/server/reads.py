@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from quanopy.domain.accounts import Identity, Scope
 from quanopy.domain.errors import NotFound, QuanopyError
@@ -11,17 +12,19 @@ from quanopy.domain.jobs import Job
 from quanopy.ports.store import Store
 from quanopy.server.loop import Mailbox
 from quanopy.services.batching import Batching
+from quanopy.services.results import Wanted
 
-Jobs = Mapping[str, Job]
+Found = Mapping[str, Wanted]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Ask:
     ids: Collection[str]
-    mailbox: Mailbox[Jobs]
-    future: asyncio.Future[Jobs]
+    tasks: bool
+    mailbox: Mailbox[Found]
+    future: asyncio.Future[Found]
 
-    def answer(self, found: Jobs | Exception) -> None:
+    def answer(self, found: Found | Exception) -> None:
         self.mailbox.post(self.future, found)
 
 
@@ -30,7 +33,7 @@ class JobReads:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._mailbox: Mailbox[Jobs] | None = None
+        self._mailbox: Mailbox[Found] | None = None
         self._batches = Batching("job-reads", self._read, failed=self._fail)
 
     async def owned(self, ids: Sequence[str], identity: Identity) -> list[Job]:
@@ -38,16 +41,21 @@ class JobReads:
 
         Raises :class:`NotFound` alike for an id that does not exist and for another account's.
         """
-        # What is no id at all is not asked: PostgreSQL refuses some texts, and with them the batch.
-        found = await self._jobs([job_id for job_id in ids if is_id(job_id, "job")])
-        return [_owned(found.get(job_id), job_id, identity) for job_id in ids]
+        return [found.job for found in await self._found(ids, identity, tasks=False)]
 
-    async def _jobs(self, ids: Collection[str]) -> Jobs:
+    async def with_tasks(self, ids: Sequence[str], identity: Identity) -> list[Wanted]:
+        """The same, each job with its tasks."""
+        return await self._found(ids, identity, tasks=True)
+
+    async def _found(self, ids: Sequence[str], identity: Identity, *, tasks: bool) -> list[Wanted]:
         if self._mailbox is None:
             self._mailbox = Mailbox(asyncio.get_running_loop())
         future = self._mailbox.future()
-        self._batches.put(_Ask(ids, self._mailbox, future))
-        return await future
+        # What is no id at all is not asked: PostgreSQL refuses some texts, and with them the batch.
+        known = [job_id for job_id in ids if is_id(job_id, "job")]
+        self._batches.put(_Ask(known, tasks, self._mailbox, future))
+        found = await future
+        return [_owned(found.get(job_id), job_id, identity) for job_id in ids]
 
     def close(self) -> None:
         """Answer what was asked, then stop; idempotent."""
@@ -55,10 +63,14 @@ class JobReads:
 
     def _read(self, asks: Sequence[_Ask]) -> None:
         ids = {job_id for ask in asks for job_id in ask.ids}
+        parts = {job_id for ask in asks if ask.tasks for job_id in ask.ids}
         try:
-            found: Jobs | QuanopyError = {job.id: job for job in self._store.jobs(ids)}
+            jobs, tasks = self._store.jobs_with_tasks(ids, parts)
         except QuanopyError as error:
-            found = error
+            self._fail(asks, error)
+            return
+        own = {job_id: list(some) for job_id, some in groupby(tasks, lambda task: task.job_id)}
+        found = {job.id: Wanted(job=job, tasks=own.get(job.id, [])) for job in jobs}
         for ask in asks:
             ask.answer(found)
 
@@ -67,9 +79,10 @@ class JobReads:
             ask.answer(error)
 
 
-def _owned(job: Job | None, id: str, identity: Identity) -> Job:
-    if job is None or (job.account != identity.account and identity.scope is Scope.USER):
+def _owned(found: Wanted | None, id: str, identity: Identity) -> Wanted:
+    stranger = found is not None and found.job.account != identity.account
+    if found is None or (stranger and identity.scope is Scope.USER):
         raise NotFound(
             f"there is no job {id[:60]!r}", where="id", hint="List yours with GET /v1/jobs."
         )
-    return job
+    return found

@@ -142,9 +142,11 @@ def _running(settings: Settings) -> Iterator[tuple[Web, str]]:
 def _working(broker: Broker) -> Iterator[None]:
     worker = broker.worker()
     worker.start()
+    broker.parts.submit.work_at(worker)
     try:
         yield
     finally:
+        broker.parts.submit.work_at(None)
         worker.stop()
 
 

@@ -18,6 +18,7 @@ from quanopy.server.loop import Calls, Mailbox
 from quanopy.server.metrics import Metrics
 from quanopy.server.reads import JobReads
 from quanopy.server.settings import Settings
+from quanopy.services.hints import JobHints
 from quanopy.services.submit import Submit, Submitted
 
 
@@ -29,6 +30,7 @@ class Parts:
     store: Store
     objects: Objects
     wakeups: Wakeups
+    hints: JobHints
     reader: Reader
     submit: Submit
     targets: Targets
@@ -46,7 +48,7 @@ class Web:
         self.submit = parts.submit
         self.targets = parts.targets
         self.calls = Calls()
-        self.feed = Feed(parts.store, parts.wakeups)
+        self.feed = Feed(parts.store, parts.wakeups, parts.hints)
         self.reads = JobReads(parts.store)
         self.authenticator = Authenticator(parts.store, self.calls)
         self.metrics = Metrics(

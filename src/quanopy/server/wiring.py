@@ -16,6 +16,7 @@ from quanopy.sandbox.reader import ProcessReader
 from quanopy.server.settings import Settings
 from quanopy.server.web import Parts
 from quanopy.server.worker import Worker, rhythm
+from quanopy.services.hints import JobHints
 from quanopy.services.submit import Submit
 from quanopy.services.targets import ProviderTargets
 from quanopy.storage.objects import S3Access, open_objects
@@ -45,6 +46,7 @@ class Broker:
             store=parts.store,
             objects=parts.objects,
             wakeups=parts.wakeups,
+            hints=parts.hints,
             reader=parts.reader,
             compiler=compiler,
             providers=self.providers(),
@@ -59,7 +61,7 @@ class Broker:
 def build(settings: Settings) -> Broker:
     """Build a broker's parts; raises ``Unavailable`` or ``Invalid`` as its adapters do."""
     with contextlib.ExitStack() as stack:
-        store = open_store(settings.database_url)
+        store = open_store(settings.database_url, pooled=settings.listen_dsn is not None)
         stack.callback(store.close)
         objects = open_objects(settings.objects_url, s3=_s3(settings))
         wakeups = _wakeups(settings)
@@ -83,6 +85,7 @@ def build(settings: Settings) -> Broker:
             store=store,
             objects=objects,
             wakeups=wakeups,
+            hints=JobHints(),
             reader=reader,
             submit=submit,
             targets=ProviderTargets(store, providers),

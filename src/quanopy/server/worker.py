@@ -6,10 +6,11 @@ One thread claims; one keeps claims and registration alive, sweeps and passes ca
 
 import logging
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from typing import cast
 
 from quanopy.domain.errors import QuanopyError
@@ -18,11 +19,12 @@ from quanopy.domain.resources import Resource
 from quanopy.ports.objects import Objects
 from quanopy.ports.programs import Compiler, Reader
 from quanopy.ports.providers import LocalProvider, Provider, RemoteProvider
-from quanopy.ports.store import Store, Swept
+from quanopy.ports.store import Claim, Offering, Store, Swept
 from quanopy.ports.wakeups import Topic, Wakeups
 from quanopy.services.alarm import Alarm
 from quanopy.services.crews import Crew, Kit, LocalCrew, RemoteCrew
 from quanopy.services.ending import Endings
+from quanopy.services.hints import JobHints
 from quanopy.services.holding import Holding
 from quanopy.services.preparing import Preparing
 
@@ -57,6 +59,7 @@ class Worker:
         store: Store,
         objects: Objects,
         wakeups: Wakeups,
+        hints: JobHints,
         reader: Reader,
         compiler: Compiler,
         providers: Sequence[LocalProvider | RemoteProvider],
@@ -77,12 +80,16 @@ class Worker:
             store=store,
             objects=objects,
             preparing=Preparing(objects=objects, reader=reader, compiler=compiler),
-            endings=Endings(store=store, objects=objects, wakeups=wakeups, holding=self._holding),
+            endings=Endings(
+                store=store, objects=objects, wakeups=wakeups, holding=self._holding, hints=hints
+            ),
             holding=self._holding,
             dispatch=self._claiming,
         )
         self._crews: list[Crew] = []
         self._resources: dict[str, Resource] = {}
+        self._taking = Lock()
+        """Held from an offer until what was claimed on it has been taken."""
         self._cancels = Event()
         self._hinted = Event()
         self._perhaps_more: set[str] = set()
@@ -112,6 +119,8 @@ class Worker:
         self._stopping.set()
         self._claiming.ring()
         claim.join()
+        with self._taking:
+            pass  # Whoever was offered something before has taken it.
         until = time.monotonic() + grace_s
         done = [crew.stop(max(0.0, until - time.monotonic())) for crew in self._crews]
         if not all(done):
@@ -152,19 +161,47 @@ class Worker:
 
     def _claim_for(self, crew: Crew) -> bool:
         """Whether something was claimed, and there may be more."""
-        free = crew.free
         own = [r for r in self._resources.values() if r.provider == crew.name]
-        if crew.name not in self._perhaps_more or not free or not own or self._stopping.is_set():
-            return False
-        offers = crew.offers(own)
-        claims = self._store.claim(self.id, offers, ttl_s=self._rhythm.ttl_s, most=free)
-        for claim in claims:
-            self._holding.add(claim.id)
-            crew.take(claim, self._resources[claim.resource])
+        with self._taking:
+            free = crew.free
+            idle = crew.name not in self._perhaps_more or not free
+            if idle or not own or self._stopping.is_set():
+                return False
+            offers = crew.offers(own)
+            claims = self._store.claim(self.id, offers, ttl_s=self._rhythm.ttl_s, most=free)
+            self.take(claims)
         if len(claims) < free and crew.emptied(offers, claims):
             self._perhaps_more.discard(crew.name)
             return False
         return bool(claims)
+
+    @contextmanager
+    def offering(self, resource: str) -> Iterator[Offering | None]:
+        """What it would take at once of a resource; ``None`` while it is busy or claiming."""
+        known = self._resources.get(resource)
+        if known is None or not self._taking.acquire(blocking=False):
+            yield None
+            return
+        try:
+            crew = self._crew_of(known)
+            if crew.free and not self._stopping.is_set():
+                (offer,) = crew.offers([known])
+                offer = replace(offer, claims=min(offer.claims, crew.free))
+                yield Offering(worker=self.id, offer=offer, ttl_s=self._rhythm.ttl_s)
+            else:
+                yield None
+        finally:
+            self._taking.release()
+
+    def take(self, claims: Sequence[Claim]) -> None:
+        """Work on what was claimed."""
+        for claim in claims:
+            resource = self._resources[claim.resource]
+            self._holding.add(claim.id)
+            self._crew_of(resource).take(claim, resource)
+
+    def _crew_of(self, resource: Resource) -> Crew:
+        return next(crew for crew in self._crews if crew.name == resource.provider)
 
     # -- keeping ------------------------------------------------------------------------------
     def _keep_on(self) -> None:

@@ -13,6 +13,7 @@ from quanopy.ports.objects import Objects
 from quanopy.ports.providers import Outcome
 from quanopy.ports.store import Ending, Store, TaskEnd
 from quanopy.ports.wakeups import Topic, Wakeups
+from quanopy.services.hints import JobHints
 from quanopy.services.holding import Holding
 from quanopy.services.packing import Ended, EndedTask, pack_endings
 
@@ -134,15 +135,22 @@ def ended(execution: Execution, state: ExecutionState, error: QuanopyError | Non
 
 
 class Endings:
-    """Writes ends down: the pack first, synced, then one transaction, then a hint."""
+    """Writes ends down: the pack, synced before one transaction commits, then a hint."""
 
     def __init__(
-        self, *, store: Store, objects: Objects, wakeups: Wakeups, holding: Holding
+        self,
+        *,
+        store: Store,
+        objects: Objects,
+        wakeups: Wakeups,
+        holding: Holding,
+        hints: JobHints,
     ) -> None:
         self._store = store
         self._objects = objects
         self._wakeups = wakeups
         self._holding = holding
+        self._hints = hints
 
     def end(
         self,
@@ -159,9 +167,13 @@ class Endings:
             Conflict: the claim was lost before the ends were written.
         """
         key, data, extents = pack_endings([record_of(*end) for end in ends], datetime.now(UTC))
-        self._holding.persist(claim_id, lambda: self._objects.put({key: data}))
         endings = [ending_of(*end, extents) for end in ends]
-        taken = self._holding.persist(claim_id, lambda: self._store.finish(claim_id, endings))
+
+        def keep() -> set[str]:
+            kept = self._objects.putting({key: data})
+            return self._store.finish(claim_id, endings, kept=kept)
+
+        taken = self._holding.persist(claim_id, keep)
         self._tell(ends, taken, frees)
 
     def _tell(
@@ -171,6 +183,7 @@ class Endings:
         frees: bool,
     ) -> None:
         verdicts = [verdict for _, verdicts in ends for verdict in verdicts]
+        self._hints.tell({verdict.task.job_id for verdict in verdicts})
         if len(taken) < len(verdicts):
             log.info("%d of %d ends came too late", len(verdicts) - len(taken), len(verdicts))
         queued = any(verdict.state is TaskState.QUEUED for verdict in verdicts)

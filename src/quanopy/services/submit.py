@@ -6,14 +6,16 @@ of their own, so that they do not hold up others.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from threading import Lock
+from typing import Protocol
 
 from quanopy.domain.errors import Conflict, QuanopyError, Unavailable
 from quanopy.domain.jobs import Job, JobSpec
 from quanopy.ports.objects import Objects
 from quanopy.ports.programs import Reader
-from quanopy.ports.store import Repeat, Store
+from quanopy.ports.store import Claim, Offering, Repeat, Store
 from quanopy.ports.wakeups import Topic, Wakeups
 from quanopy.services.batching import Batching
 from quanopy.services.catalogue import Catalogue
@@ -59,6 +61,17 @@ class _Ticket:
     drafts: Sequence[Draft] = field(default=())
 
 
+class Workplace(Protocol):
+    """A worker of this process. While it is free it takes what is submitted in the commit that
+    keeps it, with no wake-up and no transaction of its own between."""
+
+    def offering(self, resource: str) -> AbstractContextManager[Offering | None]:
+        """What it would take now of a resource; it takes nothing else in the block."""
+
+    def take(self, claims: Sequence[Claim]) -> None:
+        """Work on what was claimed on its offering."""
+
+
 class Submit:
     """Takes submissions from many callers at once and answers each when it is durable."""
 
@@ -86,6 +99,7 @@ class Submit:
         self._most_waiting = most_waiting
         self._most_bytes = most_bytes
         self._first = first
+        self._workplace: Workplace | None = None
         self._lock = Lock()
         self._closed = False
         self._waiting = 0
@@ -93,6 +107,10 @@ class Submit:
         self._keys: dict[tuple[str, str], _Ticket] = {}
         self._small = Batching("submit-read", self._read, failed=self._fail)
         self._large = Batching("submit-read-large", self._read, failed=self._fail, most=8)
+
+    def work_at(self, workplace: Workplace | None) -> None:
+        """Hand what is submitted to a worker of this process, or no longer (``None``)."""
+        self._workplace = workplace
 
     @property
     def waiting(self) -> int:
@@ -203,9 +221,9 @@ class Submit:
 
     def _commit(self, tickets: Sequence[_Ticket]) -> None:
         try:
-            answers = self._store_all(tickets)
+            answers, taken = self._store_all(tickets)
         except Unavailable as error:
-            answers = [error] * len(tickets)
+            answers, taken = [error] * len(tickets), False
         except Exception:
             # Something about one of them: alone, each meets only its own fate.
             if len(tickets) == 1:
@@ -214,7 +232,7 @@ class Submit:
                 self._commit_alone(ticket)
             return
         if any(isinstance(answer, Submitted) for answer in answers):
-            self._wakeups.notify(Topic.WORK, Topic.EVENTS)
+            self._wakeups.notify(*([Topic.EVENTS] if taken else [Topic.WORK, Topic.EVENTS]))
         for ticket, answer in zip(tickets, answers, strict=True):
             self._answer(ticket, answer)
 
@@ -224,17 +242,31 @@ class Submit:
         except Exception as error:  # noqa: BLE001 - its answer is the error; the route logs it
             self._answer(ticket, error)
 
-    def _store_all(self, tickets: Sequence[_Ticket]) -> Sequence[Answer]:
-        """Objects first, rows after: a crash between leaves an orphan, never a dangling row."""
+    def _store_all(self, tickets: Sequence[_Ticket]) -> tuple[Sequence[Answer], bool]:
+        """Their answers, and whether all that is new is being worked on already.
+
+        Objects before the commit: a crash between leaves an orphan, never a dangling row."""
         key, data, submissions = pack(
             [(t.request.idempotency_key, t.request.digest, t.drafts) for t in tickets]
         )
-        self._objects.put({key: data})
-        stored = self._store.submit(submissions)
-        return [
+        kept = self._objects.putting({key: data})
+        with self._offering(tickets) as offering:
+            stored, claims = self._store.submit_and_claim(submissions, offering, kept=kept)
+            if claims and self._workplace is not None:
+                self._workplace.take(claims)
+        answers = [
             answer if isinstance(answer, QuanopyError) else _submitted(submission.jobs, answer)
             for submission, answer in zip(submissions, stored, strict=True)
         ]
+        new = {task.id for submission in submissions for task in submission.tasks}
+        return answers, new <= {task.id for claim in claims for task in claim.tasks}
+
+    def _offering(self, tickets: Sequence[_Ticket]) -> AbstractContextManager[Offering | None]:
+        """What this process's worker would take, where all of these are for one resource."""
+        resources = {spec.resource for ticket in tickets for spec in ticket.request.specs}
+        if self._workplace is None or len(resources) > 1:
+            return nullcontext()
+        return self._workplace.offering(*resources)
 
     def _fail(self, tickets: Sequence[_Ticket], error: Exception) -> None:
         for ticket in tickets:

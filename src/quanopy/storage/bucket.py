@@ -1,7 +1,7 @@
 """Objects in an S3 bucket, or in what speaks its protocol."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig, S3Config
 
 _CHECK = "check"
+_THREADS = 16
 _PREFIX = re.compile(r"(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._-]*/([A-Za-z0-9_][A-Za-z0-9._/-]*)?")
 _MISSING = (NotFoundError, FileNotFoundError)
 
@@ -49,7 +50,7 @@ class S3Access:
 class Bucket:
     """Objects under a prefix of one bucket; many are put at a time."""
 
-    concurrency = 16
+    near = False
 
     def __init__(self, bucket: str, prefix: str, access: S3Access) -> None:
         """Makes no request: a service that is away now may come back later."""
@@ -61,7 +62,7 @@ class Bucket:
                 f"{bucket}/{prefix} is no bucket and prefix",
                 hint="Take letters, digits, dots, hyphens and underscores between slashes.",
             )
-        self._threads = ThreadPoolExecutor(self.concurrency, thread_name_prefix="bucket")
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="bucket")
         self.store = S3Store(
             bucket,
             prefix=prefix or None,
@@ -77,6 +78,11 @@ class Bucket:
             return {key for key, created in zip(objects, new, strict=True) if created}
         except (BaseError, OSError) as error:
             raise self.unavailable(error) from error
+
+    def putting(self, objects: Mapping[str, bytes]) -> Callable[[], set[str]]:
+        """The same, done when this returns."""
+        new = self.put(objects)
+        return lambda: new
 
     def delete(self, key: str) -> None:
         """Remove an object; S3 does not say whether it was there."""

@@ -19,12 +19,12 @@ from sqlalchemy.types import BigInteger, Text
 from quanopy.domain.ids import new_id
 from quanopy.domain.jobs import Task
 from quanopy.domain.states import ResourceState, TaskState
-from quanopy.ports.store import Claim, Offer
+from quanopy.ports.store import Claim, Offer, Offering
 from quanopy.services.sharing import fair_order
 from quanopy.storage import ledger, queue, schema
 from quanopy.storage.compiled import Row
 from quanopy.storage.events import History
-from quanopy.storage.mapping import Values, moment
+from quanopy.storage.mapping import Values, moment, span
 from quanopy.storage.rows import id_rows, ids_document
 from quanopy.storage.statements import LOCKED_JOBS, LOCKED_TASKS, by_ids, insert_rows
 from quanopy.storage.transaction import Transaction
@@ -119,6 +119,14 @@ def claim(
     loads = _loads(order, offer, lanes)
     charged = {row.account: row.at for row in used}
     return _take(connection, worker, resource, loads, charged, ttl=ttl, now=now)
+
+
+def accept(connection: Transaction, offering: Offering, now: int) -> list[Claim]:
+    """Take ready tasks as a worker offers to that is free now."""
+    offer = offering.offer
+    return claim(
+        connection, offering.worker, offer, ttl=span(offering.ttl_s), now=now, most=offer.claims
+    )
 
 
 def _loads(order: Iterable[Task], offer: Offer, lanes: int) -> list[_Load]:

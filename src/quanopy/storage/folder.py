@@ -4,7 +4,8 @@ import contextlib
 import errno
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import uuid4
 
@@ -14,6 +15,7 @@ from quanopy.domain.errors import Unavailable
 
 _STAGING = ".staging"
 _ABANDONED_S = 3600.0
+_THREADS = 8
 _HINTS = {
     errno.ENOSPC: "The disk is full: free some space, then try again.",
     errno.EDQUOT: "The disk quota is used up: free some space, then try again.",
@@ -26,22 +28,50 @@ _HINTS = {
 }
 
 
+class _Staged:
+    """A file that is written and not yet in its place."""
+
+    def __init__(self, key: str, path: str, target: str) -> None:
+        self.key, self.path, self.target = key, path, target
+        self._descriptor: int | None = None
+
+    def write(self, data: bytes) -> None:
+        """Make it; it stays open for :meth:`sync`."""
+        self._descriptor = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(self._descriptor, rest) :]
+
+    def sync(self) -> None:
+        """Have it on disk, and close it."""
+        if self._descriptor is not None:
+            os.fsync(self._descriptor)
+            self.close()
+
+    def close(self) -> None:
+        """Close it; idempotent."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+
 class Folder:
     """Objects as files of the same layout that obstore reads and lists.
 
     obstore's own writes are not synced, and link a file in before its bytes are on disk: after
     a power cut an empty file could stand under a key, and create-once would keep it for ever.
-    So files are written here: staged, synced, linked in, and then their folders synced. Files
+    So files are written here: staged, synced, renamed, and then their folders synced. Files
     put together are staged before the first is synced, so that the disk takes them in one go.
     """
 
-    concurrency = 1
+    near = True
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.name = f"the object folder {path}"
         self._staging = path / _STAGING
-        self._synced: set[Path] = set()
+        self._synced: set[str] = set()
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="folder")
         try:
             self._staging.mkdir(parents=True, exist_ok=True)
             self._remove_abandoned()
@@ -50,12 +80,27 @@ class Folder:
             raise self.unavailable(error) from error
 
     def put(self, objects: Mapping[str, bytes]) -> set[str]:
-        """Write, sync and link in, and say which were new; an existing file stays as it is."""
+        """Write, sync and rename, and say which were new; an existing file stays as it is."""
         try:
-            new = self._put({self.path / key: data for key, data in objects.items()})
-            return {key for key in objects if self.path / key in new}
+            return self._keep(self._stage(objects), objects)
         except OSError as error:
             raise self.unavailable(error) from error
+
+    def putting(self, objects: Mapping[str, bytes]) -> Callable[[], set[str]]:
+        """Write these, and have a thread sync and rename them; what comes back waits for it."""
+        try:
+            staged = self._stage(objects)
+        except OSError as error:
+            raise self.unavailable(error) from error
+        keeping = self._threads.submit(self._keep, staged, objects)
+
+        def wait() -> set[str]:
+            try:
+                return keeping.result()
+            except OSError as error:
+                raise self.unavailable(error) from error
+
+        return wait
 
     def delete(self, key: str) -> None:
         """Remove a file; raises FileNotFoundError."""
@@ -80,41 +125,50 @@ class Folder:
         """Raise unless a file can be written now."""
         path = self._staging / uuid4().hex
         try:
-            _write(path, b"ready")
+            with path.open("xb") as file:
+                file.write(b"ready")
             path.unlink()
         except OSError as error:
             raise self.unavailable(error) from error
 
-    def _put(self, files: Mapping[Path, bytes]) -> set[Path]:
-        staged = {target: self._staging / uuid4().hex for target in files}
+    def _stage(self, objects: Mapping[str, bytes]) -> list[_Staged]:
+        """Write those that are not there. Names are text and calls the system's own: pathlib's
+        take as long as the file system does."""
+        staged = []
         try:
-            for target, data in files.items():
-                _write(staged[target], data)
-            for path in staged.values():
-                _sync(path)
-            new = {target for target, path in staged.items() if self._link(path, target)}
-        finally:
-            for path in staged.values():
-                path.unlink(missing_ok=True)
-        # Also where a file was there already: whoever linked it may not have come this far.
-        for parent in {target.parent for target in files}:
-            _sync(parent)
-        return new
+            for key, data in objects.items():
+                target = f"{self.path}/{key}"
+                if not os.path.exists(target):
+                    staged.append(_Staged(key, f"{self._staging}/{uuid4().hex}", target))
+                    staged[-1].write(data)
+        except BaseException:
+            _discard(staged)
+            raise
+        return staged
 
-    def _link(self, staged: Path, target: Path) -> bool:
-        self._prepare(target.parent)
+    def _keep(self, staged: Sequence[_Staged], objects: Iterable[str]) -> set[str]:
         try:
-            os.link(staged, target)
-        except FileExistsError:
-            return False
-        return True
+            for file in staged:
+                file.sync()
+            for file in staged:
+                self._prepare(file.target.rpartition("/")[0])
+                # Over what somebody else has put meanwhile: under one name lies one content.
+                os.rename(file.path, file.target)
+        except BaseException:
+            _discard(staged)
+            raise
+        # Also where a file was there already: whoever put it may not have come this far.
+        for folder in {f"{self.path}/{key}".rpartition("/")[0] for key in objects}:
+            _sync(folder)
+        return {file.key for file in staged}
 
-    def _prepare(self, parent: Path) -> None:
+    def _prepare(self, parent: str) -> None:
         """Make a folder, and sync every entry on the way to it, once a process."""
-        if parent in self._synced and parent.is_dir():
+        if parent in self._synced and os.path.isdir(parent):
             return
-        parent.mkdir(parents=True, exist_ok=True)
-        for above in parent.parents:
+        folder = Path(parent)
+        folder.mkdir(parents=True, exist_ok=True)
+        for above in folder.parents:
             _sync(above)
             if above == self.path:
                 break
@@ -128,14 +182,13 @@ class Folder:
                     staged.unlink()
 
 
-def _write(path: Path, data: bytes) -> None:
-    with path.open("xb", buffering=0) as file:
-        rest = memoryview(data)
-        while rest:
-            rest = rest[file.write(rest) :]
+def _discard(staged: Iterable[_Staged]) -> None:
+    for file in staged:
+        file.close()
+        Path(file.path).unlink(missing_ok=True)
 
 
-def _sync(path: Path) -> None:
+def _sync(path: str | Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

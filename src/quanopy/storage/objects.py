@@ -20,6 +20,7 @@ from quanopy.storage.pack_cache import PackCache
 
 __all__ = ["S3Access", "open_objects"]
 
+_THREADS = 16
 CACHE_BYTES = 64 * 1024 * 1024
 _KEY = re.compile(r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
 
@@ -57,7 +58,8 @@ class _Place(Protocol):
     """Where objects lie: what differs between a folder and a bucket."""
 
     name: str
-    concurrency: int
+    near: bool
+    """Whether objects are read and written about as quickly as rows, with no network between."""
 
     @property
     def store(self) -> ObjectStore:
@@ -65,6 +67,9 @@ class _Place(Protocol):
 
     def put(self, objects: Mapping[str, bytes]) -> set[str]:
         """Keep these durably; the keys that were not there before. Raises Unavailable."""
+
+    def putting(self, objects: Mapping[str, bytes]) -> Callable[[], set[str]]:
+        """Begin to, unless it takes long: then it is done. What comes back waits for it."""
 
     def delete(self, key: str) -> None:
         """Remove one; may raise FileNotFoundError, OSError or obstore's errors."""
@@ -85,7 +90,7 @@ class _Objects:
     def __init__(self, place: _Place, cache: PackCache) -> None:
         self._place = place
         self._cache = cache
-        self._threads = ThreadPoolExecutor(place.concurrency, thread_name_prefix="objects")
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="objects")
 
     def __repr__(self) -> str:
         return f"<Objects in {self._place.name}>"
@@ -95,6 +100,17 @@ class _Objects:
             _check_key(key)
         for key in self._place.put(objects):
             self._cache.put(key, objects[key])
+
+    def putting(self, objects: Mapping[str, bytes]) -> Callable[[], None]:
+        for key in objects:
+            _check_key(key)
+        wait = self._place.putting(objects)
+
+        def finish() -> None:
+            for key in wait():
+                self._cache.put(key, objects[key])
+
+        return finish
 
     def get(self, keys: Sequence[str]) -> list[bytes]:
         """Always from the store, never from memory: it also serves to verify what is kept."""
@@ -109,6 +125,12 @@ class _Objects:
             found.update(part)
         return [found[extent] for extent in extents]
 
+    def at_hand(self, extents: Sequence[Extent]) -> list[bytes] | None:
+        packs = {extent.key: self._cache.get(extent.key) for extent in extents}
+        if None in packs.values():
+            return None
+        return self.read(extents)
+
     def delete(self, keys: Sequence[str]) -> None:
         self._each(self._delete, keys)
 
@@ -117,7 +139,7 @@ class _Objects:
 
     def _each(self, work: Callable[[T], R], items: Sequence[T]) -> list[R]:
         """Do it for each, several at a time where that is quicker."""
-        if self._place.concurrency == 1 or len(items) < 2:
+        if self._place.near or len(items) < 2:
             return [work(item) for item in items]
         return [*self._threads.map(work, items)]
 

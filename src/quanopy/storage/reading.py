@@ -44,6 +44,16 @@ def tasks(connection: Transaction, job_ids: Collection[str]) -> list[Task]:
     return [task_of(row) for row in connection.last(*by_ids(_TASKS, job_ids))]
 
 
+def jobs_with_tasks(
+    connection: Transaction, ids: Collection[str], parts_of: Collection[str]
+) -> tuple[list[Job], list[Task]]:
+    """Jobs, and the tasks of some of them."""
+    if not parts_of:
+        return jobs(connection, ids, None), []
+    found, parts = connection.lastly(by_ids(JOBS, ids), by_ids(_TASKS, parts_of))
+    return list(map(job_of, found)), list(map(task_of, parts))
+
+
 def executions(connection: Transaction, job_id: str) -> list[Execution]:
     """The executions that stand at a job's tasks, oldest first."""
     return [execution_of(row) for row in connection.last(_EXECUTIONS, {"job": job_id})]

@@ -20,11 +20,14 @@ from quanopy.ports.store import (
     EventQuery,
     ExecutionChange,
     JobQuery,
+    Kept,
     Offer,
+    Offering,
     Repeat,
     Store,
     Submission,
     Swept,
+    at_once,
 )
 from quanopy.storage import (
     archive,
@@ -51,14 +54,18 @@ from quanopy.storage.transaction import Transaction
 Clock = Callable[[], datetime]
 
 
-def open_store(url: str, *, clock: Clock | None = None, connections: int = 8) -> Store:
+def open_store(
+    url: str, *, clock: Clock | None = None, connections: int = 8, pooled: bool = False
+) -> Store:
     """The catalogue at ``sqlite:////path`` or ``postgresql://…``, brought up to date.
+
+    ``pooled``: PostgreSQL is reached through a transaction pooler.
 
     Raises:
         Invalid: this is no such address, or a SQLite file on a network file system.
         Unavailable: the database cannot be reached, or is of a later version.
     """
-    database = Database(url, connections=connections)
+    database = Database(url, connections=connections, pooled=pooled)
     try:
         migrate(database)
     except BaseException:
@@ -84,14 +91,32 @@ class SqlStore:
     # -- submitting and reading ---------------------------------------------------------------
     def submit(self, submissions_: Sequence[Submission]) -> list[Sequence[Job] | QuanopyError]:
         """See :meth:`Store.submit`."""
+        return self.submit_and_claim(submissions_, None)[0]
+
+    def submit_and_claim(
+        self, submissions_: Sequence[Submission], offering: Offering | None, *, kept: Kept = at_once
+    ) -> tuple[list[Sequence[Job] | QuanopyError], list[Claim]]:
+        """See :meth:`Store.submit_and_claim`."""
         now = self._now()
+
+        def work(
+            connection: Transaction,
+        ) -> tuple[list[Sequence[Job] | QuanopyError], list[Claim]]:
+            answers = submissions.submit(connection, submissions_, now)
+            if offering is None:
+                connection.send()
+            taken = claims.accept(connection, offering, now) if offering else []
+            kept()
+            return answers, taken
+
         try:
-            return self._database.write(lambda c: submissions.submit(c, submissions_, now))
+            return self._database.write(work)
         except Refused as refused:
             if len(submissions_) == 1:
-                return [submissions.refusal(refused)]
+                return [submissions.refusal(refused)], []
         # One of them cannot be, and the others need not suffer for it.
-        return [answer for one in submissions_ for answer in self.submit([one])]
+        kept()
+        return [answer for one in submissions_ for answer in self.submit([one])], []
 
     def replay(self, requests: Sequence[Repeat]) -> list[Sequence[Job] | QuanopyError | None]:
         """See :meth:`Store.replay`."""
@@ -108,6 +133,12 @@ class SqlStore:
     def tasks(self, job_ids: Collection[str]) -> list[Task]:
         """See :meth:`Store.tasks`."""
         return self._database.read(lambda c: reading.tasks(c, job_ids))
+
+    def jobs_with_tasks(
+        self, ids: Collection[str], parts_of: Collection[str]
+    ) -> tuple[list[Job], list[Task]]:
+        """See :meth:`Store.jobs_with_tasks`."""
+        return self._database.read(lambda c: reading.jobs_with_tasks(c, ids, parts_of))
 
     def executions(self, job_id: str) -> list[Execution]:
         """See :meth:`Store.executions`."""
@@ -212,10 +243,17 @@ class SqlStore:
         now = self._now()
         self._database.write(lambda c: executions.advance(c, claim_id, changes, now=now))
 
-    def finish(self, claim_id: str, ended: Sequence[Ending]) -> set[str]:
+    def finish(self, claim_id: str, ended: Sequence[Ending], *, kept: Kept = at_once) -> set[str]:
         """See :meth:`Store.finish`."""
         now = self._now()
-        return self._database.write(lambda c: endings.finish(c, claim_id, ended, now=now))
+
+        def work(connection: Transaction) -> set[str]:
+            taken = endings.finish(connection, claim_id, ended, now=now)
+            connection.send()
+            kept()
+            return taken
+
+        return self._database.write(work)
 
     def sweep(self) -> Swept:
         """See :meth:`Store.sweep`."""

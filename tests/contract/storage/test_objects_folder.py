@@ -121,7 +121,7 @@ def test_files_are_synced_before_they_are_seen_and_folders_after(tmp_path: Path)
         "import os, sys; from quanopy.storage.objects import open_objects\n"
         "calls = []\n"
         "def hook(event, args):\n"
-        "    if event in ('os.link',): calls.append(('link', os.path.basename(args[1])))\n"
+        "    if event in ('os.rename',): calls.append(('rename', os.path.basename(args[1])))\n"
         "real = os.fsync\n"
         "def fsync(fd):\n"
         "    calls.append(('sync', os.path.basename(os.readlink(f'/proc/self/fd/{fd}'))))\n"
@@ -129,7 +129,7 @@ def test_files_are_synced_before_they_are_seen_and_folders_after(tmp_path: Path)
         "os.fsync = fsync; sys.addaudithook(hook)\n"
         "objects = open_objects(sys.argv[1])\n"
         "objects.put({'k/day/a': b'1'})\n"
-        "print([c if c[0] == 'link' or c[1] in ('k', 'day', 'objects') else ('sync', 'staged')"
+        "print([c if c[0] == 'rename' or c[1] in ('k', 'day', 'objects') else ('sync', 'staged')"
         " for c in calls])\n"
     )
     done = subprocess.run(
@@ -144,7 +144,7 @@ def test_files_are_synced_before_they_are_seen_and_folders_after(tmp_path: Path)
             ("sync", "staged"),
             ("sync", "k"),
             ("sync", "objects"),
-            ("link", "a"),
+            ("rename", "a"),
             ("sync", "day"),
         ]
     )

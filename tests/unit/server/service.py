@@ -24,6 +24,7 @@ from quanopy.server.listening import listening
 from quanopy.server.run import serving
 from quanopy.server.settings import Settings
 from quanopy.server.web import Parts, Web
+from quanopy.services.hints import JobHints
 from quanopy.services.packing import Ended, EndedTask, pack_endings
 from quanopy.services.submit import Submit
 from quanopy.services.targets import ProviderTargets
@@ -210,6 +211,7 @@ def running(data: Path) -> Iterator[Service]:
                 store=store,
                 objects=objects,
                 wakeups=wakeups,
+                hints=JobHints(),
                 reader=reader,
                 submit=submit,
                 targets=ProviderTargets(store, lambda: [FakeEmulator(name="aer")]),

@@ -9,7 +9,7 @@ import pytest
 
 from quanopy.domain.accounts import Identity, Scope
 from quanopy.domain.errors import NotFound
-from quanopy.domain.jobs import Job
+from quanopy.domain.jobs import Job, Task
 from quanopy.ports.store import Store
 from quanopy.server.reads import JobReads
 
@@ -19,11 +19,13 @@ ADA = Identity(account="ada", scope=Scope.USER, token_id="token_ada")
 class Picky:
     """A store that, as PostgreSQL does, fails a whole query for one text with NUL in it."""
 
-    def jobs(self, ids: Collection[str]) -> list[Job]:
+    def jobs_with_tasks(
+        self, ids: Collection[str], _: Collection[str]
+    ) -> tuple[list[Job], list[Task]]:
         """No jobs."""
         if any("\0" in one for one in ids):
             raise ValueError("NUL")
-        return []
+        return [], []
 
 
 @pytest.mark.parametrize("id", ["\0", "job_" + "\0" * 32, "x" * 1000, "job_" + "0" * 31 + "\n"])

@@ -1,8 +1,7 @@
 """Results, of one job or of many."""
 
 import json
-from collections.abc import Sequence
-from itertools import groupby
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -10,16 +9,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from quanopy.codecs.results import to_npz
-from quanopy.domain.jobs import Job
 from quanopy.domain.states import JobState
 from quanopy.server.bodies import parse, read_body
 from quanopy.server.openapi import problems, shows, takes
 from quanopy.server.problems import plain_response
 from quanopy.server.routes import examples
 from quanopy.server.routes.jobs import JobId, Wait
-from quanopy.server.waiting import wait_for_jobs
-from quanopy.server.web import Web, identity_of, json_response, web_of
-from quanopy.services.results import Wanted, load, why_none
+from quanopy.server.waiting import wait_for_results
+from quanopy.server.web import identity_of, json_response, web_of
+from quanopy.services.results import at_hand, load, why_none
 from quanopy.wire.jobs import ResultOut, ResultsIn, ResultsOut
 
 router = APIRouter(prefix="/v1", tags=["results"])
@@ -48,11 +46,14 @@ async def get_result(
     media_type = _accepted(request.headers.get("accept", "*/*"))
     if media_type is None:
         return plain_response(406, "a result is JSON or npz", hint=f"Accept {JSON} or {NPZ}.")
-    jobs = await wait_for_jobs(web, identity_of(request), [id], wait)
-    error = why_none(jobs[0])
+    (found,) = await wait_for_results(web, identity_of(request), [id], wait)
+    error = why_none(found.job)
     if error is not None and not partial:
         raise error
-    (result,) = await web.calls.run(_load, web, jobs, partial=partial)
+    texts = at_hand(web.objects, [found])
+    if texts is None:
+        texts = await web.calls.run(load, web.objects, [found])
+    (result,) = texts
     if media_type == JSON:
         return json_response(result)
     return Response(await web.calls.run(_npz, result), media_type=NPZ)
@@ -71,25 +72,19 @@ async def get_results(request: Request, wait: Wait = 0.0) -> Response:
     settings = web.settings
     body = await read_body(request, limit=settings.body_limit, timeout_s=settings.body_timeout_s)
     asked = parse(ResultsIn, body)
-    jobs = await wait_for_jobs(web, identity_of(request), asked.ids, wait)
-    shown = [job for job in jobs if asked.partial or job.state in _ENDED]
-    texts = await web.calls.run(_load, web, shown, partial=asked.partial)
-    found = dict(zip((job.id for job in shown), texts, strict=True))
-    results = b",".join(found.get(job.id, b"null") for job in jobs)
+    found = await wait_for_results(web, identity_of(request), asked.ids, wait)
+    shown = [
+        one if asked.partial or one.job.state is JobState.COMPLETED else replace(one, tasks=())
+        for one in found
+        if asked.partial or one.job.state in _ENDED
+    ]
+    texts = await web.calls.run(load, web.objects, shown)
+    by_id = dict(zip((one.job.id for one in shown), texts, strict=True))
+    results = b",".join(by_id.get(one.job.id, b"null") for one in found)
     return json_response(b'{"results":[%b]}' % results)
 
 
 _ENDED = (JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED)
-
-
-def _load(web: Web, jobs: Sequence[Job], *, partial: bool) -> list[bytes]:
-    """Results of these jobs; a failed one has only its problem, unless ``partial``."""
-    given = [job.id for job in jobs if partial or job.state is JobState.COMPLETED]
-    tasks = {
-        job_id: list(some)
-        for job_id, some in groupby(web.store.tasks(given), lambda task: task.job_id)
-    }
-    return load(web.objects, [Wanted(job=job, tasks=tasks.get(job.id, [])) for job in jobs])
 
 
 def _npz(result: bytes) -> bytes:
