@@ -25,7 +25,7 @@ def main() -> None:
 
 
 def _on_postgres() -> Iterator[Measure]:
-    with PostgresServer() as server, server.database() as dsn:
+    with PostgresServer(durable=True) as server, server.database() as dsn:
         yield _measure("PostgreSQL", 0.4, {"database": dsn})
 
 
