@@ -231,7 +231,7 @@ class Client:
         ``quanopy.codecs.targets.decode_target``; raises :class:`NotFound` where the broker
         cannot tell."""
         path = f"/resources/{quote(name, safe='')}/target"
-        return Target(data=self._http.request("GET", path).content)
+        return Target(data=self._http.request("GET", path))
 
     def set_resource_state(
         self, name: str, state: ResourceState | str, reason: str | None = None

@@ -77,7 +77,7 @@ class Job:
         """Its result as the bytes of a NumPy ``.npz`` file; raises as :meth:`result`."""
         for wait_s in rounds(timeout):
             try:
-                answer = self._http.request(
+                return self._http.request(
                     "GET",
                     f"/jobs/{self.id}/result",
                     params={"wait": wait_s},
@@ -86,7 +86,6 @@ class Job:
                 )
             except NotReady:
                 continue
-            return answer.content
         raise self._late(timeout)
 
     def cancel(self) -> JobState:

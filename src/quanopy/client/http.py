@@ -1,23 +1,22 @@
-"""One way to the broker: pooled connections, time-outs, safe repeats, errors as the server's."""
+"""One way to the broker: time-outs, safe repeats, errors as the server's."""
 
 import os
 import random
-import ssl
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib import metadata
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import urlencode
 
-import httpx
 from pydantic import BaseModel, ValidationError
+from urllib3 import BaseHTTPResponse
+from urllib3.exceptions import HTTPError
 
+from quanopy.client.connections import NEVER_SENT, Connections
 from quanopy.client.settings import START, Settings
 from quanopy.domain import errors
 from quanopy.domain.errors import (
-    Invalid,
     OutcomeUnknown,
     ProviderError,
     QuanopyError,
@@ -29,7 +28,6 @@ from quanopy.wire.service import Problem
 
 A = TypeVar("A", bound=BaseModel)
 
-CONNECT_S = 5.0
 ANSWER_S = 30.0
 """How long an answer may take, beyond what a long poll was asked to wait."""
 FIRST_PATIENCE_S = 1.0
@@ -37,8 +35,8 @@ FIRST_PATIENCE_S = 1.0
 PATIENCE_S = 20.0
 """How long one that has answered before is: it may be starting again."""
 LONGEST_PAUSE_S = 2.0
+READ_BYTES = 1 << 16
 
-NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout)
 _STATUS: Mapping[int, type[QuanopyError]] = {
     401: errors.Denied,
     403: errors.Forbidden,
@@ -52,14 +50,18 @@ _STATUS: Mapping[int, type[QuanopyError]] = {
 }
 """What a status means where something between us and the broker answered, not the broker."""
 
+_JSON = {"Content-Type": "application/json"}
+_EVENTS = {"Accept": "text/event-stream"}
+
 
 class Http:
     """Requests to one broker. Threads may share it; a forked child gets connections of its own."""
 
     def __init__(self, settings: Settings) -> None:
+        self._url = settings.url
         self._settings = settings
         self._lock = threading.Lock()
-        self._httpx = _connections(settings)
+        self._connections = Connections(settings)
         self._pid = os.getpid()
         self._met = False
 
@@ -73,8 +75,8 @@ class Http:
         wait_s: float = 0.0,
         headers: Mapping[str, str] | None = None,
         repeatable: bool = True,
-    ) -> httpx.Response:
-        """Send a request until it is answered, or patience ends; answers are successes.
+    ) -> bytes:
+        """Send a request until it is answered, or patience ends; the body of a success.
 
         ``wait_s`` is how long the broker was asked to hold its answer. What is not
         ``repeatable`` is sent again only if it never left.
@@ -84,32 +86,25 @@ class Http:
             Unavailable: nobody answers.
             OutcomeUnknown: the answer to something not repeatable was lost.
         """
-        content = None if body is None else body.model_dump_json(exclude_unset=True)
-        sent_headers = dict(headers or {})
-        if content is not None:
-            sent_headers["Content-Type"] = "application/json"
-        request = self._client().build_request(
-            method,
-            path,
-            params=_present(params),
-            content=content,
-            headers=sent_headers,
-            timeout=httpx.Timeout(ANSWER_S + wait_s, connect=CONNECT_S, pool=None),
-        )
+        how: dict[str, Any] = {"timeout_s": ANSWER_S + wait_s, "headers": headers or {}}
+        if body is not None:
+            how["body"] = body.model_dump_json(exclude_unset=True).encode()
+            how["headers"] = {**how["headers"], **_JSON}
+        target = _target(path, params)
         for pause in _pauses(PATIENCE_S if self._met else FIRST_PATIENCE_S):
             try:
-                return self._once(request)
+                return self._once(method, target, how).data
             except (Transient, Unavailable) as error:
                 if pause is None or not repeatable:
                     raise
                 time.sleep(max(pause, min(error.retry_after_s or 0.0, PATIENCE_S)))
-            except httpx.TransportError as error:
+            except HTTPError as error:
                 if not repeatable and not isinstance(error, NEVER_SENT):
                     raise OutcomeUnknown(
-                        f"the answer of {self._settings.url} was lost: {_said(error)}",
+                        f"the answer of {self._url} was lost: {_said(error)}",
                         hint="Look whether it was done before doing it again.",
                     ) from error
-                if pause is None or isinstance(error, httpx.UnsupportedProtocol):
+                if pause is None:
                     raise self._unavailable(error) from error
                 time.sleep(pause)
         raise AssertionError("the last attempt returns or raises")
@@ -122,87 +117,53 @@ class Http:
         """POST, read as a model; ``how`` as for :meth:`request`."""
         return self.read(answer, self.request("POST", path, body=body, **how))
 
-    def read(self, answer: type[A], response: httpx.Response) -> A:
+    def read(self, answer: type[A], body: bytes) -> A:
         """A success's body as a model."""
         try:
-            return answer.model_validate_json(response.content)
+            return answer.model_validate_json(body)
         except ValidationError as error:
             raise QuanopyError(
-                f"{self._settings.url} answers as no Quanopy broker does",
+                f"{self._url} answers as no Quanopy broker does",
                 hint="Check the url, and that client and broker are of the same major version.",
             ) from error
 
     @contextmanager
-    def lines(self, path: str, params: Mapping[str, Any], *, idle_s: float) -> Iterator[Any]:
-        """The lines of an event stream as they come; ``httpx.TransportError`` when it breaks or
-        is silent for ``idle_s``."""
-        timeout = httpx.Timeout(ANSWER_S, connect=CONNECT_S, read=idle_s, pool=None)
-        with self._client().stream(
-            "GET",
-            path,
-            params=_present(params),
-            headers={"Accept": "text/event-stream"},
-            timeout=timeout,
-        ) as response:
-            if response.is_error:
-                response.read()
-                raise _error(response)
-            self._met = True
-            yield response.iter_lines()
+    def lines(
+        self, path: str, params: Mapping[str, Any], *, idle_s: float
+    ) -> Iterator[Iterator[str]]:
+        """The lines of an event stream as they come; :class:`Unavailable` when it breaks or is
+        silent for ``idle_s``."""
+        how = {"timeout_s": idle_s, "headers": _EVENTS, "stream": True}
+        try:
+            response = self._once("GET", _target(path, params), how)
+            try:
+                yield _lines(response)
+            finally:
+                response.close()
+                response.release_conn()
+        except HTTPError as error:
+            raise self._unavailable(error) from error
 
     def close(self) -> None:
         """Close the connections; idempotent."""
-        self._httpx.close()
+        self._connections.close()
 
-    def _client(self) -> httpx.Client:
+    def _own_connections(self) -> Connections:
         if self._pid != os.getpid():
             with self._lock:
                 if self._pid != os.getpid():
-                    self._httpx, self._pid = _connections(self._settings), os.getpid()
-        return self._httpx
+                    self._connections, self._pid = Connections(self._settings), os.getpid()
+        return self._connections
 
-    def _once(self, request: httpx.Request) -> httpx.Response:
-        response = self._client().send(request)
+    def _once(self, method: str, target: str, how: Mapping[str, Any]) -> BaseHTTPResponse:
+        response = self._own_connections().send(method, target, **how)
         self._met = True
-        if response.is_success:
+        if 200 <= response.status < 300:
             return response
-        raise _error(response)
+        raise _error(response, f"{self._url.rstrip('/')}/v1{target}")
 
-    def _unavailable(self, error: httpx.TransportError) -> Unavailable:
-        return Unavailable(f"no broker answers at {self._settings.url}: {_said(error)}", hint=START)
-
-
-def _connections(settings: Settings) -> httpx.Client:
-    url = urlsplit(settings.url)
-    headers = {"User-Agent": f"quanopy/{metadata.version('quanopy')}"}
-    if settings.token:
-        headers["Authorization"] = f"Bearer {settings.token}"
-    if settings.lease:
-        headers["Quanopy-Lease"] = settings.lease
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=32)
-    if url.scheme == "unix":
-        transport = httpx.HTTPTransport(uds=url.path, limits=limits)
-        return httpx.Client(base_url="http://quanopy/v1", headers=headers, transport=transport)
-    if url.scheme not in ("http", "https") or not url.hostname:
-        raise Invalid(
-            f"{settings.url!r} is no address of a broker", hint="Use http(s)://HOST:PORT or unix://"
-        )
-    return httpx.Client(
-        base_url=settings.url.rstrip("/") + "/v1",
-        headers=headers,
-        limits=limits,
-        verify=_trust(settings) if url.scheme == "https" else False,
-        trust_env=url.hostname not in ("127.0.0.1", "::1", "localhost"),
-    )
-
-
-def _trust(settings: Settings) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(cafile=settings.ca and str(settings.ca))
-    except (OSError, ssl.SSLError) as error:
-        raise Invalid(f"no certificates can be read there: {error}", where=str(settings.ca)) from (
-            error
-        )
+    def _unavailable(self, error: HTTPError) -> Unavailable:
+        return Unavailable(f"no broker answers at {self._url}: {_said(error)}", hint=START)
 
 
 def _pauses(patience_s: float) -> Iterator[float | None]:
@@ -215,20 +176,38 @@ def _pauses(patience_s: float) -> Iterator[float | None]:
     yield None
 
 
-def _present(params: Mapping[str, Any] | None) -> dict[str, Any]:
-    return {name: value for name, value in (params or {}).items() if value is not None}
+def _target(path: str, params: Mapping[str, Any] | None) -> str:
+    if not params:
+        return path
+    query = [
+        (name, str(one).lower() if isinstance(one, bool) else one)
+        for name, value in params.items()
+        if value is not None
+        for one in (value if isinstance(value, list | tuple) else [value])
+    ]
+    return f"{path}?{urlencode(query)}" if query else path
 
 
-def _said(error: httpx.TransportError) -> str:
-    return str(error) or type(error).__name__
+def _lines(response: BaseHTTPResponse) -> Iterator[str]:
+    rest = b""
+    while data := response.read1(READ_BYTES):
+        *whole, rest = (rest + data).split(b"\n")
+        for line in whole:
+            yield line.removesuffix(b"\r").decode(errors="replace")
 
 
-def _error(response: httpx.Response) -> QuanopyError:
+def _said(error: BaseException) -> str:
+    """What happened, in the words of the cause: urllib3's describe its own objects."""
+    inner = error.__cause__ or next((a for a in error.args if isinstance(a, Exception)), None)
+    return _said(inner) if inner else str(error) or type(error).__name__
+
+
+def _error(response: BaseHTTPResponse, url: str) -> QuanopyError:
     try:
-        error = from_problem(Problem.model_validate_json(response.content))
+        error = from_problem(Problem.model_validate_json(response.data))
     except ValidationError:
-        cls = _STATUS.get(response.status_code, QuanopyError)
-        error = cls(f"HTTP {response.status_code} {response.reason_phrase} from {response.url}")
+        cls = _STATUS.get(response.status, QuanopyError)
+        error = cls(f"HTTP {response.status} {response.reason} from {url}")
     after = response.headers.get("Retry-After", "")
     if isinstance(error, ProviderError) and after.isascii() and after.isdigit():
         error.retry_after_s = float(after)  # seconds; RFC 9110, 10.2.3

@@ -4,7 +4,6 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
-import httpx
 from pydantic import BaseModel, ValidationError
 
 from quanopy.client.http import PATIENCE_S, Http
@@ -33,7 +32,7 @@ def follow(http: Http, job_ids: Sequence[str], after: str | None) -> Iterator[Ev
                     broken_at, after = None, position
                     if event is not None:
                         yield event
-        except (httpx.TransportError, Transient, Unavailable) as error:
+        except (Transient, Unavailable) as error:
             broken_at = broken_at or time.monotonic()
             if time.monotonic() - broken_at > PATIENCE_S:
                 raise Unavailable(f"the event stream is broken: {error}") from error

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-import httpx
+from urllib3 import BaseHTTPResponse, PoolManager
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
 from quanopy.domain.errors import (
     Denied,
@@ -68,15 +69,16 @@ class FakeProvider:
         )
         self._lanes = lanes
         self._qubits = qubits
-        self._http = httpx.Client(
-            base_url=url,
+        self._url = url.rstrip("/")
+        self._http = PoolManager(
             headers={"Authorization": f"Bearer {token}"},
             timeout=request_timeout_s,
-            trust_env=False,
+            retries=False,
+            maxsize=32,
         )
 
     def __repr__(self) -> str:
-        return f"FakeProvider({self.name!r}, {str(self._http.base_url)!r})"
+        return f"FakeProvider({self.name!r}, {self._url!r})"
 
     def resources(self) -> Sequence[Resource]:
         """One machine, named as the provider."""
@@ -147,7 +149,7 @@ class FakeProvider:
 
     def close(self) -> None:
         """Close the connections."""
-        self._http.close()
+        self._http.clear()
 
     def _ask(self, route: str, body: Mapping[str, object]) -> Any:
         """A call that may be repeated: a lost reply only means to ask again."""
@@ -158,18 +160,18 @@ class FakeProvider:
 
     def _call(self, route: str, body: Mapping[str, object]) -> Any:
         try:
-            response = self._http.post(f"/{route}", json=body)
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            response = self._http.request("POST", f"{self._url}/{route}", json=body, redirect=False)
+        except (NewConnectionError, ConnectTimeoutError) as error:
             raise Unavailable(f"{self.name} cannot be reached: {error}") from error
-        except httpx.HTTPError as error:
+        except HTTPError as error:
             raise OutcomeUnknown(f"{self.name} did not answer: {type(error).__name__}") from error
-        if response.is_success:
+        if 200 <= response.status < 300:
             return response.json()
         raise _refusal(response, self.name)
 
 
-def _refusal(response: httpx.Response, name: str) -> QuanopyError:
-    status, message = response.status_code, f"{name} answered {response.status_code}"
+def _refusal(response: BaseHTTPResponse, name: str) -> QuanopyError:
+    status, message = response.status, f"{name} answered {response.status}"
     if status in (401, 403):
         return Denied(message, hint="Check the provider's key.")
     if status == 404:
@@ -183,7 +185,7 @@ def _refusal(response: httpx.Response, name: str) -> QuanopyError:
     return Rejected(message)
 
 
-def _retry_after_s(response: httpx.Response) -> float | None:
+def _retry_after_s(response: BaseHTTPResponse) -> float | None:
     """Seconds, or a date (RFC 9110, 10.2.3)."""
     text = response.headers.get("Retry-After")
     if text is None:

@@ -2,9 +2,12 @@
 
 import json
 import socket
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from socketserver import ThreadingMixIn, UnixStreamServer
 from threading import Thread
 from types import TracebackType
 from typing import Any, Self
@@ -15,12 +18,13 @@ from quanopy.wire.problems import MEDIA_TYPE, to_problem
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer; ``lost``: the connection is cut instead."""
+    """An answer; ``lost``: the connection is cut instead; ``closes``: it is cut afterwards."""
 
     status: int = 200
     body: bytes = b"{}"
     headers: dict[str, str] = field(default_factory=dict)
     lost: bool = False
+    closes: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,16 +52,31 @@ def problem(error: QuanopyError, **headers: str) -> Answer:
 LOST = Answer(lost=True)
 
 
-class Stub:
-    """Gives these answers in turn, the last one for ever; or what a function says."""
+class _UnixServer(ThreadingMixIn, UnixStreamServer):
+    daemon_threads = True
 
-    def __init__(self, *answers: Answer | Callable[[Seen], Answer]) -> None:
+
+class Stub:
+    """Gives these answers in turn, the last one for ever; or what a function says. On TCP, with
+    TLS if there is ``tls``, or on a unix socket."""
+
+    def __init__(
+        self,
+        *answers: Answer | Callable[[Seen], Answer],
+        tls: ssl.SSLContext | None = None,
+        socket_path: Path | None = None,
+    ) -> None:
         self.seen: list[Seen] = []
+        self.connections = 0
         self._answers = list(answers)
         stub = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+
+            def setup(self) -> None:
+                super().setup()
+                stub.connections += 1
 
             def answer(self) -> None:
                 length = int(self.headers.get("Content-Length") or 0)
@@ -75,19 +94,25 @@ class Stub:
                 self.send_header("Content-Length", str(len(answer.body)))
                 self.end_headers()
                 self.wfile.write(answer.body)
+                self.close_connection |= answer.closes
 
             do_GET = do_POST = do_PUT = do_DELETE = answer  # noqa: N815 - http.server's names
 
             def log_message(self, format: str, *args: Any) -> None:
                 """Say nothing."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server: ThreadingHTTPServer | _UnixServer
+        if socket_path is not None:
+            self._server = _UnixServer(str(socket_path), Handler)
+            self.url = f"unix://{socket_path}"
+        else:
+            self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+            self.url = f"http{'s' if tls else ''}://127.0.0.1:{self._server.server_port}"
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
-
-    @property
-    def url(self) -> str:
-        """Where it listens."""
-        return f"http://127.0.0.1:{self._server.server_port}"
 
     def next(self, seen: Seen) -> Answer:
         """Note a request, and what to answer."""

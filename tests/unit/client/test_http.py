@@ -123,7 +123,14 @@ def test_token_and_lease_go_with_every_request(monkeypatch: pytest.MonkeyPatch) 
     assert stub.seen[0].headers["Quanopy-Lease"] == "lease_1"
 
 
-@pytest.mark.parametrize("address", ["ftp://x", "nonsense", "http://"])
+def test_what_cannot_be_repeated_and_never_left_has_a_known_outcome(url: str) -> None:
+    with Client(url, "t") as client, pytest.raises(errors.Unavailable, match="refused"):
+        client.job(new_id("job")).retry()
+
+
+@pytest.mark.parametrize(
+    "address", ["ftp://x", "nonsense", "http://", "http://h:port", "http://[::1", "http://a..b"]
+)
 def test_an_address_that_is_none_is_refused(address: str) -> None:
     with pytest.raises(errors.Invalid, match="address"):
         Client(address, "t")

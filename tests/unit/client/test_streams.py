@@ -1,8 +1,16 @@
 """Event streams: what is in them, and how they are taken up again."""
 
+import socket
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
 import pytest
 
 from quanopy.client import Client
+from quanopy.client.http import Http
+from quanopy.client.settings import Settings
 from quanopy.client.streams import parse
 from quanopy.domain.errors import Denied, QuanopyError, Unavailable
 from quanopy.wire.problems import to_problem
@@ -53,3 +61,62 @@ def test_a_refused_stream_is_not_tried_again() -> None:
     ):
         next(client.events())
     assert len(stub.seen) == 1
+
+
+@contextmanager
+def streaming(pieces: Sequence[bytes], then_s: float = 0.0) -> Iterator[Http]:
+    """A server that sends these pieces one by one, waits, and breaks off."""
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+    def serve(server: socket.socket) -> None:
+        connection, _ = server.accept()
+        with connection:
+            connection.recv(1 << 16)
+            connection.sendall(head)
+            for piece in pieces:
+                connection.sendall(b"%x\r\n%b\r\n" % (len(piece), piece))
+                time.sleep(0.02)
+            time.sleep(then_s)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=serve, args=[server])
+        thread.start()
+        http = Http(Settings(url=f"http://127.0.0.1:{server.getsockname()[1]}"))
+        yield http
+        http.close()
+        thread.join()
+
+
+def test_lines_come_whole_however_they_were_cut() -> None:
+    text = "id: ψ\u2028\r\n\r\n: ∎\n"
+    pieces = [bytes([byte]) for byte in text.encode()]
+    with streaming(pieces) as http, http.lines("/events/stream", {}, idle_s=5.0) as lines:
+        assert [next(lines) for _ in range(3)] == ["id: ψ\u2028", "", ": ∎"]
+
+
+def test_a_stream_that_breaks_off_is_said_to_be_broken() -> None:
+    with (
+        streaming([b": following\n"]) as http,
+        pytest.raises(Unavailable),
+        http.lines("/events/stream", {}, idle_s=5.0) as lines,
+    ):
+        list(lines)
+
+
+def test_a_line_comes_before_the_next_is_sent() -> None:
+    with (
+        streaming([b": following\n"], then_s=1.0) as http,
+        http.lines("/events/stream", {}, idle_s=5.0) as lines,
+    ):
+        began = time.monotonic()
+        assert next(lines) == ": following"
+        assert time.monotonic() - began < 0.5
+
+
+def test_a_silent_stream_is_broken() -> None:
+    with (
+        streaming([b": following\n"], then_s=1.0) as http,
+        pytest.raises(Unavailable, match="timed out"),
+        http.lines("/events/stream", {}, idle_s=0.2) as lines,
+    ):
+        list(lines)
