@@ -184,7 +184,7 @@ class Away:
 @pytest.mark.parametrize("part", ["store", "objects"])
 def test_results_outlive_an_outage(place: Workplace, part: str) -> None:
     store = Away(place.store, "claim", "finish", "renew", "register", "sweep", "cancel_requests")
-    objects = Away(place.objects, "putting", "read", "get")
+    objects = Away(place.objects, "put", "read", "get")
     emulator = FakeEmulator()
     emulator.gate.clear()
     place.worker(emulator, store=store, objects=objects)

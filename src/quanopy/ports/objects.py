@@ -1,6 +1,6 @@
 """The object store: immutable, content-addressed, create-once."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -24,16 +24,13 @@ class Objects(Protocol):
     or is read-only, :class:`~quanopy.domain.errors.NotFound` for a key that is not there.
     """
 
+    @property
+    def near(self) -> bool:
+        """Whether objects are kept about as quickly as rows: no network in between."""
+
     def put(self, objects: Mapping[str, bytes]) -> None:
         """Keep these objects durably (synced) before returning. A key that exists is left as it
         is: content-addressed writes are idempotent."""
-
-    def putting(self, objects: Mapping[str, bytes]) -> Callable[[], None]:
-        """Begin to :meth:`put` these; what comes back waits for it, and raises why it failed.
-
-        For a transaction to go on beside it and commit after it: so where it may take longer
-        than a transaction should stay open (a bucket), it is done when this returns.
-        """
 
     def get(self, keys: Sequence[str]) -> list[bytes]:
         """Whole objects, in the order asked."""

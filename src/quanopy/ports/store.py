@@ -20,6 +20,16 @@ from quanopy.domain.states import ExecutionState, JobState, ResourceState, TaskS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A request that asks to be accepted; its jobs have no places in the archive yet."""
+
+    account: str
+    job_ids: Sequence[str]
+    idempotency_key: str | None = None
+    request_digest: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
     """What one request submits: its jobs with their tasks, all or nothing."""
 
@@ -29,6 +39,16 @@ class Submission:
     idempotency_key: str | None = None
     request_digest: str = ""
     """Digest of the request's body: the same key with another digest is a ``Conflict``."""
+
+    @property
+    def entry(self) -> Entry:
+        """The request alone."""
+        return Entry(
+            account=self.account,
+            job_ids=[job.id for job in self.jobs],
+            idempotency_key=self.idempotency_key,
+            request_digest=self.request_digest,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,13 +189,10 @@ class Swept:
     """When the next task becomes ready that is not yet."""
 
 
-Kept = Callable[[], None]
-"""Waits until the archive holds what a transaction's rows point to, or raises. Called before the
-commit, so that no row that can be seen points to nothing and both are written at once."""
-
-
-def at_once() -> None:
-    """Nothing is to be waited for."""
+Make = Callable[[Sequence[int]], Sequence[Submission]]
+"""Told which of some entries are new, by their indices: what to insert for each of these, once the
+archive has it. Called within the transaction, and again if that is begun again, so that the archive
+comes to hold nothing but what is accepted."""
 
 
 class Store(Protocol):
@@ -186,11 +203,11 @@ class Store(Protocol):
         """Insert these in one commit, each all or nothing; one answer each, in order. A
         repeated idempotency key gives the jobs of the first time, or ``Conflict``."""
 
-    def submit_and_claim(
-        self, submissions: Sequence[Submission], offering: Offering | None, *, kept: Kept = at_once
+    def accept(
+        self, entries: Sequence[Entry], make: Make, offering: Offering | None
     ) -> tuple[list[Sequence[Job] | QuanopyError], list[Claim]]:
-        """:meth:`submit`, and in the same commit :meth:`claim` on an offering: of all that waits,
-        not only of these."""
+        """:meth:`submit` what is made of these; and in the same commit :meth:`claim` on an
+        offering: of all that waits, not only of this."""
 
     def replay(self, requests: Sequence[Repeat]) -> list[Sequence[Job] | QuanopyError | None]:
         """For each of these the jobs that its key already stands for, ``Conflict`` where it was
@@ -243,6 +260,10 @@ class Store(Protocol):
     ) -> Resource:
         """Take a resource in or out of service; ``NotFound``."""
 
+    def ready(self, names: tuple[str, ...]) -> set[str]:
+        """Those of these resources that are in service and have a task ready: of others there is
+        nothing to claim."""
+
     def claim(
         self, worker: str, offers: Sequence[Offer], *, ttl_s: float, most: int | None = None
     ) -> list[Claim]:
@@ -272,7 +293,7 @@ class Store(Protocol):
         """Move remote executions on; those whose claim is lost are left alone. One given a
         ``due_in_s`` is put down: no claim holds it from then on, and any worker may find it due."""
 
-    def finish(self, claim_id: str, endings: Sequence[Ending], *, kept: Kept = at_once) -> set[str]:
+    def finish(self, claim_id: str, endings: Sequence[Ending]) -> set[str]:
         """End executions and their tasks, under the claim; ids of tasks whose end was taken
         (one whose claim is lost, or that ended otherwise, is not). A cancelled task ends
         ``cancelled`` whatever its result. Releases the claim once nothing is left under it."""

@@ -7,8 +7,9 @@ a child when the thread that started it ends, hence with the server, however tha
 
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, wait
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,8 +48,10 @@ class Call:
     function: Callable[..., Any]
     args: tuple[Any, ...]
     timeout_s: float | None
-    future: Future[Any]
+    future: Future[Any] = field(default_factory=Future)
     cancelled: bool = False
+    begun: Isolated | None = None
+    """The child that has been sent it before its slot's thread took it."""
     _child: Isolated | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -57,9 +60,12 @@ class Call:
 
         After ``timeout_s`` (also of waiting for a child) the call is cancelled.
         """
-        done, _ = wait([self.future], timeout_s)
-        if not done:
-            self.cancel()
+        try:
+            return self.future.result(timeout_s)
+        except TimeoutError:
+            if self.future.done():
+                raise  # it is the function's own
+        self.cancel()
         return self.future.result()
 
     def cancel(self) -> None:
@@ -88,11 +94,13 @@ class Children:
     def __init__(self, processes: int, confinement: Confinement, *, name: str) -> None:
         self._confinement = confinement
         self._name = name
-        self._calls: queue.SimpleQueue[Call | None] = queue.SimpleQueue()
-        self._lock = threading.Lock()
         self._most = processes
+        self._lock = threading.Lock()
+        self._backlog: deque[Call] = deque()
+        """Calls that no child has taken yet; empty while one is idle."""
+        self._idle: list[_Slot] = []
+        self._slots: list[_Slot] = []
         self._open: set[Call] = set()
-        self._threads: list[threading.Thread] = []
         self._closed = False
 
     def submit(
@@ -102,23 +110,26 @@ class Children:
 
         Raises :class:`Unavailable` once the pool is closed.
         """
-        call = Call(function=function, args=args, timeout_s=timeout_s, future=Future())
+        call = Call(function=function, args=args, timeout_s=timeout_s)
         with self._lock:
             if self._closed:
                 raise Unavailable("the child processes have been ended", hint="Try again later.")
             self._open.add(call)
-            if len(self._threads) < min(len(self._open), self._most):
-                self._start()
-            self._calls.put(call)
+            slot = self._idle.pop() if self._idle else None
+            if slot is None:
+                self._backlog.append(call)
+                if len(self._slots) < self._most:
+                    self._start()
+        if slot is not None:
+            slot.give(call)
         return call
 
     def warm(self) -> None:
         """Start a child in the background, if none was ever needed; never blocks."""
-        call = Call(function=nothing, args=(), timeout_s=None, future=Future())
         with self._lock:
-            if not self._closed and not self._threads:
-                self._start()  # for whoever comes next: it must not make them start another
-                self._calls.put(call)
+            if not self._closed and not self._slots:
+                self._backlog.append(Call(function=nothing, args=(), timeout_s=None))
+                self._start()
 
     def close(self) -> None:
         """End the children and what they do; idempotent."""
@@ -126,38 +137,60 @@ class Children:
             if self._closed:
                 return
             self._closed = True
-            threads = list(self._threads)
             for call in self._open:
                 call.cancel()
-            for _ in threads:
-                self._calls.put(None)
-        for thread in threads:
-            thread.join()
+            for slot in self._idle:
+                slot.inbox.put(None)
+        for slot in self._slots:
+            slot.thread.join()
 
     def _start(self) -> None:
-        thread = threading.Thread(
-            target=self._serve, name=f"{self._name}-{len(self._threads)}", daemon=True
-        )
-        self._threads.append(thread)
-        thread.start()
-
-    def _serve(self) -> None:
         slot = _Slot(self._confinement)
+        slot.thread = threading.Thread(
+            target=self._serve, args=(slot,), name=f"{self._name}-{len(self._slots)}", daemon=True
+        )
+        self._slots.append(slot)
+        slot.thread.start()
+
+    def _serve(self, slot: "_Slot") -> None:
         try:
-            while (call := self._calls.get()) is not None:
+            while (call := self._next(slot)) is not None:
                 slot.do(call)
                 with self._lock:
                     self._open.discard(call)
         finally:
             slot.close()
 
+    def _next(self, slot: "_Slot") -> Call | None:
+        with self._lock:
+            if self._backlog:
+                return self._backlog.popleft()
+            if self._closed:
+                return None
+            self._idle.append(slot)
+        return slot.inbox.get()
+
 
 class _Slot:
-    """One child, and another after it has died."""
+    """One child, and another after it has died; a thread that starts it and hears its answers."""
+
+    thread: threading.Thread
 
     def __init__(self, confinement: Confinement) -> None:
         self._confinement = confinement
         self._child: Isolated | None = None
+        self.inbox: queue.SimpleQueue[Call | None] = queue.SimpleQueue()
+
+    def give(self, call: Call) -> None:
+        """Have the child begin a call while this slot's thread, idle until now, wakes up."""
+        child = self._child
+        if child is not None and child.alive and call.enter(child):
+            try:
+                child.send(call.function, call.args)
+                call.begun = child
+            except Gone:
+                call.leave()
+        self.inbox.put(call)
 
     def do(self, call: Call) -> None:
         """Do a call and answer it."""
@@ -179,7 +212,7 @@ class _Slot:
             self._child = None
 
     def _attempt(self, call: Call) -> tuple[bool, Any]:
-        child = self._begun(call)
+        child = call.begun or self._begun(call)
         try:
             answer = child.answer(call.timeout_s)
         except Gone as gone:

@@ -8,6 +8,7 @@ from quanopy.domain.errors import Invalid, QuanopyError, TooLarge
 from quanopy.domain.jobs import JobSpec, Reading
 from quanopy.sandbox import child
 from quanopy.sandbox.confinement import Confinement
+from quanopy.sandbox.known import KnownReadings
 from quanopy.sandbox.pool import (
     Call,
     ChildCancelled,
@@ -22,6 +23,7 @@ LARGE = 64 * 1024
 _MANY = 128
 """As many small programs or more are read by both processes, half each."""
 _MEMORY = 2 * 1024**3
+_KNOWN_BYTES = 16 * 1024 * 1024
 _ALONE_S = 120.0
 """After so long alone, a job is known to be bad."""
 
@@ -37,11 +39,12 @@ class ProcessReader:
         confinement = Confinement(memory_bytes=memory_bytes, warm_up=child.warm_reader)
         self._small = Children(1, confinement, name="read")
         self._large = Children(1, confinement, name="read-large")
+        self._known = KnownReadings(_KNOWN_BYTES)
 
     def read(self, specs: Sequence[JobSpec], *, deadline_s: float) -> list[Answer]:
         """Read these jobs; see the port."""
         ends_at = time.monotonic() + deadline_s
-        answers: list[Answer] = [_scanned(spec) for spec in specs]
+        answers: list[Answer] = [self._known.get(spec) or _scanned(spec) for spec in specs]
         fit = [index for index, answer in enumerate(answers) if answer is None]
         large = [index for index in fit if _size(specs[index]) >= LARGE]
         small = [index for index in fit if _size(specs[index]) < LARGE]
@@ -55,6 +58,8 @@ class ProcessReader:
             found = self._finish(lane, [specs[index] for index in some], call, ends_at)
             for index, answer in zip(some, found, strict=True):
                 answers[index] = answer
+                if isinstance(answer, Reading):
+                    self._known.put(specs[index], answer)
         return answers
 
     def _shared(self, small: Sequence[int]) -> list[tuple[Children, Sequence[int]]]:

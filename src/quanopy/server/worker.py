@@ -88,8 +88,13 @@ class Worker:
         )
         self._crews: list[Crew] = []
         self._resources: dict[str, Resource] = {}
+        self._served: dict[str, tuple[str, ...]] = {}
+        """Names of resources by provider."""
         self._taking = Lock()
         """Held from an offer until what was claimed on it has been taken."""
+        self._declined: set[str] = set()
+        """Resources of which nothing was given when it was last offered to take some: out of
+        service or with no lane free, so that submitting need not ask for it."""
         self._cancels = Event()
         self._hinted = Event()
         self._perhaps_more: set[str] = set()
@@ -161,11 +166,16 @@ class Worker:
 
     def _claim_for(self, crew: Crew) -> bool:
         """Whether something was claimed, and there may be more."""
-        own = [r for r in self._resources.values() if r.provider == crew.name]
+        served = self._served.get(crew.name)
+        if crew.name not in self._perhaps_more or not crew.free or not served:
+            return False
+        ready = self._store.ready(served)
+        own = [self._resources[name] for name in sorted(ready) if name in self._resources]
         with self._taking:
             free = crew.free
-            idle = crew.name not in self._perhaps_more or not free
-            if idle or not own or self._stopping.is_set():
+            if not own:
+                self._perhaps_more.discard(crew.name)
+            if not own or not free or self._stopping.is_set():
                 return False
             offers = crew.offers(own)
             claims = self._store.claim(self.id, offers, ttl_s=self._rhythm.ttl_s, most=free)
@@ -179,7 +189,7 @@ class Worker:
     def offering(self, resource: str) -> Iterator[Offering | None]:
         """What it would take at once of a resource; ``None`` while it is busy or claiming."""
         known = self._resources.get(resource)
-        if known is None or not self._taking.acquire(blocking=False):
+        if known is None or resource in self._declined or not self._taking.acquire(blocking=False):
             yield None
             return
         try:
@@ -187,6 +197,7 @@ class Worker:
             if crew.free and not self._stopping.is_set():
                 (offer,) = crew.offers([known])
                 offer = replace(offer, claims=min(offer.claims, crew.free))
+                self._declined.add(resource)
                 yield Offering(worker=self.id, offer=offer, ttl_s=self._rhythm.ttl_s)
             else:
                 yield None
@@ -197,6 +208,7 @@ class Worker:
         """Work on what was claimed."""
         for claim in claims:
             resource = self._resources[claim.resource]
+            self._declined.discard(claim.resource)
             self._holding.add(claim.id)
             self._crew_of(resource).take(claim, resource)
 
@@ -228,6 +240,10 @@ class Worker:
         found = {r.name: r for provider in self._providers for r in _resources(provider)}
         self._store.register(self.id, list(found.values()), ttl_s=self._rhythm.ttl_s)
         self._resources = found
+        self._served = {
+            provider.name: tuple(n for n, r in found.items() if r.provider == provider.name)
+            for provider in self._providers
+        }
 
     def _sweep(self) -> None:
         swept: Swept = self._store.sweep()

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 from quanopy.codecs.records import TaskRecord
 from quanopy.domain.errors import QuanopyError
@@ -122,63 +122,55 @@ def _placed(error: QuanopyError, index: int, count: int) -> QuanopyError:
     return error
 
 
-def pack(
-    requests: Sequence[tuple[str | None, str, Sequence[Draft]]],
-) -> tuple[str, bytes, list[Submission]]:
-    """Pack the drafts of many requests (idempotency key, body's digest, drafts) together.
+def accept(drafts: Sequence[Draft], key: str | None, digest: str, now: datetime) -> list[Accepted]:
+    """The jobs of a request by its idempotency key and body's digest, under new ids."""
+    return [
+        Accepted(
+            id=new_id("job"),
+            account=one.account,
+            created_at=now,
+            spec=one.spec,
+            tasks=[
+                TaskRecord(
+                    id=new_id("task"), slice=part.slice, estimate_s=part.estimate_s, solo=one.solo
+                )
+                for part in one.parts
+            ],
+            reading=one.reading,
+            shots=one.shots,
+            idempotency_key=key,
+            request_digest=digest,
+        )
+        for one in drafts
+    ]
 
-    The pack's key and bytes, and what to submit to the store once it is put.
-    """
-    now = datetime.now(UTC)
-    accepted = [
-        [_accepted(one, key, digest, now) for one in drafts] for key, digest, drafts in requests
-    ]
-    packed = pack_submissions([job for jobs in accepted for job in jobs], now)
+
+def pack(
+    requests: Sequence[Sequence[Accepted]], now: datetime
+) -> tuple[str, bytes, list[Submission]]:
+    """Pack the jobs of many requests together: the pack's key and bytes, and what to submit."""
+    packed = pack_submissions([job for jobs in requests for job in jobs], now)
     extents = iter(packed.jobs)
-    submissions = [
-        _submission(jobs, drafts, [next(extents) for _ in jobs])
-        for jobs, (_, _, drafts) in zip(accepted, requests, strict=True)
-    ]
+    submissions = [_submission(jobs, [next(extents) for _ in jobs]) for jobs in requests]
     return packed.key, packed.data, submissions
 
 
-def _accepted(one: Draft, key: str | None, digest: str, now: datetime) -> Accepted:
-    return Accepted(
-        id=new_id("job"),
-        account=one.account,
-        created_at=now,
-        spec=one.spec,
-        tasks=[
-            TaskRecord(
-                id=new_id("task"), slice=part.slice, estimate_s=part.estimate_s, solo=one.solo
-            )
-            for part in one.parts
-        ],
-        reading=one.reading,
-        shots=one.shots,
-        idempotency_key=key,
-        request_digest=digest,
-    )
-
-
-def _submission(
-    accepted: Sequence[Accepted], drafts: Sequence[Draft], extents: Sequence[Extent]
-) -> Submission:
-    together = list(zip(accepted, drafts, extents, strict=True))
+def _submission(accepted: Sequence[Accepted], extents: Sequence[Extent]) -> Submission:
+    together = list(zip(accepted, extents, strict=True))
     return Submission(
         account=accepted[0].account,
-        jobs=[_job(job, one, extent) for job, one, extent in together],
-        tasks=[task for job, _, extent in together for task in _tasks(job, extent)],
+        jobs=[_job(job, extent) for job, extent in together],
+        tasks=[task for job, extent in together for task in _tasks(job, extent)],
         idempotency_key=accepted[0].idempotency_key,
         request_digest=accepted[0].request_digest,
     )
 
 
-def _job(accepted: Accepted, one: Draft, extent: Extent) -> Job:
-    spec, reading = one.spec, one.reading
+def _job(accepted: Accepted, extent: Extent) -> Job:
+    spec, reading = accepted.spec, accepted.reading
     return Job(
         id=accepted.id,
-        account=one.account,
+        account=accepted.account,
         kind=reading.kind if reading else spec.kind,
         resource=spec.resource,
         state=JobState.QUEUED,
@@ -186,7 +178,7 @@ def _job(accepted: Accepted, one: Draft, extent: Extent) -> Job:
         tags=spec.tags,
         priority=spec.priority,
         pubs=len(reading.pubs) if reading else None,
-        shots=one.shots,
+        shots=accepted.shots,
         tasks=len(accepted.tasks),
         spec=extent,
         created_at=accepted.created_at,

@@ -135,7 +135,7 @@ def ended(execution: Execution, state: ExecutionState, error: QuanopyError | Non
 
 
 class Endings:
-    """Writes ends down: the pack, synced before one transaction commits, then a hint."""
+    """Writes ends down: the pack first, synced, then one transaction, then a hint."""
 
     def __init__(
         self,
@@ -167,13 +167,9 @@ class Endings:
             Conflict: the claim was lost before the ends were written.
         """
         key, data, extents = pack_endings([record_of(*end) for end in ends], datetime.now(UTC))
+        self._holding.persist(claim_id, lambda: self._objects.put({key: data}))
         endings = [ending_of(*end, extents) for end in ends]
-
-        def keep() -> set[str]:
-            kept = self._objects.putting({key: data})
-            return self._store.finish(claim_id, endings, kept=kept)
-
-        taken = self._holding.persist(claim_id, keep)
+        taken = self._holding.persist(claim_id, lambda: self._store.finish(claim_id, endings))
         self._tell(ends, taken, frees)
 
     def _tell(

@@ -17,9 +17,10 @@ from quanopy.ports.objects import Objects
 from quanopy.ports.programs import Reader
 from quanopy.ports.store import Claim, Offering, Repeat, Store
 from quanopy.ports.wakeups import Topic, Wakeups
+from quanopy.services.accepting import Acceptance, Accepting, Candidate
 from quanopy.services.batching import Batching
 from quanopy.services.catalogue import Catalogue
-from quanopy.services.drafting import Draft, draft, pack
+from quanopy.services.drafting import Draft, draft
 
 LARGE = 64 * 1024
 
@@ -95,6 +96,7 @@ class Submit:
         self._wakeups = wakeups
         self._reader = reader
         self._catalogue = Catalogue(store)
+        self._accepting = Accepting(store, objects)
         self._deadline_s = deadline_s
         self._most_waiting = most_waiting
         self._most_bytes = most_bytes
@@ -167,7 +169,7 @@ class Submit:
             self._keys[ticket.request.account, ticket.request.idempotency_key] = ticket
 
     def _read(self, tickets: Sequence[_Ticket]) -> None:
-        fresh = self._without_repeats(tickets)
+        fresh = tickets if self._objects.near else self._without_repeats(tickets)
         try:
             answers: Sequence[Sequence[Draft] | Exception] = self._draft(fresh)
         except Exception:
@@ -175,13 +177,16 @@ class Submit:
             if len(fresh) == 1:
                 raise
             answers = [self._draft_alone(ticket) for ticket in fresh]
-        good = []
+        good, bad = [], {}
         for ticket, answer in zip(fresh, answers, strict=True):
             if isinstance(answer, Exception):
-                self._answer(ticket, answer)
+                bad[ticket] = answer
             else:
                 ticket.drafts = answer
                 good.append(ticket)
+        # What was accepted once stays so, even if it would be refused now.
+        for ticket in self._without_repeats(list(bad)):
+            self._answer(ticket, bad[ticket])
         if good:
             self._commit(good)
 
@@ -196,8 +201,7 @@ class Submit:
             return error
 
     def _without_repeats(self, tickets: Sequence[_Ticket]) -> list[_Ticket]:
-        """Those that are new. A request whose key made jobs before is answered without reading
-        or storing anything: the archive must not come to hold its jobs twice."""
+        """Those that are new; a request whose key made jobs before is answered."""
         keyed = {
             ticket: Repeat(
                 account=ticket.request.account,
@@ -221,9 +225,10 @@ class Submit:
 
     def _commit(self, tickets: Sequence[_Ticket]) -> None:
         try:
-            answers, taken = self._store_all(tickets)
+            done = self._accept(tickets)
         except Unavailable as error:
-            answers, taken = [error] * len(tickets), False
+            self._fail(tickets, error)
+            return
         except Exception:
             # Something about one of them: alone, each meets only its own fate.
             if len(tickets) == 1:
@@ -231,10 +236,12 @@ class Submit:
             for ticket in tickets:
                 self._commit_alone(ticket)
             return
-        if any(isinstance(answer, Submitted) for answer in answers):
-            self._wakeups.notify(*([Topic.EVENTS] if taken else [Topic.WORK, Topic.EVENTS]))
-        for ticket, answer in zip(tickets, answers, strict=True):
-            self._answer(ticket, answer)
+        self._wakeups.notify(*([Topic.WORK, Topic.EVENTS] if done.waiting else [Topic.EVENTS]))
+        for ticket, answer, again in zip(tickets, done.answers, done.repeated, strict=True):
+            if isinstance(answer, QuanopyError):
+                self._answer(ticket, answer)
+            else:
+                self._answer(ticket, Submitted(jobs=answer, replayed=again))
 
     def _commit_alone(self, ticket: _Ticket) -> None:
         try:
@@ -242,24 +249,21 @@ class Submit:
         except Exception as error:  # noqa: BLE001 - its answer is the error; the route logs it
             self._answer(ticket, error)
 
-    def _store_all(self, tickets: Sequence[_Ticket]) -> tuple[Sequence[Answer], bool]:
-        """Their answers, and whether all that is new is being worked on already.
-
-        Objects before the commit: a crash between leaves an orphan, never a dangling row."""
-        key, data, submissions = pack(
-            [(t.request.idempotency_key, t.request.digest, t.drafts) for t in tickets]
-        )
-        kept = self._objects.putting({key: data})
-        with self._offering(tickets) as offering:
-            stored, claims = self._store.submit_and_claim(submissions, offering, kept=kept)
-            if claims and self._workplace is not None:
-                self._workplace.take(claims)
-        answers = [
-            answer if isinstance(answer, QuanopyError) else _submitted(submission.jobs, answer)
-            for submission, answer in zip(submissions, stored, strict=True)
+    def _accept(self, tickets: Sequence[_Ticket]) -> Acceptance:
+        candidates = [
+            Candidate(
+                account=ticket.request.account,
+                drafts=ticket.drafts,
+                idempotency_key=ticket.request.idempotency_key,
+                digest=ticket.request.digest,
+            )
+            for ticket in tickets
         ]
-        new = {task.id for submission in submissions for task in submission.tasks}
-        return answers, new <= {task.id for claim in claims for task in claim.tasks}
+        with self._offering(tickets) as offering:
+            done = self._accepting.accept(candidates, offering)
+            if done.claims and self._workplace is not None:
+                self._workplace.take(done.claims)
+        return done
 
     def _offering(self, tickets: Sequence[_Ticket]) -> AbstractContextManager[Offering | None]:
         """What this process's worker would take, where all of these are for one resource."""
@@ -288,10 +292,6 @@ class Submit:
             answer = Submitted(jobs=answer.jobs, replayed=True)
         for done in others:
             done(answer)
-
-
-def _submitted(sent: Sequence[Job], stored: Sequence[Job]) -> Submitted:
-    return Submitted(jobs=stored, replayed=[j.id for j in sent] != [j.id for j in stored])
 
 
 def other_body() -> Conflict:

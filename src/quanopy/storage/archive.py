@@ -54,7 +54,7 @@ def restore(
     tasks = [task for submission in submissions for task in submission.tasks]
     there = {row.id for row in read_ids(connection, JOBS, [job.id for job in jobs])}
     new = [job for job in jobs if job.id not in there]
-    keep_requests(connection, submissions, now)
+    keep_requests(connection, [one.entry for one in submissions], now)
     insert_jobs(connection, new, [task for task in tasks if task.job_id not in there])
     _restore_executions(connection, executions)
     history = History("rebuild", now)

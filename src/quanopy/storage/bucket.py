@@ -1,7 +1,7 @@
 """Objects in an S3 bucket, or in what speaks its protocol."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -78,11 +78,6 @@ class Bucket:
             return {key for key, created in zip(objects, new, strict=True) if created}
         except (BaseError, OSError) as error:
             raise self.unavailable(error) from error
-
-    def putting(self, objects: Mapping[str, bytes]) -> Callable[[], set[str]]:
-        """The same, done when this returns."""
-        new = self.put(objects)
-        return lambda: new
 
     def delete(self, key: str) -> None:
         """Remove an object; S3 does not say whether it was there."""

@@ -27,7 +27,7 @@ from quanopy.storage.events import History
 from quanopy.storage.mapping import Values, moment, span
 from quanopy.storage.rows import id_rows, ids_document
 from quanopy.storage.statements import LOCKED_JOBS, LOCKED_TASKS, by_ids, insert_rows
-from quanopy.storage.transaction import Transaction
+from quanopy.storage.transaction import Asked, Transaction
 from quanopy.storage.transitions import Move, move_tasks
 
 _claims, _tasks, _executions = schema.claims, schema.tasks, schema.executions
@@ -105,12 +105,10 @@ def claim(
         (queue.USED, given),
         (queue.GROUPS, given),
     )
-    if not found or found[0].state != ResourceState.ONLINE.value:
+    resource = _in_service(found)
+    if resource is None:
         return []
-    resource = found[0]
-    lanes = min(most, offer.claims)
-    if resource.lanes is not None:
-        lanes = min(lanes, resource.lanes - claimed - executing)
+    lanes = min(most, _lanes(resource, offer, claimed + executing))
     if lanes < 1:
         return []
     used_s = queue.aged(used, now)
@@ -127,6 +125,73 @@ def accept(connection: Transaction, offering: Offering, now: int) -> list[Claim]
     return claim(
         connection, offering.worker, offer, ttl=span(offering.ttl_s), now=now, most=offer.claims
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """How things stand at a resource, under its lock."""
+
+    resource: Row | None
+    """``None``: out of service."""
+    lanes: int
+    """How many claims it has room for."""
+    waiting: bool
+    """Whether any task waits there."""
+    used: Sequence[Row]
+
+
+def asking_line(offer: Offer, now: int) -> list[Asked]:
+    """Lock the offered resource's device, and see who waits there: for :func:`line`."""
+    given = {"resource": offer.resource, "now": now}
+    asked = (_RESOURCE, _CLAIMS_IN_USE, _EXECUTIONS_IN_USE, queue.USED, queue.ANYTHING)
+    return [(statement, given) for statement in asked]
+
+
+def line(answers: Sequence[Sequence[Row]], offer: Offer) -> Line:
+    """What was answered to :func:`asking_line`."""
+    found, [(claimed,)], [(executing,)], used, [(waiting,)] = answers
+    resource = _in_service(found)
+    return Line(
+        resource=resource,
+        lanes=_lanes(resource, offer, claimed + executing) if resource else 0,
+        waiting=bool(waiting),
+        used=used,
+    )
+
+
+def claim_new(
+    connection: Transaction, found: Line, tasks: Sequence[Task], offering: Offering, now: int
+) -> list[Claim]:
+    """Claim tasks that are about to be inserted, where nobody waits before them: nothing of them
+    need be looked for, locked or changed. They are the caller's to insert as the claims show
+    them, and to write the history of."""
+    if found.resource is None or found.lanes < 1:
+        return []
+    used_s = queue.aged(found.used, now)
+    queues: dict[str, list[Task]] = {}
+    for task in tasks:
+        queues.setdefault(task.account, []).append(task)
+    order = fair_order(queues, used_s, now=datetime.fromtimestamp(now / 1_000_000, UTC))
+    loads = _loads(order, offering.offer, found.lanes)
+    ids = {task.id: new for load in loads for new in [new_id("claim")] for task in load.tasks}
+    claims = [_claimed(load, ids, ids.keys(), found.resource.name, now) for load in loads]
+    _keep(connection, offering.worker, found.resource, claims, ttl=span(offering.ttl_s), now=now)
+    ledger.charge(
+        connection,
+        found.resource.physical,
+        [(task.account, task.estimate_s) for claim in claims for task in claim.tasks],
+        {row.account: row.at for row in found.used},
+        now=now,
+    )
+    return claims
+
+
+def _in_service(found: Sequence[Row]) -> Row | None:
+    return found[0] if found and found[0].state == ResourceState.ONLINE.value else None
+
+
+def _lanes(resource: Row, offer: Offer, in_use: int) -> int:
+    return offer.claims if resource.lanes is None else min(offer.claims, resource.lanes - in_use)
 
 
 def _loads(order: Iterable[Task], offer: Offer, lanes: int) -> list[_Load]:
@@ -204,11 +269,7 @@ def _take(
     taken = {row.id for row in locked}
     made = [_claimed(load, ids, taken, resource.name, now) for load in loads]
     claims = [claim for claim in made if claim.tasks]
-    insert_rows(
-        connection,
-        _claims,
-        [_row(c.id, worker, now, ttl, resource.name, resource.physical) for c in claims],
-    )
+    _keep(connection, worker, resource, claims, ttl=ttl, now=now)
     ledger.charge(
         connection,
         resource.physical,
@@ -219,7 +280,25 @@ def _take(
     return claims
 
 
-def _claimed(load: _Load, ids: dict[str, str], taken: set[str], resource: str, now: int) -> Claim:
+def _keep(
+    connection: Transaction,
+    worker: str,
+    resource: Row,
+    claims: Sequence[Claim],
+    *,
+    ttl: int,
+    now: int,
+) -> None:
+    insert_rows(
+        connection,
+        _claims,
+        [_row(c.id, worker, now, ttl, resource.name, resource.physical) for c in claims],
+    )
+
+
+def _claimed(
+    load: _Load, ids: Mapping[str, str], taken: Collection[str], resource: str, now: int
+) -> Claim:
     claim_id = ids[load.tasks[0].id]
     return Claim(
         id=claim_id,

@@ -4,8 +4,7 @@ import contextlib
 import errno
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from pathlib import Path
 from uuid import uuid4
 
@@ -15,7 +14,6 @@ from quanopy.domain.errors import Unavailable
 
 _STAGING = ".staging"
 _ABANDONED_S = 3600.0
-_THREADS = 8
 _HINTS = {
     errno.ENOSPC: "The disk is full: free some space, then try again.",
     errno.EDQUOT: "The disk quota is used up: free some space, then try again.",
@@ -48,6 +46,12 @@ class _Staged:
             os.fsync(self._descriptor)
             self.close()
 
+    def discard(self) -> None:
+        """Close and remove it, however far it came."""
+        self.close()
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.path)
+
     def close(self) -> None:
         """Close it; idempotent."""
         descriptor, self._descriptor = self._descriptor, None
@@ -71,7 +75,6 @@ class Folder:
         self.name = f"the object folder {path}"
         self._staging = path / _STAGING
         self._synced: set[str] = set()
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="folder")
         try:
             self._staging.mkdir(parents=True, exist_ok=True)
             self._remove_abandoned()
@@ -82,25 +85,9 @@ class Folder:
     def put(self, objects: Mapping[str, bytes]) -> set[str]:
         """Write, sync and rename, and say which were new; an existing file stays as it is."""
         try:
-            return self._keep(self._stage(objects), objects)
+            return self._put(objects)
         except OSError as error:
             raise self.unavailable(error) from error
-
-    def putting(self, objects: Mapping[str, bytes]) -> Callable[[], set[str]]:
-        """Write these, and have a thread sync and rename them; what comes back waits for it."""
-        try:
-            staged = self._stage(objects)
-        except OSError as error:
-            raise self.unavailable(error) from error
-        keeping = self._threads.submit(self._keep, staged, objects)
-
-        def wait() -> set[str]:
-            try:
-                return keeping.result()
-            except OSError as error:
-                raise self.unavailable(error) from error
-
-        return wait
 
     def delete(self, key: str) -> None:
         """Remove a file; raises FileNotFoundError."""
@@ -131,34 +118,29 @@ class Folder:
         except OSError as error:
             raise self.unavailable(error) from error
 
-    def _stage(self, objects: Mapping[str, bytes]) -> list[_Staged]:
-        """Write those that are not there. Names are text and calls the system's own: pathlib's
-        take as long as the file system does."""
-        staged = []
+    def _put(self, objects: Mapping[str, bytes]) -> set[str]:
+        # Names as text and the system's own calls: pathlib's take as long as the file system does.
+        targets = {key: f"{self.path}/{key}" for key in objects}
+        staged = [
+            _Staged(key, f"{self._staging}/{uuid4().hex}", target)
+            for key, target in targets.items()
+            if not os.path.exists(target)
+        ]
         try:
-            for key, data in objects.items():
-                target = f"{self.path}/{key}"
-                if not os.path.exists(target):
-                    staged.append(_Staged(key, f"{self._staging}/{uuid4().hex}", target))
-                    staged[-1].write(data)
-        except BaseException:
-            _discard(staged)
-            raise
-        return staged
-
-    def _keep(self, staged: Sequence[_Staged], objects: Iterable[str]) -> set[str]:
-        try:
+            for file in staged:
+                file.write(objects[file.key])
             for file in staged:
                 file.sync()
             for file in staged:
-                self._prepare(file.target.rpartition("/")[0])
+                self._prepare(os.path.dirname(file.target))
                 # Over what somebody else has put meanwhile: under one name lies one content.
                 os.rename(file.path, file.target)
         except BaseException:
-            _discard(staged)
+            for file in staged:
+                file.discard()
             raise
         # Also where a file was there already: whoever put it may not have come this far.
-        for folder in {f"{self.path}/{key}".rpartition("/")[0] for key in objects}:
+        for folder in {os.path.dirname(target) for target in targets.values()}:
             _sync(folder)
         return {file.key for file in staged}
 
@@ -180,12 +162,6 @@ class Folder:
             with contextlib.suppress(FileNotFoundError):
                 if time.time() - staged.stat().st_mtime > _ABANDONED_S:
                     staged.unlink()
-
-
-def _discard(staged: Iterable[_Staged]) -> None:
-    for file in staged:
-        file.close()
-        Path(file.path).unlink(missing_ok=True)
 
 
 def _sync(path: str | Path) -> None:

@@ -68,9 +68,6 @@ class _Place(Protocol):
     def put(self, objects: Mapping[str, bytes]) -> set[str]:
         """Keep these durably; the keys that were not there before. Raises Unavailable."""
 
-    def putting(self, objects: Mapping[str, bytes]) -> Callable[[], set[str]]:
-        """Begin to, unless it takes long: then it is done. What comes back waits for it."""
-
     def delete(self, key: str) -> None:
         """Remove one; may raise FileNotFoundError, OSError or obstore's errors."""
 
@@ -95,22 +92,15 @@ class _Objects:
     def __repr__(self) -> str:
         return f"<Objects in {self._place.name}>"
 
+    @property
+    def near(self) -> bool:
+        return self._place.near
+
     def put(self, objects: Mapping[str, bytes]) -> None:
         for key in objects:
             _check_key(key)
         for key in self._place.put(objects):
             self._cache.put(key, objects[key])
-
-    def putting(self, objects: Mapping[str, bytes]) -> Callable[[], None]:
-        for key in objects:
-            _check_key(key)
-        wait = self._place.putting(objects)
-
-        def finish() -> None:
-            for key in wait():
-                self._cache.put(key, objects[key])
-
-        return finish
 
     def get(self, keys: Sequence[str]) -> list[bytes]:
         """Always from the store, never from memory: it also serves to verify what is kept."""

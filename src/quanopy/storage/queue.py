@@ -1,14 +1,16 @@
 """The queue of a resource: which accounts wait for it, and their next tasks."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Select, bindparam, exists, func, select, tuple_
 from sqlalchemy.types import BigInteger, Integer, Text
 
 from quanopy.domain.jobs import Task
+from quanopy.domain.states import ResourceState
 from quanopy.storage.compiled import Row
-from quanopy.storage.mapping import Values, task_of
+from quanopy.storage.mapping import task_of
 from quanopy.storage.rows import document, rows_of
 from quanopy.storage.schema import resources, tasks, usage
 from quanopy.storage.statements import with_spec
@@ -81,9 +83,18 @@ _WAITING = select(_offered.c.name).where(
     # Asked once: most often nothing waits at all.
     exists().where(_anything.c.state == "queued", _anything.c.ready_at <= _now),
     exists().where(
+        resources.c.name == _offered.c.name, resources.c.state == ResourceState.ONLINE.value
+    ),
+    exists().where(
         tasks.c.state == "queued", tasks.c.resource == _offered.c.name, tasks.c.ready_at <= _now
     ),
 )
+ANYTHING = select(
+    exists().where(
+        tasks.c.state == "queued", tasks.c.resource == _resource, tasks.c.ready_at <= _now
+    )
+)
+"""Whether any task is ready for the resource given."""
 USED = select(usage.c.account, usage.c.seconds, usage.c.at).where(usage.c.device == DEVICE)
 """What accounts had used of the resource's device when they were last charged."""
 _NEXT_READY = select(func.min(tasks.c.ready_at)).where(
@@ -91,10 +102,14 @@ _NEXT_READY = select(func.min(tasks.c.ready_at)).where(
 )
 
 
-def waiting(connection: Transaction, names: Sequence[str], now: int) -> set[str]:
-    """Those of these resources that have a task ready."""
-    rows: list[Values] = [{"name": name} for name in names]
-    return {row.name for row in connection.last(_WAITING, {"r": document(rows), "now": now})}
+def waiting(connection: Transaction, names: tuple[str, ...], now: int) -> set[str]:
+    """Those of these resources that are in service and have a task ready."""
+    return {row.name for row in connection.last(_WAITING, {"r": _named(names), "now": now})}
+
+
+@lru_cache(16)
+def _named(names: tuple[str, ...]) -> str:
+    return document([{"name": name} for name in names])
 
 
 def next_ready(connection: Transaction, now: int) -> int | None:

@@ -16,18 +16,18 @@ from quanopy.ports.store import (
     Claim,
     Due,
     Ending,
+    Entry,
     EventPage,
     EventQuery,
     ExecutionChange,
     JobQuery,
-    Kept,
+    Make,
     Offer,
     Offering,
     Repeat,
     Store,
     Submission,
     Swept,
-    at_once,
 )
 from quanopy.storage import (
     archive,
@@ -91,32 +91,30 @@ class SqlStore:
     # -- submitting and reading ---------------------------------------------------------------
     def submit(self, submissions_: Sequence[Submission]) -> list[Sequence[Job] | QuanopyError]:
         """See :meth:`Store.submit`."""
-        return self.submit_and_claim(submissions_, None)[0]
+        entries = [one.entry for one in submissions_]
+        return self.accept(entries, lambda new: [submissions_[i] for i in new], None)[0]
 
-    def submit_and_claim(
-        self, submissions_: Sequence[Submission], offering: Offering | None, *, kept: Kept = at_once
+    def accept(
+        self, entries: Sequence[Entry], make: Make, offering: Offering | None
     ) -> tuple[list[Sequence[Job] | QuanopyError], list[Claim]]:
-        """See :meth:`Store.submit_and_claim`."""
+        """See :meth:`Store.accept`."""
         now = self._now()
 
         def work(
             connection: Transaction,
         ) -> tuple[list[Sequence[Job] | QuanopyError], list[Claim]]:
-            answers = submissions.submit(connection, submissions_, now)
-            if offering is None:
-                connection.send()
-            taken = claims.accept(connection, offering, now) if offering else []
-            kept()
-            return answers, taken
+            return submissions.accept(connection, entries, make, offering, now)
+
+        def alone(index: int, entry: Entry) -> list[Sequence[Job] | QuanopyError]:
+            return self.accept([entry], lambda new: make([index] * len(new)), None)[0]
 
         try:
             return self._database.write(work)
         except Refused as refused:
-            if len(submissions_) == 1:
+            if len(entries) == 1:
                 return [submissions.refusal(refused)], []
         # One of them cannot be, and the others need not suffer for it.
-        kept()
-        return [answer for one in submissions_ for answer in self.submit([one])], []
+        return [answer for i, entry in enumerate(entries) for answer in alone(i, entry)], []
 
     def replay(self, requests: Sequence[Repeat]) -> list[Sequence[Job] | QuanopyError | None]:
         """See :meth:`Store.replay`."""
@@ -192,17 +190,20 @@ class SqlStore:
             lambda c: resources.set_state(c, name, state, reason, actor=actor, now=now)
         )
 
+    def ready(self, names: tuple[str, ...]) -> set[str]:
+        """See :meth:`Store.ready`."""
+        now = self._now()
+        return self._database.read(lambda c: queue.waiting(c, names, now))
+
     def claim(
         self, worker: str, offers: Sequence[Offer], *, ttl_s: float, most: int | None = None
     ) -> list[Claim]:
-        """See :meth:`Store.claim`. A transaction a resource, and none where nothing waits."""
-        ttl, now = span(ttl_s), self._now()
-        names = [offer.resource for offer in offers]
-        ready = self._database.read(lambda c: queue.waiting(c, names, now)) if names else set()
+        """See :meth:`Store.claim`. A transaction a resource."""
+        ttl = span(ttl_s)
         taken: list[Claim] = []
         for offer in offers:
             left = offer.claims if most is None else most - len(taken)
-            if offer.resource in ready and left > 0:
+            if left > 0:
                 longs = offer.longs - claims.long_tasks(taken, offer.long_s)
                 taken += self._claim(worker, replace(offer, longs=longs), ttl, left)
         return taken
@@ -243,17 +244,10 @@ class SqlStore:
         now = self._now()
         self._database.write(lambda c: executions.advance(c, claim_id, changes, now=now))
 
-    def finish(self, claim_id: str, ended: Sequence[Ending], *, kept: Kept = at_once) -> set[str]:
+    def finish(self, claim_id: str, ended: Sequence[Ending]) -> set[str]:
         """See :meth:`Store.finish`."""
         now = self._now()
-
-        def work(connection: Transaction) -> set[str]:
-            taken = endings.finish(connection, claim_id, ended, now=now)
-            connection.send()
-            kept()
-            return taken
-
-        return self._database.write(work)
+        return self._database.write(lambda c: endings.finish(c, claim_id, ended, now=now))
 
     def sweep(self) -> Swept:
         """See :meth:`Store.sweep`."""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import column, select, true
@@ -10,14 +11,16 @@ from sqlalchemy.types import Text
 
 from quanopy.domain.errors import Conflict, Invalid, QuanopyError
 from quanopy.domain.jobs import Job, Task
-from quanopy.ports.store import Repeat, Submission
-from quanopy.storage import schema
+from quanopy.domain.states import JobState, TaskState
+from quanopy.ports.store import Claim, Entry, Make, Offering, Repeat, Submission
+from quanopy.storage import claims, schema
+from quanopy.storage.compiled import Row
 from quanopy.storage.events import History
 from quanopy.storage.faults import Refused
-from quanopy.storage.mapping import Values, job_of, job_row, task_row
+from quanopy.storage.mapping import Values, job_of, job_row, moment, task_row
 from quanopy.storage.rows import document, rows_of
 from quanopy.storage.statements import JOBS, insert_rows, read_ids
-from quanopy.storage.transaction import Transaction
+from quanopy.storage.transaction import Asked, Transaction
 
 Answer = Sequence[Job] | QuanopyError
 
@@ -55,31 +58,95 @@ def replay(connection: Transaction, requests: Sequence[Repeat]) -> list[Answer |
     ]
 
 
-def submit(connection: Transaction, submissions: Sequence[Submission], now: int) -> list[Answer]:
-    """All of these together; raises ``Refused`` where one of them cannot be."""
-    fresh = keep_requests(connection, submissions, now)
+def accept(
+    connection: Transaction,
+    entries: Sequence[Entry],
+    make: Make,
+    offering: Offering | None,
+    now: int,
+) -> tuple[list[Answer], list[Claim]]:
+    """Insert what is made of those that are new, and claim what is offered to; raises ``Refused``
+    where one of them cannot be."""
+    # Nothing else needs an answer, so these are asked together.
+    asking = claims.asking_line(offering.offer, now) if offering else []
+    fresh, answers = _keep_requests(connection, entries, now, *asking)
+    line = claims.line(answers, offering.offer) if offering else None
     repeated = _standing(
         connection,
         [
-            (s.account, s.idempotency_key or "")
-            for s, new in zip(submissions, fresh, strict=True)
+            (entry.account, entry.idempotency_key or "")
+            for entry, new in zip(entries, fresh, strict=True)
             if not new
         ],
     )
-    insert_jobs(
-        connection,
-        [job for s, new in zip(submissions, fresh, strict=True) if new for job in s.jobs],
-        [task for s, new in zip(submissions, fresh, strict=True) if new for task in s.tasks],
-    )
-    _write_history(connection, [s for s, n in zip(submissions, fresh, strict=True) if n], now)
+    submissions = make([index for index, new in enumerate(fresh) if new])
+    taken = _insert(connection, submissions, offering, line, now) if submissions else []
     # Only now: a key repeated within the batch stands for jobs of the batch.
     known = _jobs_of(connection, repeated.values())
+    made = iter(submissions)
     return [
-        s.jobs
+        next(made).jobs
         if new
-        else _replayed(repeated[s.account, s.idempotency_key or ""], s.request_digest, known)
-        for s, new in zip(submissions, fresh, strict=True)
-    ]
+        else _replayed(repeated[e.account, e.idempotency_key or ""], e.request_digest, known)
+        for e, new in zip(entries, fresh, strict=True)
+    ], taken
+
+
+def _insert(
+    connection: Transaction,
+    submissions: Sequence[Submission],
+    offering: Offering | None,
+    line: claims.Line | None,
+    now: int,
+) -> list[Claim]:
+    jobs = [job for submission in submissions for job in submission.jobs]
+    tasks = [task for submission in submissions for task in submission.tasks]
+    taken: list[Claim] = []
+    if offering and line and not line.waiting:
+        taken = claims.claim_new(connection, line, tasks, offering, now)
+    begun = {task.id: task for claim in taken for task in claim.tasks}
+    running = {task.job_id for task in begun.values()}
+    insert_jobs(
+        connection,
+        [_running(job, now) if job.id in running else job for job in jobs],
+        [begun.get(task.id, task) for task in tasks],
+    )
+    _write_history(connection, submissions, now)
+    if offering and taken:
+        _begun_history(offering.worker, begun.values(), jobs, now).write(connection)
+    if offering and line and line.waiting and line.resource is not None:
+        taken = claims.accept(connection, offering, now)
+    return taken
+
+
+def _running(job: Job, now: int) -> Job:
+    return replace(job, state=JobState.RUNNING, started_at=moment(now))
+
+
+def _begun_history(worker: str, begun: Collection[Task], jobs: Sequence[Job], now: int) -> History:
+    """What a claim of these says, as if it had come after their jobs were submitted."""
+    history = History(worker, now)
+    for task in begun:
+        history.add(
+            task.id,
+            f"task.{task.state}",
+            account=task.account,
+            job_id=task.job_id,
+            before=TaskState.QUEUED.value,
+            after=task.state.value,
+        )
+    running = {task.job_id for task in begun}
+    for job in jobs:
+        if job.id in running:
+            history.add(
+                job.id,
+                f"job.{JobState.RUNNING}",
+                account=job.account,
+                job_id=job.id,
+                before=job.state.value,
+                after=JobState.RUNNING.value,
+            )
+    return history
 
 
 def insert_jobs(connection: Transaction, jobs: Sequence[Job], tasks: Sequence[Task]) -> None:
@@ -122,25 +189,32 @@ def _write_history(connection: Transaction, submissions: Sequence[Submission], n
         history.write(connection)
 
 
-def keep_requests(
-    connection: Transaction, submissions: Sequence[Submission], now: int
-) -> list[bool]:
+def keep_requests(connection: Transaction, entries: Sequence[Entry], now: int) -> list[bool]:
     """Which of these are new: without a key, or the first with theirs."""
+    return _keep_requests(connection, entries, now)[0]
+
+
+def _keep_requests(
+    connection: Transaction, entries: Sequence[Entry], now: int, *asked: Asked
+) -> tuple[list[bool], list[list[Row]]]:
+    """The same, and what is answered to what is asked with it."""
     rows = [
         {
-            "account": submission.account,
-            "key": submission.idempotency_key,
-            "digest": submission.request_digest,
-            "job_ids": json.dumps([job.id for job in submission.jobs]),
+            "account": entry.account,
+            "key": entry.idempotency_key,
+            "digest": entry.request_digest,
+            "job_ids": json.dumps(list(entry.job_ids)),
             "created_at": now,
         }
-        for submission in submissions
+        for entry in entries
     ]
     keyed = [row for row in rows if row["key"] is not None]
     if not keyed:
-        return [True] * len(rows)
-    kept = set(connection.scalars(_KEEP[connection.dialect], {"r": document(keyed)}))
-    return [row["key"] is None or row["job_ids"] in kept for row in rows]
+        return [True] * len(rows), connection.together(*asked) if asked else []
+    keeping = (_KEEP[connection.dialect], {"r": document(keyed)})
+    found, *answers = connection.together(keeping, *asked)
+    kept = {row[0] for row in found}
+    return [row["key"] is None or row["job_ids"] in kept for row in rows], answers
 
 
 def _standing(

@@ -51,10 +51,6 @@ class Transaction(ABC):
         """Carry this out before whatever is asked next; nobody wants its rows."""
 
     @abstractmethod
-    def send(self) -> None:
-        """Have what was left for later carried out now."""
-
-    @abstractmethod
     def end(self) -> None:
         """Commit."""
 
@@ -115,9 +111,6 @@ class SqliteTransaction(Transaction):
     def later(self, statement: Statement, given: Given = _NOTHING) -> None:
         """Carry it out at once."""
         self._connection.execute(compiled(statement, self.dialect).text, given)
-
-    def send(self) -> None:
-        """Nothing was left."""
 
     def each(self, statement: Statement, columns: tuple[str, ...], rows: Sequence[Given]) -> None:
         """Carry an insert or update out for each of these rows."""
@@ -188,11 +181,6 @@ class PostgresTransaction(Transaction):
         one = compiled(statement, self.dialect)
         text = one.text if self._prepared is None else one.executing.format(self._name(statement))
         self._pending.append(self._cursor.mogrify(text, given))
-
-    def send(self) -> None:
-        """See :meth:`Transaction.send`."""
-        if self._pending:
-            self._send()
 
     def end(self) -> None:
         """Commit, unless that is done."""

@@ -24,6 +24,7 @@ from quanopy.ports.store import (
     Repeat,
     Store,
 )
+from quanopy.testing.accepting_contract import AcceptingContract
 from quanopy.testing.catalogue import MovableClock, ending, execution, job, submission
 
 MakeStore = Callable[[Callable[[], datetime]], Store]
@@ -60,7 +61,7 @@ def kinds(events: Sequence[Event], subject: str) -> list[str]:
     return [event.kind for event in events if event.subject == subject]
 
 
-class StoreContract:
+class StoreContract(AcceptingContract):
     """Cases over a fresh, empty catalogue each."""
 
     @pytest.fixture

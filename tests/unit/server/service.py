@@ -49,6 +49,7 @@ class PlainReader:
 
     def __init__(self) -> None:
         self.hold: Event | None = None
+        self.bad = b"bad"
         self.batches: list[int] = []
         self.warmed = 0
 
@@ -59,7 +60,7 @@ class PlainReader:
         if self.hold is not None:
             self.hold.wait(10)
         self.batches.append(len(specs))
-        return [_read(spec) for spec in specs]
+        return [_read(spec, self.bad) for spec in specs]
 
     def warm(self) -> None:
         self.warmed += 1
@@ -68,9 +69,9 @@ class PlainReader:
         """Nothing to end."""
 
 
-def _read(spec: JobSpec) -> Reading | QuanopyError | None:
+def _read(spec: JobSpec, bad: bytes) -> Reading | QuanopyError | None:
     texts = [program.data for program in spec.programs]
-    if b"bad" in texts:
+    if bad in texts:
         return Invalid("no gate is called foo", where="programs[0]")
     if b"slow" in texts:
         return None

@@ -1,20 +1,22 @@
 """The submit service on a real catalogue and a real folder."""
 
 import contextlib
+import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
-from typing import cast
 
 import pytest
 
+from quanopy.codecs.packs import members
 from quanopy.domain.errors import Conflict, Invalid, NotFound, Unavailable
 from quanopy.domain.jobs import JobKind, JobSpec
 from quanopy.domain.programs import Program
 from quanopy.domain.states import JobState
 from quanopy.ports.objects import Objects
-from quanopy.ports.store import Repeat, Store
+from quanopy.ports.store import Claim, Offer, Offering, Store
 from quanopy.ports.wakeups import Topic
 from quanopy.services.submit import Answer, Request, Submit, Submitted
 from quanopy.services.unpacking import load_jobs, load_programs
@@ -24,19 +26,16 @@ from quanopy.storage.wakeups_sqlite import SqliteWakeups
 from tests.unit.server.service import AER, WORKER, PlainReader
 
 
-class Asking:
-    """A store that notes how many keys it is asked for at once."""
+class Heard(SqliteWakeups):
+    """Notes what it is told."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self.asked: list[int] = []
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.topics: list[Topic] = []
 
-    def replay(self, requests: Sequence[Repeat]) -> object:
-        self.asked.append(len(requests))
-        return self._store.replay(requests)
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._store, name)
+    def notify(self, *topics: Topic) -> None:
+        self.topics += topics
+        super().notify(*topics)
 
 
 class House:
@@ -47,11 +46,10 @@ class House:
         self.store.register(WORKER, [AER], ttl_s=60)
         self.folder = folder / "objects"
         self.objects: Objects = open_objects(self.folder.as_uri())
-        self.wakeups = SqliteWakeups(folder / "quanopy.db")
+        self.wakeups = Heard(folder / "quanopy.db")
         self.reader = PlainReader()
-        self.asking = Asking(self.store)
         self.submit = Submit(
-            store=cast("Store", self.asking),
+            store=self.store,
             objects=self.objects,
             wakeups=self.wakeups,
             reader=self.reader,
@@ -74,6 +72,17 @@ class House:
             yield
         finally:
             self.reader.hold.set()
+
+    def archived(self) -> list[str]:
+        """The ids of all jobs in the archive."""
+        packs = self.objects.get([found.key for found in self.objects.list("pending")])
+        return [
+            json.loads(line)["id"]
+            for pack in packs
+            for member in members(pack)
+            if member.name == "jobs.jsonl"
+            for line in member.data.splitlines()
+        ]
 
     def packs(self) -> int:
         """How many objects there are."""
@@ -150,23 +159,85 @@ def test_an_unknown_resource_is_refused_with_the_names_there_are(house: House) -
 
 def test_a_key_seen_before_gives_the_same_job_and_stores_nothing(house: House) -> None:
     first = house.send("bell", key="k").result(10)
-    packs, batches = house.packs(), len(house.reader.batches)
+    packs = house.packs()
     again = house.send("bell", key="k").result(10)
     assert again.replayed
     assert [job.id for job in again.jobs] == [job.id for job in first.jobs]
-    assert (house.packs(), len(house.reader.batches)) == (packs, batches)
+    assert house.packs() == packs
 
 
-def test_keys_of_requests_that_wait_together_are_looked_up_together(house: House) -> None:
+def test_the_archive_holds_each_job_once_whoever_asks_again(house: House) -> None:
     first = [house.send(f"bell {n}", key=f"k{n}").result(10) for n in range(3)]
-    house.asking.asked.clear()
     with house.holding():
         answers = [house.send(f"bell {n}", key=f"k{n}") for n in range(10)]
     found = [answer.result(10) for answer in answers]
     assert [one.replayed for one in found] == [True] * 3 + [False] * 7
     assert [one.jobs for one in found[:3]] == [one.jobs for one in first]
-    assert sum(house.asking.asked) == 10
-    assert len(house.asking.asked) <= 3
+    assert sorted(house.archived()) == sorted(one.jobs[0].id for one in found)
+
+
+def test_what_was_accepted_once_stays_so_even_if_it_would_be_refused_now(house: House) -> None:
+    first = house.send("bell", key="k").result(10)
+    house.reader.bad = b"bell"
+    again = house.send("bell", key="k").result(10)
+    assert again.replayed
+    assert [job.id for job in again.jobs] == [job.id for job in first.jobs]
+    with pytest.raises(Invalid):
+        house.send("bell", key="new").result(10)
+
+
+class Desk:
+    """A worker that takes so many tasks in a claim, and notes what it was given."""
+
+    def __init__(self, tasks: int = 500) -> None:
+        self.tasks = tasks
+        self.taken: list[Claim] = []
+        self.asked: list[str] = []
+
+    @contextlib.contextmanager
+    def offering(self, resource: str) -> Iterator[Offering | None]:
+        self.asked.append(resource)
+        yield Offering(
+            worker=WORKER, offer=Offer(resource=resource, tasks=self.tasks, seconds=1e9), ttl_s=60
+        )
+
+    def take(self, claims: Sequence[Claim]) -> None:
+        self.taken += claims
+
+
+def test_a_free_worker_has_a_job_in_the_commit_that_keeps_it(house: House) -> None:
+    desk = Desk()
+    house.submit.work_at(desk)
+    (job,) = house.send("bell").result(10).jobs
+    (claim,) = desk.taken
+    assert [task.job_id for task in claim.tasks] == [job.id] * job.tasks
+    assert [found.state for found in house.store.jobs([job.id])] == [JobState.RUNNING]
+    assert Topic.WORK not in house.wakeups.topics, "nobody else need look for it"
+    house.submit.work_at(None)
+    house.send("bell").result(10)
+    assert len(desk.taken) == 1
+    assert Topic.WORK in house.wakeups.topics
+
+
+def test_what_a_worker_leaves_is_announced(house: House) -> None:
+    desk = Desk(tasks=1)
+    house.submit.work_at(desk)
+    jobs = house.send("bell", "bell 2").result(10).jobs
+    taken = [task.job_id for claim in desk.taken for task in claim.tasks]
+    assert len(taken) == 1
+    assert {job.id for job in jobs} > set(taken)
+    assert Topic.WORK in house.wakeups.topics
+
+
+def test_a_worker_is_not_asked_for_jobs_of_several_resources(house: House) -> None:
+    desk = Desk()
+    house.store.register(WORKER, [AER, replace(AER, name="moon")], ttl_s=60)
+    house.submit.work_at(desk)
+    answer: Future[Submitted] = Future()
+    specs = [a_spec("bell"), a_spec("bell", resource="moon")]
+    house.submit.submit(Request(account="ada", specs=specs), lambda found: settle(answer, found))
+    assert len(answer.result(10).jobs) == 2
+    assert not desk.asked
 
 
 def test_a_key_with_another_body_is_a_conflict(house: House) -> None:
