@@ -118,7 +118,7 @@ class Children:
             slot = self._idle.pop() if self._idle else None
             if slot is None:
                 self._backlog.append(call)
-                if len(self._slots) < self._most:
+                if len(self._slots) < min(len(self._open), self._most):
                     self._start()
         if slot is not None:
             slot.give(call)

@@ -75,6 +75,7 @@ def test_threads_are_explicit(children: Children) -> None:
 def test_a_child_killed_while_idle_is_replaced(children: Children) -> None:
     before = children.submit(calls.pid).result()
     os.kill(before, signal.SIGKILL)
+    os.waitid(os.P_PID, before, os.WEXITED | os.WNOWAIT)
     assert children.submit(calls.pid).result() != before
 
 
