@@ -1,174 +1,132 @@
-"""1,000 one-circuit jobs in one request, two workers, PostgreSQL; beside procrastinate, whose two
-workers run the same circuits from the same PostgreSQL (and keep no results)."""
+"""1,000 one-circuit jobs in one request, and one request each from 8 clients; two workers on one
+PostgreSQL, from the first request to all results in hand. Beside procrastinate."""
 
+import asyncio
 import contextlib
-import os
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import httpx
-import procrastinate
-import psycopg
 
+from benchmarks import peer
 from benchmarks.measure import Measure, report
+from benchmarks.peer import SHOTS, circuit
 from benchmarks.serving import Served, broker
 from tests.servers import PostgresServer
 
-if TYPE_CHECKING:
-    from qiskit_aer import AerSimulator
-
 JOBS = 1000
-SHOTS = 1024
+CLIENTS = 8
 ROUNDS = 3
-GOAL = 5.0
-WORKERS = 2
-PEER = "peer"
-
-
-def circuit(number: int) -> str:
-    """A Bell pair with a turn of its own, so that no two jobs are the same program."""
-    return (
-        'OPENQASM 3.0; include "stdgates.inc"; qubit[2] q; bit[2] c; '
-        f"h q[0]; rz({number * 1e-3}) q[0]; cx q[0], q[1]; c[0] = measure q[0]; "
-        "c[1] = measure q[1];"
-    )
+TOGETHER, ONE_BY_ONE = 5.0, 2.0
+"""How many times as fast as procrastinate."""
 
 
 def main() -> None:
     """Measure both, the best round of each."""
     with PostgresServer(durable=True) as server:
-        with server.database() as dsn:
-            peer = _procrastinate(dsn)
-        with server.database() as dsn:
-            own = _quanopy(dsn)
+        with server.database() as dsn, peer.running(dsn) as other:
+            other.together(100)
+            peers = (
+                max(other.together(JOBS) for _ in range(ROUNDS)),
+                max(other.one_by_one(JOBS, clients=CLIENTS) for _ in range(ROUNDS)),
+            )
+        with server.database() as dsn, _quanopy(dsn) as served:
+            _together(served, 100)
+            own = (
+                max(_together(served, JOBS) for _ in range(ROUNDS)),
+                max(_one_by_one(served, JOBS) for _ in range(ROUNDS)),
+            )
+    names = (
+        f"{JOBS} one-circuit jobs in one request, two workers, PostgreSQL",
+        f"{JOBS} one-circuit jobs, one request each, {CLIENTS} clients, to all results",
+    )
     report(
         [
             Measure(
-                measure=f"{JOBS} one-circuit jobs in one request, two workers, PostgreSQL",
-                value=own,
+                measure=name,
+                value=value,
                 unit="jobs/s",
-                peer=peer,
-                goal=f"at least {GOAL:g} times procrastinate",
-                holds=own >= GOAL * peer,
+                peer=beside,
+                goal=f"at least {goal:g} times procrastinate",
+                holds=value >= goal * beside,
+            )
+            for name, value, beside, goal in zip(
+                names, own, peers, (TOGETHER, ONE_BY_ONE), strict=True
             )
         ]
     )
 
 
-def _quanopy(dsn: str) -> float:
+@contextlib.contextmanager
+def _quanopy(dsn: str) -> Iterator[Served]:
+    """A server that works itself, and a second worker."""
     with tempfile.TemporaryDirectory(prefix="quanopy-bench-") as folder:
         objects = Path(folder, "objects").as_uri()
         settings = {"database": dsn, "objects": objects, "emulator_processes": "1"}
-        with broker(**settings) as served, _worker(folder, settings):
-            _round(served, 100)
-            return max(_round(served, JOBS) for _ in range(ROUNDS))
+        environment = {f"QUANOPY_{name.upper()}": value for name, value in settings.items()}
+        worker = [str(Path(sys.executable).with_name("quanopy")), "worker"]
+        with (
+            broker(**settings) as served,
+            peer.process(worker, environment | {"QUANOPY_DATA": folder}),
+        ):
+            time.sleep(peer.START_S)  # until its emulator is loaded
+            yield served
 
 
-@contextlib.contextmanager
-def _worker(folder: str, settings: dict[str, str]) -> Iterator[None]:
-    """A second worker, beside the one inside the server."""
-    environment = {f"QUANOPY_{name.upper()}": value for name, value in settings.items()}
-    command = [str(Path(sys.executable).with_name("quanopy")), "worker"]
-    with _running(command, environment | {"QUANOPY_DATA": folder}):
-        time.sleep(3)  # until its emulator is loaded
-        yield
-
-
-def _round(served: Served, count: int) -> float:
-    """Jobs a second, from the request to all results in hand."""
-    jobs = [
-        {
-            "resource": "aer",
-            "programs": [{"format": "openqasm3", "text": circuit(number)}],
-            "options": {"shots": SHOTS},
-        }
-        for number in range(count)
-    ]
+def _together(served: Served, count: int) -> float:
+    """Jobs a second, in one request."""
     with httpx.Client(base_url=served.url, headers=served.headers, timeout=120) as http:
         began = time.perf_counter()
-        answer = http.post("/v1/jobs/batch", json={"jobs": jobs}).raise_for_status()
-        ids = [job["id"] for job in answer.json()["jobs"]]
-        found = http.post("/v1/results", params={"wait": 60}, json={"ids": ids})
-        results = found.raise_for_status().json()["results"]
-        took = time.perf_counter() - began
+        body = {"jobs": [_job(number) for number in range(count)]}
+        answer = http.post("/v1/jobs/batch", json=body).raise_for_status()
+        return _rate(http, [job["id"] for job in answer.json()["jobs"]], began)
+
+
+def _one_by_one(served: Served, count: int) -> float:
+    """Jobs a second, each in a request of its own."""
+    began = time.perf_counter()
+    ids = asyncio.run(_submit(served, count))
+    with httpx.Client(base_url=served.url, headers=served.headers, timeout=120) as http:
+        return _rate(http, ids, began)
+
+
+async def _submit(served: Served, count: int) -> list[str]:
+    turns = iter(range(count))
+
+    async def one() -> list[str]:
+        async with httpx.AsyncClient(
+            base_url=served.url, headers=served.headers, timeout=120
+        ) as http:
+            answers = [await http.post("/v1/jobs", json=_job(number)) for number in turns]
+        return [answer.raise_for_status().json()["id"] for answer in answers]
+
+    return [job for some in await asyncio.gather(*(one() for _ in range(CLIENTS))) for job in some]
+
+
+def _job(number: int) -> dict[str, Any]:
+    return {
+        "resource": "aer",
+        "programs": [{"format": "openqasm3", "text": circuit(number)}],
+        "options": {"shots": SHOTS},
+    }
+
+
+def _rate(http: httpx.Client, ids: list[str], began: float) -> float:
+    """Jobs a second once all results are here; raises if any is not what it should be."""
+    found = http.post("/v1/results", params={"wait": 60}, json={"ids": ids})
+    results = found.raise_for_status().json()["results"]
+    took = time.perf_counter() - began
     for result in results:
         if result["state"] != "completed":
             raise RuntimeError(result["problem"])
         if sum(result["pubs"][0]["counts"][0].values()) != SHOTS:
             raise RuntimeError(f"shots are missing: {result}")
-    return count / took
-
-
-def _procrastinate(dsn: str) -> float:
-    app, task = _app(dsn)
-    with app.open():
-        app.schema_manager.apply_schema()
-    with contextlib.ExitStack() as stack:
-        for _ in range(WORKERS):
-            stack.enter_context(
-                _running([sys.executable, "-m", "benchmarks.bulk_jobs", PEER, dsn], {})
-            )
-        time.sleep(3)
-        with app.open(), psycopg.connect(dsn, autocommit=True) as database:
-            _peer_round(task, database, 100)
-            return max(_peer_round(task, database, JOBS) for _ in range(ROUNDS))
-
-
-def _peer_round(
-    task: "procrastinate.tasks.Task[..., None, ...]", database: psycopg.Connection, count: int
-) -> float:
-    left = "SELECT count(*) FROM procrastinate_jobs WHERE status IN ('todo', 'doing')"
-    began = time.perf_counter()
-    task.batch_defer(*({"text": circuit(number)} for number in range(count)))
-    while (row := database.execute(left).fetchone()) and row[0]:
-        time.sleep(0.01)
-    return count / (time.perf_counter() - began)
-
-
-def _app(dsn: str) -> "tuple[procrastinate.App, procrastinate.tasks.Task[..., None, ...]]":
-    app = procrastinate.App(connector=procrastinate.SyncPsycopgConnector(conninfo=dsn))
-    return app, app.task(name="emulate")(_emulate)
-
-
-@cache
-def _simulator() -> "AerSimulator":
-    from qiskit_aer import AerSimulator
-
-    return AerSimulator()
-
-
-def _emulate(text: str) -> None:
-    """What a job does, by hand: read, run, count."""
-    from qiskit import qasm3
-
-    _simulator().run(qasm3.loads_experimental(text), shots=SHOTS).result().get_counts()
-
-
-def _work(dsn: str) -> None:
-    """A worker of procrastinate's, until it is ended."""
-    app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=dsn))
-    app.task(name="emulate")(_emulate)
-    app.run_worker(concurrency=1, install_signal_handlers=False)
-
-
-@contextlib.contextmanager
-def _running(command: list[str], environment: dict[str, str]) -> Iterator[None]:
-    process = subprocess.Popen(command, env=os.environ | environment, stdout=subprocess.DEVNULL)
-    try:
-        yield
-    finally:
-        process.terminate()
-        process.wait(30)
+    return len(ids) / took
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == [PEER]:
-        _work(sys.argv[2])
-    else:
-        main()
+    main()
