@@ -1,13 +1,15 @@
 """The catalogue's contract on PostgreSQL, and what only PostgreSQL can get wrong."""
 
+import contextlib
 from collections.abc import Iterator
 
 import psycopg
 import pytest
 
+from quanopy.domain.errors import Unavailable
 from quanopy.ports.store import EventQuery, Store
 from quanopy.storage.store import open_store
-from quanopy.testing.catalogue import job
+from quanopy.testing.catalogue import job, submission
 from quanopy.testing.store_contract import MakeStore, StoreContract
 from tests.servers import PostgresServer
 
@@ -42,3 +44,59 @@ class TestPostgresStore(StoreContract):
         page = store.events(EventQuery(after=page.position))
         assert [event.subject for event in page.events] == [one.id]
         assert not page.held_back
+
+
+@pytest.mark.postgres
+class TestPooledPostgresStore(StoreContract):
+    """As through a transaction pooler: nothing outlives its transaction."""
+
+    @pytest.fixture
+    def dsn(self, postgres_server: PostgresServer, migrated: str) -> Iterator[str]:
+        with postgres_server.database(template=migrated) as dsn:
+            yield dsn
+
+    @pytest.fixture
+    def make_store(self, dsn: str) -> MakeStore:
+        return lambda clock: open_store(dsn, clock=clock, pooled=True)
+
+    def test_nothing_is_left_on_a_connection(self, store: Store, dsn: str) -> None:
+        self.submit(store, job())
+        with psycopg.connect(dsn) as observer:
+            texts = observer.execute(
+                "SELECT query FROM pg_stat_activity WHERE application_name = 'quanopy'"
+                " AND datname = current_database()"
+            ).fetchall()
+        assert texts
+        assert not any("PREPARE" in text or "EXECUTE" in text for (text,) in texts)
+
+
+@pytest.mark.postgres
+def test_statements_are_learnt_again_after_a_transaction_that_failed(
+    postgres_server: PostgresServer, migrated: str
+) -> None:
+    with postgres_server.database(template=migrated) as dsn:
+        store = open_store(dsn, connections=1)
+        good = submission(job())
+        for _ in range(3):
+            store.submit([good, good])
+        assert store.jobs([good.jobs[0].id]) == good.jobs
+        assert [len(store.submit([submission(job())])) for _ in range(3)] == [1, 1, 1]
+        store.close()
+
+
+@pytest.mark.postgres
+def test_a_new_connection_learns_statements_anew(
+    postgres_server: PostgresServer, migrated: str
+) -> None:
+    with postgres_server.database(template=migrated) as dsn:
+        store = open_store(dsn, connections=1)
+        store.jobs(["job_none"])
+        with psycopg.connect(dsn, autocommit=True) as other:
+            other.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE application_name = 'quanopy' AND datname = current_database()"
+            )
+        with contextlib.suppress(Unavailable):
+            store.jobs(["job_none"])
+        assert store.jobs(["job_none"]) == []
+        store.close()

@@ -12,6 +12,7 @@ _AWAY_CLASSES = frozenset({"08", "25", "53", "55", "57", "58", "F0", "XX"})
 """PostgreSQL's classes of: connection, read-only or dead transaction, resources (disk, memory),
 locks, operator intervention and time-outs, system, configuration, internal."""
 _CLASH_CLASS = "40"
+_NOT_PREPARED = "26000"
 _AWAY_CODES = frozenset(
     {
         sqlite3.SQLITE_BUSY,
@@ -44,6 +45,12 @@ def unavailable(error: Exception, driver: Any) -> Unavailable | None:
     if isinstance(error, PoolTimeout):
         return _unavailable("all connections to the database are in use")
     cause = _cause(error)
+    if getattr(cause, "sqlstate", None) == _NOT_PREPARED:
+        return Unavailable(
+            "the database forgets statements: a transaction pooler stands before it",
+            where="database",
+            hint="Set listen_dsn to a direct connection; statements are then not kept.",
+        )
     if _is_away(cause, driver):
         return _unavailable(f"the database cannot be used now: {_first_line(cause)}")
     return None
