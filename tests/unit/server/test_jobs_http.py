@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from quanopy.domain.accounts import Scope
+from quanopy.domain.errors import Unavailable
 from quanopy.domain.states import TaskState
+from quanopy.ports.store import EventPage, EventQuery
 from tests.unit.server.service import BELL, JOB, Service, running
 
 
@@ -122,6 +124,32 @@ def test_a_long_poll_ends_as_soon_as_the_job_does(service: Service) -> None:
         service.complete()
         assert {wait.result().json()["state"] for wait in waits} == {"completed"}
         assert time.monotonic() - began < 5
+
+
+def test_a_hint_alone_ends_a_long_poll_and_a_wrong_one_does_not(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unread(_: EventQuery) -> EventPage:
+        raise Unavailable("history cannot be read")
+
+    monkeypatch.setattr(service.store, "events", unread)
+    ada = service.client("hinted")
+    body = JOB | {"options": {"shots": 100}}
+    ids = [ada.post("/v1/jobs", json=body).json()["id"] for _ in range(2)]
+    paths = [f"/v1/jobs/{ids[0]}?wait=20", f"/v1/jobs/{ids[1]}/result?wait=20"]
+    with ThreadPoolExecutor() as pool:
+        waits = [pool.submit(ada.get, path) for path in paths]
+        many = pool.submit(ada.post, "/v1/jobs/wait?wait=20", json={"ids": ids})
+        time.sleep(0.2)
+        service.hints.tell(ids)  # nothing has happened to them
+        time.sleep(0.2)
+        assert not any(wait.done() for wait in [*waits, many])
+        service.complete(tell=False)
+        service.hints.tell(ids[:1])
+        assert waits[0].result().json()["state"] == "completed"
+        service.hints.tell(ids[1:])
+        assert waits[1].result().json()["state"] == "completed"
+        assert {job["state"] for job in many.result().json()["jobs"]} == {"completed"}
 
 
 def test_a_long_poll_answers_the_present_state_when_time_is_over(service: Service) -> None:
