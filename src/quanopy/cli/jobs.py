@@ -100,7 +100,9 @@ def _files_named(groups: Sequence[Sequence[Path]]) -> Iterator[None]:
         if place is not None:
             files = groups[int(place["job"] or 0)]
             number = int(place["program"] or 0)
-            error.where = str(files[number] if number < len(files) else files[0])
+            name = str(files[number] if number < len(files) else files[0])
+            inside = (error.where or "")[place.end() :].strip(".")
+            error.where = f"{name}, {inside}" if inside else name
         raise
 
 

@@ -26,8 +26,10 @@ class Confinement:
 def confine(confinement: Confinement, parent: int) -> None:
     """In the child: tie it to its parent's life and hold it to its limits."""
     _die_with(parent)
-    # Ctrl-C in a terminal is for its parent, which ends it.
+    # What is sent to the whole group (Ctrl-C, a service manager's stop) is for its parent, which
+    # ends it: else the program it runs would be taken for what killed it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[variable] = str(confinement.threads)

@@ -184,13 +184,14 @@ class _Slot:
     def give(self, call: Call) -> None:
         """Have the child begin a call while this slot's thread, idle until now, wakes up."""
         child = self._child
-        if child is not None and child.alive and call.enter(child):
-            try:
+        try:
+            if child is not None and child.alive and call.enter(child):
                 child.send(call.function, call.args)
                 call.begun = child
-            except Gone:
-                call.leave()
-        self.inbox.put(call)
+        except Exception:  # noqa: BLE001 - the thread tries again, and answers what it meets
+            call.leave()
+        finally:
+            self.inbox.put(call)
 
     def do(self, call: Call) -> None:
         """Do a call and answer it."""

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from threading import Event as Signal
@@ -40,29 +40,37 @@ class Watch:
         """``first``: over once any of them is there, not all."""
         self.pending = set(ids)
         self.hinted: set[str] = set()
-        """Those that may have changed since they were looked at."""
+        """Those of them that may have changed since they were looked at."""
         self._until = until
         self._first = first
         self._over = False
         self._woken = asyncio.Event()
 
+    def found(self, states: Mapping[str, JobState]) -> None:
+        """Take note of the jobs' states as they were read: they alone end the wait."""
+        self.pending = {job_id for job_id, state in states.items() if state not in self._until}
+        self.hinted &= self.pending
+        if not self.pending or (self._first and len(self.pending) < len(states)):
+            self.release()
+        elif self.served:
+            self._woken.set()
+
     def note(self, id: str, state: str) -> None:
-        """Take note of a job's state."""
+        """A job came to a state, perhaps long ago: it may have left it since."""
         if state in self._until:
-            self.pending.discard(id)
-            if self._first or not self.pending:
-                self.release()
+            self.hint(id)
 
     def hint(self, id: str) -> None:
         """A job may have changed; who waits looks once this is so of all that is pending."""
-        self.hinted.add(id)
+        if id in self.pending:
+            self.hinted.add(id)
         if self.served:
             self._woken.set()
 
     @property
     def served(self) -> bool:
         """Whether a hint has said all that is waited for."""
-        return bool(self.hinted) and (self._first or self.pending <= self.hinted)
+        return bool(self.hinted) and (self._first or len(self.hinted) == len(self.pending))
 
     @property
     def over(self) -> bool:

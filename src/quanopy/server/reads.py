@@ -83,6 +83,8 @@ def _owned(found: Wanted | None, id: str, identity: Identity) -> Wanted:
     stranger = found is not None and found.job.account != identity.account
     if found is None or (stranger and identity.scope is Scope.USER):
         raise NotFound(
-            f"there is no job {id[:60]!r}", where="id", hint="List yours with GET /v1/jobs."
+            f"there is no job {id[:60]!r}",
+            where="id",
+            hint="List yours: `quanopy jobs`, or GET /v1/jobs.",
         )
     return found

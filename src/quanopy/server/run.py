@@ -146,8 +146,8 @@ def _working(broker: Broker) -> Iterator[None]:
     try:
         yield
     finally:
-        broker.parts.submit.work_at(None)
         worker.stop()
+        broker.parts.submit.work_at(None)
 
 
 def _raise_file_limit() -> None:

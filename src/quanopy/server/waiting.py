@@ -60,8 +60,7 @@ async def _wait(
         await web.feed.following()
         while True:
             found = await look()
-            for job in map(job_of, found):
-                watch.note(job.id, job.state)
+            watch.found({job.id: job.state for job in map(job_of, found)})
             if watch.over or clock() >= deadline:
                 return found
             await watch.wait(deadline - clock())

@@ -205,12 +205,17 @@ class Worker:
             self._taking.release()
 
     def take(self, claims: Sequence[Claim]) -> None:
-        """Work on what was claimed."""
+        """Work on what was claimed. It never raises: the claims are committed."""
         for claim in claims:
-            resource = self._resources[claim.resource]
-            self._declined.discard(claim.resource)
             self._holding.add(claim.id)
-            self._crew_of(resource).take(claim, resource)
+        for claim in claims:
+            self._declined.discard(claim.resource)
+            try:
+                resource = self._resources[claim.resource]
+                self._crew_of(resource).take(claim, resource)
+            except Exception:
+                log.exception("%s cannot be worked on, and is given back", claim.id)
+                self._holding.give_back(claim.id)
 
     def _crew_of(self, resource: Resource) -> Crew:
         return next(crew for crew in self._crews if crew.name == resource.provider)

@@ -120,7 +120,8 @@ class _Hands:
 
 
 class LocalCrew:
-    """Runs batches on emulators: one a process, and one more is prepared meanwhile.
+    """Runs batches on emulators, one a process: while they run, the next ones grow, and a batch
+    of many small tasks costs little more than a batch of one.
 
     Of several processes one is kept from works estimated to be long (over half a minute), so that
     short ones of others are not kept waiting for hours. A single process cannot promise that, and
@@ -130,9 +131,7 @@ class LocalCrew:
     def __init__(self, provider: LocalProvider, kit: Kit, *, batch_s: float) -> None:
         self.name = provider.name
         self._batch_s = batch_s
-        self._hands = _Hands(
-            f"run-{provider.name}", provider.processes + 1, freed=kit.dispatch.ring
-        )
+        self._hands = _Hands(f"run-{provider.name}", provider.processes, freed=kit.dispatch.ring)
         self._dispatch = LocalDispatch(
             provider, preparing=kit.preparing, endings=kit.endings, holding=kit.holding
         )

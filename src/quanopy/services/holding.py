@@ -36,6 +36,8 @@ class Holding:
         self._lock = Lock()
         self._claims: set[str] = set()
         self._given_back: set[str] = set()
+        self._strange: frozenset[str] = frozenset()
+        """Claims in this worker's name that nobody here had at the last renewal."""
         self._abandoned = Event()
 
     def add(self, claim_id: str) -> None:
@@ -75,9 +77,14 @@ class Holding:
             before = frozenset(self._claims)
         if not before:
             return
-        lost = before - self._store.renew(self._worker, ttl_s=self._ttl_s)
+        held = self._store.renew(self._worker, ttl_s=self._ttl_s)
         with self._lock:
-            self._claims -= lost
+            self._claims -= before - held
+            strange = held - self._claims
+        # A claim whose commit was not answered: one that is only just being taken is known soon.
+        if strange & self._strange:
+            self._store.release(strange & self._strange)
+        self._strange = frozenset(strange)
 
     def abandon(self) -> None:
         """Give up all claims, and what is being tried under them: the worker has to end now."""

@@ -57,7 +57,7 @@ def load(objects: Objects, wanted: Sequence[Wanted]) -> list[bytes]:
 
 def at_hand(objects: Objects, wanted: Sequence[Wanted]) -> list[bytes] | None:
     """The same where no waiting is needed: one small result that has just come back."""
-    if len(wanted) > 1 or any(extent.length > _SMALL for extent in _extents(wanted)):
+    if len(wanted) > 1 or sum(extent.length for extent in _extents(wanted)) > _SMALL:
         return None
     arrays = objects.at_hand(_extents(wanted))
     return None if arrays is None else _assembled(wanted, arrays)

@@ -6,7 +6,7 @@ of their own, so that they do not hold up others.
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Protocol
@@ -259,18 +259,21 @@ class Submit:
             )
             for ticket in tickets
         ]
-        with self._offering(tickets) as offering:
+        workplace = self._workplace_for(tickets)
+        if workplace is None:
+            return self._accepting.accept(candidates, None)
+        resource = tickets[0].request.specs[0].resource
+        with workplace.offering(resource) as offering:
             done = self._accepting.accept(candidates, offering)
-            if done.claims and self._workplace is not None:
-                self._workplace.take(done.claims)
+            workplace.take(done.claims)
         return done
 
-    def _offering(self, tickets: Sequence[_Ticket]) -> AbstractContextManager[Offering | None]:
-        """What this process's worker would take, where all of these are for one resource."""
+    def _workplace_for(self, tickets: Sequence[_Ticket]) -> Workplace | None:
+        """This process's worker, where all of these are small and for one resource: while it
+        offers, it claims nothing else."""
         resources = {spec.resource for ticket in tickets for spec in ticket.request.specs}
-        if self._workplace is None or len(resources) > 1:
-            return nullcontext()
-        return self._workplace.offering(*resources)
+        small = all(ticket.size <= LARGE for ticket in tickets)
+        return self._workplace if small and len(resources) == 1 else None
 
     def _fail(self, tickets: Sequence[_Ticket], error: Exception) -> None:
         for ticket in tickets:

@@ -52,6 +52,7 @@ from quanopy.storage.migrations import migrate
 from quanopy.storage.transaction import Transaction
 
 Clock = Callable[[], datetime]
+_ONE = select(1)
 
 
 def open_store(
@@ -296,7 +297,7 @@ class SqlStore:
 
     def check(self) -> None:
         """See :meth:`Store.check`."""
-        self._database.write(lambda c: c.execute(select(1)))
+        self._database.write(lambda c: c.execute(_ONE))
 
     def close(self) -> None:
         """See :meth:`Store.close`."""

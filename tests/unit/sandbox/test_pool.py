@@ -134,3 +134,10 @@ def test_a_child_is_started_before_it_is_needed_and_only_one(tmp_path: Path) -> 
     finally:
         children.close()
     children.warm()  # nothing, any more
+
+
+def test_what_is_sent_to_the_whole_group_is_left_to_the_parent(children: Children) -> None:
+    before = children.submit(calls.pid).result()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        os.kill(before, number)
+    assert children.submit(calls.pid).result() == before

@@ -15,7 +15,7 @@ from quanopy.ports.store import Store
 from quanopy.services.cancel import cancel
 from quanopy.services.rebuild import rebuild
 from quanopy.storage.objects import open_objects
-from tests.unit.services.archives import accepted, later, submit, task_of
+from tests.unit.services.archives import accepted, completed, end, execution, later, submit, task_of
 from tests.unit.services.catalogue import Catalogue
 
 
@@ -55,6 +55,19 @@ def test_what_never_ran_comes_back_cancelled(objects: Objects) -> None:
     for index, job in enumerate(jobs):
         restored = catalogue.jobs[job.id]
         assert (restored.state, restored.ended_at) == (JobState.CANCELLED, later(5 + index))
+
+
+def test_what_is_cancelled_while_an_emulator_runs_it_comes_back_cancelled(
+    objects: Objects,
+) -> None:
+    job = accepted("a")
+    submit(objects, job)
+    task = task_of(job, cancel_requested=True)
+    _cancel(objects, task)
+    end(objects, [completed(task)], by=execution(task))
+    catalogue = Catalogue()
+    rebuild(objects, cast("Store", catalogue))
+    assert catalogue.jobs[job.id].state is JobState.CANCELLED
 
 
 def test_what_runs_is_left_to_its_execution(objects: Objects) -> None:

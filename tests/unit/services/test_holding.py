@@ -55,6 +55,20 @@ def test_a_claim_given_back_is_ended_even_if_the_database_is_away_at_first() -> 
     assert "two" in held
 
 
+def test_a_claim_that_nobody_here_knows_of_is_given_up_at_the_second_renewal() -> None:
+    """Its commit was not answered; one that is just being taken is known by then."""
+    held, renewals = holding("one")
+    renewals.alive = {"one", "ghost", "new"}
+    held.renew()
+    assert renewals.alive == {"one", "ghost", "new"}
+    held.add("new")
+    held.renew()
+    assert renewals.alive == {"one", "new"}
+    held.renew()
+    assert "one" in held
+    assert "new" in held
+
+
 def test_it_tries_again_while_the_database_is_away() -> None:
     held, _ = holding("one")
     failures = [Unavailable("away"), Unavailable("away")]

@@ -295,3 +295,10 @@ def test_what_was_taken_before_closing_is_still_answered(house: House) -> None:
     answers = [house.send(f"bell {n}") for n in range(5)]
     house.submit.close()
     assert all(answer.result(1).jobs for answer in answers)
+
+
+def test_a_request_that_is_large_is_offered_to_nobody(house: House) -> None:
+    desk = Desk()
+    house.submit.work_at(desk)
+    assert house.send("bell" * 20_000).result(10).jobs
+    assert not desk.asked

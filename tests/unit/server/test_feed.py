@@ -1,0 +1,83 @@
+"""When somebody who waits for jobs is told to look at them again."""
+
+import asyncio
+
+import pytest
+
+from quanopy.domain.states import FINAL_JOB_STATES, JobState
+from quanopy.server.feed import Watch
+
+QUEUED, DONE = JobState.QUEUED, JobState.COMPLETED
+
+
+async def woken(watch: Watch) -> bool:
+    """Whether a wait ends at once, for whatever reason."""
+    try:
+        async with asyncio.timeout(0.05):
+            await watch.wait(10)
+    except TimeoutError:
+        return False
+    return True
+
+
+def test_what_was_read_alone_ends_a_wait() -> None:
+    async def test() -> None:
+        watch = Watch(["a"], FINAL_JOB_STATES)
+        watch.note("a", "completed")  # long ago: it was retried since
+        assert not watch.over
+        assert await woken(watch)
+        watch.found({"a": QUEUED})
+        assert not watch.over
+        assert not await woken(watch)
+        watch.found({"a": DONE})
+        assert watch.over
+
+    asyncio.run(test())
+
+
+def test_many_are_looked_at_once_something_was_heard_of_each() -> None:
+    async def test() -> None:
+        watch = Watch(["a", "b"], FINAL_JOB_STATES)
+        watch.hint("a")
+        assert not await woken(watch)
+        watch.note("b", "completed")
+        assert await woken(watch)
+        watch.found({"a": QUEUED, "b": DONE})
+        assert not await woken(watch)
+        watch.note("a", "completed")
+        assert await woken(watch)
+
+    asyncio.run(test())
+
+
+def test_what_is_heard_while_others_are_found_final_is_not_lost() -> None:
+    async def test() -> None:
+        watch = Watch(["a", "b"], FINAL_JOB_STATES)
+        watch.hint("a")
+        watch.found({"a": QUEUED, "b": DONE})
+        assert watch.served
+        assert await woken(watch)
+
+    asyncio.run(test())
+
+
+@pytest.mark.parametrize("state", ["running", "queued"])
+def test_states_that_nobody_waits_for_wake_nobody(state: str) -> None:
+    async def test() -> None:
+        watch = Watch(["a"], FINAL_JOB_STATES)
+        watch.note("a", state)
+        watch.hint("b")
+        assert not await woken(watch)
+
+    asyncio.run(test())
+
+
+def test_the_first_is_enough_where_that_was_asked() -> None:
+    async def test() -> None:
+        watch = Watch(["a", "b"], FINAL_JOB_STATES, first=True)
+        watch.hint("b")
+        assert await woken(watch)
+        watch.found({"a": QUEUED, "b": DONE})
+        assert watch.over
+
+    asyncio.run(test())
