@@ -53,6 +53,10 @@ def _recognised(data: bytes, where: str) -> Program:
         raise Unsupported("neither text nor QPY", where=where) from error
     if text.lstrip().startswith("{"):
         return Program(format=QRMI_PAYLOAD, data=data)
+    if not text.strip():
+        raise Invalid(
+            "there is nothing in it", where=where, hint="Give OpenQASM, QPY or a payload."
+        )
     header = _HEADER.match(text)
     if header is None:
         raise Unsupported(
