@@ -47,13 +47,8 @@ class TestPostgresStore(StoreContract):
 
 
 @pytest.mark.postgres
-class TestPooledPostgresStore(StoreContract):
+class TestPooledPostgresStore(TestPostgresStore):
     """As through a transaction pooler: nothing outlives its transaction."""
-
-    @pytest.fixture
-    def dsn(self, postgres_server: PostgresServer, migrated: str) -> Iterator[str]:
-        with postgres_server.database(template=migrated) as dsn:
-            yield dsn
 
     @pytest.fixture
     def make_store(self, dsn: str) -> MakeStore:

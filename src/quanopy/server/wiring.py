@@ -5,12 +5,9 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from threading import Lock
 from typing import Any
-from urllib.parse import urlsplit
 
-from quanopy.ports.wakeups import Wakeups
 from quanopy.providers.registry import AnyProvider, installed, load
 from quanopy.sandbox.reader import ProcessReader
 from quanopy.server.settings import Settings
@@ -21,6 +18,7 @@ from quanopy.services.submit import Submit
 from quanopy.services.targets import ProviderTargets
 from quanopy.storage.objects import S3Access, open_objects
 from quanopy.storage.store import open_store
+from quanopy.storage.wakeups import open_wakeups
 
 MEBIBYTE = 1024 * 1024
 logger = logging.getLogger(__name__)
@@ -64,7 +62,7 @@ def build(settings: Settings) -> Broker:
         store = open_store(settings.database_url, pooled=settings.listen_dsn is not None)
         stack.callback(store.close)
         objects = open_objects(settings.objects_url, s3=_s3(settings))
-        wakeups = _wakeups(settings)
+        wakeups = open_wakeups(settings.database_url, listen_dsn=settings.listen_dsn)
         stack.callback(wakeups.close)
         reader = ProcessReader(memory_bytes=settings.reader_memory_mb * MEBIBYTE)
         stack.callback(reader.close)
@@ -123,17 +121,6 @@ class _Providers:
                 logger.error("provider %s is not available: %s", plugin.name, plugin.problem)
             else:
                 yield plugin.provider
-
-
-def _wakeups(settings: Settings) -> Wakeups:
-    url = urlsplit(settings.database_url)
-    if url.scheme.startswith("sqlite"):
-        from quanopy.storage.wakeups_sqlite import SqliteWakeups
-
-        return SqliteWakeups(Path(url.path.removeprefix("/")))
-    from quanopy.storage.wakeups_postgres import PostgresWakeups
-
-    return PostgresWakeups(settings.listen_dsn or settings.database_url)
 
 
 def _s3(settings: Settings) -> S3Access:

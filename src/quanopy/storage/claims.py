@@ -119,8 +119,8 @@ def claim(
     return _take(connection, worker, resource, loads, charged, ttl=ttl, now=now)
 
 
-def accept(connection: Transaction, offering: Offering, now: int) -> list[Claim]:
-    """Take ready tasks as a worker offers to that is free now."""
+def claim_waiting(connection: Transaction, offering: Offering, now: int) -> list[Claim]:
+    """Claim what waits longest, as a worker offers to that is free now."""
     offer = offering.offer
     return claim(
         connection, offering.worker, offer, ttl=span(offering.ttl_s), now=now, most=offer.claims

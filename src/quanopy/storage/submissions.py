@@ -115,7 +115,7 @@ def _insert(
     if offering and taken:
         _begun_history(offering.worker, begun.values(), jobs, now).write(connection)
     if offering and line and line.waiting and line.resource is not None:
-        taken = claims.accept(connection, offering, now)
+        taken = claims.claim_waiting(connection, offering, now)
     return taken
 
 
@@ -125,27 +125,23 @@ def _running(job: Job, now: int) -> Job:
 
 def _begun_history(worker: str, begun: Collection[Task], jobs: Sequence[Job], now: int) -> History:
     """What a claim of these says, as if it had come after their jobs were submitted."""
-    history = History(worker, now)
-    for task in begun:
-        history.add(
-            task.id,
-            f"task.{task.state}",
-            account=task.account,
-            job_id=task.job_id,
-            before=TaskState.QUEUED.value,
-            after=task.state.value,
-        )
     running = {task.job_id for task in begun}
-    for job in jobs:
-        if job.id in running:
-            history.add(
-                job.id,
-                f"job.{JobState.RUNNING}",
-                account=job.account,
-                job_id=job.id,
-                before=job.state.value,
-                after=JobState.RUNNING.value,
-            )
+    steps = [("task", task.id, task.account, task.job_id, task.state.value) for task in begun]
+    steps += [
+        ("job", job.id, job.account, job.id, JobState.RUNNING.value)
+        for job in jobs
+        if job.id in running
+    ]
+    history = History(worker, now)
+    for what, subject, account, job_id, after in steps:
+        history.add(
+            subject,
+            f"{what}.{after}",
+            account=account,
+            job_id=job_id,
+            before=TaskState.QUEUED.value,
+            after=after,
+        )
     return history
 
 
