@@ -189,6 +189,17 @@ class Swept:
     """When the next task becomes ready that is not yet."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """What an end changed."""
+
+    taken: frozenset[str]
+    """Tasks whose end was taken: one whose claim is lost, or that ended otherwise, is not."""
+    jobs: Sequence[Job] = ()
+    tasks: Sequence[Task] = ()
+    """Of the jobs that were asked for, as they are now; tasks by job and slice."""
+
+
 Make = Callable[[Sequence[int]], Sequence[Submission]]
 """Told which of some entries are new, by their indices: what to insert for each of these, once the
 archive has it. Called within the transaction, and again if that is begun again, so that the archive
@@ -293,10 +304,12 @@ class Store(Protocol):
         """Move remote executions on; those whose claim is lost are left alone. One given a
         ``due_in_s`` is put down: no claim holds it from then on, and any worker may find it due."""
 
-    def finish(self, claim_id: str, endings: Sequence[Ending]) -> set[str]:
-        """End executions and their tasks, under the claim; ids of tasks whose end was taken
-        (one whose claim is lost, or that ended otherwise, is not). A cancelled task ends
-        ``cancelled`` whatever its result. Releases the claim once nothing is left under it."""
+    def finish(
+        self, claim_id: str, endings: Sequence[Ending], *, show: Collection[str] = ()
+    ) -> Finished:
+        """End executions and their tasks, under the claim, and ``show`` some jobs as they are
+        then. A cancelled task ends ``cancelled`` whatever its result. Releases the claim once
+        nothing is left under it."""
 
     def sweep(self) -> Swept:
         """Expire claims of dead workers, queue their local tasks again, free their executions."""

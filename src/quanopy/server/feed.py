@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from threading import Event as Signal
@@ -18,10 +18,11 @@ from threading import Lock, Thread
 
 from quanopy.domain.errors import Unavailable
 from quanopy.domain.events import Event, Position
-from quanopy.domain.states import JobState
+from quanopy.domain.states import FINAL_JOB_STATES, JobState
 from quanopy.ports.store import EventQuery, Store
 from quanopy.ports.wakeups import Topic, Wakeups
-from quanopy.services.hints import JobHints
+from quanopy.services.hints import JobHints, Told
+from quanopy.services.results import Wanted
 
 SWEEP_S = 2.0
 """How late a lost hint makes a waiter, at most."""
@@ -41,16 +42,24 @@ class Watch:
         self.pending = set(ids)
         self.hinted: set[str] = set()
         """Those of them that may have changed since they were looked at."""
+        self.known: dict[str, Wanted] = {}
+        """The jobs as they were last looked at, or shown."""
+        self._shown: dict[str, Wanted] = {}
+        """What was shown since :meth:`wait` was called."""
         self._until = until
         self._first = first
+        self._count = len(self.pending)
         self._over = False
         self._woken = asyncio.Event()
 
-    def found(self, states: Mapping[str, JobState]) -> None:
-        """Take note of the jobs' states as they were read: they alone end the wait."""
-        self.pending = {job_id for job_id, state in states.items() if state not in self._until}
-        self.hinted &= self.pending
-        if not self.pending or (self._first and len(self.pending) < len(states)):
+    def found(self, jobs: Iterable[Wanted]) -> None:
+        """Take note of jobs as they were read: that alone ends the wait."""
+        for one in jobs:
+            self.known[one.job.id] = one
+            if one.job.state in self._until:
+                self.pending.discard(one.job.id)
+                self.hinted.discard(one.job.id)
+        if not self.pending or (self._first and len(self.pending) < self._count):
             self.release()
         elif self.served:
             self._woken.set()
@@ -60,10 +69,13 @@ class Watch:
         if state in self._until:
             self.hint(id)
 
-    def hint(self, id: str) -> None:
-        """A job may have changed; who waits looks once this is so of all that is pending."""
+    def hint(self, id: str, shown: Wanted | None = None) -> None:
+        """A job may have changed; who waits looks once this is so of all that is pending.
+        ``shown``: what there is to see."""
         if id in self.pending:
             self.hinted.add(id)
+            if shown is not None:
+                self._shown[id] = shown
         if self.served:
             self._woken.set()
 
@@ -84,12 +96,14 @@ class Watch:
 
     async def wait(self, seconds: float) -> None:
         """Return when it is over, when it is time to look again, or after so many seconds."""
+        # What was shown before may be older than what was read meanwhile.
+        self._shown.clear()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._woken.wait()
-        if not self._over:
-            self._woken.clear()
-            self.hinted.clear()
+        self._woken.clear()
+        self.hinted.clear()
+        self.found(self._shown.values())
 
 
 class Subscription:
@@ -143,7 +157,8 @@ class Feed:
         self._thread = Thread(target=self._run, name="feed", daemon=True)
         self._thread.start()
         self._unsubscribe = wakeups.subscribe(Topic.EVENTS, partial(self._post, self._look))
-        hints.listen(lambda ids: self._post(partial(self._hint, ids)))
+        hints.listen(self)
+        self._hints = hints
 
     @property
     def waiting(self) -> int:
@@ -182,6 +197,13 @@ class Feed:
                 yield subscription
         finally:
             self._subscriptions.discard(subscription)
+
+    def is_told_all(self, ids: Collection[str], account: str, until: Collection[JobState]) -> bool:
+        """Whether who watches for these states need not look first: none of these jobs of this
+        account is final, and the worker of this process will say what becomes of them."""
+        return FINAL_JOB_STATES.issuperset(until) and all(
+            self._hints.holds(job_id, account) for job_id in ids
+        )
 
     async def following(self) -> None:
         """Return once every later event will be seen; raises ``Unavailable``."""
@@ -226,10 +248,18 @@ class Feed:
                 self._interest -= 1
                 self._left_at = time.monotonic()
 
-    def _hint(self, ids: Collection[str]) -> None:
-        for job_id in ids:
+    def waits_for(self, job_ids: Collection[str]) -> set[str]:
+        """See :meth:`~quanopy.services.hints.Listener.waits_for`."""
+        return {job_id for job_id in job_ids if job_id in self._watches}
+
+    def tell(self, told: Told) -> None:
+        """See :meth:`~quanopy.services.hints.Listener.tell`."""
+        self._post(partial(self._hint, told))
+
+    def _hint(self, told: Told) -> None:
+        for job_id, shown in told.items():
             for watch in tuple(self._watches.get(job_id, ())):
-                watch.hint(job_id)
+                watch.hint(job_id, shown)
 
     def _look(self) -> None:
         """Have new events read, unless all who are there know already where to look."""

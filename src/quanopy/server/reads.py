@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
 from quanopy.domain.accounts import Identity, Scope
 from quanopy.domain.errors import NotFound, QuanopyError
@@ -12,7 +11,7 @@ from quanopy.domain.jobs import Job
 from quanopy.ports.store import Store
 from quanopy.server.loop import Mailbox
 from quanopy.services.batching import Batching
-from quanopy.services.results import Wanted
+from quanopy.services.results import Wanted, with_tasks
 
 Found = Mapping[str, Wanted]
 
@@ -41,13 +40,10 @@ class JobReads:
 
         Raises :class:`NotFound` alike for an id that does not exist and for another account's.
         """
-        return [found.job for found in await self._found(ids, identity, tasks=False)]
+        return [one.job for one in await self.find(ids, identity, tasks=False)]
 
-    async def with_tasks(self, ids: Sequence[str], identity: Identity) -> list[Wanted]:
-        """The same, each job with its tasks."""
-        return await self._found(ids, identity, tasks=True)
-
-    async def _found(self, ids: Sequence[str], identity: Identity, *, tasks: bool) -> list[Wanted]:
+    async def find(self, ids: Sequence[str], identity: Identity, *, tasks: bool) -> list[Wanted]:
+        """The same, each job with its tasks where these are asked for."""
         if self._mailbox is None:
             self._mailbox = Mailbox(asyncio.get_running_loop())
         future = self._mailbox.future()
@@ -69,8 +65,7 @@ class JobReads:
         except QuanopyError as error:
             self._fail(asks, error)
             return
-        own = {job_id: list(some) for job_id, some in groupby(tasks, lambda task: task.job_id)}
-        found = {job.id: Wanted(job=job, tasks=own.get(job.id, [])) for job in jobs}
+        found = {one.job.id: one for one in with_tasks(jobs, tasks)}
         for ask in asks:
             ask.answer(found)
 

@@ -1,16 +1,13 @@
 """Long polls: callers that wait for jobs hold no thread, no connection and ask nothing again."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
-from typing import TypeVar
+from collections.abc import Collection, Sequence
 
 from quanopy.domain.accounts import Identity
 from quanopy.domain.jobs import Job
 from quanopy.domain.states import FINAL_JOB_STATES, JobState
 from quanopy.server.web import Web
 from quanopy.services.results import Wanted
-
-T = TypeVar("T")
 
 MOST_S = 60.0
 
@@ -29,38 +26,41 @@ async def wait_for_jobs(
 
     Raises ``NotFound`` for an id that is not one of the caller's.
     """
-    return await _wait(
-        web, ids, wait_s, lambda: web.reads.owned(ids, identity), lambda job: job, until, first
-    )
+    found = await _wait(web, identity, ids, wait_s, until, first=first, tasks=False)
+    return [one.job for one in found]
 
 
 async def wait_for_results(
     web: Web, identity: Identity, ids: Sequence[str], wait_s: float
 ) -> list[Wanted]:
     """These jobs with their tasks, once each is final, or as they are after so many seconds."""
-    return await _wait(
-        web, ids, wait_s, lambda: web.reads.with_tasks(ids, identity), lambda found: found.job
-    )
+    return await _wait(web, identity, ids, wait_s, FINAL_JOB_STATES, first=False, tasks=True)
 
 
 async def _wait(
     web: Web,
+    identity: Identity,
     ids: Sequence[str],
     wait_s: float,
-    look: Callable[[], Awaitable[list[T]]],
-    job_of: Callable[[T], Job],
-    until: Collection[JobState] = FINAL_JOB_STATES,
-    first: bool = False,
-) -> list[T]:
+    until: Collection[JobState],
+    *,
+    first: bool,
+    tasks: bool,
+) -> list[Wanted]:
     if not wait_s:
-        return await look()
+        return await web.reads.find(ids, identity, tasks=tasks)
     clock = asyncio.get_running_loop().time
     deadline = clock() + wait_s
     with web.feed.watch(ids, until, first=first) as watch:
         await web.feed.following()
-        while True:
-            found = await look()
-            watch.found({job.id: job.state for job in map(job_of, found)})
-            if watch.over or clock() >= deadline:
-                return found
+        if not web.feed.is_told_all(ids, identity.account, until):
+            watch.found(await web.reads.find(ids, identity, tasks=tasks))
+        while not watch.over and clock() < deadline:
             await watch.wait(deadline - clock())
+            if not watch.over:
+                pending = sorted(watch.pending)
+                watch.found(await web.reads.find(pending, identity, tasks=tasks))
+        unknown = [job_id for job_id in ids if job_id not in watch.known]
+        if unknown:
+            watch.found(await web.reads.find(unknown, identity, tasks=tasks))
+        return [watch.known[job_id] for job_id in ids]

@@ -84,6 +84,7 @@ class Worker:
                 store=store, objects=objects, wakeups=wakeups, holding=self._holding, hints=hints
             ),
             holding=self._holding,
+            hints=hints,
             dispatch=self._claiming,
         )
         self._crews: list[Crew] = []

@@ -15,6 +15,7 @@ from quanopy.ports.store import Claim, Offer, Store
 from quanopy.services.alarm import Alarm
 from quanopy.services.dispatch import LocalDispatch
 from quanopy.services.ending import Endings
+from quanopy.services.hints import JobHints
 from quanopy.services.holding import Holding
 from quanopy.services.preparing import Preparing
 from quanopy.services.recover import Recovery
@@ -44,6 +45,7 @@ class Kit:
     preparing: Preparing
     endings: Endings
     holding: Holding
+    hints: JobHints
     dispatch: Alarm
     """Wakes who claims."""
 
@@ -133,8 +135,13 @@ class LocalCrew:
         self._batch_s = batch_s
         self._hands = _Hands(f"run-{provider.name}", provider.processes, freed=kit.dispatch.ring)
         self._dispatch = LocalDispatch(
-            provider, preparing=kit.preparing, endings=kit.endings, holding=kit.holding
+            provider,
+            preparing=kit.preparing,
+            endings=kit.endings,
+            holding=kit.holding,
+            hints=kit.hints,
         )
+        self._hints = kit.hints
         self._most_long = provider.processes - 1 or self._hands.free
         self._lock = Lock()
         self._long = 0
@@ -170,6 +177,7 @@ class LocalCrew:
     def take(self, claim: Claim, resource: Resource) -> None:
         """Run a batch."""
         long = sum(task.estimate_s > _LONG_S for task in claim.tasks)
+        self._hints.hold(claim.tasks)
         with self._lock:
             self._long += long
         self._hands.give(lambda: self._run(claim, resource, long))

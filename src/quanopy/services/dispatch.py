@@ -12,6 +12,7 @@ from quanopy.domain.resources import Resource
 from quanopy.ports.providers import LocalProvider, Outcome, Running, Work
 from quanopy.ports.store import Claim
 from quanopy.services.ending import Endings, by_account, judge
+from quanopy.services.hints import JobHints
 from quanopy.services.holding import Holding
 from quanopy.services.preparing import Prepared, Preparing
 
@@ -37,11 +38,13 @@ class LocalDispatch:
         preparing: Preparing,
         endings: Endings,
         holding: Holding,
+        hints: JobHints,
     ) -> None:
         self._provider = provider
         self._preparing = preparing
         self._endings = endings
         self._holding = holding
+        self._hints = hints
         self._lock = Lock()
         self._batches: dict[str, _Batch] = {}
 
@@ -61,6 +64,8 @@ class LocalDispatch:
             with self._lock:
                 del self._batches[claim.id]
             self._holding.drop(claim.id)
+            if self._hints.let_go(claim.tasks):
+                self._hints.tell(dict.fromkeys(task.job_id for task in claim.tasks))
 
     def cancel(self, task_ids: Collection[str]) -> None:
         """Ask that these end soon, whichever batches they are in."""

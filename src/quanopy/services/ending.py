@@ -11,11 +11,12 @@ from quanopy.domain.jobs import Execution, Extent, Problem, Task
 from quanopy.domain.states import FINAL_TASK_STATES, ExecutionState, TaskState
 from quanopy.ports.objects import Objects
 from quanopy.ports.providers import Outcome
-from quanopy.ports.store import Ending, Store, TaskEnd
+from quanopy.ports.store import Ending, Finished, Store, TaskEnd
 from quanopy.ports.wakeups import Topic, Wakeups
 from quanopy.services.hints import JobHints
 from quanopy.services.holding import Holding
 from quanopy.services.packing import Ended, EndedTask, pack_endings
+from quanopy.services.results import with_tasks
 
 log = logging.getLogger(__name__)
 
@@ -169,19 +170,22 @@ class Endings:
         key, data, extents = pack_endings([record_of(*end) for end in ends], datetime.now(UTC))
         self._holding.persist(claim_id, lambda: self._objects.put({key: data}))
         endings = [ending_of(*end, extents) for end in ends]
-        taken = self._holding.persist(claim_id, lambda: self._store.finish(claim_id, endings))
-        self._tell(ends, taken, frees)
-
-    def _tell(
-        self,
-        ends: Sequence[tuple[Execution, Sequence[Verdict]]],
-        taken: set[str],
-        frees: bool,
-    ) -> None:
         verdicts = [verdict for _, verdicts in ends for verdict in verdicts]
-        self._hints.tell({verdict.task.job_id for verdict in verdicts})
-        if len(taken) < len(verdicts):
-            log.info("%d of %d ends came too late", len(verdicts) - len(taken), len(verdicts))
+        job_ids = {verdict.task.job_id for verdict in verdicts}
+
+        def finish() -> Finished:
+            return self._store.finish(claim_id, endings, show=self._hints.wanted(job_ids))
+
+        done = self._holding.persist(claim_id, finish)
+        self._hints.let_go(verdict.task for verdict in verdicts)
+        shown = {one.job.id: one for one in with_tasks(done.jobs, done.tasks)}
+        self._hints.tell({job_id: shown.get(job_id) for job_id in job_ids})
+        self._notify(verdicts, done, frees)
+
+    def _notify(self, verdicts: Sequence[Verdict], done: Finished, frees: bool) -> None:
+        late = len(verdicts) - len(done.taken)
+        if late:
+            log.info("%d of %d ends came too late", late, len(verdicts))
         queued = any(verdict.state is TaskState.QUEUED for verdict in verdicts)
         self._wakeups.notify(*([Topic.EVENTS, Topic.WORK] if queued or frees else [Topic.EVENTS]))
 

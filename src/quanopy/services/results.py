@@ -6,7 +6,7 @@ parts parsed and merged.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -27,6 +27,12 @@ class Wanted:
 
     job: Job
     tasks: Sequence[Task]
+
+
+def with_tasks(jobs: Iterable[Job], tasks: Iterable[Task]) -> list[Wanted]:
+    """Each of these jobs with its own of these tasks, which come by job and slice."""
+    own = {job_id: list(some) for job_id, some in groupby(tasks, lambda task: task.job_id)}
+    return [Wanted(job=job, tasks=own.get(job.id, [])) for job in jobs]
 
 
 def why_none(job: Job) -> QuanopyError | None:

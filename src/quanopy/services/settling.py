@@ -90,8 +90,8 @@ def _ends(store: Store, objects: Objects, due: Due, found: Settlement) -> Execut
     verdicts = _verdicts(due.tasks[execution.id], found, error)
     key, data, extents = pack_endings([record_of(after, verdicts)], datetime.now(UTC))
     objects.put({key: data})
-    taken = store.finish(due.claim_id, [ending_of(after, verdicts, extents)])
-    if verdicts and not taken:
+    done = store.finish(due.claim_id, [ending_of(after, verdicts, extents)])
+    if verdicts and not done.taken:
         raise Conflict(f"{execution.id} is in other hands by now", hint="Look at it again.")
     return after
 

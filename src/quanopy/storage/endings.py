@@ -1,10 +1,10 @@
 """Ends: executions and their tasks, hundreds in one transaction, under the fence of a claim."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from quanopy.domain.jobs import Execution
 from quanopy.domain.states import FINAL_EXECUTION_STATES, ExecutionState, TaskState
-from quanopy.ports.store import Ending, TaskEnd
+from quanopy.ports.store import Ending, Finished, TaskEnd
 from quanopy.storage import claims, ledger, schema
 from quanopy.storage.compiled import Row
 from quanopy.storage.events import History
@@ -17,6 +17,7 @@ from quanopy.storage.mapping import (
     ready_stamp,
     stamp_or_none,
 )
+from quanopy.storage.reading import jobs_with_tasks
 from quanopy.storage.rows import ids_document
 from quanopy.storage.statements import (
     LOCKED_EXECUTIONS,
@@ -33,9 +34,14 @@ Rows = Mapping[str, Row]
 
 
 def finish(
-    connection: Transaction, claim_id: str, endings: Sequence[Ending], *, now: int
-) -> set[str]:
-    """End what this claim still holds; ids of the tasks that were ended."""
+    connection: Transaction,
+    claim_id: str,
+    endings: Sequence[Ending],
+    show: Collection[str],
+    *,
+    now: int,
+) -> Finished:
+    """End what this claim still holds, and read some jobs as they are then."""
     ids = [task.task_id for ending in endings for task in ending.tasks]
     names = {ending.execution.resource for ending in endings}
     there, parts, jobs, workers, found = connection.together(
@@ -65,7 +71,8 @@ def finish(
     history.write(connection)
     _settle(connection, taken, tasks, devices)
     claims.release(connection, claim_id)
-    return {move.task.id for move in moves}
+    found, parts_of = jobs_with_tasks(connection, show, show) if show else ([], [])
+    return Finished(taken=frozenset(move.task.id for move in moves), jobs=found, tasks=parts_of)
 
 
 def _is_held(sent: Row | None, claim_id: str) -> bool:

@@ -20,6 +20,7 @@ from quanopy.ports.store import (
     EventPage,
     EventQuery,
     ExecutionChange,
+    Finished,
     JobQuery,
     Make,
     Offer,
@@ -245,10 +246,12 @@ class SqlStore:
         now = self._now()
         self._database.write(lambda c: executions.advance(c, claim_id, changes, now=now))
 
-    def finish(self, claim_id: str, ended: Sequence[Ending]) -> set[str]:
+    def finish(
+        self, claim_id: str, ended: Sequence[Ending], *, show: Collection[str] = ()
+    ) -> Finished:
         """See :meth:`Store.finish`."""
         now = self._now()
-        return self._database.write(lambda c: endings.finish(c, claim_id, ended, now=now))
+        return self._database.write(lambda c: endings.finish(c, claim_id, ended, show, now=now))
 
     def sweep(self) -> Swept:
         """See :meth:`Store.sweep`."""

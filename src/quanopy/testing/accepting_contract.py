@@ -52,7 +52,7 @@ class AcceptingContract:
             assert claim.tasks == [task]
             assert claimed[-1] == claim.id
             assert store.renew("worker_1", ttl_s=30.0) == {claim.id}
-            assert store.finish(claim.id, [ending(execution(claim))]) == {task.id}
+            assert store.finish(claim.id, [ending(execution(claim))]).taken == {task.id}
             return list(claimed[:-1])
 
         first, second = job(), job()

@@ -165,7 +165,7 @@ class StoreContract(AcceptingContract):
         claim = take(store)
         assert store.jobs([one.id])[0].state is JobState.RUNNING
         run = execution(claim)
-        assert store.finish(claim.id, [ending(run)]) == {claim.tasks[0].id}
+        assert store.finish(claim.id, [ending(run)]).taken == {claim.tasks[0].id}
         (after,) = store.jobs([one.id])
         (task,) = store.tasks([one.id])
         assert (after.state, task.state) == (JobState.COMPLETED, TaskState.COMPLETED)
@@ -178,6 +178,14 @@ class StoreContract(AcceptingContract):
         assert kinds(events, one.id) == ["job.queued", "job.running", "job.completed"]
         assert kinds(events, task.id) == ["task.claimed", "task.completed"]
         assert store.renew("worker_1", ttl_s=TTL) == set()
+
+    def test_an_end_shows_jobs_as_they_are_then(self, store: Store) -> None:
+        one, other = self.submit(store, job(), job(account="bob"))
+        claim = take(store)
+        done = store.finish(claim.id, [ending(execution(claim))], show=[one.id])
+        assert (done.jobs, done.tasks) == store.jobs_with_tasks([one.id], [one.id])
+        assert done.jobs[0].state is JobState.COMPLETED
+        assert other.id not in {shown.id for shown in done.jobs}
 
     def test_threads_never_claim_a_task_twice(self, store: Store) -> None:
         self.submit(store, *[job() for _ in range(200)])
@@ -310,8 +318,8 @@ class StoreContract(AcceptingContract):
         assert (swept.tasks_requeued, swept.claims_expired) == (1, 1)
         assert store.jobs([one.id])[0].state is JobState.QUEUED
         again = take(store, worker="worker_2")
-        assert store.finish(late.id, [ending(execution(late), TaskState.FAILED)]) == set()
-        assert store.finish(again.id, [ending(execution(again))]) == {again.tasks[0].id}
+        assert store.finish(late.id, [ending(execution(late), TaskState.FAILED)]).taken == set()
+        assert store.finish(again.id, [ending(execution(again))]).taken == {again.tasks[0].id}
         assert store.jobs([one.id])[0].state is JobState.COMPLETED
         assert len(store.executions(one.id)) == 1
 
@@ -341,7 +349,7 @@ class StoreContract(AcceptingContract):
         assert store.sweep().tasks_requeued == 1
         again = take(store)
         assert [task.id for task in again.tasks] == [task.id for task in broken.tasks]
-        assert store.finish(broken.id, [ending(execution(broken))]) == set()
+        assert store.finish(broken.id, [ending(execution(broken))]).taken == set()
 
     def test_a_task_that_is_released_again_and_again_fails(self, store: Store) -> None:
         (one,) = self.submit(store, job())
@@ -410,8 +418,8 @@ class StoreContract(AcceptingContract):
         self.submit(store, job())
         claim = take(store)
         end = ending(execution(claim))
-        assert len(store.finish(claim.id, [end])) == 1
-        assert store.finish(claim.id, [end]) == set()
+        assert len(store.finish(claim.id, [end]).taken) == 1
+        assert store.finish(claim.id, [end]).taken == set()
 
     # -- users' requests ----------------------------------------------------------------------
     def test_what_is_queued_is_cancelled_at_once(self, store: Store) -> None:
@@ -517,8 +525,8 @@ class StoreContract(AcceptingContract):
         assert (found.id, found.provider_job_id, found.claim_id) == (run.id, "v1", due.claim_id)
         assert [task.id for task in due.tasks[run.id]] == list(run.tasks)
         assert store.due("worker_3", ["fake"], limit=9, ttl_s=TTL) == []
-        assert store.finish(claim.id, [ending(found)]) == set()
-        assert len(store.finish(due.claim_id, [ending(found)])) == 1
+        assert store.finish(claim.id, [ending(found)]).taken == set()
+        assert len(store.finish(due.claim_id, [ending(found)]).taken) == 1
         assert store.jobs([claim.tasks[0].job_id])[0].state is JobState.COMPLETED
 
     def test_a_dead_workers_execution_is_taken_over_and_its_task_not_queued(
@@ -580,7 +588,7 @@ class StoreContract(AcceptingContract):
         assert [task.id for task in due.tasks[run.id]] == list(run.tasks)
         problem = Problem(type="TaskFailed", message="it never arrived")
         end = ending(due.executions[0], TaskState.FAILED, problem=problem)
-        assert store.finish(due.claim_id, [end]) == set(run.tasks)
+        assert store.finish(due.claim_id, [end]).taken == set(run.tasks)
         jobs = store.jobs([task.job_id for task in due.tasks[run.id]])
         assert {one.state for one in jobs} == {JobState.FAILED}
         events = store.events(EventQuery()).events

@@ -1,13 +1,24 @@
 """When somebody who waits for jobs is told to look at them again."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from quanopy.domain.states import FINAL_JOB_STATES, JobState
 from quanopy.server.feed import Watch
+from quanopy.services.results import Wanted
+from quanopy.testing.catalogue import job
 
 QUEUED, DONE = JobState.QUEUED, JobState.COMPLETED
+
+
+def seen(**states: JobState) -> list[Wanted]:
+    """Jobs in these states."""
+    return [
+        Wanted(job=replace(job()[0], id=name, state=state), tasks=[])
+        for name, state in states.items()
+    ]
 
 
 async def woken(watch: Watch) -> bool:
@@ -26,10 +37,10 @@ def test_what_was_read_alone_ends_a_wait() -> None:
         watch.note("a", "completed")  # long ago: it was retried since
         assert not watch.over
         assert await woken(watch)
-        watch.found({"a": QUEUED})
+        watch.found(seen(a=QUEUED))
         assert not watch.over
         assert not await woken(watch)
-        watch.found({"a": DONE})
+        watch.found(seen(a=DONE))
         assert watch.over
 
     asyncio.run(test())
@@ -42,7 +53,7 @@ def test_many_are_looked_at_once_something_was_heard_of_each() -> None:
         assert not await woken(watch)
         watch.note("b", "completed")
         assert await woken(watch)
-        watch.found({"a": QUEUED, "b": DONE})
+        watch.found(seen(a=QUEUED, b=DONE))
         assert not await woken(watch)
         watch.note("a", "completed")
         assert await woken(watch)
@@ -54,7 +65,7 @@ def test_what_is_heard_while_others_are_found_final_is_not_lost() -> None:
     async def test() -> None:
         watch = Watch(["a", "b"], FINAL_JOB_STATES)
         watch.hint("a")
-        watch.found({"a": QUEUED, "b": DONE})
+        watch.found(seen(a=QUEUED, b=DONE))
         assert watch.served
         assert await woken(watch)
 
@@ -77,7 +88,33 @@ def test_the_first_is_enough_where_that_was_asked() -> None:
         watch = Watch(["a", "b"], FINAL_JOB_STATES, first=True)
         watch.hint("b")
         assert await woken(watch)
-        watch.found({"a": QUEUED, "b": DONE})
+        watch.found(seen(a=QUEUED, b=DONE))
         assert watch.over
+
+    asyncio.run(test())
+
+
+def test_what_is_shown_while_waiting_ends_the_wait() -> None:
+    async def test() -> None:
+        watch = Watch(["a", "b"], FINAL_JOB_STATES)
+        asyncio.get_running_loop().call_soon(watch.hint, "a", *seen(a=DONE))
+        asyncio.get_running_loop().call_soon(watch.hint, "b", *seen(b=QUEUED))
+        assert await woken(watch)
+        assert (watch.over, watch.pending, watch.hinted) == (False, {"b"}, set())
+        asyncio.get_running_loop().call_soon(watch.hint, "b", *seen(b=DONE))
+        assert await woken(watch)
+        assert watch.over
+        assert {name: one.job.state for name, one in watch.known.items()} == {"a": DONE, "b": DONE}
+
+    asyncio.run(test())
+
+
+def test_what_was_shown_before_something_was_read_is_looked_at_again() -> None:
+    async def test() -> None:
+        watch = Watch(["a"], FINAL_JOB_STATES)
+        watch.hint("a", *seen(a=DONE))
+        watch.found(seen(a=QUEUED))  # read before it was done, or after it was retried
+        assert await woken(watch)
+        assert not watch.over
 
     asyncio.run(test())

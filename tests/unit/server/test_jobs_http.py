@@ -3,6 +3,7 @@
 import base64
 import io
 import time
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,8 +12,10 @@ import pytest
 
 from quanopy.domain.accounts import Scope
 from quanopy.domain.errors import Unavailable
+from quanopy.domain.jobs import Job, Task
 from quanopy.domain.states import TaskState
 from quanopy.ports.store import EventPage, EventQuery
+from quanopy.services.results import with_tasks
 from tests.unit.server.service import BELL, JOB, Service, running
 
 
@@ -141,15 +144,44 @@ def test_a_hint_alone_ends_a_long_poll_and_a_wrong_one_does_not(
         waits = [pool.submit(ada.get, path) for path in paths]
         many = pool.submit(ada.post, "/v1/jobs/wait?wait=20", json={"ids": ids})
         time.sleep(0.2)
-        service.hints.tell(ids)  # nothing has happened to them
+        service.hints.tell(dict.fromkeys(ids))  # nothing has happened to them
         time.sleep(0.2)
         assert not any(wait.done() for wait in [*waits, many])
         service.complete(tell=False)
-        service.hints.tell(ids[:1])
+        service.hints.tell({ids[0]: None})
         assert waits[0].result().json()["state"] == "completed"
-        service.hints.tell(ids[1:])
+        service.hints.tell({ids[1]: None})
         assert waits[1].result().json()["state"] == "completed"
         assert {job["state"] for job in many.result().json()["jobs"]} == {"completed"}
+
+
+def test_jobs_that_are_worked_on_here_are_not_read_while_somebody_waits_for_them(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada, bob = service.client("held"), service.client("nosy")
+    job_id = ada.post("/v1/jobs", json=JOB).json()["id"]
+    tasks = service.store.tasks([job_id])
+    service.hints.hold(tasks)
+    read = service.store.jobs_with_tasks
+    seen: list[Collection[str]] = []
+
+    def watched(ids: Collection[str], parts_of: Collection[str]) -> tuple[list[Job], list[Task]]:
+        seen.append(ids)
+        return read(ids, parts_of)
+
+    monkeypatch.setattr(service.store, "jobs_with_tasks", watched)
+    with ThreadPoolExecutor() as pool:
+        wait = pool.submit(ada.get, f"/v1/jobs/{job_id}/result?wait=20")
+        while not service.hints.wanted([job_id]):
+            time.sleep(0.01)
+        assert bob.get(f"/v1/jobs/{job_id}/result?wait=20").status_code == 404
+        seen.clear()
+        service.complete(tell=False)
+        service.hints.let_go(tasks)
+        (done,) = with_tasks(*read([job_id], [job_id]))
+        service.hints.tell({job_id: done})
+        assert wait.result().json()["state"] == "completed"
+    assert not seen
 
 
 def test_a_long_poll_answers_the_present_state_when_time_is_over(service: Service) -> None:
