@@ -18,7 +18,7 @@ from qiskit.providers import JobStatus
 from qiskit.quantum_info import SparsePauliOp
 
 from quanopy import Client
-from quanopy.domain.errors import TaskFailed
+from quanopy.domain.errors import ResourceMismatch, TaskFailed
 from quanopy.qiskit import Backend, Estimator, Sampler
 
 SHOTS = 20_000
@@ -146,8 +146,16 @@ def test_what_is_transpiled_for_a_device_runs_as_it_stands(client: Client, resou
     assert counts["000"] + counts["111"] > 350
     job = client.sample([fitting], resource=resource, shots=500, compile=False)
     assert sum(job.result(60)[0].counts.values()) == 500
-    with pytest.raises(TaskFailed, match="does not carry out"):
-        client.sample([circuit], resource=resource, compile=False).result(60)
+    with pytest.raises(ResourceMismatch, match="does not carry out"):
+        client.sample([circuit], resource=resource, compile=False)
+
+
+def test_what_is_not_clifford_is_refused_at_submission_where_all_gates_are(client: Client) -> None:
+    circuit = QuantumCircuit(1)
+    circuit.t(0)
+    circuit.measure_all()
+    with pytest.raises(ResourceMismatch, match="Clifford gates alone"):
+        client.sample([circuit], resource="aer-stabilizer")
 
 
 def test_a_backend_serves_qiskits_own_sampler(client: Client) -> None:

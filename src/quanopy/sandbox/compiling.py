@@ -37,6 +37,7 @@ def compile_one(request: Compilation) -> Compiled:
     goal = machine(request.target)
     options = request.options
     if not options.compile:
+        _refuse_wide(circuits, goal)
         _refuse_misfits(circuits, goal)
         return Compiled(circuits=request.circuits, changed=False)
     level = options.optimization_level
@@ -58,7 +59,10 @@ def _compiled(circuit: QuantumCircuit, passes: PassManager, goal: Machine) -> Qu
     try:
         compiled = passes.run(circuit, num_processes=1)
     except TranspilerError as error:
-        raise ResourceMismatch(f"it cannot be made to fit: {error.message}"[:400]) from None
+        raise ResourceMismatch(
+            f"it cannot be made to fit: {error.message}"[:400],
+            hint="Choose another resource, or use gates that its own can make.",
+        ) from None
     _refuse_misfits([compiled], goal)
     return compiled
 
@@ -70,7 +74,7 @@ def _refuse_misfits(circuits: Sequence[QuantumCircuit], goal: Machine) -> None:
             raise ResourceMismatch(
                 f"the resource does not carry out {found}",
                 where=f"circuit {index}",
-                hint="Leave `compile` on, or compile it for the resource's target.",
+                hint="Leave `compile` on, or transpile for the resource's own target first.",
             )
 
 

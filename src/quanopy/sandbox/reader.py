@@ -2,10 +2,12 @@
 
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from quanopy.domain.errors import Invalid, QuanopyError, TooLarge
 from quanopy.domain.jobs import JobSpec, Reading
+from quanopy.domain.resources import Target
+from quanopy.ports.programs import Compilation
 from quanopy.sandbox import child
 from quanopy.sandbox.confinement import Confinement
 from quanopy.sandbox.known import KnownReadings
@@ -13,6 +15,7 @@ from quanopy.sandbox.pool import (
     Call,
     ChildCancelled,
     ChildDied,
+    ChildFailed,
     Children,
     ChildTimedOut,
 )
@@ -28,31 +31,33 @@ _ALONE_S = 120.0
 """After so long alone, a job is known to be bad."""
 
 Answer = Reading | QuanopyError | None
+TargetOf = Callable[[str], Target | None]
+"""The target that a resource's programs must fit, where it is known and alone decides that."""
 
 
 class ProcessReader:
     """The :class:`~quanopy.ports.programs.Reader` that keeps one process for small programs and
     one for large ones, started when they are first needed."""
 
-    def __init__(self, *, memory_bytes: int = _MEMORY) -> None:
-        """``memory_bytes`` bounds what reading may use in one process."""
+    def __init__(
+        self, *, memory_bytes: int = _MEMORY, target_of: TargetOf = lambda resource: None
+    ) -> None:
+        """``memory_bytes`` bounds what reading may use in one process. ``target_of`` is asked for
+        jobs that are not to be compiled, and must not take long."""
         confinement = Confinement(memory_bytes=memory_bytes, warm_up=child.warm_reader)
         self._small = Children(1, confinement, name="read")
         self._large = Children(1, confinement, name="read-large")
         self._known = KnownReadings(_KNOWN_BYTES)
+        self._target_of = target_of
 
     def read(self, specs: Sequence[JobSpec], *, deadline_s: float) -> list[Answer]:
         """Read these jobs; see the port."""
         ends_at = time.monotonic() + deadline_s
         answers: list[Answer] = [self._known.get(spec) or _scanned(spec) for spec in specs]
-        fit = [index for index, answer in enumerate(answers) if answer is None]
-        large = [index for index in fit if _size(specs[index]) >= LARGE]
-        small = [index for index in fit if _size(specs[index]) < LARGE]
-        lanes = [*self._shared(small), *((self._large, [index]) for index in large)]
+        unread = [index for index, answer in enumerate(answers) if answer is None]
         calls = [
             (lane, some, self._begin(lane, [specs[index] for index in some], ends_at))
-            for lane, some in lanes
-            if some
+            for lane, some in self._lanes(specs, unread)
         ]
         for lane, some, call in calls:
             found = self._finish(lane, [specs[index] for index in some], call, ends_at)
@@ -60,13 +65,19 @@ class ProcessReader:
                 answers[index] = answer
                 if isinstance(answer, Reading):
                     self._known.put(specs[index], answer)
+        self._refuse_misfits(specs, answers, ends_at)
         return answers
 
-    def _shared(self, small: Sequence[int]) -> list[tuple[Children, Sequence[int]]]:
-        if len(small) < _MANY:
-            return [(self._small, small)]
-        half = len(small) // 2
-        return [(self._small, small[:half]), (self._large, small[half:])]
+    def _lanes(
+        self, specs: Sequence[JobSpec], places: Sequence[int]
+    ) -> list[tuple[Children, list[int]]]:
+        """Which process takes which of these jobs, each group in one call."""
+        large = [index for index in places if _size(specs[index]) >= LARGE]
+        small = [index for index in places if _size(specs[index]) < LARGE]
+        half = len(small) if len(small) < _MANY else len(small) // 2
+        lanes = [(self._small, small[:half]), (self._large, small[half:])]
+        lanes += [(self._large, [index]) for index in large]
+        return [(lane, some) for lane, some in lanes if some]
 
     def warm(self) -> None:
         """Start the process for small programs; see the port."""
@@ -93,11 +104,53 @@ class ProcessReader:
             return [self._alone(lane, spec, ends_at) for spec in specs]
         return found
 
+    def _refuse_misfits(
+        self, specs: Sequence[JobSpec], answers: list[Answer], ends_at: float
+    ) -> None:
+        """What is not to be compiled and does not fit a target that is known, as whoever would
+        run it finds out too; what cannot be told in time is left to them."""
+        targets = {
+            index: target
+            for index, spec in enumerate(specs)
+            if not spec.options.compile and isinstance(answers[index], Reading)
+            if (target := self._target_of(spec.resource)) is not None
+        }
+        for lane, some in self._lanes(specs, list(targets)):
+            if time.monotonic() >= ends_at:
+                return
+            wanted = {
+                (index, program): Compilation(
+                    circuits=qpy, target=targets[index], level=0, options=specs[index].options
+                )
+                for index in some
+                if isinstance(reading := answers[index], Reading)
+                for program, qpy in enumerate(reading.circuits)
+            }
+            for index, refusal in _misfits(lane, wanted, _remaining(ends_at)).items():
+                answers[index] = refusal
+
     def _alone(self, lane: Children, spec: JobSpec, ends_at: float) -> Answer:
         """One of those that were read together when the process died: whose fault was it?"""
         if time.monotonic() >= ends_at:
             return None
         return self._finish(lane, [spec], self._begin(lane, [spec], ends_at), ends_at)[0]
+
+
+def _misfits(
+    lane: Children, wanted: Mapping[tuple[int, int], Compilation], timeout_s: float
+) -> dict[int, QuanopyError]:
+    """By its job, the first of these programs that does not fit."""
+    call = lane.submit(child.compile, list(wanted.values()), timeout_s=timeout_s)
+    try:
+        answers = call.result(timeout_s=timeout_s)
+    except ChildFailed:
+        return {}
+    found: dict[int, QuanopyError] = {}
+    for (index, program), answer in zip(wanted, answers, strict=True):
+        if isinstance(answer, QuanopyError) and index not in found:
+            answer.where = ".".join(filter(None, (f"programs[{program}]", answer.where)))
+            found[index] = answer
+    return found
 
 
 def _remaining(ends_at: float) -> float:

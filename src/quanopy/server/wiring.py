@@ -64,10 +64,13 @@ def build(settings: Settings) -> Broker:
         objects = open_objects(settings.objects_url, s3=_s3(settings))
         wakeups = open_wakeups(settings.database_url, listen_dsn=settings.listen_dsn)
         stack.callback(wakeups.close)
-        reader = ProcessReader(memory_bytes=settings.reader_memory_mb * MEBIBYTE)
-        stack.callback(reader.close)
         providers = _Providers(settings)
         stack.callback(providers.close)
+        targets = ProviderTargets(store, providers)
+        reader = ProcessReader(
+            memory_bytes=settings.reader_memory_mb * MEBIBYTE, target_of=targets.deciding
+        )
+        stack.callback(reader.close)
         submit = Submit(
             store=store,
             objects=objects,
@@ -86,7 +89,7 @@ def build(settings: Settings) -> Broker:
             hints=JobHints(),
             reader=reader,
             submit=submit,
-            targets=ProviderTargets(store, providers),
+            targets=targets,
         )
         return Broker(parts=parts, providers=providers, stack=stack.pop_all())
 

@@ -11,6 +11,16 @@ from quanopy.domain.resources import Capabilities, Resource
 
 # What no target lists and every target does.
 _FREE = frozenset({"barrier", "measure"})
+NOT_CLIFFORD = frozenset(
+    (
+        *("t", "tdg", "p", "r", "rx", "ry", "rz", "u", "u1", "u2", "u3"),
+        *("ch", "cp", "crx", "cry", "crz", "cs", "csdg", "csx", "cu", "cu1", "cu3"),
+        *("rxx", "ryy", "rzx", "rzz", "xx_minus_yy", "xx_plus_yy"),
+        *("ccx", "ccz", "cswap", "rccx", "rcccx", "c3sx", "mcx", "mcphase"),
+    )
+)
+"""Gates that no compiler makes of Clifford gates. It goes by names: a rotation counts, whatever
+its angle."""
 
 
 def check_request(spec: JobSpec, resource: Resource) -> None:
@@ -80,7 +90,11 @@ def _check_program(
             hint="Measure into classical bits, or ask for an estimate of observables.",
         )
     gates = resource.capabilities.gates
-    if not options.compile and gates is not None:
+    if gates is None:
+        return
+    if not footprint.clifford:
+        _check_clifford(where, footprint.gates, gates, resource.name)
+    if not options.compile:
         _check_gates(where, footprint.gates, gates, resource.name)
 
 
@@ -97,14 +111,30 @@ def _check_qubits(where: str, footprint: Footprint, resource: Resource) -> None:
         )
 
 
+def _check_clifford(where: str, used: Sequence[str], known: Sequence[str], resource: str) -> None:
+    """Refuse what no compiling can make fit, on a resource that has Clifford gates alone."""
+    beyond = sorted(NOT_CLIFFORD.intersection(used))
+    if beyond and NOT_CLIFFORD.isdisjoint(known):
+        raise ResourceMismatch(
+            f"{resource} carries out Clifford gates alone; no compiling makes {_some(beyond)} fit",
+            where=where,
+            hint="Choose another resource, or use Clifford gates alone (for rotations by pi/2 too: "
+            "s, sdg, sx, sxdg).",
+        )
+
+
 def _check_gates(where: str, used: Sequence[str], known: Sequence[str], resource: str) -> None:
     unknown = sorted(set(used) - set(known) - _FREE)
     if unknown:
         raise ResourceMismatch(
-            f"{resource} does not carry out {', '.join(unknown[:10])}",
+            f"{resource} does not carry out {_some(unknown)}",
             where=where,
             hint="Leave `compile` on, or use the gates that the resource lists.",
         )
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:10]) + (" …" if len(names) > 10 else "")
 
 
 def _with_defaults(pub: Pub, kind: JobKind, options: Options, able: Capabilities) -> Pub:

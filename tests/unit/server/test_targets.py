@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from quanopy.domain.errors import NotFound
-from quanopy.domain.resources import Resource, Target
+from quanopy.domain.resources import Capabilities, Resource, Target
+from quanopy.ports.providers import RemoteCapabilities
 from quanopy.ports.store import Store
 from quanopy.services.targets import ProviderTargets
 from quanopy.storage.store import open_store
@@ -62,6 +63,44 @@ def test_a_provider_is_asked_once_and_again_when_its_answer_is_old(store: Store)
     old = ProviderTargets(store, lambda: [provider], fresh_s=0.0)
     assert old.target("aer") == old.target("aer")
     assert provider.asked == 3
+
+
+DEVICE = replace(AER, name="device", capabilities=Capabilities(gates=None))
+LISTED = replace(AER, name="listed", capabilities=Capabilities(gates=("x", "cx")))
+
+
+class Exposing(Counting):
+    """Has a target for whatever is asked."""
+
+    def target(self, resource: str) -> Target:
+        return super().target(self.name)
+
+
+class Remote(Exposing):
+    """Asking it takes long."""
+
+    capabilities = RemoteCapabilities()
+
+
+def test_a_target_decides_what_fits_only_where_no_gates_are_listed(store: Store) -> None:
+    store.register(WORKER, [DEVICE, LISTED], ttl_s=60)
+    provider = Exposing(name="aer")
+    targets = ProviderTargets(store, lambda: [provider])
+    assert targets.deciding("listed") is None
+    assert provider.asked == 0
+    assert targets.deciding("device") == targets.deciding("device") == provider.target("device")
+    assert provider.asked == 2
+
+
+def test_a_target_that_would_have_to_be_asked_for_elsewhere_decides_nothing(store: Store) -> None:
+    store.register(WORKER, [DEVICE], ttl_s=60)
+    provider = Remote(name="aer")
+    targets = ProviderTargets(store, lambda: [provider])
+    assert targets.deciding("device") is None
+    assert targets.deciding("moon") is None
+    assert provider.asked == 0
+    assert targets.target("device") == targets.deciding("device")
+    assert ProviderTargets(store, list).deciding("device") is None
 
 
 def test_nothing_is_loaded_for_a_name_that_no_resource_has(store: Store) -> None:

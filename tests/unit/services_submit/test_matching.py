@@ -28,13 +28,17 @@ def a_spec(*pubs: Pub, kind: JobKind = JobKind.SAMPLE, **options: object) -> Job
 
 
 def a_reading(
-    *pubs: Pub, kind: JobKind = JobKind.SAMPLE, clifford: bool = False, measured: bool = True
+    *pubs: Pub,
+    kind: JobKind = JobKind.SAMPLE,
+    clifford: bool = False,
+    measured: bool = True,
+    gates: tuple[str, ...] = ("h", "cx", "measure"),
 ) -> Reading:
     footprint = Footprint(
         circuits=1,
         qubits=5,
         clbits=2,
-        gates=("h", "cx", "measure"),
+        gates=gates,
         instructions=4,
         clifford=clifford,
         measured=measured,
@@ -87,6 +91,22 @@ def test_unknown_gates_are_refused_only_where_compiling_is_off() -> None:
     settle(a_spec(), a_reading(), resource)
     with pytest.raises(ResourceMismatch, match="does not carry out cx"):
         settle(a_spec(compile=False), a_reading(), resource)
+
+
+@pytest.mark.parametrize("compile", [True, False])
+def test_what_no_compiling_makes_clifford_is_refused_where_all_gates_are(compile: bool) -> None:
+    clifford = a_resource(gates=("h", "s", "cx", "measure"))
+    reading = a_reading(gates=("h", "rz", "t", "measure"))
+    with pytest.raises(ResourceMismatch, match="rz, t fit") as raised:
+        settle(a_spec(compile=compile), reading, clifford)
+    assert raised.value.where == "programs[0]"
+    settle(a_spec(), reading, a_resource(gates=("h", "s", "t", "cx")))
+    settle(a_spec(), reading, a_resource(gates=None))
+
+
+def test_a_gate_that_may_be_made_of_clifford_ones_is_left_to_the_compiler() -> None:
+    resource = a_resource(gates=("h", "s", "cx", "measure"))
+    settle(a_spec(), a_reading(gates=("iswap", "my_own", "measure")), resource)
 
 
 def test_sampling_a_circuit_that_measures_nothing_is_refused() -> None:
