@@ -1,14 +1,11 @@
 """Commands on executions, for operators: which are stranded, and what became of them."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from quanopy.cli.arguments import AsJson
 from quanopy.cli.exits import guarded
-
-if TYPE_CHECKING:
-    from quanopy.domain.states import ExecutionState
 
 app = typer.Typer(
     help="Show requests to providers; settle those that are stranded.", rich_markup_mode=None
@@ -31,7 +28,7 @@ def executions(
     from quanopy.client import Client
 
     with Client() as client:
-        found = client.executions(_state(state))
+        found = client.executions(state)
     if as_json:
         emit_all(found)
         return
@@ -69,20 +66,8 @@ def settle(
     from quanopy.client import Client
 
     with Client() as client:
-        after = client.settle(
-            id, _state(state), reason, provider_job_id=provider_job_id, retry=retry
-        )
+        after = client.settle(id, state, reason, provider_job_id=provider_job_id, retry=retry)
     if as_json:
         emit(after.model_dump(mode="json"))
     else:
         typer.echo(f"{after.id} is {after.state}")
-
-
-def _state(name: str) -> "ExecutionState":
-    from quanopy.domain.errors import Invalid
-    from quanopy.domain.states import ExecutionState
-
-    if name not in list(ExecutionState):
-        known = ", ".join(ExecutionState)
-        raise Invalid(f"there is no state {name!r}", where="state", hint=f"Known: {known}.")
-    return ExecutionState(name)

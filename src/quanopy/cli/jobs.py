@@ -217,4 +217,6 @@ def _time(text: str | None, where: str) -> str | None:
     try:
         return datetime.fromisoformat(text).astimezone().isoformat()
     except ValueError as error:
-        raise Invalid(str(error), where=where, hint="Write 2026-01-31T12:00.") from error
+        raise Invalid(
+            f"{text!r} is no time", where=where, hint="Write 2026-01-31 or 2026-01-31T12:00."
+        ) from error

@@ -79,12 +79,7 @@ def set_state(
     """Take a resource in or out of service; in maintenance what runs may finish."""
     from quanopy.cli.output import emit
     from quanopy.client import Client
-    from quanopy.domain.errors import Invalid
-    from quanopy.domain.states import ResourceState
 
-    if state not in list(ResourceState):
-        known = ", ".join(ResourceState)
-        raise Invalid(f"there is no state {state!r}", where="state", hint=f"Known: {known}.")
     with Client() as client:
         found = client.set_resource_state(name, state, reason)
     if as_json:

@@ -24,26 +24,16 @@ def create(
     as_json: AsJson = False,
 ) -> None:
     """Make a token. Its secret is printed on stdout, this once."""
-    from pydantic import ValidationError
-
     from quanopy.cli.output import emit
     from quanopy.client import Client
-    from quanopy.domain.accounts import Scope
-    from quanopy.domain.errors import Invalid
+    from quanopy.wire.refusals import checked
     from quanopy.wire.service import TokenIn
 
-    try:
-        wanted = TokenIn(
-            account=account,
-            scope=Scope(scope),
-            label=label,
-            expires_in_s=None if days is None else days * DAY_S,
-        )
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise Invalid(first["msg"], where=".".join(map(str, first["loc"]))) from error
-    except ValueError as error:
-        raise Invalid(str(error), where="scope", hint=f"Known: {', '.join(Scope)}.") from error
+    expires_in_s = None if days is None else days * DAY_S
+    wanted = checked(
+        TokenIn,
+        {"account": account, "scope": scope, "label": label, "expires_in_s": expires_in_s},
+    )
     with Client() as client:
         made = client.create_token(wanted)
     if as_json:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 from qiskit import QuantumCircuit, qpy
 from qiskit.primitives.containers.estimator_pub import EstimatorPub
 from qiskit.primitives.containers.sampler_pub import SamplerPub
@@ -16,6 +15,7 @@ from quanopy.domain.errors import Invalid, Unsupported
 from quanopy.domain.jobs import JobKind
 from quanopy.domain.programs import QPY, Program
 from quanopy.wire.jobs import PubIn
+from quanopy.wire.refusals import checked
 
 QPY_VERSION = 15
 OLDEST_QPY = 13
@@ -43,11 +43,11 @@ def pack(pubs: Sequence[SamplerPub | EstimatorPub], program: int) -> tuple[Progr
     places: dict[int, int] = {}
     circuits: list[QuantumCircuit] = []
     encoded = []
-    for pub in pubs:
+    for index, pub in enumerate(pubs):
         place = places.setdefault(id(pub.circuit), len(circuits))
         if place == len(circuits):
             circuits.append(pub.circuit)
-        encoded.append(_encode(pub, program, place))
+        encoded.append(_encode(pub, program, place, f"pubs[{index}]"))
     return pack_circuits(circuits), encoded
 
 
@@ -65,7 +65,7 @@ def unpack_circuits(data: bytes) -> list[QuantumCircuit]:
     return list(qpy.load(io.BytesIO(data)))
 
 
-def _encode(pub: SamplerPub | EstimatorPub, program: int, circuit: int) -> PubIn:
+def _encode(pub: SamplerPub | EstimatorPub, program: int, circuit: int, where: str) -> PubIn:
     fields: dict[str, Any] = {"program": program, "circuit": circuit}
     if pub.parameter_values.num_parameters or pub.parameter_values.shape:
         fields["parameters"] = _array(pub.parameter_values.as_array(pub.circuit.parameters))
@@ -74,11 +74,8 @@ def _encode(pub: SamplerPub | EstimatorPub, program: int, circuit: int) -> PubIn
         fields["precision"] = pub.precision
     else:
         fields["shots"] = pub.shots
-    try:
-        return PubIn(**{name: value for name, value in fields.items() if value is not None})
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise Invalid(first["msg"], where=".".join(map(str, first["loc"]))) from error
+    given = {name: value for name, value in fields.items() if value is not None}
+    return checked(PubIn, given, within=where)
 
 
 def _array(values: NDArray[np.float64]) -> Any:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 from urllib.parse import quote
 
 from quanopy.client import drafts, settings
+from quanopy.client.choices import chosen
 from quanopy.client.drafts import Circuit, Draft, How, PubLike
 from quanopy.client.handles import Job, checked_id
 from quanopy.client.http import Http
@@ -30,6 +31,7 @@ from quanopy.wire.jobs import (
     ResultsIn,
     ResultsOut,
 )
+from quanopy.wire.refusals import checked
 from quanopy.wire.service import (
     EventOut,
     ExecutionLineOut,
@@ -237,7 +239,8 @@ class Client:
         self, name: str, state: ResourceState | str, reason: str | None = None
     ) -> ResourceOut:
         """Take a resource in or out of service; needs the operator's scope."""
-        body = ResourceStateIn(state=ResourceState(state), reason=reason)
+        asked = chosen(ResourceState, state, "state")
+        body = checked(ResourceStateIn, {"state": asked, "reason": reason})
         path = f"/resources/{quote(name, safe='')}/state"
         return self._http.read(ResourceOut, self._http.request("PUT", path, body=body))
 
@@ -246,7 +249,7 @@ class Client:
     ) -> list[ExecutionLineOut]:
         """Executions of all accounts in an open state, the oldest first; needs the operator's
         scope."""
-        params = {"state": ExecutionState(state).value, "limit": 500}
+        params = {"state": chosen(ExecutionState, state, "state").value, "limit": 500}
         return self._http.get(ExecutionsOut, "/executions", params=params).executions
 
     def settle(
@@ -260,11 +263,14 @@ class Client:
     ) -> ExecutionLineOut:
         """Say what became of a stranded execution: ``failed`` (``retry``: its tasks queue
         again), ``cancelled``, or ``submitted``. Needs the operator's scope."""
-        body = SettleIn(
-            state=ExecutionState(state),
-            reason=reason,
-            provider_job_id=provider_job_id,
-            retry=retry,
+        body = checked(
+            SettleIn,
+            {
+                "state": chosen(ExecutionState, state, "state"),
+                "reason": reason,
+                "provider_job_id": provider_job_id,
+                "retry": retry,
+            },
         )
         path = f"/executions/{quote(id, safe='')}/settle"
         return self._http.post(ExecutionLineOut, path, body, repeatable=False)

@@ -3,23 +3,21 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
-from typing import Any, TypedDict, TypeVar, Unpack
+from typing import Any, TypedDict, Unpack
 
-from pydantic import BaseModel, ValidationError
-
+from quanopy.client.choices import chosen
 from quanopy.client.programs import circuits_in, encode, kind_in, program_of
 from quanopy.domain.errors import Invalid, Unsupported
 from quanopy.domain.jobs import JobKind
 from quanopy.domain.programs import Program
 from quanopy.wire.jobs import JobIn, OptionsIn, ProgramIn, PubIn
+from quanopy.wire.refusals import checked
 
 Circuit = Any
 """A program's :data:`~quanopy.client.programs.Source`, or a ``qiskit.QuantumCircuit``."""
 PubLike = Any
 """A :data:`Circuit`, or a tuple of one with parameter values, observables, shots or precision
 as Qiskit's primitives take it, or a ``SamplerPub`` or ``EstimatorPub``."""
-
-M = TypeVar("M", bound=BaseModel)
 
 _TEXTS = (str, bytes, PathLike, Program)
 
@@ -53,6 +51,9 @@ class Draft:
 
     def to_wire(self, resource: str) -> JobIn:
         """The request; raises :class:`Invalid` for options that cannot be meant."""
+        if unknown := self.how.keys() - How.__annotations__.keys():
+            known = ", ".join(sorted(How.__annotations__))
+            raise Invalid(f"there is no option {min(unknown)!r}", hint=f"Known: {known}.")
         how: dict[str, Any] = {name: v for name, v in self.how.items() if v is not None}
         fields: dict[str, Any] = {
             "kind": self.kind,
@@ -61,10 +62,10 @@ class Draft:
             **{name: how.pop(name) for name in ("name", "priority") if name in how},
         }
         if tags := how.pop("tags", ()):
-            fields["tags"] = list(tags)
+            fields["tags"] = [tags] if isinstance(tags, str) else list(tags)
         if self.pubs is not None:
             fields["pubs"] = list(self.pubs)
-        return _checked(JobIn, fields | {"options": _checked(OptionsIn, how, "options")}, "job")
+        return checked(JobIn, fields | {"options": checked(OptionsIn, how, within="options")})
 
 
 def sample(pubs: PubLike, *, resource: str | None = None, **how: Unpack[How]) -> Draft:
@@ -97,15 +98,10 @@ def programs(
     stated = {said for program in texts if (said := kind_in(program))}
     if len(stated) > 1:
         raise Invalid("sampler and estimator payloads in one job", hint="Submit them as two jobs.")
-    try:
-        chosen = JobKind(kind) if kind else next(iter(stated), JobKind.SAMPLE)
-    except ValueError as error:
-        raise Invalid(
-            f"there is no kind {kind!r}", where="kind", hint=f"Known: {', '.join(JobKind)}."
-        ) from error
-    if stated - {chosen} and chosen is not JobKind.RUN:
-        raise Invalid(f"the payload asks for {stated.pop()}, not {chosen}", where="kind")
-    return Draft(kind=chosen, programs=[encode(p) for p in found], resource=resource, how=how)
+    asked = chosen(JobKind, kind, "kind") if kind else next(iter(stated), JobKind.SAMPLE)
+    if stated - {asked} and asked is not JobKind.RUN:
+        raise Invalid(f"the payload asks for {stated.pop()}, not {asked}", where="kind")
+    return Draft(kind=asked, programs=[encode(p) for p in found], resource=resource, how=how)
 
 
 def observed(
@@ -147,7 +143,7 @@ def _of_texts(kind: JobKind, likes: list[Any], resource: str | None, how: How) -
         place, _ = found.setdefault(program.digest, (len(found), program))
         asked = _asked(kind, like, index)
         pubs += [
-            _checked(PubIn, {"program": place, "circuit": circuit, **asked}, f"pubs[{index}]")
+            checked(PubIn, {"program": place, "circuit": circuit, **asked}, within=f"pubs[{index}]")
             for circuit in range(circuits_in(program))
         ]
     return Draft(
@@ -170,15 +166,6 @@ def _asked(kind: JobKind, like: Any, index: int) -> dict[str, Any]:
     if kind is JobKind.ESTIMATE and not rest:
         raise Invalid("no observables", where=f"pubs[{index}]", hint="Give (program, observables).")
     return {name: value for name, value in zip(names, rest, strict=False) if value is not None}
-
-
-def _checked(model: type[M], fields: dict[str, Any], where: str) -> M:
-    try:
-        return model(**fields)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join([where, *(str(part) for part in first["loc"])])
-        raise Invalid(first["msg"], where=place) from error
 
 
 def _circuit(like: PubLike) -> Any:

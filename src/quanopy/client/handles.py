@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
+from quanopy.client.choices import chosen
 from quanopy.client.http import Http
 from quanopy.client.polling import rounds
 from quanopy.client.programs import decode, unpacked
@@ -160,11 +161,7 @@ def checked_id(id: str) -> str:
 
 def _states(names: Collection[JobState | str]) -> list[JobState]:
     given = [names] if isinstance(names, str) else names
-    try:
-        return [JobState(name) for name in given]
-    except ValueError as error:
-        known = ", ".join(JobState)
-        raise Invalid(str(error), where="states", hint=f"States: {known}.") from error
+    return [chosen(JobState, name, "state") for name in given]
 
 
 def _attach(id: str) -> Job:

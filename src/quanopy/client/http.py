@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import PydanticSerializationError
 from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError
 
@@ -17,6 +18,7 @@ from quanopy.client.connections import NEVER_SENT, Connections
 from quanopy.client.settings import START, Settings
 from quanopy.domain import errors
 from quanopy.domain.errors import (
+    Invalid,
     OutcomeUnknown,
     ProviderError,
     QuanopyError,
@@ -88,7 +90,7 @@ class Http:
         """
         how: dict[str, Any] = {"timeout_s": ANSWER_S + wait_s, "headers": headers or {}}
         if body is not None:
-            how["body"] = body.model_dump_json(exclude_unset=True).encode()
+            how["body"] = _json(body)
             how["headers"] = {**how["headers"], **_JSON}
         target = _target(path, params)
         for pause in _pauses(PATIENCE_S if self._met else FIRST_PATIENCE_S):
@@ -164,6 +166,23 @@ class Http:
 
     def _unavailable(self, error: HTTPError) -> Unavailable:
         return Unavailable(f"no broker answers at {self._url}: {_said(error)}", hint=START)
+
+
+def _json(body: BaseModel) -> bytes:
+    try:
+        return body.model_dump_json(exclude_unset=True, fallback=_plain).encode()
+    except PydanticSerializationError as error:
+        raise Invalid(
+            "it holds what cannot be sent as JSON",
+            hint="Give numbers, texts, lists, mappings and NumPy arrays.",
+        ) from error
+
+
+def _plain(value: Any) -> Any:
+    """NumPy's arrays and numbers as Python's own."""
+    if not hasattr(value, "tolist"):
+        raise TypeError(type(value).__name__)
+    return value.tolist()
 
 
 def _pauses(patience_s: float) -> Iterator[float | None]:

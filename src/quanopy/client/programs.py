@@ -78,7 +78,9 @@ def kind_in(program: Program) -> JobKind | None:
     try:
         payload = json.loads(program.data)
     except (ValueError, RecursionError) as error:
-        raise Invalid(f"not JSON: {error}", where="payload") from error
+        raise Invalid(
+            "it begins as a payload does, and is not JSON", where=_place_of(error)
+        ) from error
     name = payload.get("program_id") if isinstance(payload, dict) else None
     if name not in _QRMI_KINDS:
         raise Unsupported(
@@ -87,6 +89,12 @@ def kind_in(program: Program) -> JobKind | None:
             hint="Sampler and estimator payloads can be run.",
         )
     return _QRMI_KINDS[name]
+
+
+def _place_of(error: Exception) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"payload.line {error.lineno}, column {error.colno}"
+    return "payload"
 
 
 def circuits_in(program: Program) -> int:

@@ -44,6 +44,8 @@ _COUNTED = re.compile(r"circuit-\d+(-\d+)?")
 _GATE = re.compile(r"\bgate\b")
 _CAUSE = re.compile(r"^\s*0: Error: (.+)", re.MULTILINE)
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_TOKEN = "offendingToken"
+_END = "<EOF>"
 _LINE = re.compile(r"(?:<input>:)?(\d{1,7}),(\d{1,7}): ?")
 
 
@@ -103,6 +105,16 @@ def _load_openqasm3_slowly(text: str) -> QuantumCircuit:
         raise TooLarge("expressions are nested too deeply", hint="Flatten the program.") from None
     except MemoryError:
         raise
+    except IndexError:
+        raise Invalid(
+            "an index is beyond the end of its register",
+            hint="The first has index 0, the last of n has n-1.",
+        ) from None
+    except TypeError:
+        raise Invalid(
+            "a gate is called with more or fewer parameters than it has",
+            hint="Check what stands in parentheses after gates' names.",
+        ) from None
     except Exception as error:  # noqa: BLE001 - the parser's own tree of errors, and its bugs
         raise _syntax_error(error) from None
 
@@ -128,14 +140,17 @@ def _misread(error: QiskitError) -> Invalid:
 
 
 def _syntax_error(error: Exception) -> Invalid:
-    """ANTLR's parser says where in the exception that caused this one, if anywhere."""
-    token: Any = getattr(error.__cause__, "offendingToken", None)
-    if token is None:
+    """ANTLR's parser says where in the exception that caused this one, or in one that this holds,
+    if anywhere."""
+    causes = [error.__cause__, *getattr(error.__cause__, "args", ())]
+    tokens: list[Any] = [cause.offendingToken for cause in causes if hasattr(cause, _TOKEN)]
+    if not tokens:
         return Invalid("no OpenQASM 3: syntax error", hint="Check the text.")
+    text = str(tokens[0].text)
     return Invalid(
-        f"no OpenQASM 3: syntax error near {str(token.text)[:40]!r}",
-        where=f"line {token.line}, column {token.column}",
-        hint="Mend the text there.",
+        f"no OpenQASM 3: syntax error {'at its end' if text == _END else f'near {text[:40]!r}'}",
+        where=f"line {tokens[0].line}, column {tokens[0].column}",
+        hint="Mend the text there, or just before: each statement ends with a semicolon.",
     )
 
 

@@ -140,11 +140,13 @@ def _check_version(code: bytes, format: str) -> None:
     version = _VERSION.match(code)
     if version is None:
         return
-    expected = b"2" if format == OPENQASM2 else b"3"
-    if version[1] != expected:
+    said = version[1][:9].decode()
+    if said not in ("2", "3"):
+        raise Unsupported(f"OpenQASM {said} is not read", hint="Write OpenQASM 2.0 or 3.0.")
+    if said != ("2" if format == OPENQASM2 else "3"):
         raise Invalid(
-            f"declared as {format}, its first line says OpenQASM {version[1][:9].decode()}",
-            hint=f"Name the format openqasm{version[1][:9].decode()}.",
+            f"declared as {format}, its first line says OpenQASM {said}",
+            hint=f"Name the format openqasm{said}.",
         )
 
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
 
 from quanopy.domain.errors import Invalid, TooLarge, Unsupported
-from quanopy.server.problems import invalid
+from quanopy.wire.refusals import refusal
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -68,4 +68,4 @@ def parse(model: type[M], body: bytes) -> M:
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
-        raise invalid(error) from None
+        raise refusal(error.errors(), model) from None

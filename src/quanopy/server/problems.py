@@ -2,22 +2,20 @@
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
 from uuid import uuid4
 
 from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from quanopy.domain.errors import Denied, Forbidden, Invalid, NotReady, QuanopyError
+from quanopy.domain.errors import Denied, Forbidden, NotReady, QuanopyError
 from quanopy.wire.problems import MEDIA_TYPE, kind_of, to_problem
+from quanopy.wire.refusals import refusal
 from quanopy.wire.service import Problem
 
-MOST_ERRORS = 20
 logger = logging.getLogger(__name__)
 
 
@@ -65,37 +63,12 @@ def unexpected_response(error: Exception) -> Response:
     return problem_response(problem)
 
 
-def invalid(error: ValidationError | RequestValidationError) -> Invalid:
-    """The error of input that does not have the form it should, naming the first place."""
-    return _invalid(error.errors())
-
-
-def _invalid(found: Sequence[Any]) -> Invalid:
-    first = found[0]
-    where = location(first["loc"])
-    more = len(found) - 1
-    hint = None
-    if more:
-        places = ", ".join(location(one["loc"]) for one in found[1:MOST_ERRORS])
-        hint = f"{more} more: {places}."
-    return Invalid(str(first["msg"])[:500], where=where or None, hint=hint)
-
-
-def location(loc: Sequence[str | int]) -> str:
-    """``pubs[3].shots`` for ``("pubs", 3, "shots")``; the part of the request is left out."""
-    parts = loc[1:] if loc and loc[0] in ("query", "path", "header", "body") else loc
-    text = ""
-    for part in parts:
-        text += f"[{part}]" if isinstance(part, int) else f".{str(part)[:100]}"
-    return text.removeprefix(".")
-
-
 def handle_error(_: Request, error: Exception) -> Response:
     """FastAPI's handler of errors raised on purpose, and of what FastAPI itself refuses."""
     if isinstance(error, QuanopyError):
         return error_response(error)
     if isinstance(error, RequestValidationError):
-        return error_response(invalid(error))
+        return error_response(refusal(error.errors()))
     if isinstance(error, HTTPException):
         return plain_response(
             error.status_code,

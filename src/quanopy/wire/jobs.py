@@ -20,7 +20,19 @@ def _showable(text: str) -> str:
 
 Line = Annotated[str, AfterValidator(_showable)]
 """Text that can be shown as it is."""
-Tag = Annotated[Line, Field(min_length=1, max_length=100, pattern=r"^[^\s,]+$")]
+
+
+def _tag(text: str) -> str:
+    if not text or "," in text or any(character.isspace() for character in text):
+        raise ValueError("a tag has one character or more, and no blanks or commas")
+    return text
+
+
+Tag = Annotated[
+    Line,
+    Field(max_length=100, json_schema_extra={"minLength": 1, "pattern": r"^[^\s,]+$"}),
+    AfterValidator(_tag),
+]
 
 
 def _precision(value: float) -> float:
@@ -43,9 +55,10 @@ Precision = Annotated[
 
 
 class Strict(BaseModel):
-    """A request: fields that are not known are an error, not ignored."""
+    """A request: fields that are not known are an error, not ignored. NaN stays what it is, so
+    that the broker can say so."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="constants")
 
 
 class Answer(BaseModel):

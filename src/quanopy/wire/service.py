@@ -1,9 +1,10 @@
 """Everything but jobs as it crosses the wire: events, resources, tokens, health, problems."""
 
+import re
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
 from quanopy.domain.accounts import Scope
 from quanopy.domain.jobs import JobKind
@@ -11,6 +12,7 @@ from quanopy.domain.states import ExecutionState, ResourceState
 from quanopy.wire.jobs import Answer, ExecutionOut, Line, Strict
 
 LONGEST_S = 10 * 366 * 24 * 3600
+_ACCOUNT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]*")
 
 
 class EventOut(Answer):
@@ -108,10 +110,25 @@ class SettleIn(Strict):
     retry: bool = Field(default=False, description="Queue the tasks of a failed one again.")
 
 
+def _account(text: str) -> str:
+    if _ACCOUNT.fullmatch(text) is None:
+        raise ValueError(
+            "an account has letters, digits and . _ @ - alone, and begins with a letter or digit"
+        )
+    return text
+
+
+Account = Annotated[
+    str,
+    Field(max_length=100, json_schema_extra={"minLength": 1, "pattern": f"^{_ACCOUNT.pattern}$"}),
+    AfterValidator(_account),
+]
+
+
 class TokenIn(Strict):
     """A token to make."""
 
-    account: str = Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]*$")
+    account: Account
     scope: Scope = Scope.USER
     label: Line = Field(default="", max_length=200)
     expires_in_s: float | None = Field(

@@ -199,5 +199,21 @@ def test_shots_out_of_bounds_are_invalid_before_anything_is_sent() -> None:
     circuit = QuantumCircuit(1, 1)
     circuit.measure(0, 0)
     with pytest.raises(Invalid) as raised:
-        drafts.sample((circuit, None, 10**30)).to_wire("aer")
-    assert raised.value.where == "shots"
+        drafts.sample([bell(), (circuit, None, 10**30)]).to_wire("aer")
+    assert raised.value.where == "pubs[1].shots"
+
+
+def test_an_option_that_there_is_not_is_named_with_those_there_are() -> None:
+    draft = drafts.sample(bell(), colour="red")  # type: ignore[call-arg]
+    with pytest.raises(Invalid, match=r"no option 'colour'.*Known: compile, .*tags\.$"):
+        draft.to_wire("aer")
+
+
+def test_one_tag_may_stand_alone() -> None:
+    assert wired(drafts.sample(bell(), tags="alone")).tags == ["alone"]
+
+
+def test_a_payload_that_is_no_json_is_refused_where_it_breaks() -> None:
+    with pytest.raises(Invalid) as raised:
+        drafts.programs('{"program_id": "sampler",\n nonsense}')
+    assert raised.value.where == "payload.line 2, column 2"

@@ -1,9 +1,13 @@
 """What the client does when the way to the broker, or the broker, fails."""
 
+import json
+import math
 import socket
 import threading
 import time
+from typing import Any
 
+import numpy as np
 import pytest
 
 from quanopy.client import Client
@@ -121,6 +125,43 @@ def test_token_and_lease_go_with_every_request(monkeypatch: pytest.MonkeyPatch) 
         client.resources()
     assert stub.seen[0].headers["Authorization"] == "Bearer secret"
     assert stub.seen[0].headers["Quanopy-Lease"] == "lease_1"
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        (np.array([[0.5]]), [[0.5]]),
+        ({"x": np.float64(2.0)}, {"x": 2.0}),
+        ([math.nan, math.inf], [math.nan, math.inf]),
+    ],
+)
+def test_numbers_are_sent_as_they_are(given: Any, sent: Any) -> None:
+    with Stub(document(JOB, 201)) as stub, Client(stub.url, "t") as client:
+        client.sample((BELL, given))
+    (pub,) = json.loads(stub.seen[0].body)["pubs"]
+    assert str(pub["parameters"]) == str(sent)
+
+
+def test_what_json_cannot_hold_is_invalid_and_not_sent() -> None:
+    with Stub(document(JOB, 201)) as stub, Client(stub.url, "t") as client:
+        with pytest.raises(errors.Invalid, match="JSON"):
+            client.sample((BELL, [object()]))
+        assert stub.seen == []
+
+
+def test_a_state_that_there_is_not_is_invalid_and_not_sent() -> None:
+    with Stub(RESOURCES) as stub, Client(stub.url, "t") as client:
+        for ask in (
+            lambda: client.executions("gone"),
+            lambda: client.set_resource_state("aer", "gone"),
+            lambda: client.settle("exec_1", "gone", "looked it up"),
+            lambda: client.job(str(JOB["id"])).wait(["gone"]),
+        ):
+            with pytest.raises(errors.Invalid, match=r"no state 'gone'.*Known: "):
+                ask()
+        with pytest.raises(errors.Invalid, match="at most 500"):
+            client.set_resource_state("aer", "offline", "x" * 501)
+        assert stub.seen == []
 
 
 def test_what_cannot_be_repeated_and_never_left_has_a_known_outcome(url: str) -> None:

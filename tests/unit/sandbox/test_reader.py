@@ -127,7 +127,11 @@ def test_idle_qubits_of_a_wide_circuit_do_not_count(reader: ProcessReader) -> No
         (HEAD + "qubit[2**31] q;", "", "programs[0]"),
         (HEAD + "const uint n = 2**31; qubit[n] q;", "", "programs[0]"),
         (HEAD + "qubit q; for int i in [0:1000000000] { x q; }", "loops", "programs[0]"),
-        ("hello", "", "programs[0]"),
+        ("hello", "at its end", "programs[0].line 1, column 5"),
+        (HEAD + "qubit q;\nh q", "at its end", "programs[0].line 4, column"),
+        (HEAD + "qubit[2] q; h q[5];", "beyond the end of its register", "programs[0]"),
+        (HEAD + "qubit q; rx q;", "parameters than it has", "programs[0]"),
+        ("OPENQASM 4.0; qubit q;", "OpenQASM 4 is not read", "programs[0]"),
     ],
 )
 def test_bad_text_is_invalid_and_says_where(
