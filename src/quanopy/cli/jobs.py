@@ -176,9 +176,15 @@ def jobs(
 def cancel(ids: JobIds, as_json: AsJson = False) -> None:
     """Ask for the end of jobs: what waits ends now, what runs soon."""
     from quanopy.client import Client
+    from quanopy.domain.states import FINAL_JOB_STATES
 
     with Client() as client:
-        _show(client.cancel(ids), as_json=as_json)
+        found = client.cancel(ids)
+    _show(found, as_json=as_json)
+    running = [job.id for job in found if job.state not in FINAL_JOB_STATES]
+    if running and not as_json:
+        typer.echo("asked to end; what runs ends soon. Follow it:", err=True)
+        typer.echo(f"  quanopy watch {' '.join(running)}", err=True)
 
 
 def retry(id: JobId, as_json: AsJson = False) -> None:

@@ -49,6 +49,16 @@ def test_json_is_one_document_on_stdout(broker: OneJob, bell: Path) -> None:
         json.loads(found.stdout)
 
 
+def test_of_a_cancelled_job_that_still_runs_it_is_said_how_it_goes_on(broker: OneJob) -> None:
+    broker.state = "running"
+    found = run("cancel", broker.id)
+    assert "ends soon" in found.stderr
+    assert f"quanopy watch {broker.id}\n" in found.stderr
+    assert run("cancel", broker.id, "--json").stderr == ""
+    broker.state = "cancelled"
+    assert run("cancel", broker.id).stderr == ""
+
+
 def test_names_are_shown_as_text_not_as_markup(broker: OneJob) -> None:
     assert "[red]bell[/]" in run("jobs").stdout
 
