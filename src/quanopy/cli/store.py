@@ -1,6 +1,6 @@
 """Commands on what is kept: migrate, rebuild, verify, gc. They need no running broker."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -22,12 +22,14 @@ app = typer.Typer(
 )
 
 DAMAGED = 1
+BOTH = ("database", "objects")
+"""Settings that name what lies in the data folder otherwise."""
 
 
 @contextmanager
-def _opened(given: dict[str, Path | str | None], *, new: bool = False) -> "Iterator[Parts]":
-    """The parts of a broker; a data folder that does not exist is made only where it is ``new``:
-    elsewhere it is most likely a typing mistake."""
+def _opened(given: dict[str, Path | str | None], *, needs: Sequence[str]) -> "Iterator[Parts]":
+    """The parts of a broker. A data folder that does not exist is made only where it ``needs``
+    nothing out of it: elsewhere it is most likely a typing mistake."""
     from quanopy.domain.errors import NotFound
     from quanopy.server.owner import open_folder
     from quanopy.server.settings import load
@@ -35,11 +37,11 @@ def _opened(given: dict[str, Path | str | None], *, new: bool = False) -> "Itera
 
     file = given.pop("config")
     found = load(None if file is None else Path(file), **given)  # type: ignore[arg-type]
-    if not new and not found.data.is_dir():
+    if not all(getattr(found, name) for name in needs) and not found.data.is_dir():
         raise NotFound(
             f"there is no folder {found.data}",
             where="--data",
-            hint="Name the broker's data folder; `store migrate` and `serve` make one.",
+            hint="Name the broker's data folder, where its catalogue and archive lie.",
         )
     open_folder(found.data)
     with closing(build(found)) as broker:
@@ -53,7 +55,7 @@ def migrate(
 ) -> None:
     """Make the catalogue's tables, or bring them up to date."""
     settings = {"data": data, "database": database, "objects": objects, "config": config}
-    with _opened(settings, new=True):
+    with _opened(settings, needs=()):
         typer.echo("the catalogue is up to date", err=True)
 
 
@@ -74,7 +76,7 @@ def rebuild(
     from quanopy.services.rebuild import rebuild as rebuild_catalogue
 
     settings = {"data": data, "database": database, "objects": objects, "config": config}
-    with _opened(settings, new=True) as parts, progress() as bar:
+    with _opened(settings, needs=("objects",)) as parts, progress() as bar:
         shown = bar.add_task("packs", total=None)
         found = rebuild_catalogue(
             parts.objects, parts.store, lambda packs, jobs: bar.update(shown, completed=packs)
@@ -100,7 +102,7 @@ def verify(
     from quanopy.services.verify import verify as verify_archive
 
     settings = {"data": data, "database": database, "objects": objects, "config": config}
-    with _opened(settings) as parts, progress() as bar:
+    with _opened(settings, needs=BOTH) as parts, progress() as bar:
         shown = bar.add_task("packs", total=None)
         found = verify_archive(
             parts.objects, lambda packs, size: bar.update(shown, completed=packs)
@@ -130,7 +132,7 @@ def collect(
     from quanopy.services.orphans import delete_orphans, find_orphans
 
     settings = {"data": data, "database": database, "objects": objects, "config": config}
-    with _opened(settings) as parts:
+    with _opened(settings, needs=BOTH) as parts:
         age = timedelta(hours=older_than)
         orphans = list(find_orphans(parts.objects, parts.store, older_than=age))
         if delete:

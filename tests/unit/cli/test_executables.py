@@ -108,7 +108,16 @@ def test_a_listing_of_less_than_one_job_is_a_problem_document(broker: OneJob) ->
 
 
 def test_looking_after_a_store_that_is_not_there_makes_none(tmp_path: Path) -> None:
-    for command in ("verify", "gc"):
+    for command in ("verify", "gc", "rebuild"):
         code, out, _ = run("quanopy", "store", command, "--data", tmp_path / "typo", "--json")
         assert (code, json.loads(out)["where"]) == (66, "--data")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_catalogue_is_rebuilt_in_a_new_folder_from_an_archive_elsewhere(tmp_path: Path) -> None:
+    archive = tmp_path / "archive"
+    archive.mkdir()
+    where = ("--data", tmp_path / "new", "--objects", archive.as_uri())
+    code, out, _ = run("quanopy", "store", "rebuild", *where, "--json")
+    assert (code, json.loads(out)["packs"]) == (0, 0)
+    assert (tmp_path / "new").is_dir()
