@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -21,6 +22,7 @@ from quanopy.client.streams import parse
 from quanopy.domain.errors import Invalid, NotFound, NotReady, TaskFailed
 from quanopy.domain.ids import new_id
 from quanopy.domain.states import JobState
+from tests.unit.docs.blocks import DOCS
 
 LIMIT_S = 60.0
 QASM2 = 'OPENQASM 2.0;\ninclude "qelib1.inc";\nqreg q[2];\ncreg c[2];\nx q[0];\nmeasure q -> c;\n'
@@ -54,6 +56,15 @@ def bell() -> QuantumCircuit:
     circuit.cx(0, 1)
     circuit.measure_all()
     return circuit
+
+
+def test_what_lies_in_the_data_folder_is_in_the_operators_guide(client: Client, data: Path) -> None:
+    section = (DOCS / "operating.md").read_text("utf-8").partition("## The data folder")[2]
+    table = [line.split("|")[1] for line in section.splitlines() if line.startswith("|")]
+    named = {name.rstrip("/") for cell in table for name in re.findall(r"`([^`]+)`", cell)}
+    found = {path.name for path in data.iterdir()}
+    assert {"quanopy.db", "objects", "quanopy.db.wake"} <= found
+    assert {name.replace("quanopy.db-", "-") for name in found} <= named
 
 
 def test_a_circuit_is_sampled(client: Client) -> None:
