@@ -1,8 +1,10 @@
-"""Observables as people type them."""
+"""Observables as people type and read them."""
 
 import json
 import math
 import re
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from quanopy.domain.errors import Invalid
 
@@ -60,3 +62,32 @@ def _sum(text: str) -> dict[str, float]:
     if not terms:
         raise Invalid("an empty observable", where="observable")
     return terms
+
+
+def show_observable(terms: Mapping[str, float]) -> str:
+    """A mapping of labels to coefficients as :func:`parse_observable` reads it: ``0.5*ZZ - XI``."""
+    text = ""
+    for label, value in terms.items():
+        sign = ("- " if text else "-") if value < 0 else ("+ " if text else "")
+        factor = "" if abs(value) == 1.0 else f"{abs(value):.6g}*"
+        text += f"{' ' if text else ''}{sign}{factor}{label}"
+    return text
+
+
+def label(observables: Any, shape: Sequence[int], place: int) -> str:
+    """What a value of a result of this shape is of, by its place in C order: its observable out
+    of nested lists that are broadcast to the shape, and its index where that alone does not tell.
+    """
+    index: list[int] = []
+    for size in reversed(shape):
+        place, rest = divmod(place, size)
+        index.insert(0, rest)
+    own = _shape(observables)
+    for size, at in zip(own, index[len(index) - len(own) :], strict=True):
+        observables = observables[at if size > 1 else 0]
+    alone = math.prod(own) == math.prod(shape)
+    return show_observable(observables) + ("" if alone else f" {index}")
+
+
+def _shape(nested: Any) -> tuple[int, ...]:
+    return (len(nested), *_shape(nested[0])) if isinstance(nested, list) else ()

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,8 @@ WIDE = 200
 """Columns of a table that goes to a file or pipe."""
 MOST_OUTCOMES = 16
 BAR = 30
+LABEL = 60
+"""Letters of what a value is of, at most."""
 JOB_COLUMNS = (
     *("id", "name", "kind", "resource", "state"),
     *("pubs", "shots", "submitted", "took", "problem"),
@@ -91,21 +93,24 @@ def show_jobs(jobs: "Iterable[JobOut]") -> None:
     )
 
 
-def show_result(result: "Result[Any]") -> None:
-    """Print a result: bars of the likeliest outcomes, or expectation values with errors."""
+def show_result(result: "Result[Any]", observables: Sequence[Any] = ()) -> None:
+    """Print a result: bars of the likeliest outcomes, or expectation values with errors, beside
+    the ``observables`` of their pubs, where these are known."""
     from quanopy.domain.errors import NotReady
     from quanopy.domain.jobs import JobKind
 
     out = console()
     missing = set(result.missing)
-    show: Callable[..., None] = _show_values if result.kind is JobKind.ESTIMATE else _show_counts
     for index in range(len(result)):
         if len(result) > 1:
             out.print(f"pub {index}", style="bold")
         if index in missing:
             out.print("  not all there yet", style="yellow")
         try:
-            show(out, result[index])
+            if result.kind is JobKind.ESTIMATE:
+                _show_values(out, result[index], observables[index] if observables else None)
+            else:
+                _show_counts(out, result[index])
         except NotReady:
             continue  # nothing of it at all
 
@@ -121,12 +126,24 @@ def _show_counts(out: "Console", pub: "SamplePub") -> None:
         out.print(f"  and {len(likeliest) - MOST_OUTCOMES:,} other outcomes")
 
 
-def _show_values(out: "Console", pub: "EstimatePub") -> None:
-    values = list(zip(pub.flat_evs, pub.flat_stds, strict=True))
-    for value, error in values[:MOST_OUTCOMES]:
-        out.print(f"  {value:+.6f} ± {error:.2g}")
-    if len(values) > MOST_OUTCOMES:
-        out.print(f"  and {len(values) - MOST_OUTCOMES:,} other values")
+def _show_values(out: "Console", pub: "EstimatePub", observables: Any) -> None:
+    from quanopy.cli.observables import label
+
+    values = list(zip(pub.flat_evs, pub.flat_stds, strict=True))[:MOST_OUTCOMES]
+    of = [
+        "" if observables is None else _shortened(label(observables, pub.shape, place))
+        for place in range(len(values))
+    ]
+    width = max(map(len, of), default=0)
+    for name, (value, error) in zip(of, values, strict=True):
+        line = f"  {name:<{width}}  {value:+.6f} ± {error:.2g}"
+        out.print(line, soft_wrap=True, markup=False)
+    if len(pub.flat_evs) > len(values):
+        out.print(f"  and {len(pub.flat_evs) - len(values):,} other values")
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= LABEL else f"{text[: LABEL - 1]}…"
 
 
 def _took(job: "JobOut") -> str:

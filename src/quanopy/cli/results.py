@@ -1,15 +1,16 @@
 """Commands that bring something back: result, watch."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from quanopy.cli.arguments import AsJson, JobId, Output, Timeout
 
 if TYPE_CHECKING:
-    from quanopy.client import Client
+    from quanopy.client import Client, Job
     from quanopy.wire.service import EventOut
 
 
@@ -27,6 +28,7 @@ def result(
     from quanopy.cli.output import emit, show_result
     from quanopy.client import Client
     from quanopy.client.results import to_json
+    from quanopy.domain.jobs import JobKind
 
     with Client() as client:
         job = client.job(id)
@@ -34,12 +36,22 @@ def result(
             _write(job.npz(timeout), output)
             return
         found = job.result(timeout, partial=partial)
+        shown = output is None and not as_json
+        observables = _observables(job) if shown and found.kind is JobKind.ESTIMATE else ()
     if output is not None:
         _write(to_json(found), output)
     elif as_json:
         emit(found.to_dict())
     else:
-        show_result(found)
+        show_result(found, observables)
+
+
+def _observables(job: "Job") -> "Sequence[Any]":
+    """Those of each pub, as they were understood; none where the record tells only how they
+    came."""
+    submitted = job.submitted()
+    read = all(program.qpy is not None for program in submitted.programs)
+    return [pub.observables for pub in submitted.pubs or ()] if read else ()
 
 
 def _write(data: bytes, output: Path | None) -> None:

@@ -14,9 +14,13 @@ from tests.unit.client.stub import Answer, Seen, document, problem
 
 @dataclass
 class OneJob:
-    """Answers requests about one job in a state that a test sets."""
+    """Answers requests about one job in a state that a test sets: of an estimate, if it has
+    ``observables``."""
 
     state: str = "completed"
+    observables: list[dict[str, float]] = field(default_factory=list)
+    read: bool = True
+    """Whether the record has the programs as they were read."""
     id: str = field(default_factory=lambda: new_id("job"))
     submitted: list[dict[str, Any]] = field(default_factory=list)
     cancelled: Event = field(default_factory=Event)
@@ -38,6 +42,8 @@ class OneJob:
             return document(self.job())
         if path == f"/jobs/{self.id}/result":
             return self._result()
+        if path == f"/jobs/{self.id}/programs":
+            return self._programs()
         if re.fullmatch(r"/jobs/job_\w+", path):
             return document(self.job()) if path.endswith(self.id) else problem(NotFound("no job"))
         return problem(NotFound(f"no {path}"))
@@ -62,14 +68,29 @@ class OneJob:
             return problem(NotReady("not yet"))
         counts = {"0x0": 60, "0x3": 40}
         registers = [{"name": "c", "bits": 2}]
-        pub = {"shape": [], "shots": 100, "registers": registers, "counts": [counts]}
+        pub: dict[str, Any] = {"shape": [], "shots": 100, "registers": registers}
+        pub["counts"] = [counts]
+        if self.observables:
+            count = len(self.observables)
+            pub = {"shape": [count], "evs": [0.25] * count, "stds": [0.0] * count, "precision": 0}
         return document(
             {
                 "job_id": self.id,
-                "kind": "sample",
+                "kind": "estimate" if self.observables else "sample",
                 "resource": "aer",
                 "state": "completed",
                 "pubs": [pub],
                 "missing": [],
+            }
+        )
+
+    def _programs(self) -> Answer:
+        program = {"format": "openqasm3", "digest": "d", "qpy": "UUlTS0lU" if self.read else None}
+        return document(
+            {
+                "job_id": self.id,
+                "programs": [program],
+                "pubs": [{"observables": self.observables}],
+                "options": {},
             }
         )

@@ -70,6 +70,20 @@ def test_a_result_is_shown_as_bars(broker: OneJob) -> None:
     assert "█" in shown
 
 
+def test_expectation_values_are_shown_beside_their_observables(broker: OneJob) -> None:
+    broker.observables = [{"ZZ": 1.0}, {"XX": 0.5, "ZI": -2.0}]
+    shown = run("result", broker.id).stdout.splitlines()
+    assert [line.split() for line in shown] == [
+        ["ZZ", "+0.250000", "±", "0"],
+        ["0.5*XX", "-", "2*ZI", "+0.250000", "±", "0"],
+    ]
+    broker.read = False
+    assert "ZZ" not in run("result", broker.id).stdout
+    broker.observables = [{"ZXYI" * 50: 1.0}]
+    broker.read = True
+    assert "…" in run("result", broker.id).stdout
+
+
 def test_a_result_is_saved_where_it_can_be_loaded(broker: OneJob, tmp_path: Path) -> None:
     path = tmp_path / "r.json"
     assert run("result", broker.id, "-o", path).exit_code == 0
