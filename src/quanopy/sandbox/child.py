@@ -1,11 +1,15 @@
 """What the server names when it calls a child: importing this loads no Qiskit, calling it does."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from quanopy.domain.errors import QuanopyError
-from quanopy.domain.jobs import JobSpec, Reading
+from quanopy.domain.jobs import JobSpec, Options, Reading
+from quanopy.domain.resources import Target
 from quanopy.ports.programs import Compilation, Compiled
+
+Request = tuple[bytes, int, int, Options]
+"""A :class:`~quanopy.ports.programs.Compilation`: circuits, which target, level, options."""
 
 
 def warm_reader() -> None:
@@ -29,11 +33,29 @@ def warm_compiler() -> None:
     import quanopy.sandbox.compiling  # noqa: F401
 
 
-def compile(requests: Sequence[Compilation]) -> list[Compiled | QuanopyError]:  # noqa: A001
+def compile(  # noqa: A001
+    targets: Sequence[Target], requests: Sequence[Request]
+) -> list[Compiled | QuanopyError]:
     """Compile programs, see :func:`quanopy.sandbox.compiling.compile_all`."""
     from quanopy.sandbox.compiling import compile_all
 
-    return compile_all(requests)
+    return compile_all(
+        [
+            Compilation(circuits=circuits, target=targets[which], level=level, options=options)
+            for circuits, which, level, options in requests
+        ]
+    )
+
+
+def requests_of(compilations: Iterable[Compilation]) -> tuple[list[Target], list[Request]]:
+    """What :func:`compile` takes: a target may be a hundred times as long as a program, and is
+    sent once."""
+    targets: dict[Target, int] = {}
+    requests = [
+        (one.circuits, targets.setdefault(one.target, len(targets)), one.level, one.options)
+        for one in compilations
+    ]
+    return list(targets), requests
 
 
 def _silence() -> None:

@@ -14,7 +14,7 @@ from quanopy.ports.objects import Objects
 from quanopy.ports.programs import Compilation, Compiled
 from quanopy.sandbox import child
 from quanopy.sandbox.confinement import Confinement
-from quanopy.sandbox.pool import Call, ChildDied, ChildFailed, Children
+from quanopy.sandbox.pool import Call, ChildFailed, Children, ChildTimedOut
 
 _MEMORY = 4 * 1024**3
 _TIME_LIMIT_S = 600.0
@@ -40,7 +40,7 @@ class ProcessCompiler:
         self._objects = objects
         self._lookers = ThreadPoolExecutor(_LOOKING, thread_name_prefix="compiled")
         confinement = Confinement(memory_bytes=memory_bytes, warm_up=child.warm_compiler)
-        self._children = Children(processes, confinement, name="compile")
+        self._children = Children(processes, confinement, child.compile, name="compile")
         self._processes = processes
         self._known = _Known()
 
@@ -79,17 +79,18 @@ class ProcessCompiler:
             )
         }
 
-    def _begin(self, requests: Sequence[Compilation]) -> Call:
-        return self._children.submit(child.compile, requests, timeout_s=_TIME_LIMIT_S)
+    def _begin(self, requests: Sequence[Compilation]) -> Call[Answer]:
+        return self._children.submit(
+            child.compile, *child.requests_of(requests), timeout_s=_TIME_LIMIT_S
+        )
 
-    def _finish(self, requests: Sequence[Compilation], call: Call) -> Sequence[Answer]:
+    def _finish(self, requests: Sequence[Compilation], call: Call[Answer]) -> Sequence[Answer]:
         try:
-            answers: Sequence[Answer] = call.result()
+            return call.result()
         except ChildFailed as failure:
             if len(requests) == 1:
                 return [_blame(failure)]
             return [self._finish([one], self._begin([one]))[0] for one in requests]
-        return answers
 
     def _stored(self, requests: Mapping[str, Compilation]) -> dict[str, Answer]:
         """What an earlier process compiled."""
@@ -177,9 +178,9 @@ def _dealt(keys: Sequence[str], hands: int) -> Iterable[Sequence[str]]:
 
 
 def _blame(failure: ChildFailed) -> QuanopyError:
-    if isinstance(failure, ChildDied):
-        return Invalid("the program crashes the compiler", hint="Report it, if you can.")
-    return Invalid(
-        f"the program is not compiled after {_TIME_LIMIT_S:g} s",
-        hint="Make it smaller, or choose a lower optimization_level.",
-    )
+    if isinstance(failure, ChildTimedOut):
+        return Invalid(
+            f"the program is not compiled after {_TIME_LIMIT_S:g} s",
+            hint="Make it smaller, or choose a lower optimization_level.",
+        )
+    return Invalid(f"the program breaks the compiler: {failure}", hint="Report it, if you can.")

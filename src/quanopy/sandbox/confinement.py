@@ -19,6 +19,8 @@ class Confinement:
     """OpenMP, BLAS and Rayon threads."""
     memory_bytes: int | None = None
     """Address space beyond what the child has after its imports."""
+    answer_bytes: int = 2**30
+    """The longest answer that is listened to."""
     warm_up: Callable[[], None] | None = None
     """Imports, done before the limits are set."""
 

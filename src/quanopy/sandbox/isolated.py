@@ -1,13 +1,25 @@
-"""One child process and the pipe to it: calls go in one at a time, answers or errors come out."""
+"""One child process and the pipe to it: calls go in one at a time, answers come out."""
 
 import os
-import pickle
-from collections.abc import Callable
-from multiprocessing.connection import Connection
+import socket
+import time
+from collections.abc import Sequence
 from typing import Any
 
+from quanopy.sandbox.channel import Channel
 from quanopy.sandbox.confinement import Confinement, confine
+from quanopy.sandbox.messages import (
+    Function,
+    decode_answer,
+    decode_arguments,
+    decode_text,
+    encode,
+    say,
+)
 from quanopy.sandbox.spawning import Spawning
+
+_RETURNED, _RAISED = 0, 1
+"""Kinds of answers; the kind of a call is its function's place among the child's functions."""
 
 
 class Gone(Exception):
@@ -18,19 +30,27 @@ class Gone(Exception):
         self.exit_code = exit_code
 
 
+class Broken(Exception):
+    """The call raised, or what came is no answer to it: the child is not to be asked again."""
+
+
 class Isolated:
     """A child that has been started. The thread that makes it must outlive it: the kernel ends
     the child with that thread (prctl(2), PR_SET_PDEATHSIG)."""
 
-    def __init__(self, confinement: Confinement) -> None:
-        """Start it and wait until it is ready; raises :class:`Gone` if it never is."""
-        context = Spawning()
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(
-            target=_serve, args=(confinement, os.getpid(), theirs), daemon=True
+    def __init__(self, confinement: Confinement, functions: Sequence[Function]) -> None:
+        """Start it, to be asked for these functions alone, and wait until it is ready; raises
+        :class:`Gone` if it never is."""
+        self._confinement = confinement
+        self._functions = functions
+        ours, theirs = socket.socketpair()
+        self._channel = Channel(ours)
+        self._process = Spawning().Process(
+            target=_serve, args=(confinement, functions, os.getpid(), theirs), daemon=True
         )
         self._process.start()
         theirs.close()
+        self._ends_at: float | None = None
         self._receive()
 
     @property
@@ -38,37 +58,53 @@ class Isolated:
         """Whether it has not ended."""
         return self._process.is_alive()
 
-    def send(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
-        """Have it call a module's function; raises :class:`Gone`."""
+    def send(self, function: Function, args: Sequence[Any], timeout_s: float | None) -> None:
+        """Have it call one of its functions. Raises :class:`Gone`, also where it does not listen;
+        :class:`~quanopy.sandbox.messages.Unsendable` before it has heard anything."""
+        frame = encode(args)
+        self._asked, self._count = function, len(args[-1])
+        self._ends_at = None if timeout_s is None else time.monotonic() + timeout_s
         try:
-            _send(self._pipe, (function, args))
+            self._channel.send(self._functions.index(function), frame, self._ends_at)
         except OSError:
             raise self._gone() from None
 
-    def answer(self, timeout_s: float | None) -> tuple[bool, Any] | None:
-        """Whether the call returned, and what it returned or raised; ``None``: not in time.
-
-        Raises :class:`Gone`.
-        """
-        return self._receive() if self._pipe.poll(timeout_s) else None
+    def answer(self) -> list[Any]:
+        """What the call gave; raises :class:`Gone`, :class:`Broken`, and ``TimeoutError`` where
+        it is not there in time, counted from when it was sent."""
+        try:
+            kind, message = self._receive()
+            if kind == _RAISED:
+                raise Broken(f"it raised {decode_text(message)}")
+            found = decode_answer(self._asked, message)
+        except (Broken, Gone, TimeoutError):
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever this says, it is no answer
+            raise Broken(f"it gave no proper answer ({say(error)})") from None
+        if len(found) != self._count:
+            raise Broken(f"it gave {len(found)} answers instead of {self._count}")
+        return found
 
     def kill(self) -> None:
-        """End it at once, from any thread; whoever waits for its answer hears of it."""
+        """End it at once, from any thread; whoever waits for its answer hears of it, even where
+        another process has its end of the pipe."""
         self._process.kill()
+        self._channel.shut()
 
     def close(self) -> None:
         """End it and let go of it."""
         self._process.kill()
         self._process.join()
-        self._pipe.close()
+        self._channel.close()
 
-    def _receive(self) -> tuple[bool, Any]:
+    def _receive(self) -> tuple[int, memoryview]:
         try:
-            returned, value = self._pipe.recv()
-        except (EOFError, OSError, pickle.UnpicklingError):
+            return self._channel.receive(self._confinement.answer_bytes, self._ends_at)
+        except TimeoutError:
+            raise
+        except (EOFError, OSError):
             # Its end of the pipe is closed, or it was killed in the middle of a message.
             raise self._gone() from None
-        return returned, value
 
     def _gone(self) -> Gone:
         self._process.kill()
@@ -76,26 +112,25 @@ class Isolated:
         return Gone(self._process.exitcode)
 
 
-def _serve(confinement: Confinement, parent: int, pipe: Connection) -> None:
+def _serve(
+    confinement: Confinement, functions: Sequence[Function], parent: int, end: socket.socket
+) -> None:
     """In the child: be ready, then do one call after another until the parent closes."""
     confine(confinement, parent)
-    _send(pipe, (True, None))
+    channel = Channel(end)
+    channel.send(_RETURNED, encode([]))
     while True:
         try:
-            function, args = pipe.recv()
+            number, message = channel.receive()
         except EOFError:
             return
-        _send(pipe, _outcome(function, args))
+        channel.send(*_outcome(functions[number], message))
 
 
-def _outcome(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[bool, Any]:
+def _outcome(function: Function, message: memoryview) -> tuple[int, bytearray]:
     try:
-        return True, function(*args)
+        with message:  # which is let go of before the call
+            args = decode_arguments(function, message)
+        return _RETURNED, encode(function(*args))
     except Exception as error:  # noqa: BLE001 - the caller's answer, whatever it is
-        return False, error
-
-
-def _send(pipe: Connection, message: object) -> None:
-    """As the pipe's own ``send``, without its look for things that only processes can share: that
-    takes longer than all the rest."""
-    pipe.send_bytes(pickle.dumps(message, pickle.HIGHEST_PROTOCOL))
+        return _RAISED, encode(say(error))

@@ -8,21 +8,26 @@ a child when the thread that started it ends, hence with the server, however tha
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar, TypeVarTuple
 
 from quanopy.domain.errors import Unavailable
 from quanopy.sandbox.confinement import Confinement
-from quanopy.sandbox.isolated import Gone, Isolated
+from quanopy.sandbox.isolated import Broken, Gone, Isolated
+from quanopy.sandbox.messages import Function, Unsendable
+
+A = TypeVar("A")
+Ts = TypeVarTuple("Ts")
 
 _STARTS = 3
 """How often a child that dies before it takes its call is started again."""
 
 
 class ChildFailed(Exception):
-    """A call ended its child, or was ended with it."""
+    """A call has no answer: its child ended under it, or had to be ended."""
 
 
 class ChildDied(ChildFailed):
@@ -41,31 +46,38 @@ class ChildCancelled(ChildFailed):
     """The call was cancelled before it ended."""
 
 
+class ChildBroken(ChildFailed):
+    """The child raised, or gave what is no answer to the call; it was ended."""
+
+
+class CallUnsendable(ChildFailed):
+    """The call's arguments cannot be sent to any child."""
+
+
 @dataclass(slots=True, kw_only=True, eq=False)
-class Call:
+class Call(Generic[A]):
     """A call under way; ``result`` blocks."""
 
-    function: Callable[..., Any]
+    function: Callable[..., list[A]]
     args: tuple[Any, ...]
     timeout_s: float | None
-    future: Future[Any] = field(default_factory=Future)
+    future: Future[list[A]] = field(default_factory=Future)
     cancelled: bool = False
     begun: Isolated | None = None
     """The child that has been sent it before its slot's thread took it."""
     _child: Isolated | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def result(self, timeout_s: float | None = None) -> Any:
-        """What the function returned; raises what it raised, or a :class:`ChildFailed`.
+    def result(self, timeout_s: float | None = None) -> list[A]:
+        """The function's answers, one for each of the batch; raises a :class:`ChildFailed`, or
+        ``Unavailable`` where no child can be started.
 
         After ``timeout_s`` (also of waiting for a child) the call is cancelled.
         """
         try:
             return self.future.result(timeout_s)
         except TimeoutError:
-            if self.future.done():
-                raise  # it is the function's own
-        self.cancel()
+            self.cancel()
         return self.future.result()
 
     def cancel(self) -> None:
@@ -91,22 +103,29 @@ class Call:
 class Children:
     """So many child processes, started when first needed, each doing one call at a time."""
 
-    def __init__(self, processes: int, confinement: Confinement, *, name: str) -> None:
+    def __init__(
+        self, processes: int, confinement: Confinement, *functions: Function, name: str
+    ) -> None:
+        """``functions`` are what the children can be asked for, see :mod:`.messages`."""
         self._confinement = confinement
+        self._functions = functions
         self._name = name
         self._most = processes
         self._lock = threading.Lock()
-        self._backlog: deque[Call] = deque()
+        self._backlog: deque[Call[Any]] = deque()
         """Calls that no child has taken yet; empty while one is idle."""
         self._idle: list[_Slot] = []
         self._slots: list[_Slot] = []
-        self._open: set[Call] = set()
+        self._open: set[Call[Any]] = set()
         self._closed = False
 
     def submit(
-        self, function: Callable[..., Any], *args: Any, timeout_s: float | None = None
-    ) -> Call:
-        """Have a child call a module's function; ``timeout_s`` counts from its start.
+        self,
+        function: Callable[[*Ts], list[A]],
+        *args: *Ts,
+        timeout_s: float | None = None,
+    ) -> Call[A]:
+        """Have a child call one of its functions; ``timeout_s`` counts from its start.
 
         Raises :class:`Unavailable` once the pool is closed.
         """
@@ -128,7 +147,6 @@ class Children:
         """Start a child in the background, if none was ever needed; never blocks."""
         with self._lock:
             if not self._closed and not self._slots:
-                self._backlog.append(Call(function=nothing, args=(), timeout_s=None))
                 self._start()
 
     def close(self) -> None:
@@ -145,7 +163,7 @@ class Children:
             slot.thread.join()
 
     def _start(self) -> None:
-        slot = _Slot(self._confinement)
+        slot = _Slot(self._confinement, self._functions)
         slot.thread = threading.Thread(
             target=self._serve, args=(slot,), name=f"{self._name}-{len(self._slots)}", daemon=True
         )
@@ -154,6 +172,7 @@ class Children:
 
     def _serve(self, slot: "_Slot") -> None:
         try:
+            slot.warm()
             while (call := self._next(slot)) is not None:
                 slot.do(call)
                 with self._lock:
@@ -161,7 +180,7 @@ class Children:
         finally:
             slot.close()
 
-    def _next(self, slot: "_Slot") -> Call | None:
+    def _next(self, slot: "_Slot") -> Call[Any] | None:
         with self._lock:
             if self._backlog:
                 return self._backlog.popleft()
@@ -176,35 +195,37 @@ class _Slot:
 
     thread: threading.Thread
 
-    def __init__(self, confinement: Confinement) -> None:
+    def __init__(self, confinement: Confinement, functions: Sequence[Function]) -> None:
         self._confinement = confinement
+        self._functions = functions
         self._child: Isolated | None = None
-        self.inbox: queue.SimpleQueue[Call | None] = queue.SimpleQueue()
+        self.inbox: queue.SimpleQueue[Call[Any] | None] = queue.SimpleQueue()
 
-    def give(self, call: Call) -> None:
+    def warm(self) -> None:
+        """Start the child before there is a call for it."""
+        with suppress(Exception):  # whoever calls it meets it again
+            self._alive()
+
+    def give(self, call: Call[Any]) -> None:
         """Have the child begin a call while this slot's thread, idle until now, wakes up."""
         child = self._child
         try:
             if child is not None and child.alive and call.enter(child):
-                child.send(call.function, call.args)
+                child.send(call.function, call.args, call.timeout_s)
                 call.begun = child
         except Exception:  # noqa: BLE001 - the thread tries again, and answers what it meets
             call.leave()
         finally:
             self.inbox.put(call)
 
-    def do(self, call: Call) -> None:
+    def do(self, call: Call[Any]) -> None:
         """Do a call and answer it."""
         try:
-            returned, value = self._attempt(call)
+            answer = self._attempt(call)
         except Exception as error:  # noqa: BLE001 - the caller's answer, whatever it is
-            call.leave()
             call.future.set_exception(error)
-            return
-        if returned:
-            call.future.set_result(value)
         else:
-            call.future.set_exception(value)
+            call.future.set_result(answer)
 
     def close(self) -> None:
         """End the child."""
@@ -212,21 +233,25 @@ class _Slot:
             self._child.close()
             self._child = None
 
-    def _attempt(self, call: Call) -> tuple[bool, Any]:
-        child = call.begun or self._begun(call)
+    def _attempt(self, call: Call[Any]) -> list[Any]:
         try:
-            answer = child.answer(call.timeout_s)
+            try:
+                return (call.begun or self._begun(call)).answer()
+            finally:
+                call.leave()
+        except Unsendable as error:
+            raise CallUnsendable(str(error)) from None
         except Gone as gone:
             self.close()
             raise ChildCancelled if call.cancelled else ChildDied(gone.exit_code) from None
-        finally:
-            call.leave()
-        if answer is None:
+        except TimeoutError:
             self.close()
-            raise ChildTimedOut(f"not done after {call.timeout_s} s")
-        return answer
+            raise ChildTimedOut(f"not done after {call.timeout_s} s") from None
+        except Broken as broken:
+            self.close()
+            raise ChildBroken(str(broken)) from None
 
-    def _begun(self, call: Call) -> Isolated:
+    def _begun(self, call: Call[Any]) -> Isolated:
         """A child that has been sent the call. One that dies idle, or while it starts, is not
         this call's fault: another takes it."""
         for _ in range(_STARTS):
@@ -234,7 +259,7 @@ class _Slot:
                 child = self._alive()
                 if not call.enter(child):
                     raise ChildCancelled
-                child.send(call.function, call.args)
+                child.send(call.function, call.args, call.timeout_s)
             except Gone:
                 call.leave()
                 self.close()
@@ -248,9 +273,5 @@ class _Slot:
         if self._child is not None and not self._child.alive:
             self.close()
         if self._child is None:
-            self._child = Isolated(self._confinement)
+            self._child = Isolated(self._confinement, self._functions)
         return self._child
-
-
-def nothing() -> None:
-    """What a child is called for that shall only be there."""

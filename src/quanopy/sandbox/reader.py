@@ -13,6 +13,7 @@ from quanopy.sandbox.confinement import Confinement
 from quanopy.sandbox.known import KnownReadings
 from quanopy.sandbox.pool import (
     Call,
+    CallUnsendable,
     ChildCancelled,
     ChildDied,
     ChildFailed,
@@ -45,8 +46,9 @@ class ProcessReader:
         """``memory_bytes`` bounds what reading may use in one process. ``target_of`` is asked for
         jobs that are not to be compiled, and must not take long."""
         confinement = Confinement(memory_bytes=memory_bytes, warm_up=child.warm_reader)
-        self._small = Children(1, confinement, name="read")
-        self._large = Children(1, confinement, name="read-large")
+        functions = (child.read, child.compile)
+        self._small = Children(1, confinement, *functions, name="read")
+        self._large = Children(1, confinement, *functions, name="read-large")
         self._known = KnownReadings(_KNOWN_BYTES)
         self._target_of = target_of
 
@@ -88,21 +90,26 @@ class ProcessReader:
         self._small.close()
         self._large.close()
 
-    def _begin(self, lane: Children, specs: Sequence[JobSpec], ends_at: float) -> Call:
+    def _begin(
+        self, lane: Children, specs: Sequence[JobSpec], ends_at: float
+    ) -> Call[Reading | QuanopyError]:
         return lane.submit(child.read, specs, timeout_s=_remaining(ends_at))
 
     def _finish(
-        self, lane: Children, specs: Sequence[JobSpec], call: Call, ends_at: float
+        self,
+        lane: Children,
+        specs: Sequence[JobSpec],
+        call: Call[Reading | QuanopyError],
+        ends_at: float,
     ) -> Sequence[Answer]:
         try:
-            found: list[Answer] = call.result(timeout_s=_remaining(ends_at))
+            return call.result(timeout_s=_remaining(ends_at))
         except (ChildTimedOut, ChildCancelled):
             return [None] * len(specs)
-        except ChildDied as death:
+        except ChildFailed as failure:
             if len(specs) == 1:
-                return [_verdict(death)]
+                return [_verdict(failure)]
             return [self._alone(lane, spec, ends_at) for spec in specs]
-        return found
 
     def _refuse_misfits(
         self, specs: Sequence[JobSpec], answers: list[Answer], ends_at: float
@@ -130,7 +137,7 @@ class ProcessReader:
                 answers[index] = refusal
 
     def _alone(self, lane: Children, spec: JobSpec, ends_at: float) -> Answer:
-        """One of those that were read together when the process died: whose fault was it?"""
+        """One of those that failed together: whose fault was it?"""
         if time.monotonic() >= ends_at:
             return None
         return self._finish(lane, [spec], self._begin(lane, [spec], ends_at), ends_at)[0]
@@ -140,7 +147,7 @@ def _misfits(
     lane: Children, wanted: Mapping[tuple[int, int], Compilation], timeout_s: float
 ) -> dict[int, QuanopyError]:
     """By its job, the first of these programs that does not fit."""
-    call = lane.submit(child.compile, list(wanted.values()), timeout_s=timeout_s)
+    call = lane.submit(child.compile, *child.requests_of(wanted.values()), timeout_s=timeout_s)
     try:
         answers = call.result(timeout_s=timeout_s)
     except ChildFailed:
@@ -173,16 +180,23 @@ def _scanned(spec: JobSpec) -> QuanopyError | None:
     return None
 
 
-def _verdict(death: ChildDied) -> Invalid:
-    """What to tell the one whose program killed its reader."""
-    if death.signal == signal.SIGPROF:
-        return TooLarge(
-            "the programs take too long to read",
-            where="programs",
-            hint="Unroll or flatten nested definitions, or send QPY.",
-        )
+def _verdict(failure: ChildFailed) -> Invalid:
+    """What to tell the one whose job was lost with its reader."""
+    match failure:
+        case CallUnsendable():
+            return Invalid(
+                f"the job cannot be passed to its reader: {failure}",
+                where="pubs",
+                hint="Write large numbers with a point or an exponent.",
+            )
+        case ChildDied(signal=signal.SIGPROF):
+            return TooLarge(
+                "the programs take too long to read",
+                where="programs",
+                hint="Unroll or flatten nested definitions, or send QPY.",
+            )
     return Invalid(
-        "the programs crash their reader",
+        f"the programs break their reader: {failure}",
         where="programs",
         hint="They are damaged or far too large: write them again with Qiskit.",
     )

@@ -153,7 +153,7 @@ def _peer(pub: Pub) -> Any:
 
 
 def test_works_of_one_circuit_are_kept_apart_though_run_together(aer: AerProvider) -> None:
-    angles = np.linspace(0, 3, 20)
+    angles = np.linspace(0, 3, 20).tolist()
     works = [
         work(ansatz(), Pub(parameters=[a, 0.1], observables={"ZI": 1.0}, precision=0.0))
         for a in angles

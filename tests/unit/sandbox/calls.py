@@ -1,25 +1,92 @@
-"""What tests have children do."""
+"""What tests have children do; and what children do that a program has taken over."""
 
 import os
+import pickle
 import signal
+import sys
+from collections.abc import Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
+from socket import socket
+from types import FrameType
+from typing import Any
+
+from quanopy.domain.errors import Invalid, QuanopyError, Transient
+from quanopy.sandbox.channel import HEAD
 
 
-def pid() -> int:
-    return os.getpid()
+def pid(batch: Sequence[int]) -> list[int]:
+    return [os.getpid()] * len(batch)
 
 
-def die() -> None:
+def die(batch: Sequence[int]) -> list[int]:
     os.kill(os.getpid(), signal.SIGKILL)
+    return []
 
 
-def hang() -> None:
+def hang(batch: Sequence[int]) -> list[int]:
     while True:
         pass
 
 
-def hoard() -> int:
-    return len(bytearray(2**31))
+def hoard(batch: Sequence[int]) -> list[int]:
+    return [len(bytearray(2**31))]
+
+
+def refuse(batch: Sequence[int]) -> list[int]:
+    raise ValueError("not this \ud800")
+
+
+def threads(batch: Sequence[int]) -> list[str]:
+    return [os.environ["OMP_NUM_THREADS"]] * len(batch)
+
+
+def lengths(batch: Sequence[bytes]) -> list[int]:
+    return [len(one) for one in batch]
+
+
+def judge(batch: Sequence[int]) -> list[int | QuanopyError]:
+    return [
+        Invalid("odd", where=f"batch[{index}]", hint="Make it even.") if one % 2 else one
+        for index, one in enumerate(batch)
+    ]
+
+
+def put_off(batch: Sequence[int]) -> list[int | QuanopyError]:
+    return [Transient("later", retry_after_s=float(one)) for one in batch]
+
+
+def answer_with(batch: Sequence[bytes]) -> list[int]:
+    """Write this to the pipe as it stands, and never return."""
+    pipe = _pipe()
+    for one in batch:
+        pipe.sendall(one)
+    return hang([])
+
+
+def answer_with_anything(batch: Sequence[bytes]) -> list[Any]:
+    """The same, where an answer may be anything."""
+    return answer_with(batch)
+
+
+def break_off_after(batch: Sequence[bytes]) -> list[int]:
+    """Write this to the pipe as it stands, and end."""
+    _pipe().sendall(b"".join(batch))
+    os._exit(0)
+
+
+def leave_the_pipe_to_another(batch: Sequence[int]) -> list[int]:
+    """Have a process that nobody knows of keep this end of the pipe open."""
+    if os.fork() == 0:
+        signal.alarm(20)
+        signal.pause()
+    return hang([])
+
+
+FUNCTIONS = (
+    *(pid, die, hang, hoard, refuse, threads, lengths, judge, put_off),
+    *(answer_with, answer_with_anything, break_off_after, leave_the_pipe_to_another),
+)
 
 
 def note(path: str) -> None:
@@ -27,9 +94,42 @@ def note(path: str) -> None:
         file.write("started\n")
 
 
-def refuse() -> None:
-    raise ValueError("not this")
+class Touch:
+    """Whoever unpickles this makes a file."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return note, (self._path,)
 
 
-def threads() -> str:
-    return os.environ["OMP_NUM_THREADS"]
+def framed(message: bytes) -> bytes:
+    """A frame of an answer with this for its message."""
+    return bytes(1) + len(message).to_bytes(HEAD - 1, "big") + message
+
+
+def take_over(module: str, name: str, bad: bytes, path: str) -> None:
+    """Have a function of a module answer with a pickle where ``bad`` is in what it is given."""
+    found = import_module(module)
+    honest = getattr(found, name)
+
+    def taken(*args: Any) -> Any:
+        if bad in repr(args).encode():
+            return answer_with([framed(pickle.dumps(Touch(path)))])
+        return honest(*args)
+
+    setattr(found, name, taken)
+
+
+def _pipe() -> socket:
+    """This process's end of the pipe, as a program that has taken it over can find it."""
+    values = (value for frame in _frames() for value in frame.f_locals.values())
+    return next(value for value in values if isinstance(value, socket))
+
+
+def _frames() -> Iterator[FrameType]:
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        yield frame
+        frame = frame.f_back

@@ -15,6 +15,8 @@ import pytest
 from quanopy.domain.errors import Unavailable
 from quanopy.sandbox.confinement import Confinement
 from quanopy.sandbox.pool import (
+    CallUnsendable,
+    ChildBroken,
     ChildCancelled,
     ChildDied,
     Children,
@@ -25,66 +27,100 @@ from tests.unit.sandbox import calls
 
 @pytest.fixture(scope="module")
 def children() -> Iterator[Children]:
-    children = Children(1, Confinement(memory_bytes=2**30), name="test")
+    confinement = Confinement(memory_bytes=2**30, answer_bytes=2**20)
+    children = Children(1, confinement, *calls.FUNCTIONS, name="test")
     yield children
     children.close()
 
 
+def pid(children: Children) -> int:
+    [found] = children.submit(calls.pid, [0]).result()
+    return found
+
+
 def test_a_killed_child_fails_its_own_call_alone(children: Children) -> None:
-    doomed, next_ = children.submit(calls.die), children.submit(calls.pid)
+    doomed, next_ = children.submit(calls.die, [0]), children.submit(calls.pid, [0])
     with pytest.raises(ChildDied) as death:
         doomed.result()
     assert death.value.signal == signal.SIGKILL
-    assert next_.result() > 0
+    assert next_.result()[0] > 0
 
 
 def test_a_call_that_hangs_times_out(children: Children) -> None:
     with pytest.raises(ChildTimedOut):
-        children.submit(calls.hang, timeout_s=0.2).result()
+        children.submit(calls.hang, [0], timeout_s=0.2).result()
 
 
 def test_a_call_can_be_cancelled(children: Children) -> None:
-    call = children.submit(calls.hang)
+    call = children.submit(calls.hang, [0])
     threading.Timer(0.2, call.cancel).start()
     with pytest.raises(ChildCancelled):
         call.result()
 
 
+def test_a_call_can_be_cancelled_whoever_else_has_its_pipe(children: Children) -> None:
+    pid(children)
+    call = children.submit(calls.leave_the_pipe_to_another, [0])
+    threading.Timer(0.2, call.cancel).start()
+    began = time.monotonic()
+    with pytest.raises(ChildCancelled):
+        call.result()
+    assert time.monotonic() - began < 10
+
+
 def test_waiting_too_long_cancels_a_call_that_never_began(children: Children) -> None:
-    first, second = children.submit(calls.hang, timeout_s=0.5), children.submit(calls.pid)
+    first = children.submit(calls.hang, [0], timeout_s=0.5)
+    second = children.submit(calls.pid, [0])
     with pytest.raises(ChildCancelled):
         second.result(timeout_s=0.1)
     with pytest.raises(ChildTimedOut):
         first.result()
 
 
-def test_what_a_call_raises_comes_back(children: Children) -> None:
-    with pytest.raises(ValueError, match="not this"):
-        children.submit(calls.refuse).result()
+def test_what_a_call_raises_is_told_and_ends_its_child(children: Children) -> None:
+    before = pid(children)
+    with pytest.raises(ChildBroken, match="it raised ValueError: not this"):
+        children.submit(calls.refuse, [0]).result()
+    assert pid(children) != before
 
 
 def test_memory_is_bounded(children: Children) -> None:
-    with pytest.raises(MemoryError):
-        children.submit(calls.hoard).result()
+    with pytest.raises(ChildBroken, match="MemoryError"):
+        children.submit(calls.hoard, [0]).result()
 
 
 def test_threads_are_explicit(children: Children) -> None:
-    assert children.submit(calls.threads).result() == "1"
+    assert children.submit(calls.threads, [0]).result() == ["1"]
 
 
 def test_a_child_killed_while_idle_is_replaced(children: Children) -> None:
-    before = children.submit(calls.pid).result()
+    before = pid(children)
     os.kill(before, signal.SIGKILL)
     os.waitid(os.P_PID, before, os.WEXITED | os.WNOWAIT)
-    assert children.submit(calls.pid).result() != before
+    assert pid(children) != before
+
+
+def test_a_child_that_does_not_listen_is_replaced(children: Children) -> None:
+    before = pid(children)
+    os.kill(before, signal.SIGSTOP)
+    call = children.submit(calls.lengths, [bytes(10**7)], timeout_s=2)
+    assert call.result() == [10**7]
+    assert pid(children) != before
+
+
+def test_what_cannot_be_sent_fails_and_harms_no_child(children: Children) -> None:
+    before = pid(children)
+    with pytest.raises(CallUnsendable):
+        children.submit(calls.pid, [2**64]).result()
+    assert pid(children) == before
 
 
 def test_a_closed_pool_takes_no_calls() -> None:
-    closed = Children(1, Confinement(), name="closed")
+    closed = Children(1, Confinement(), calls.pid, name="closed")
     closed.close()
     closed.close()
     with pytest.raises(Unavailable):
-        closed.submit(calls.pid)
+        closed.submit(calls.pid, [0])
 
 
 def test_children_end_with_a_parent_that_is_killed() -> None:
@@ -92,9 +128,9 @@ def test_children_end_with_a_parent_that_is_killed() -> None:
         "from quanopy.sandbox.pool import Children, Confinement\n"
         "from tests.unit.sandbox import calls\n"
         "import time\n"
-        "children = Children(1, Confinement(), name='orphan')\n"
-        "print(children.submit(calls.pid).result(), flush=True)\n"
-        "children.submit(calls.hang)\n"
+        "children = Children(1, Confinement(), *calls.FUNCTIONS, name='orphan')\n"
+        "print(*children.submit(calls.pid, [0]).result(), flush=True)\n"
+        "children.submit(calls.hang, [0])\n"
         "time.sleep(60)\n"
     )
     with subprocess.Popen(
@@ -120,7 +156,7 @@ def _lives(pid: int) -> bool:
 def test_a_child_is_started_before_it_is_needed_and_only_one(tmp_path: Path) -> None:
     noted = tmp_path / "noted"
     warm_up = partial(calls.note, str(noted))
-    children = Children(2, Confinement(warm_up=warm_up), name="warm")
+    children = Children(2, Confinement(warm_up=warm_up), calls.pid, name="warm")
     try:
         children.warm()
         children.warm()
@@ -128,7 +164,7 @@ def test_a_child_is_started_before_it_is_needed_and_only_one(tmp_path: Path) -> 
         while not noted.exists():
             assert time.monotonic() < until
             time.sleep(0.02)
-        assert children.submit(calls.pid).result() > 0
+        assert pid(children) > 0
         children.warm()
         assert noted.read_text() == "started\n"
     finally:
@@ -137,7 +173,7 @@ def test_a_child_is_started_before_it_is_needed_and_only_one(tmp_path: Path) -> 
 
 
 def test_what_is_sent_to_the_whole_group_is_left_to_the_parent(children: Children) -> None:
-    before = children.submit(calls.pid).result()
+    before = pid(children)
     for number in (signal.SIGTERM, signal.SIGINT):
         os.kill(before, number)
-    assert children.submit(calls.pid).result() == before
+    assert pid(children) == before

@@ -278,7 +278,7 @@ def test_observables_take_qiskits_forms(reader: ProcessReader, given: Any, expec
     [
         *(None, [], {}, "Z", "ZZZ", "ZQ", {"ZZ": "1"}, {"ZZ": float("nan")}, 3),
         [["ZZ"], ["ZZ", "ZZ"]],
-        {"ZZ": 10**400},
+        {"ZZ": float("inf")},
         json.loads("[" * 65 + '"ZZ"' + "]" * 65),
     ],
 )
@@ -288,6 +288,19 @@ def test_bad_observables_are_named(reader: ProcessReader, observables: Any) -> N
     with pytest.raises(Invalid) as refusal:
         read(reader, spec)
     assert refusal.value.where == "pubs[0].observables"
+
+
+@pytest.mark.parametrize(
+    "pub", [Pub(parameters=[2**64, 0]), Pub(observables={"ZZ": 10**400}), Pub(program=2**64)]
+)
+def test_integers_beyond_64_bits_are_refused_for_their_own_job(
+    reader: ProcessReader, pub: Pub
+) -> None:
+    bad, good = reader.read([job(to_qpy(rotations()), "qpy", pubs=[pub]), job(BELL)], deadline_s=30)
+    assert isinstance(bad, Invalid)
+    assert bad.where == "pubs"
+    assert "2**64" in bad.message
+    assert isinstance(good, Reading)
 
 
 def test_parameters_and_observables_must_broadcast(reader: ProcessReader) -> None:

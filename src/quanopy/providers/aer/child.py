@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 
 from quanopy.ports.providers import Outcome, Work
+from quanopy.providers.aer.emulator import Emulator
 
 
 def warm_up() -> None:
@@ -16,12 +17,8 @@ def warm_up() -> None:
     emulation.warm_up()
 
 
-def emulate(
-    method: str, device: str | None, threads: int, memory_bytes: int, works: Sequence[Work]
-) -> list[Outcome]:
+def emulate(emulator: Emulator, works: Sequence[Work]) -> list[Outcome]:
     """Emulate a batch, see :func:`quanopy.providers.aer.emulation.emulate`."""
     from quanopy.providers.aer import emulation
-    from quanopy.providers.aer.engine import Emulator
 
-    emulator = Emulator(method=method, device=device, threads=threads, memory_bytes=memory_bytes)
     return emulation.emulate(emulator, works)

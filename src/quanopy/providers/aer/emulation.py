@@ -8,7 +8,8 @@ from quanopy.codecs.results import encode_result
 from quanopy.domain.errors import QuanopyError, ResourceMismatch, TaskFailed
 from quanopy.domain.jobs import JobKind
 from quanopy.ports.providers import Outcome, Work
-from quanopy.providers.aer.engine import Emulator, simulator
+from quanopy.providers.aer.emulator import Emulator
+from quanopy.providers.aer.engine import simulator
 from quanopy.providers.aer.estimating import estimate
 from quanopy.providers.aer.items import Item, items_of, results_of
 from quanopy.providers.aer.sampling import sample

@@ -2,7 +2,6 @@
 
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
@@ -13,27 +12,13 @@ from qiskit_aer import AerSimulator
 
 from quanopy.domain.errors import ResourceMismatch
 from quanopy.providers.aer.distribution import Distribution, distribution
+from quanopy.providers.aer.emulator import Emulator
 from quanopy.providers.aer.noise import noise_model
 from quanopy.sandbox.circuits import CLIFFORD, CONTROL_FLOW, load_qpy
 
 _KEPT_BYTES = 64 * 1024 * 1024
 _PADDED_BITS = 60
 _RANDOM = frozenset({"measure", "reset", "initialize"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Emulator:
-    """A resource as its emulation sees it: a method of Aer, or a fake device with its noise."""
-
-    method: str
-    device: str | None
-    threads: int
-    memory_bytes: int
-
-    @property
-    def noisy(self) -> bool:
-        """Whether results vary though the circuit measures nothing."""
-        return self.device is not None
 
 
 class Circuit:

@@ -17,7 +17,8 @@ from qiskit_aer import AerSimulator
 from qiskit_aer.library import SaveExpectationValue
 
 from quanopy.domain.errors import TaskFailed
-from quanopy.providers.aer.engine import Circuit, Emulator, noise_for, simulator
+from quanopy.providers.aer.emulator import Emulator
+from quanopy.providers.aer.engine import Circuit, noise_for, simulator
 from quanopy.providers.aer.items import Item
 
 _LEAST_SHOTS = 1024

@@ -12,7 +12,8 @@ from quanopy.codecs.arrays import decode_array
 from quanopy.domain.errors import QuanopyError
 from quanopy.domain.jobs import Pub
 from quanopy.ports.providers import Work
-from quanopy.providers.aer.engine import Circuit, Emulator, check_memory, circuits_in
+from quanopy.providers.aer.emulator import Emulator
+from quanopy.providers.aer.engine import Circuit, check_memory, circuits_in
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

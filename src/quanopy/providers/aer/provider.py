@@ -11,6 +11,7 @@ from quanopy.domain.resources import Resource, Target
 from quanopy.ports.providers import Outcome, Work
 from quanopy.providers.aer import child
 from quanopy.providers.aer.devices import Device, devices
+from quanopy.providers.aer.emulator import Emulator
 from quanopy.providers.aer.methods import METHODS, Method
 from quanopy.sandbox.confinement import Confinement
 from quanopy.sandbox.pool import (
@@ -24,16 +25,6 @@ from quanopy.sandbox.pool import (
 
 _SHARED_S = 1.0
 """Works estimated to take longer have a child to themselves: cancelling one then ends it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Emulation:
-    """What a child needs to know of a resource."""
-
-    method: str
-    device: str | None
-    threads: int
-    memory_bytes: int
 
 
 class AerProvider:
@@ -54,7 +45,7 @@ class AerProvider:
         confinement = Confinement(
             threads=threads, memory_bytes=2 * memory_bytes + 2**30, warm_up=child.warm_up
         )
-        self._children = Children(processes, confinement, name="aer")
+        self._children = Children(processes, confinement, child.emulate, name="aer")
 
     def resources(self) -> Sequence[Resource]:
         """Aer's methods, and the fake devices with their noise."""
@@ -89,13 +80,13 @@ class AerProvider:
     def start(self, works: Sequence[Work]) -> "AerRunning":
         """Begin a batch for one resource."""
         found = _find(works[0].resource)
-        emulation = _Emulation(
+        emulator = Emulator(
             method=found.name if isinstance(found, Method) else "automatic",
             device=found.name if isinstance(found, Device) else None,
             threads=self._threads,
             memory_bytes=self._memory_bytes,
         )
-        return AerRunning(works, emulation, self._children, self._time_limit_s)
+        return AerRunning(works, emulator, self._children, self._time_limit_s)
 
     def close(self) -> None:
         """End the processes; idempotent."""
@@ -119,7 +110,7 @@ class _Part:
     """Works that share a call of a child, by their places in the batch."""
 
     places: Sequence[int]
-    call: Call
+    call: Call[Outcome]
 
 
 class AerRunning:
@@ -128,12 +119,12 @@ class AerRunning:
     def __init__(
         self,
         works: Sequence[Work],
-        emulation: _Emulation,
+        emulator: Emulator,
         children: Children,
         time_limit_s: float,
     ) -> None:
         self._works = works
-        self._emulation = emulation
+        self._emulator = emulator
         self._children = children
         self._time_limit_s = time_limit_s
         self._lock = threading.Lock()
@@ -164,13 +155,9 @@ class AerRunning:
         return all(self._works[place].task_id in self._cancelled for place in places)
 
     def _begin(self, places: Sequence[int]) -> _Part:
-        emulation = self._emulation
         call = self._children.submit(
             child.emulate,
-            emulation.method,
-            emulation.device,
-            emulation.threads,
-            emulation.memory_bytes,
+            self._emulator,
             [self._works[place] for place in places],
             timeout_s=self._time_limit_s,
         )
@@ -178,10 +165,9 @@ class AerRunning:
 
     def _finish(self, part: _Part) -> list[Outcome]:
         try:
-            outcomes: list[Outcome] = part.call.result()
+            return part.call.result()
         except ChildFailed as failure:
             return self._after(part, failure)
-        return outcomes
 
     def _after(self, part: _Part, failure: ChildFailed) -> list[Outcome]:
         """A child was lost: its only work is to blame; of several each is tried once by itself."""
@@ -217,5 +203,5 @@ def _blame(failure: ChildFailed, time_limit_s: float) -> QuanopyError:
                 hint="Use fewer qubits or another method.",
             )
     return TaskFailed(
-        f"it crashed its emulator ({failure})", hint="Report it with the program, if you can."
+        f"it broke its emulator: {failure}", hint="Report it with the program, if you can."
     )

@@ -8,7 +8,8 @@ import numpy as np
 
 from quanopy.domain.errors import TaskFailed
 from quanopy.providers.aer.distribution import Distribution
-from quanopy.providers.aer.engine import Emulator, noise_for, simulator
+from quanopy.providers.aer.emulator import Emulator
+from quanopy.providers.aer.engine import noise_for, simulator
 from quanopy.providers.aer.items import Item
 
 _EXACT = frozenset({"automatic", "statevector"})
