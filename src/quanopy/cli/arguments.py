@@ -1,9 +1,12 @@
 """Arguments and options that several commands share."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from quanopy.client import How
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 JobId = Annotated[str, typer.Argument(metavar="ID", help="A job's id.")]
@@ -24,6 +27,25 @@ Precision = Annotated[
     ),
 ]
 Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Makes results repeatable.")]
+Memory = Annotated[
+    bool, typer.Option("--memory", help="Keep each shot's outcome in order, not only counts.")
+]
+Level = Annotated[
+    int | None,
+    typer.Option(
+        "--optimization-level",
+        min=0,
+        max=3,
+        help="Compile with this, also what fits; by default the resource's, for what does not.",
+    ),
+]
+NoCompile = Annotated[
+    bool, typer.Option("--no-compile", help="Refuse what does not fit the resource as it stands.")
+]
+SeedTranspiler = Annotated[
+    int | None,
+    typer.Option("--seed-transpiler", min=0, max=2**32 - 1, help="Makes compiling repeatable."),
+]
 Observables = Annotated[
     list[str] | None,
     typer.Option(
@@ -41,3 +63,28 @@ Timeout = Annotated[
 Data = Annotated[
     Path | None, typer.Option("--data", help="Folder of the broker's data; default QUANOPY_DATA.")
 ]
+
+
+def how_to_run(
+    *,
+    shots: int | None,
+    precision: float | None,
+    seed: int | None,
+    memory: bool,
+    optimization_level: int | None,
+    no_compile: bool,
+    seed_transpiler: int | None,
+) -> "How":
+    """These options as a job has them; those that were not given are left to the resource."""
+    how: How = {
+        "shots": shots,
+        "precision": precision,
+        "seed": seed,
+        "optimization_level": optimization_level,
+        "seed_transpiler": seed_transpiler,
+    }
+    if memory:
+        how["memory"] = True
+    if no_compile:
+        how["compile"] = False
+    return how

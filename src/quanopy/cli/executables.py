@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from quanopy.cli.arguments import Observables, Precision, Resource, Seed, Shots
+from quanopy.cli.arguments import (
+    Level,
+    Memory,
+    NoCompile,
+    Observables,
+    Precision,
+    Resource,
+    Seed,
+    SeedTranspiler,
+    Shots,
+    how_to_run,
+)
 from quanopy.cli.exits import HELP, explain
 from quanopy.cli.signals import Signalled, Signals
 
@@ -50,9 +61,24 @@ def _run(kind: str | None, summary: str) -> None:
         shots: Shots = None,
         precision: Precision = None,
         seed: Seed = None,
+        memory: Memory = False,
+        optimization_level: Level = None,
+        no_compile: NoCompile = False,
+        seed_transpiler: SeedTranspiler = None,
         observable: Observables = None,
     ) -> None:
-        how: How = {"shots": shots, "precision": precision, "seed": seed, "name": payload.stem}
+        how: How = {
+            **how_to_run(
+                shots=shots,
+                precision=precision,
+                seed=seed,
+                memory=memory,
+                optimization_level=optimization_level,
+                no_compile=no_compile,
+                seed_transpiler=seed_transpiler,
+            ),
+            "name": payload.stem,
+        }
         with Signals() as signals:
             raise typer.Exit(
                 _guarded(signals, kind, payload, output, resource, observable or [], how)

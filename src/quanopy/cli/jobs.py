@@ -12,11 +12,16 @@ from quanopy.cli.arguments import (
     AsJson,
     JobId,
     JobIds,
+    Level,
+    Memory,
+    NoCompile,
     Observables,
     Precision,
     Resource,
     Seed,
+    SeedTranspiler,
     Shots,
+    how_to_run,
 )
 
 if TYPE_CHECKING:
@@ -39,9 +44,16 @@ def submit(
     shots: Shots = None,
     precision: Precision = None,
     seed: Seed = None,
+    memory: Memory = False,
+    optimization_level: Level = None,
+    no_compile: NoCompile = False,
+    seed_transpiler: SeedTranspiler = None,
     observable: Observables = None,
     name: Annotated[str | None, typer.Option("--name", help="Default: the file's name.")] = None,
     tag: Annotated[list[str] | None, typer.Option("--tag", help="Repeat for several.")] = None,
+    priority: Annotated[
+        int, typer.Option("--priority", min=-100, max=100, help="Higher first, among your own.")
+    ] = 0,
     together: Annotated[
         bool, typer.Option("--together", help="All files as one job, not one job a file.")
     ] = False,
@@ -51,7 +63,19 @@ def submit(
     """Submit programs: one job for each file."""
     from quanopy.client import Client, How
 
-    how: How = {"shots": shots, "precision": precision, "seed": seed, "tags": tag or ()}
+    how: How = {
+        **how_to_run(
+            shots=shots,
+            precision=precision,
+            seed=seed,
+            memory=memory,
+            optimization_level=optimization_level,
+            no_compile=no_compile,
+            seed_transpiler=seed_transpiler,
+        ),
+        "tags": tag or (),
+        "priority": priority,
+    }
     groups = [files] if together else [[file] for file in files]
     drafts = [
         _draft(group, kind, resource, observable or [], {**how, "name": name or group[0].stem})

@@ -25,6 +25,17 @@ def test_each_file_becomes_a_job_named_after_it(broker: OneJob, bell: Path) -> N
     assert broker.submitted[0]["tags"] == ["x"]
 
 
+def test_options_go_with_the_job_as_they_are_given(broker: OneJob, bell: Path) -> None:
+    given = ("--seed", 3, "--optimization-level", 2, "--seed-transpiler", 5, "--memory")
+    assert run("submit", bell, *given, "--priority", -7).exit_code == 0
+    assert run("submit", bell, "--no-compile").exit_code == 0
+    assert [job["options"] for job in broker.submitted] == [
+        {"seed": 3, "optimization_level": 2, "seed_transpiler": 5, "memory": True},
+        {"compile": False},
+    ]
+    assert [job["priority"] for job in broker.submitted] == [-7, 0]
+
+
 def test_files_may_be_one_job(broker: OneJob, bell: Path) -> None:
     assert run("submit", bell, bell, "--together", "--name", "both").exit_code == 0
     assert [len(job["programs"]) for job in broker.submitted] == [2]

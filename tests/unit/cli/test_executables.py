@@ -40,6 +40,15 @@ def test_a_bare_circuit_is_sampled_and_its_result_written(broker: OneJob, bell: 
     assert sorted(p.name for p in bell.parent.iterdir()) == ["bell.json", "bell.qasm"]
 
 
+def test_compiling_is_chosen_as_for_any_job(broker: OneJob, bell: Path) -> None:
+    assert run("sample", bell, "-", "--no-compile", "--memory")[0] == 0
+    assert run("qrun", bell, "-", "--optimization-level", 3, "--seed-transpiler", 1)[0] == 0
+    assert [job["options"] for job in broker.submitted] == [
+        {"compile": False, "memory": True},
+        {"optimization_level": 3, "seed_transpiler": 1},
+    ]
+
+
 def test_a_dash_is_stdout(broker: OneJob, bell: Path) -> None:
     code, out, _ = run("sample", bell, "-")
     assert code == 0

@@ -97,7 +97,13 @@ def test_every_command_is_in_a_guide(path: str) -> None:
     assert path in GUIDE + OPERATING
 
 
-@pytest.mark.parametrize("option", ["--shots", "--observable", "--precision", "--json", "--output"])
+@pytest.mark.parametrize(
+    "option",
+    [
+        *("--shots", "--observable", "--precision", "--json", "--output", "--memory"),
+        *("--optimization-level", "--no-compile", "--seed-transpiler"),
+    ],
+)
 def test_common_options_are_shown(option: str) -> None:
     assert option in inspect.getsource(arguments)
     assert option in GUIDE
