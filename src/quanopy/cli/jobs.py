@@ -179,22 +179,23 @@ def jobs(
     if limit < 1:
         raise Invalid("it must be at least 1", where="--limit")
 
+    filters = {
+        "state": state,
+        "resource": resource,
+        "kind": kind,
+        "tag": tag,
+        "name": name,
+        "name_prefix": name_prefix,
+        "account": account,
+        "created_from": _time(since, "--since"),
+        "created_to": _time(until, "--until"),
+    }
     with Client() as client:
-        found = list(
-            client.listing(
-                limit=limit,
-                state=state,
-                resource=resource,
-                kind=kind,
-                tag=tag,
-                name=name,
-                name_prefix=name_prefix,
-                account=account,
-                created_from=_time(since, "--since"),
-                created_to=_time(until, "--until"),
-            )
-        )
-    _show(found, as_json=as_json)
+        found = list(client.listing(limit=limit, **filters))
+    if found or as_json:
+        _show(found, as_json=as_json)
+    else:
+        typer.echo("no jobs with these filters" if any(filters.values()) else "no jobs", err=True)
 
 
 def cancel(ids: JobIds, as_json: AsJson = False) -> None:

@@ -70,6 +70,15 @@ def test_of_a_cancelled_job_that_still_runs_it_is_said_how_it_goes_on(broker: On
     assert run("cancel", broker.id).stderr == ""
 
 
+def test_where_there_are_no_jobs_that_is_said(broker: OneJob) -> None:
+    broker.gone = True
+    plain, filtered = run("jobs"), run("jobs", "--tag", "x")
+    assert (plain.stdout, plain.stderr) == ("", "no jobs\n")
+    assert (filtered.stdout, filtered.stderr) == ("", "no jobs with these filters\n")
+    found = run("jobs", "--json")
+    assert (json.loads(found.stdout), found.stderr) == ([], "")
+
+
 def test_names_are_shown_as_text_not_as_markup(broker: OneJob) -> None:
     assert "[red]bell[/]" in run("jobs").stdout
 
