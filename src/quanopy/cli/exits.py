@@ -13,9 +13,9 @@ T = TypeVar("T")
 
 INTERRUPTED = 130
 HELP = """\
-Exit codes: 0 done; 1 a job failed; 2 wrong usage; 65 bad input; 66 not found; 69 the broker
-cannot be reached; 70 internal error; 73 conflict; 75 not ready, or try again later; 77 denied;
-130 interrupted; 128 + N ended by signal N."""
+Exit codes: 0 done; 1 a job failed; 2 wrong usage; 65 bad input; 66 not found, or an input file
+that cannot be read; 69 the broker cannot be reached; 70 internal error; 73 conflict; 75 not ready,
+or try again later; 77 denied; 130 interrupted; 128 + N ended by signal N."""
 
 
 def guarded(command: Callable[P, T]) -> Callable[P, T]:

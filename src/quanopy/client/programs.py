@@ -8,7 +8,7 @@ import re
 import struct
 from pathlib import Path
 
-from quanopy.domain.errors import Invalid, Unsupported
+from quanopy.domain.errors import Invalid, NotFound, Unsupported
 from quanopy.domain.jobs import JobKind
 from quanopy.domain.programs import OPENQASM2, OPENQASM3, QPY, QRMI_PAYLOAD, Program
 from quanopy.wire.jobs import ProgramIn, ProgramOut
@@ -28,7 +28,7 @@ def program_of(source: Source) -> Program:
 
     Raises:
         Unsupported: it is in no format known here.
-        Invalid: a file cannot be read.
+        NotFound: a file cannot be read.
     """
     if isinstance(source, Program):
         return source
@@ -41,7 +41,11 @@ def program_of(source: Source) -> Program:
     try:
         return _recognised(Path(source).read_bytes(), str(source))
     except OSError as error:
-        raise Invalid(f"cannot be read: {error.strerror or error}", where=str(source)) from error
+        raise NotFound(
+            f"cannot be read: {error.strerror or error}",
+            where=str(source)[:200],
+            hint="Give the path of a file, or a program's text.",
+        ) from error
 
 
 def _recognised(data: bytes, where: str) -> Program:

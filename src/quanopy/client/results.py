@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 from pydantic import ValidationError
 
 from quanopy.client.files import write_atomically
-from quanopy.domain.errors import Invalid, NotReady
+from quanopy.domain.errors import Invalid, NotFound, NotReady
 from quanopy.domain.jobs import JobKind
 from quanopy.domain.states import JobState
 from quanopy.wire.jobs import ProblemOut, ResultOut
@@ -244,12 +244,13 @@ def result_of(answer: ResultOut) -> Result[Any]:
 def load(path: Path | str) -> Result[Any]:
     """Read back a result file that ``save``, ``quanopy result`` or ``qrun`` wrote.
 
-    Raises :class:`Invalid` for a file that is not there or is no such document.
+    Raises :class:`NotFound` for a file that cannot be read, :class:`Invalid` for one that is no
+    such document.
     """
     try:
         document = json.loads(Path(path).read_bytes())
     except OSError as error:
-        raise Invalid(f"cannot be read: {error.strerror or error}", where=str(path)) from error
+        raise NotFound(f"cannot be read: {error.strerror or error}", where=str(path)) from error
     except (ValueError, RecursionError) as error:
         raise Invalid(f"not JSON: {error}", where=str(path)) from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:

@@ -135,7 +135,8 @@ def test_errors_are_a_problem_document_where_json_was_asked_for(broker: OneJob) 
     [
         (("status", "nonsense"), 65),
         (("result", new_id("job")), 66),
-        (("submit", "/nowhere.qasm"), 65),
+        (("submit", "/nowhere.qasm"), 66),
+        (("submit", "/"), 66),
         (("submit",), 2),
         (("jobs", "--limit", "0"), 65),
         (("jobs", "--since", "yesterday"), 65),

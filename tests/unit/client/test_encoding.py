@@ -16,7 +16,7 @@ from quanopy.client import drafts
 from quanopy.client.circuits import unpack_circuits
 from quanopy.client.programs import program_of
 from quanopy.codecs.arrays import decode_array
-from quanopy.domain.errors import Invalid, Unsupported
+from quanopy.domain.errors import Invalid, NotFound, Unsupported
 from quanopy.wire.jobs import JobIn, PubIn
 
 QASM3 = 'OPENQASM 3.0;\ninclude "stdgates.inc";\nqubit q;\nbit c;\nc = measure q;\n'
@@ -154,7 +154,7 @@ def test_a_file_is_read_by_its_path(tmp_path: Path) -> None:
     path = tmp_path / "one.qasm"
     path.write_text(QASM3)
     assert program_of(path) == program_of(str(path)) == program_of(QASM3)
-    with pytest.raises(Invalid, match=r"two\.qasm"):
+    with pytest.raises(NotFound, match=r"two\.qasm"):
         program_of(tmp_path / "two.qasm")
 
 

@@ -12,7 +12,7 @@ from qiskit.primitives import BitArray
 
 import quanopy
 from quanopy.client.results import Result, result_of
-from quanopy.domain.errors import Invalid, NotReady
+from quanopy.domain.errors import Invalid, NotFound, NotReady
 from quanopy.domain.ids import new_id
 from quanopy.wire.jobs import ResultOut
 
@@ -151,5 +151,8 @@ def test_files_that_are_no_results_are_refused(tmp_path: Path, text: str) -> Non
     path.write_text(text)
     with pytest.raises(Invalid, match=r"x\.json"):
         quanopy.load(path)
-    with pytest.raises(Invalid):
+
+
+def test_a_result_file_that_is_not_there_is_not_found(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match=r"none\.json"):
         quanopy.load(tmp_path / "none.json")
