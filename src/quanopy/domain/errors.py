@@ -22,8 +22,6 @@
         └── OutcomeUnknown it may or may not have been accepted: never repeat it blindly
 """
 
-from collections.abc import Mapping
-
 
 class QuanopyError(Exception):
     """The root of every error Quanopy raises on purpose."""
@@ -38,16 +36,6 @@ class QuanopyError(Exception):
     def __str__(self) -> str:
         parts = [f"{self.where}: {self.message}" if self.where else self.message]
         return ". ".join([*parts, self.hint] if self.hint else parts)
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return (_restore, (type(self), self.message, self.__dict__))
-
-
-def _restore(cls: type[QuanopyError], message: str, state: Mapping[str, object]) -> QuanopyError:
-    error = cls.__new__(cls)
-    Exception.__init__(error, message)
-    error.__dict__.update(state)
-    return error
 
 
 class Invalid(QuanopyError):

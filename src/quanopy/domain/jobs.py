@@ -92,6 +92,14 @@ class Reading:
     pubs: tuple[Pub, ...]
     evaluations: tuple[int, ...]
 
+    def __post_init__(self) -> None:
+        programs = len(self.circuits)
+        if len(self.footprints) != programs or len(self.evaluations) != len(self.pubs):
+            raise ValueError("a reading leaves something out")
+        for pub in self.pubs:
+            if not 0 <= pub.program < programs:
+                raise ValueError(f"a pub is of program {pub.program}, there are {programs}")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extent:

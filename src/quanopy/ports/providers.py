@@ -1,5 +1,6 @@
 """Providers: what speaks to one vendor or emulator and exposes its resources."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -34,9 +35,17 @@ class Outcome:
     """How one work ended: a result (JSON of :mod:`quanopy.codecs.results`) or an error."""
 
     result: bytes | None = None
+    """One line: results are kept together, a line each."""
     error: QuanopyError | None = None
     usage: Mapping[str, float] = field(default_factory=dict)
     """``seconds`` on the resource and ``shots``."""
+
+    def __post_init__(self) -> None:
+        if self.result is not None and b"\n" in self.result:
+            raise ValueError("a result has a line break in it")
+        for amount in self.usage.values():
+            if not 0 <= amount < math.inf:
+                raise ValueError(f"usage of {amount}")
 
 
 class Running(Protocol):

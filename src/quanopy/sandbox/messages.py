@@ -23,7 +23,7 @@ Function = Callable[..., list[Any]]
 gives a list of one answer each. All types are annotated; ``QuanopyError`` is any of its kind."""
 
 _LONGEST = 10_000
-_Text = Annotated[str, msgspec.Meta(max_length=_LONGEST)]
+_Text = Annotated[str, msgspec.Meta(max_length=_LONGEST, pattern=r"\A[^\0]*\Z")]
 _ERRORS: dict[str, type[QuanopyError]] = {
     name: found
     for name, found in vars(errors).items()
@@ -123,8 +123,8 @@ def _restored(wanted: type, value: object) -> QuanopyError:
 
 
 def _unicode(text: str) -> str:
-    """A text that may quote a program, as a message can say it."""
-    return text[:_LONGEST].encode("utf-8", "replace").decode()
+    """A text that may quote a program, without what a message cannot say or a database keep."""
+    return text[:_LONGEST].replace("\0", "?").encode("utf-8", "replace").decode()
 
 
 _encoder = Encoder(enc_hook=_as_failure)

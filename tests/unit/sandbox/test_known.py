@@ -5,16 +5,23 @@ from dataclasses import replace
 import pytest
 
 from quanopy.domain.jobs import JobKind, JobSpec, Options, Pub, Reading
-from quanopy.domain.programs import QRMI_PAYLOAD, Program
+from quanopy.domain.programs import QRMI_PAYLOAD, Footprint, Program
 from quanopy.sandbox.known import KnownReadings
 
 PROGRAM = Program(format="openqasm3", data=b"bell")
+FOOTPRINT = Footprint(
+    circuits=1, qubits=2, clbits=2, gates=(), instructions=0, clifford=True, measured=False
+)
 SPEC = JobSpec(kind=JobKind.SAMPLE, resource="aer", programs=[PROGRAM])
 
 
 def a_reading(size: int = 10) -> Reading:
     return Reading(
-        kind=JobKind.SAMPLE, circuits=(bytes(size),), footprints=(), pubs=(), evaluations=(1,)
+        kind=JobKind.SAMPLE,
+        circuits=(bytes(size),),
+        footprints=(FOOTPRINT,),
+        pubs=(),
+        evaluations=(),
     )
 
 
