@@ -43,6 +43,11 @@ NEVER_SENT = (NewConnectionError, ConnectTimeoutError, ProxyError)
 _ONCE = Retry(False)
 
 
+def nobody_listens(error: Exception) -> bool:
+    """Whether the address was reached, and nobody listens there (yet)."""
+    return isinstance(error.__cause__, ConnectionRefusedError | FileNotFoundError)
+
+
 class Connections:
     """Sends requests to one broker, each once. Threads may share it, processes may not."""
 

@@ -4,7 +4,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 from urllib.parse import urlencode
@@ -14,8 +14,8 @@ from pydantic_core import PydanticSerializationError
 from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError
 
-from quanopy.client.connections import NEVER_SENT, Connections
-from quanopy.client.settings import START, Settings
+from quanopy.client.connections import NEVER_SENT, Connections, nobody_listens
+from quanopy.client.settings import START, STARTING_S, Settings
 from quanopy.domain import errors
 from quanopy.domain.errors import (
     Invalid,
@@ -25,7 +25,7 @@ from quanopy.domain.errors import (
     Transient,
     Unavailable,
 )
-from quanopy.wire.problems import from_problem
+from quanopy.wire.problems import MEDIA_TYPE, from_problem
 from quanopy.wire.service import Problem
 
 A = TypeVar("A", bound=BaseModel)
@@ -33,7 +33,7 @@ A = TypeVar("A", bound=BaseModel)
 ANSWER_S = 30.0
 """How long an answer may take, beyond what a long poll was asked to wait."""
 FIRST_PATIENCE_S = 1.0
-"""How long a broker that has never answered is tried."""
+"""How long a broker that has never answered is tried, unless it may be starting."""
 PATIENCE_S = 20.0
 """How long one that has answered before is: it may be starting again."""
 LONGEST_PAUSE_S = 2.0
@@ -59,7 +59,9 @@ _EVENTS = {"Accept": "text/event-stream"}
 class Http:
     """Requests to one broker. Threads may share it; a forked child gets connections of its own."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, pause: Callable[[float], None] = time.sleep) -> None:
+        """``pause`` lets so many seconds pass."""
+        self._pause = pause
         self._url = settings.url
         self._settings = settings
         self._lock = threading.Lock()
@@ -93,23 +95,23 @@ class Http:
             how["body"] = _json(body)
             how["headers"] = {**how["headers"], **_JSON}
         target = _target(path, params)
-        for pause in _pauses(PATIENCE_S if self._met else FIRST_PATIENCE_S):
+        began, pauses = time.monotonic(), _pauses()
+        while True:
             try:
                 return self._once(method, target, how).data
             except (Transient, Unavailable) as error:
-                if pause is None or not repeatable:
+                if not repeatable or self._gives_up(began, error):
                     raise
-                time.sleep(max(pause, min(error.retry_after_s or 0.0, PATIENCE_S)))
+                self._pause(max(next(pauses), min(error.retry_after_s or 0.0, PATIENCE_S)))
             except HTTPError as error:
                 if not repeatable and not isinstance(error, NEVER_SENT):
                     raise OutcomeUnknown(
                         f"the answer of {self._url} was lost: {_said(error)}",
                         hint="Look whether it was done before doing it again.",
                     ) from error
-                if pause is None:
+                if self._gives_up(began, error):
                     raise self._unavailable(error) from error
-                time.sleep(pause)
-        raise AssertionError("the last attempt returns or raises")
+                self._pause(next(pauses))
 
     def get(self, answer: type[A], path: str, **how: Any) -> A:
         """GET, read as a model; ``how`` as for :meth:`request`."""
@@ -159,10 +161,16 @@ class Http:
 
     def _once(self, method: str, target: str, how: Mapping[str, Any]) -> BaseHTTPResponse:
         response = self._own_connections().send(method, target, **how)
-        self._met = True
-        if 200 <= response.status < 300:
+        good = 200 <= response.status < 300
+        self._met |= good or response.headers.get("Content-Type") == MEDIA_TYPE
+        if good:
             return response
         raise _error(response, f"{self._url.rstrip('/')}/v1{target}")
+
+    def _gives_up(self, began: float, error: Exception) -> bool:
+        """Whether a request that began then has been tried for long enough, after this error."""
+        first = STARTING_S if nobody_listens(error) else FIRST_PATIENCE_S
+        return time.monotonic() - began >= (PATIENCE_S if self._met else first)
 
     def _unavailable(self, error: HTTPError) -> Unavailable:
         return Unavailable(f"no broker answers at {self._url}: {_said(error)}", hint=START)
@@ -185,14 +193,12 @@ def _plain(value: Any) -> Any:
     return value.tolist()
 
 
-def _pauses(patience_s: float) -> Iterator[float | None]:
-    """Growing pauses with jitter, until patience would be used up; then ``None``, once."""
-    ends_at = time.monotonic() + patience_s
+def _pauses() -> Iterator[float]:
+    """Growing pauses with jitter."""
     longest = 0.1
-    while time.monotonic() < ends_at:
+    while True:
         yield random.uniform(longest / 2, longest)
         longest = min(2 * longest, LONGEST_PAUSE_S)
-    yield None
 
 
 def _target(path: str, params: Mapping[str, Any] | None) -> str:

@@ -6,8 +6,9 @@ is never sent to a server named in another: a token beside a ``url`` belongs to 
 
 import json
 import os
+import time
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from stat import S_IWGRP, S_IWOTH
@@ -19,6 +20,9 @@ DEFAULT_RESOURCE = "aer"
 """What runs a job that names no resource: the emulator, for nothing is billed there."""
 
 START = "Start one with `quanopy serve`, or set QUANOPY_URL and QUANOPY_TOKEN."
+STARTING_S = 5.0
+"""How long a broker that does not listen may be starting."""
+LOOK_S = 0.1
 MAX_SETTINGS_BYTES = 1 << 20
 
 
@@ -54,8 +58,10 @@ def find(
     token: str | None = None,
     *,
     environ: Mapping[str, str] | None = None,
+    pause: Callable[[float], None] = time.sleep,
 ) -> Settings:
-    """The settings in force.
+    """The settings in force. Where a broker has run here, and runs no longer, one that may be
+    starting again is waited for a little.
 
     Raises:
         Unavailable: no broker is named anywhere and none is running here.
@@ -63,6 +69,17 @@ def find(
         Invalid: a settings file cannot be understood.
     """
     env = os.environ if environ is None else environ
+    ends_at = time.monotonic() + STARTING_S
+    while True:
+        try:
+            return _found(url, token, env)
+        except Unavailable:
+            if not (data_path(env) / "token").exists() or time.monotonic() >= ends_at:
+                raise
+            pause(LOOK_S)
+
+
+def _found(url: str | None, token: str | None, env: Mapping[str, str]) -> Settings:
     sources = [Source(url=url, token=token), _environment(env), _config(config_path(env))]
     if not any(source.url for source in sources) or _lacks_token(sources):
         sources.append(_embedded(data_path(env), needed=not any(s.url for s in sources)))

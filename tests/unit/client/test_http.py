@@ -1,21 +1,25 @@
 """What the client does when the way to the broker, or the broker, fails."""
 
+import contextlib
 import json
 import math
 import socket
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from quanopy.client import Client
-from quanopy.client.http import PATIENCE_S
+from quanopy.client.http import FIRST_PATIENCE_S, PATIENCE_S, Http
+from quanopy.client.settings import STARTING_S, find
 from quanopy.domain import errors
 from quanopy.domain.ids import new_id
 from quanopy.domain.programs import OPENQASM3, Program
 from quanopy.wire.problems import TABLE, Kind
+from quanopy.wire.service import ResourcesOut
 from tests.unit.client.stub import LOST, Answer, Stub, document, problem
 
 JOB = {
@@ -81,7 +85,38 @@ def test_nobody_there_is_said_soon_and_with_what_to_do(url: str) -> None:
     began = time.monotonic()
     with Client(url, "t") as client, pytest.raises(errors.Unavailable, match="quanopy serve"):
         client.resources()
-    assert time.monotonic() - began < PATIENCE_S / 2
+    assert STARTING_S <= time.monotonic() - began < PATIENCE_S / 2
+
+
+def test_what_never_answers_as_a_broker_is_given_up_sooner() -> None:
+    for answer in (LOST, Answer(503, b"<html>", {"Content-Type": "text/html"})):
+        with Stub(answer) as stub, Client(stub.url, "t") as client:
+            began = time.monotonic()
+            with pytest.raises(errors.Unavailable):
+                client.resources()
+            assert time.monotonic() - began < STARTING_S
+            assert len(stub.seen) > 1
+
+
+def test_a_broker_that_is_only_starting_is_waited_for(tmp_path: Path) -> None:
+    began = time.monotonic()
+    with contextlib.ExitStack() as started:
+
+        def pause(seconds: float) -> None:
+            time.sleep(seconds)
+            if time.monotonic() - began > 1.5 * FIRST_PATIENCE_S and not path.exists():
+                started.enter_context(Stub(RESOURCES, socket_path=path))
+
+        path = tmp_path / "socket"
+        http = Http(find(f"unix://{path}", "t", environ={}), pause)
+        assert http.get(ResourcesOut, "/resources").resources == []
+        http.close()
+
+
+def test_a_broker_that_says_it_is_away_is_waited_for_though_it_is_new() -> None:
+    away = problem(errors.Unavailable("it starts"), **{"Retry-After": "2"})
+    with Stub(away, away, RESOURCES) as stub, Client(stub.url, "t") as client:
+        assert client.resources() == []
 
 
 def test_a_lost_answer_to_a_submission_is_asked_for_again_with_the_same_key() -> None:

@@ -4,11 +4,12 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from quanopy.client.settings import find
+from quanopy.client.settings import STARTING_S, find
 from quanopy.domain.errors import Denied, Invalid, Unavailable
 
 
@@ -88,13 +89,31 @@ def test_a_dead_server_is_reported_with_what_to_do(environ: dict[str, str]) -> N
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     announce(environ, pid=ended.pid, url="http://127.0.0.1:8420")
+    began = time.monotonic()
     with pytest.raises(Unavailable, match="quanopy serve"):
         find(environ=environ)
+    assert STARTING_S <= time.monotonic() - began < 2 * STARTING_S
+
+
+def test_a_broker_that_is_starting_again_is_waited_for(environ: dict[str, str]) -> None:
+    (announce(environ, pid=1, url="http://127.0.0.1:1") / "server.json").unlink()
+    pauses = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        announce(environ, pid=os.getpid(), url="http://127.0.0.1:2")
+
+    assert find(environ=environ, pause=pause).url == "http://127.0.0.1:2"
+    assert len(pauses) == 1
+
+
+def never(seconds: float) -> None:
+    raise AssertionError("nothing is to be waited for")
 
 
 def test_no_broker_anywhere_is_reported_with_what_to_do(environ: dict[str, str]) -> None:
     with pytest.raises(Unavailable, match="quanopy serve"):
-        find(environ=environ)
+        find(environ=environ, pause=never)
 
 
 def test_a_token_file_that_others_may_read_is_refused(environ: dict[str, str]) -> None:
