@@ -5,6 +5,7 @@ half a message behind for the others, and a thread that starts it and speaks to 
 a child when the thread that started it ends, hence with the server, however that dies.
 """
 
+import logging
 import queue
 import threading
 from collections import deque
@@ -22,6 +23,7 @@ from quanopy.sandbox.messages import Function, Unsendable
 A = TypeVar("A")
 Ts = TypeVarTuple("Ts")
 
+_log = logging.getLogger(__name__)
 _STARTS = 3
 """How often a child that dies before it takes its call is started again."""
 
@@ -238,7 +240,7 @@ class _Slot:
             try:
                 return (call.begun or self._begun(call)).answer()
             finally:
-                call.leave()
+                call.leave()  # before the child is let go of: nobody may cancel it then
         except Unsendable as error:
             raise CallUnsendable(str(error)) from None
         except Gone as gone:
@@ -249,6 +251,7 @@ class _Slot:
             raise ChildTimedOut(f"not done after {call.timeout_s} s") from None
         except Broken as broken:
             self.close()
+            _log.warning("a child process was ended: %.500r", str(broken))
             raise ChildBroken(str(broken)) from None
 
     def _begun(self, call: Call[Any]) -> Isolated:

@@ -73,13 +73,16 @@ BAD_ANSWERS = {
 
 
 @pytest.mark.parametrize("said", BAD_ANSWERS.values(), ids=BAD_ANSWERS.keys())
-def test_what_is_no_answer_breaks_its_own_call_alone(children: Children, said: bytes) -> None:
+def test_what_is_no_answer_breaks_its_own_call_alone(
+    children: Children, said: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
     before = pid(children)
     bad = children.submit(calls.answer_with, [said], timeout_s=30)
     next_ = children.submit(calls.pid, [0])
     with pytest.raises(ChildBroken):
         bad.result()
     assert next_.result() != [before]
+    assert "a child process was ended" in caplog.text
 
 
 @pytest.mark.parametrize("frame", [calls.framed, bytes], ids=["framed", "plain"])
