@@ -1,6 +1,7 @@
 """Running the server: ``quanopy serve`` in the foreground, or embedded in a program."""
 
 import contextlib
+import gc
 import logging
 import os
 import resource
@@ -104,6 +105,7 @@ def serve(settings: Settings, ready: Callable[[str], None]) -> None:
         with announced(settings.data, place):
             where = place.get("url") or f"unix://{place['socket']}"
             server = HttpServer(web, settings, lambda: ready(where))
+            _settle_down()
             server.run(sockets=[bound])
         logger.info("stopped")
 
@@ -118,6 +120,7 @@ def work(settings: Settings) -> None:
         signal.signal(number, lambda *_: stopping.set())
     with contextlib.closing(build(settings)) as broker, _working(broker):
         logger.info("working")
+        _settle_down()
         stopping.wait()
     logger.info("stopped")
 
@@ -148,6 +151,12 @@ def _working(broker: Broker) -> Iterator[None]:
     finally:
         worker.stop()
         broker.parts.submit.work_at(None)
+
+
+def _settle_down() -> None:
+    """What was loaded stays: the collector need not walk it (60 ms) again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def _raise_file_limit() -> None:

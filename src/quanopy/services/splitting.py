@@ -9,10 +9,10 @@ from quanopy.domain.programs import Footprint
 from quanopy.domain.resources import Capabilities, Limits
 
 # Seconds, from measurement on a present-day core; they order and bound work, they bill nobody.
-_EVALUATION_S = 4e-4
+_EVALUATION_S = 3e-4
 _AMPLITUDE_S = 1.5e-9
 _CLIFFORD_S = 2e-8
-_SAMPLE_S = 2e-7
+_SAMPLE_S = 1e-7
 _DEVICE_SHOT_S = 2.5e-4
 _DEVICE_TASK_S = 2.0
 

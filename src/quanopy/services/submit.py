@@ -23,6 +23,8 @@ from quanopy.services.catalogue import Catalogue
 from quanopy.services.drafting import Draft, draft
 
 LARGE = 64 * 1024
+_QUICK = 1024 * 1024
+"""Bytes of programs that are packed and put in some ten milliseconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,11 +271,11 @@ class Submit:
         return done
 
     def _workplace_for(self, tickets: Sequence[_Ticket]) -> Workplace | None:
-        """This process's worker, where all of these are small and for one resource: while it
-        offers, it claims nothing else."""
+        """This process's worker, where all of these are for one resource and soon stored: while
+        it offers, it claims nothing else."""
         resources = {spec.resource for ticket in tickets for spec in ticket.request.specs}
-        small = all(ticket.size <= LARGE for ticket in tickets)
-        return self._workplace if small and len(resources) == 1 else None
+        quick = sum(ticket.size for ticket in tickets) <= _QUICK
+        return self._workplace if quick and len(resources) == 1 else None
 
     def _fail(self, tickets: Sequence[_Ticket], error: Exception) -> None:
         for ticket in tickets:
