@@ -122,7 +122,7 @@ class ProcessReader:
             if not spec.options.compile and isinstance(answers[index], Reading)
             if (target := self._target_of(spec.resource)) is not None
         }
-        for lane, some in self._lanes(specs, list(targets)):
+        for lane, some in self._lanes(specs, list(targets)) if targets else ():
             if time.monotonic() >= ends_at:
                 return
             wanted = {
