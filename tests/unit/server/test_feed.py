@@ -97,11 +97,12 @@ def test_the_first_is_enough_where_that_was_asked() -> None:
 def test_what_is_shown_while_waiting_ends_the_wait() -> None:
     async def test() -> None:
         watch = Watch(["a", "b"], FINAL_JOB_STATES)
-        asyncio.get_running_loop().call_soon(watch.hint, "a", *seen(a=DONE))
-        asyncio.get_running_loop().call_soon(watch.hint, "b", *seen(b=QUEUED))
+        later = asyncio.get_running_loop().call_soon
+        later(watch.hint, "a", seen(a=DONE)[0])
+        later(watch.hint, "b", seen(b=QUEUED)[0])
         assert await woken(watch)
         assert (watch.over, watch.pending, watch.hinted) == (False, {"b"}, set())
-        asyncio.get_running_loop().call_soon(watch.hint, "b", *seen(b=DONE))
+        later(watch.hint, "b", seen(b=DONE)[0])
         assert await woken(watch)
         assert watch.over
         assert {name: one.job.state for name, one in watch.known.items()} == {"a": DONE, "b": DONE}
