@@ -1,12 +1,14 @@
-"""1,000 one-circuit jobs in one request, and one request each from 8 clients; two workers on one
-PostgreSQL, from the first request to all results in hand. Beside procrastinate."""
+"""1,000 one-circuit jobs on PostgreSQL, from the first request to all results in hand, beside
+procrastinate with two workers: in one request, with two workers of our own, and one request each
+from 8 clients, with the worker that is in the server."""
 
-import asyncio
 import contextlib
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from benchmarks import peer
 from benchmarks.measure import Measure, report
 from benchmarks.peer import SHOTS, circuit
 from benchmarks.serving import Served, broker
+from quanopy.client import Client
 from tests.servers import PostgresServer
 
 JOBS = 1000
@@ -26,43 +29,57 @@ TOGETHER, ONE_BY_ONE = 5.0, 2.0
 
 
 def main() -> None:
-    """Measure both, the best round of each."""
+    """Measure all, the best round of each."""
     with PostgresServer(durable=True) as server:
         with server.database() as dsn, peer.running(dsn) as other:
             other.together(100)
-            peers = (
-                max(other.together(JOBS) for _ in range(ROUNDS)),
-                max(other.one_by_one(JOBS, clients=CLIENTS) for _ in range(ROUNDS)),
-            )
-        with server.database() as dsn, _quanopy(dsn) as served:
-            _together(served, 100)
-            own = (
-                max(_together(served, JOBS) for _ in range(ROUNDS)),
-                max(_one_by_one(served, JOBS) for _ in range(ROUNDS)),
-            )
-    names = (
-        f"{JOBS} one-circuit jobs in one request, two workers, PostgreSQL",
-        f"{JOBS} one-circuit jobs, one request each, {CLIENTS} clients, to all results",
-    )
+            bulk = max(other.together(JOBS) for _ in range(ROUNDS))
+            single = max(other.one_by_one(JOBS, clients=CLIENTS) for _ in range(ROUNDS))
+        with server.database() as dsn, _two_workers(dsn) as served:
+            _together(served, range(100))
+            new = max(_together(served, _fresh()) for _ in range(ROUNDS))
+            seen = max(_together(served, range(JOBS)) for _ in range(ROUNDS + 1))
+        with server.database() as dsn, broker(database=dsn) as served:
+            _together(served, range(100))
+            one_by_one = max(_one_by_one(served, _fresh()) for _ in range(ROUNDS))
+    together = f"{JOBS} one-circuit jobs in one request, two workers, PostgreSQL"
     report(
         [
-            Measure(
-                measure=name,
-                value=value,
-                unit="jobs/s",
-                peer=beside,
-                goal=f"at least {goal:g} times procrastinate",
-                holds=value >= goal * beside,
-            )
-            for name, value, beside, goal in zip(
-                names, own, peers, (TOGETHER, ONE_BY_ONE), strict=True
-            )
+            _measure(f"{together}, programs that are new", new, bulk, TOGETHER),
+            _measure(f"{together}, programs seen before", seen, bulk, TOGETHER),
+            _measure(
+                f"{JOBS} one-circuit jobs, one request each, {CLIENTS} clients, to all results, "
+                "PostgreSQL, programs that are new",
+                one_by_one,
+                single,
+                ONE_BY_ONE,
+            ),
         ]
     )
 
 
+def _measure(name: str, value: float, beside: float, goal: float) -> Measure:
+    return Measure(
+        measure=name,
+        value=value,
+        unit="jobs/s",
+        peer=beside,
+        goal=f"at least {goal:g} times procrastinate",
+        holds=value >= goal * beside,
+    )
+
+
+_numbers = count(1)
+
+
+def _fresh() -> range:
+    """As many circuits as there are jobs, none of which was asked for before."""
+    first = next(_numbers) * JOBS
+    return range(first, first + JOBS)
+
+
 @contextlib.contextmanager
-def _quanopy(dsn: str) -> Iterator[Served]:
+def _two_workers(dsn: str) -> Iterator[Served]:
     """A server that works itself, and a second worker."""
     with tempfile.TemporaryDirectory(prefix="quanopy-bench-") as folder:
         objects = Path(folder, "objects").as_uri()
@@ -77,34 +94,31 @@ def _quanopy(dsn: str) -> Iterator[Served]:
             yield served
 
 
-def _together(served: Served, count: int) -> float:
+def _together(served: Served, circuits: Sequence[int]) -> float:
     """Jobs a second, in one request."""
-    with httpx.Client(base_url=served.url, headers=served.headers, timeout=120) as http:
+    with _http(served) as http:
         began = time.perf_counter()
-        body = {"jobs": [_job(number) for number in range(count)]}
+        body = {"jobs": [_job(number) for number in circuits]}
         answer = http.post("/v1/jobs/batch", json=body).raise_for_status()
         return _rate(http, [job["id"] for job in answer.json()["jobs"]], began)
 
 
-def _one_by_one(served: Served, count: int) -> float:
+def _one_by_one(served: Served, circuits: Sequence[int]) -> float:
     """Jobs a second, each in a request of its own."""
-    began = time.perf_counter()
-    ids = asyncio.run(_submit(served, count))
-    with httpx.Client(base_url=served.url, headers=served.headers, timeout=120) as http:
-        return _rate(http, ids, began)
+    turns = iter(circuits)
+
+    def submit(client: Client) -> list[str]:
+        return [client.sample(circuit(number), resource="aer", shots=SHOTS).id for number in turns]
+
+    with contextlib.ExitStack() as stack, ThreadPoolExecutor(CLIENTS) as threads:
+        clients = [stack.enter_context(Client(served.url, served.token)) for _ in range(CLIENTS)]
+        began = time.perf_counter()
+        ids = [job for some in threads.map(submit, clients) for job in some]
+        return _rate(stack.enter_context(_http(served)), ids, began)
 
 
-async def _submit(served: Served, count: int) -> list[str]:
-    turns = iter(range(count))
-
-    async def one() -> list[str]:
-        async with httpx.AsyncClient(
-            base_url=served.url, headers=served.headers, timeout=120
-        ) as http:
-            answers = [await http.post("/v1/jobs", json=_job(number)) for number in turns]
-        return [answer.raise_for_status().json()["id"] for answer in answers]
-
-    return [job for some in await asyncio.gather(*(one() for _ in range(CLIENTS))) for job in some]
+def _http(served: Served) -> httpx.Client:
+    return httpx.Client(base_url=served.url, headers=served.headers, timeout=120)
 
 
 def _job(number: int) -> dict[str, Any]:

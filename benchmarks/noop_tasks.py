@@ -76,7 +76,7 @@ def work(store: Store) -> int:
     offer = Offer(resource="noop", tasks=BATCH, seconds=60.0)
     while claims := store.claim(WORKER, [offer], ttl_s=30.0):
         for claim in claims:
-            done += len(store.finish(claim.id, [_ending(claim)]))
+            done += len(store.finish(claim.id, [_ending(claim)]).taken)
     return done
 
 
