@@ -1,16 +1,19 @@
 """A lost database comes back from the object folder, as a real catalogue."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from quanopy.domain.resources import Resource
 from quanopy.domain.states import ExecutionState, JobState, TaskState
 from quanopy.ports.objects import Objects
-from quanopy.ports.store import JobQuery, Repeat, Store
+from quanopy.ports.store import Ending, JobQuery, Offer, Repeat, Store, TaskEnd
 from quanopy.services.orphans import find_orphans
 from quanopy.services.rebuild import rebuild
+from quanopy.services.requests import cancel, retry
 from quanopy.storage.objects import open_objects
 from quanopy.storage.store import open_store
 from tests.unit.services.archives import (
@@ -99,6 +102,39 @@ def test_an_older_copy_of_the_catalogue_learns_what_has_ended(
     rebuild(objects, store)
     assert store.jobs([job.id])[0].state is JobState.COMPLETED
     assert [task.state for task in store.tasks([job.id])] == [TaskState.COMPLETED]
+
+
+def test_what_users_asked_for_comes_back(objects: Objects, store: Store, tmp_path: Path) -> None:
+    """A remote task that was cancelled and brings a result nevertheless; one that is retried."""
+    cancelled, retried = accepted("cancelled"), accepted("retried")
+    submit(objects, cancelled, retried)
+    end(objects, [failed(task_of(retried))], by=execution(task_of(retried)))
+    rebuild(objects, store)
+    retry(store, objects, [cancelled.id, retried.id], actor="ada")
+    offer = Offer(resource="aer", tasks=2)
+    store.register("worker", [Resource(name="aer", provider="aer")], ttl_s=30)
+    (claim,) = store.claim("worker", [offer], ttl_s=30)
+    (task,) = [task for task in claim.tasks if task.job_id == cancelled.id]
+    by = execution(task)
+    send(objects, by, task)
+    store.begin(claim.id, [replace(by, ended_at=None)], ttl_s=30)
+    cancel(store, objects, [cancelled.id], actor="ada")
+    _, extents = end(objects, [completed(task)], by=by)
+    ended = TaskEnd(task_id=task.id, state=TaskState.COMPLETED, result=extents[task.id])
+    store.finish(claim.id, [Ending(execution=by, tasks=[ended])])
+
+    again = open_store(f"sqlite:///{tmp_path / 'again.db'}")
+    rebuild(objects, again)
+    for job in (cancelled, retried):
+        (before,), (after,) = store.tasks([job.id]), again.tasks([job.id])
+        assert after.id == before.id
+        assert (after.state, after.result) == (before.state, None)
+    (ended_job,), (waiting,) = again.jobs([cancelled.id]), again.jobs([retried.id])
+    assert (ended_job.state, ended_job.cancel_requested) == (JobState.CANCELLED, True)
+    assert (waiting.state, waiting.held, waiting.problem) == (JobState.QUEUED, True, None)
+    everything = timedelta(hours=-1)
+    assert list(find_orphans(objects, store, older_than=everything)) == []
+    again.close()
 
 
 def test_nothing_that_was_restored_is_an_orphan(objects: Objects, store: Store) -> None:

@@ -3,10 +3,12 @@
 A ``pending`` pack holds ``programs/DIGEST``, ``circuits/DIGEST.qpy`` and ``jobs.jsonl`` with one
 :class:`JobRecord` a line; a ``completed`` pack ``results.jsonl`` and ``endings.jsonl`` with one
 :class:`EndRecord` a line; a remote execution about to be sent leaves ``executions.jsonl`` in a
-``pending`` pack. Together they restore the catalogue.
+``pending`` pack, and what users ask of jobs later ``requests.jsonl``. Together they restore the
+catalogue.
 """
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -20,6 +22,7 @@ JOBS = "jobs.jsonl"
 RESULTS = "results.jsonl"
 ENDINGS = "endings.jsonl"
 EXECUTIONS = "executions.jsonl"
+REQUESTS = "requests.jsonl"
 
 Format = Annotated[str, Field(pattern=r"^quanopy\.[a-z]+/1$")]
 
@@ -130,3 +133,24 @@ class ExecutionRecord(Record):
     created_at: datetime
     tasks: tuple[PartRecord, ...]
     """In the order of the execution's slots."""
+
+
+class Asked(StrEnum):
+    """What a user asked of a task."""
+
+    CANCEL = "cancel"
+    """That it end: whatever it brings, it is cancelled."""
+    RETRY = "retry"
+    """That it run in the place of the failed or cancelled task of its slice."""
+
+
+class RequestRecord(Record):
+    """What a user asked of a task; one of a retry is in no job's record."""
+
+    format: Format = "quanopy.request/1"
+    asked: Asked
+    id: str
+    job_id: str
+    slice: Slice
+    at: datetime
+    """The latest that was known then: when it ended, was begun, or was queued."""

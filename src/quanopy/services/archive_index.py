@@ -16,9 +16,12 @@ from quanopy.codecs.records import (
     ENDINGS,
     EXECUTIONS,
     JOBS,
+    REQUESTS,
+    Asked,
     EndRecord,
     ExecutionRecord,
     JobRecord,
+    RequestRecord,
     TaskEndRecord,
 )
 from quanopy.domain.jobs import Extent
@@ -38,6 +41,9 @@ CREATE INDEX ended_by_execution ON ended (execution_id);
 CREATE TABLE intents (id TEXT PRIMARY KEY, record BLOB) WITHOUT ROWID;
 CREATE TABLE parts (job_id TEXT, task_id TEXT, execution_id TEXT,
     PRIMARY KEY (job_id, task_id, execution_id)) WITHOUT ROWID;
+CREATE TABLE requests (task_id TEXT, asked TEXT, job_id TEXT, at REAL, record BLOB,
+    PRIMARY KEY (task_id, asked)) WITHOUT ROWID;
+CREATE INDEX requests_by_job ON requests (job_id);
 """
 _MANY = 500
 
@@ -52,6 +58,15 @@ class TaskEnding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InFlight:
+    """A remote execution that may have been sent, and of which no end is known."""
+
+    record: ExecutionRecord
+    unwanted: bool
+    """All its tasks were cancelled."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
     """A job, and all the archive has of it."""
 
@@ -59,8 +74,9 @@ class Found:
     record: JobRecord
     endings: tuple[TaskEnding, ...]
     """The first ending of each task."""
-    in_flight: tuple[ExecutionRecord, ...]
-    """Remote executions that may have been sent, and of which no end is known."""
+    in_flight: tuple[InFlight, ...] = ()
+    requests: tuple[RequestRecord, ...] = ()
+    """What users asked of its tasks: the latest of each kind."""
 
 
 class ArchiveIndex:
@@ -93,6 +109,9 @@ class ArchiveIndex:
             elif member.name == EXECUTIONS:
                 for line in member.data.splitlines():
                     self._add_intent(line, ExecutionRecord.model_validate_json(line))
+            elif member.name == REQUESTS:
+                for line in member.data.splitlines():
+                    self._add_request(line, RequestRecord.model_validate_json(line))
 
     def jobs(self) -> Iterator[list[Found]]:
         """The jobs, a list for each submission: jobs of one idempotency key stay together.
@@ -103,6 +122,7 @@ class ArchiveIndex:
         for batch in self._batches():
             endings = self._endings([record.id for _, record in batch])
             intents = self._in_flight([record.id for _, record in batch])
+            requests = self._requests([record.id for _, record in batch])
             group: list[Found] = []
             for spec, record in batch:
                 found = Found(
@@ -110,6 +130,7 @@ class ArchiveIndex:
                     record=record,
                     endings=tuple(endings.get(record.id, ())),
                     in_flight=tuple(intents.get(record.id, ())),
+                    requests=tuple(requests.get(record.id, ())),
                 )
                 if group and not _together(group[-1], found):
                     yield group
@@ -149,6 +170,13 @@ class ArchiveIndex:
             [(task.job_id, task.id, intent.id) for task in intent.tasks],
         )
 
+    def _add_request(self, line: bytes, request: RequestRecord) -> None:
+        self._db.execute(
+            "INSERT INTO requests VALUES (?, ?, ?, ?, ?) ON CONFLICT (task_id, asked) DO UPDATE SET"
+            " at = excluded.at, record = excluded.record WHERE excluded.at > requests.at",
+            (request.id, request.asked, request.job_id, request.at.timestamp(), line),
+        )
+
     # -- reading ------------------------------------------------------------------------------
     def _batches(self) -> Iterator[list[tuple[Extent, JobRecord]]]:
         """Some hundred jobs at a time, cut between submissions."""
@@ -175,7 +203,8 @@ class ArchiveIndex:
         carried_out = self._db.execute(
             "SELECT DISTINCT pack FROM jobs WHERE account = ? AND idempotency_key = ? AND"
             " (EXISTS (SELECT 1 FROM ends WHERE job_id = jobs.id)"
-            " OR EXISTS (SELECT 1 FROM parts WHERE job_id = jobs.id))",
+            " OR EXISTS (SELECT 1 FROM parts WHERE job_id = jobs.id)"
+            " OR EXISTS (SELECT 1 FROM requests WHERE job_id = jobs.id))",
             (record.account, record.idempotency_key),
         ).fetchall()
         return bool(carried_out) and (pack,) not in carried_out
@@ -202,9 +231,20 @@ class ArchiveIndex:
         ).fetchone()
         return EndRecord.model_validate_json(line)
 
-    def _in_flight(self, job_ids: Sequence[str]) -> dict[str, list[ExecutionRecord]]:
+    def _requests(self, job_ids: Sequence[str]) -> dict[str, list[RequestRecord]]:
+        found: dict[str, list[RequestRecord]] = {}
+        rows = self._db.execute(
+            "SELECT job_id, record FROM requests"
+            " WHERE job_id IN (SELECT value FROM json_each(?)) ORDER BY task_id",
+            (json.dumps(job_ids),),
+        )
+        for job_id, line in rows:
+            found.setdefault(job_id, []).append(RequestRecord.model_validate_json(line))
+        return found
+
+    def _in_flight(self, job_ids: Sequence[str]) -> dict[str, list[InFlight]]:
         """By job, the executions without an end that still carry a task without one."""
-        found: dict[str, list[ExecutionRecord]] = {}
+        found: dict[str, list[InFlight]] = {}
         rows = self._db.execute(
             "SELECT DISTINCT job_id, intents.record FROM parts"
             " JOIN intents ON intents.id = execution_id"
@@ -216,8 +256,18 @@ class ArchiveIndex:
             (json.dumps(job_ids),),
         )
         for job_id, line in rows:
-            found.setdefault(job_id, []).append(ExecutionRecord.model_validate_json(line))
+            record = ExecutionRecord.model_validate_json(line)
+            sent = InFlight(record=record, unwanted=self._is_unwanted(record))
+            found.setdefault(job_id, []).append(sent)
         return found
+
+    def _is_unwanted(self, intent: ExecutionRecord) -> bool:
+        (cancelled,) = self._db.execute(
+            "SELECT count(*) FROM requests"
+            " WHERE asked = ? AND task_id IN (SELECT value FROM json_each(?))",
+            (Asked.CANCEL, json.dumps([task.id for task in intent.tasks])),
+        ).fetchone()
+        return bool(cancelled == len(intent.tasks))
 
 
 def _together(one: Found, other: Found) -> bool:

@@ -5,7 +5,14 @@ from datetime import UTC, datetime, timedelta
 from itertools import chain, islice
 
 from quanopy.codecs.packs import COMPILED, COMPLETED, PENDING
-from quanopy.codecs.records import ENDINGS, EXECUTIONS, EndRecord, ExecutionRecord
+from quanopy.codecs.records import (
+    ENDINGS,
+    EXECUTIONS,
+    REQUESTS,
+    EndRecord,
+    ExecutionRecord,
+    RequestRecord,
+)
 from quanopy.ports.objects import ObjectInfo, Objects
 from quanopy.ports.store import Store
 from quanopy.services.archive_packs import Damage, Pack, opened
@@ -22,9 +29,10 @@ def find_orphans(
     """Packs that nothing in the catalogue needs, and compiled programs that are ``STALE``.
 
     Never one that a row names; never one younger than ``older_than``, for a pack is written
-    before its rows; never one that tells how tasks failed, or that executions were sent, while
-    the catalogue has their jobs; never one that is damaged, for nobody can say what it was.
-    After the database was lost, rebuild first: to an empty catalogue, all is orphaned.
+    before its rows; never one that tells how tasks failed or were cancelled, what was asked of
+    them, or that executions were sent, while the catalogue has their jobs; never one that is
+    damaged, for nobody can say what it was. After the database was lost, rebuild first: to an
+    empty catalogue, all is orphaned.
 
     Raises:
         Unavailable: database or object store went away meanwhile.
@@ -59,12 +67,22 @@ def _unneeded(
 def _needed(pack: Pack, store: Store) -> bool:
     """Whether a pack that no row names still tells of something the catalogue has."""
     jobs: set[str] = set()
+    with_results: set[str] = set()
+    ended: set[str | None] = set()
     for member in pack.members:
         for line in member.data.splitlines() if member.name == EXECUTIONS else ():
             jobs |= {task.job_id for task in ExecutionRecord.model_validate_json(line).tasks}
+        for line in member.data.splitlines() if member.name == REQUESTS else ():
+            jobs.add(RequestRecord.model_validate_json(line).job_id)
         for line in member.data.splitlines() if member.name == ENDINGS else ():
             end = EndRecord.model_validate_json(line)
             if not end.tasks:
                 return True  # its execution ended and its tasks went on: rebuild must know
             jobs |= {task.job_id for task in end.tasks if task.result is None}
-    return bool(jobs) and bool(store.jobs(jobs))
+            with_results |= {task.job_id for task in end.tasks if task.result is not None}
+            ended.add(end.execution_id)
+    if jobs and store.jobs(jobs):
+        return True
+    # A result that no row names came too late, or its task had been cancelled; then the rows show
+    # this end of it.
+    return any(task.execution_id in ended for task in store.tasks(with_results))

@@ -1,4 +1,4 @@
-"""Packing: what submissions, endings and remote intents leave in the archive, as packs.
+"""Packing: what submissions, endings, remote intents and requests leave in the archive, as packs.
 
 A pack is written before the rows that name it, so everything here needs only what is known
 before: extents come out, never in.
@@ -13,12 +13,15 @@ from quanopy.codecs.records import (
     ENDINGS,
     EXECUTIONS,
     JOBS,
+    REQUESTS,
     RESULTS,
+    Asked,
     EndRecord,
     ExecutionRecord,
     JobRecord,
     PartRecord,
     ProgramRecord,
+    RequestRecord,
     TaskEndRecord,
     TaskRecord,
 )
@@ -110,6 +113,15 @@ def pack_executions(
     its slots: the pack's key and bytes. Put it before the vendor is called."""
     builder = PackBuilder(made_at)
     builder.add(EXECUTIONS, b"".join(_execution_record(*intent).line() for intent in intents))
+    return builder.close(PENDING)
+
+
+def pack_requests(asked: Asked, tasks: Sequence[Task]) -> tuple[str, bytes]:
+    """Pack that this was asked of these tasks: the pack's key and bytes. The same tasks give the
+    same pack."""
+    records = [_request_record(asked, task) for task in sorted(tasks, key=lambda task: task.id)]
+    builder = PackBuilder(max(record.at for record in records))
+    builder.add(REQUESTS, b"".join(record.line() for record in records))
     return builder.close(PENDING)
 
 
@@ -233,4 +245,14 @@ def _execution_record(execution: Execution, tasks: Sequence[Task]) -> ExecutionR
             PartRecord(id=task.id, job_id=task.job_id, slice=task.slice, estimate_s=task.estimate_s)
             for task in tasks
         ),
+    )
+
+
+def _request_record(asked: Asked, task: Task) -> RequestRecord:
+    return RequestRecord(
+        asked=asked,
+        id=task.id,
+        job_id=task.job_id,
+        slice=task.slice,
+        at=max(filter(None, (task.queued_at, task.started_at, task.ended_at))),
     )

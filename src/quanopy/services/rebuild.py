@@ -39,14 +39,15 @@ def rebuild(
     """Restore the catalogue from ``pending/`` and ``completed/``.
 
     Finished jobs come back as they were: states, times, problems, where their results lie,
-    executions and usage. Unfinished ones are held until someone releases them. Remote
-    executions that may have been sent, and of which no end is known, come back ``stranded``
-    with their tasks ``executing``, so that workers look for them at the provider. Of several
-    endings of one task the first counts. Idempotency keys are restored.
+    executions and usage. Unfinished ones, retries that have not run among them, are held until
+    someone releases them. Remote executions that may have been sent, and of which no end is
+    known, come back ``stranded`` with their tasks ``executing``, so that workers look for them at
+    the provider, to stop them where all was cancelled. Of several endings of one task the first
+    counts, save that what was cancelled stays so. Idempotency keys are restored.
 
-    Not restored, for the archive does not have them: tokens, leases, resources' maintenance,
-    retries and cancellations of tasks that no execution took up. A request whose rows were
-    never written comes back too, held, unless it was sent again with its key.
+    Not restored, for the archive does not have them: tokens, leases, resources' maintenance. A
+    request whose rows were never written comes back too, held, unless it was sent again with its
+    key.
 
     Safe on a catalogue that has some of it, and to repeat: what is there already stays (see
     ``Store.restore``). Reads each pack once and holds a few at a time. ``on_progress`` is told

@@ -1,10 +1,10 @@
 """From records to rows: a job, its tasks and executions as a rebuild restores them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from quanopy.codecs.records import EndRecord, ExecutionRecord
+from quanopy.codecs.records import Asked, EndRecord, RequestRecord
 from quanopy.domain.jobs import Execution, Job, Problem, Slice, Task
 from quanopy.domain.states import (
     FINAL_JOB_STATES,
@@ -13,22 +13,13 @@ from quanopy.domain.states import (
     TaskState,
     roll_up,
 )
-from quanopy.services.archive_index import Found, TaskEnding
+from quanopy.services.archive_index import Found, InFlight, TaskEnding
 
 LOST_TRACK = Problem(
     type="OutcomeUnknown",
     message="the database was rebuilt while this execution may have been at its provider",
     hint="It is looked for there; where that is not possible, an operator decides.",
 )
-
-# What a slice is restored as, where the archive has several tasks of it (it was retried).
-_RANK = {
-    TaskState.QUEUED: 0,
-    TaskState.CANCELLED: 1,
-    TaskState.FAILED: 1,
-    TaskState.EXECUTING: 2,
-    TaskState.COMPLETED: 3,
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,25 +51,38 @@ def executions_of(jobs: Iterable[Found], now: datetime) -> list[Execution]:
             key = ending.by.execution_id
             if key is not None and key not in executions:
                 executions[key] = _ended(ending.by, key, found)
-        for intent in found.in_flight:
-            if intent.id not in executions:
-                executions[intent.id] = _stranded(intent, now)
+        for sent in found.in_flight:
+            if sent.record.id not in executions:
+                executions[sent.record.id] = _stranded(sent, now)
     return list(executions.values())
 
 
 def _tasks(found: Found) -> tuple[Task, ...]:
-    """One task a slice."""
-    waiting = _waiting(found)
-    by_slice = {task.slice: task for task in waiting}
-    candidates = [
-        *waiting,
-        *(_ended_task(ending, found, by_slice) for ending in found.endings),
-        *_executing(found, by_slice),
-    ]
+    """One task a slice: of several, which retries made, the last; none replaces a completed one."""
+    submitted = _waiting(found)
+    by_slice = {task.slice: task for task in submitted}
+    # Of each task, what is known best of it.
+    known = {
+        task.id: task
+        for task in [
+            *submitted,
+            *(_asked_for(request, found, by_slice) for request in found.requests),
+            *_executing(found, by_slice),
+            *(_ended_task(ending, found, by_slice) for ending in found.endings),
+        ]
+    }
+    for request in found.requests:
+        if request.asked is Asked.CANCEL:
+            known[request.id] = _cancelled(known[request.id], request)
+    first = {task.id for task in submitted}
     chosen: dict[Slice, Task] = {}
-    for task in sorted(candidates, key=lambda task: (_RANK[task.state], task.id)):
+    for task in sorted(known.values(), key=lambda task: (*_standing(task, first), task.id)):
         chosen[task.slice] = task
     return tuple(sorted(chosen.values(), key=_place))
+
+
+def _standing(task: Task, first: Collection[str]) -> tuple[bool, bool]:
+    return task.state is TaskState.COMPLETED, task.id not in first
 
 
 def _place(task: Task) -> tuple[int, int]:
@@ -120,6 +124,24 @@ def _like(found: Found, by_slice: dict[Slice, Task], id: str, part: Slice) -> Ta
     return replace(model, id=id)
 
 
+def _asked_for(request: RequestRecord, found: Found, by_slice: dict[Slice, Task]) -> Task:
+    return replace(_like(found, by_slice, request.id, request.slice), queued_at=request.at)
+
+
+def _cancelled(task: Task, request: RequestRecord) -> Task:
+    """It ends cancelled whatever it brings; what may run at a provider has to be stopped first."""
+    if task.state is TaskState.EXECUTING:
+        return replace(task, cancel_requested=True)
+    return replace(
+        task,
+        state=TaskState.CANCELLED,
+        cancel_requested=True,
+        result=None,
+        problem=None,
+        ended_at=task.ended_at or request.at,
+    )
+
+
 def _ended_task(ending: TaskEnding, found: Found, by_slice: dict[Slice, Task]) -> Task:
     record = ending.task
     return replace(
@@ -141,11 +163,11 @@ def _executing(found: Found, by_slice: dict[Slice, Task]) -> list[Task]:
             _like(found, by_slice, part.id, part.slice),
             state=TaskState.EXECUTING,
             attempt=1,
-            execution_id=intent.id,
-            started_at=intent.created_at,
+            execution_id=sent.record.id,
+            started_at=sent.record.created_at,
         )
-        for intent in found.in_flight
-        for part in intent.tasks
+        for sent in found.in_flight
+        for part in sent.record.tasks
         if part.job_id == found.record.id and part.id not in ended
     ]
 
@@ -173,6 +195,7 @@ def _job(found: Found, tasks: Sequence[Task]) -> Job:
         started_at=min(started, default=None),
         ended_at=max(ended, default=None) if state in FINAL_JOB_STATES else None,
         problem=failed[0].problem if failed else None,
+        cancel_requested=any(task.cancel_requested for task in tasks),
         held=any(task.state is TaskState.QUEUED for task in tasks),
         estimate_s=sum(task.estimate_s for task in tasks),
     )
@@ -196,7 +219,8 @@ def _ended(end: EndRecord, id: str, found: Found) -> Execution:
     )
 
 
-def _stranded(intent: ExecutionRecord, now: datetime) -> Execution:
+def _stranded(sent: InFlight, now: datetime) -> Execution:
+    intent = sent.record
     return Execution(
         id=intent.id,
         resource=intent.resource,
@@ -207,4 +231,5 @@ def _stranded(intent: ExecutionRecord, now: datetime) -> Execution:
         created_at=intent.created_at,
         due_at=now,
         problem=LOST_TRACK,
+        stop_requested=sent.unwanted,
     )

@@ -10,12 +10,14 @@ from quanopy.codecs.records import (
     ENDINGS,
     EXECUTIONS,
     JOBS,
+    REQUESTS,
     RESULTS,
     EndRecord,
     ExecutionRecord,
     JobRecord,
     ProgramRecord,
     Record,
+    RequestRecord,
     TaskEndRecord,
 )
 from quanopy.domain.programs import digest_of
@@ -87,6 +89,9 @@ def _problems(pack: Pack) -> Iterator[str]:
     for execution in _records(by_name, EXECUTIONS, ExecutionRecord):
         if isinstance(execution, str):
             yield execution
+    for request in _records(by_name, REQUESTS, RequestRecord):
+        if isinstance(request, str):
+            yield request
     for end in _records(by_name, ENDINGS, EndRecord):
         if isinstance(end, str):
             yield end

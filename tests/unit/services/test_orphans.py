@@ -8,11 +8,14 @@ from typing import cast
 
 import pytest
 
+from quanopy.codecs.records import Asked
 from quanopy.domain.errors import NotFound
-from quanopy.domain.states import ExecutionState
+from quanopy.domain.jobs import Task
+from quanopy.domain.states import ExecutionState, TaskState
 from quanopy.ports.objects import Objects
 from quanopy.ports.store import Store
 from quanopy.services.orphans import delete_orphans, find_orphans
+from quanopy.services.packing import pack_requests
 from quanopy.storage.objects import open_objects
 from tests.unit.services.archives import (
     accepted,
@@ -32,12 +35,16 @@ class Rows:
     def __init__(self) -> None:
         self.named: set[str] = set()
         self.known: set[str] = set()
+        self.parts: list[Task] = []
 
     def referenced(self, keys: Collection[str]) -> set[str]:
         return self.named & set(keys)
 
     def jobs(self, ids: Collection[str]) -> list[str]:
         return sorted(self.known & set(ids))
+
+    def tasks(self, job_ids: Collection[str]) -> list[Task]:
+        return [task for task in self.parts if task.job_id in job_ids]
 
 
 @pytest.fixture
@@ -86,8 +93,33 @@ def test_a_young_pack_is_left_alone(objects: Objects, folder: Path, rows: Rows) 
 def test_results_that_came_too_late_are_orphans(objects: Objects, folder: Path, rows: Rows) -> None:
     job = accepted()
     rows.known.add(job.id)
+    rows.parts.append(task_of(job, execution_id="exec_that_was_first"))
     key, _ = end(objects, [completed(task_of(job))], by=execution(task_of(job)))
     _age(folder, key)
+    assert _find(objects, rows) == {key}
+
+
+def test_the_end_of_a_task_that_had_been_cancelled_is_kept(
+    objects: Objects, folder: Path, rows: Rows
+) -> None:
+    job = accepted()
+    by = execution(task_of(job))
+    key, _ = end(objects, [completed(task_of(job))], by=by)
+    _age(folder, key)
+    rows.parts.append(task_of(job, execution_id=by.id, state=TaskState.CANCELLED))
+    assert _find(objects, rows) == set()
+
+
+def test_what_was_asked_of_a_job_is_kept_with_it(
+    objects: Objects, folder: Path, rows: Rows
+) -> None:
+    job = accepted()
+    rows.known.add(job.id)
+    key, data = pack_requests(Asked.CANCEL, [task_of(job)])
+    objects.put({key: data})
+    _age(folder, key)
+    assert _find(objects, rows) == set()
+    rows.known.clear()
     assert _find(objects, rows) == {key}
 
 

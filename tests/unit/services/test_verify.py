@@ -107,6 +107,7 @@ def _put_raw(objects: Objects, stage: str, *members: tuple[str, bytes]) -> str:
         ("pending", "circuits/" + "0" * 64 + ".qpy", b"x", "another digest than its name"),
         ("pending", "jobs.jsonl", b'{"id":"job_1"}\n', "jobs.jsonl line 1 is no record"),
         ("pending", "executions.jsonl", b"{}\n", "executions.jsonl line 1 is no record"),
+        ("pending", "requests.jsonl", b"{}\n", "requests.jsonl line 1 is no record"),
         ("completed", "endings.jsonl", b"nothing\n", "endings.jsonl line 1 is no record"),
     ],
 )

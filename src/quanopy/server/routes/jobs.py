@@ -28,7 +28,7 @@ from quanopy.server.routes import examples
 from quanopy.server.shapes import job_detail, job_out, spec_of
 from quanopy.server.waiting import MOST_S, wait_for_jobs
 from quanopy.server.web import Web, answer, identity_of, web_of
-from quanopy.services.cancel import cancel
+from quanopy.services.requests import cancel, retry
 from quanopy.services.submit import Request as Submission
 from quanopy.services.submit import Submitted
 from quanopy.wire.jobs import (
@@ -264,7 +264,7 @@ async def cancel_job(request: Request, id: JobId) -> Response:
 async def retry_job(request: Request, id: JobId) -> Response:
     """Queues the failed and cancelled parts again, and releases a job that a rebuild held."""
     web = web_of(request)
-    changed = await _change(request, [id], web.store.retry, Topic.WORK)
+    changed = await _change(request, [id], partial(retry, web.store, web.objects), Topic.WORK)
     return answer(job_out(changed[0]))
 
 
