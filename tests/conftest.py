@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.servers import FaultyS3Server, PostgresServer, S3Server
+from tests.servers import FaultyS3Server, PgBouncer, PostgresServer, S3Server
 
 
 @pytest.fixture(scope="session")
@@ -19,6 +19,13 @@ def postgres_dsn(postgres_server: PostgresServer) -> Iterator[str]:
     """The address of an empty database of this test's own."""
     with postgres_server.database() as dsn:
         yield dsn
+
+
+@pytest.fixture(scope="session")
+def pgbouncer(postgres_server: PostgresServer) -> Iterator[PgBouncer]:
+    """A transaction pooler before the PostgreSQL server; `pgbouncer.through(dsn)` leads there."""
+    with PgBouncer(postgres_server.dsn) as pooler:
+        yield pooler
 
 
 @pytest.fixture(scope="session")

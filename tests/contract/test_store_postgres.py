@@ -5,13 +5,15 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
+from sqlalchemy import func, select
 
 from quanopy.domain.errors import Unavailable
 from quanopy.ports.store import EventQuery, Store
-from quanopy.storage.store import open_store
+from quanopy.storage.engine import STATEMENT_TIMEOUT_S
+from quanopy.storage.store import SqlStore, open_store
 from quanopy.testing.catalogue import job, submission
 from quanopy.testing.store_contract import MakeStore, StoreContract
-from tests.servers import PostgresServer
+from tests.servers import PgBouncer, PostgresServer
 
 
 @pytest.fixture(scope="module")
@@ -48,21 +50,35 @@ class TestPostgresStore(StoreContract):
 
 @pytest.mark.postgres
 class TestPooledPostgresStore(TestPostgresStore):
-    """As through a transaction pooler: nothing outlives its transaction."""
+    """Through a transaction pooler: nothing outlives its transaction."""
 
     @pytest.fixture
-    def make_store(self, dsn: str) -> MakeStore:
-        return lambda clock: open_store(dsn, clock=clock, pooled=True)
+    def make_store(self, dsn: str, pgbouncer: PgBouncer) -> MakeStore:
+        return lambda clock: open_store(pgbouncer.through(dsn), clock=clock, pooled=True)
 
-    def test_nothing_is_left_on_a_connection(self, store: Store, dsn: str) -> None:
-        self.submit(store, job())
-        with psycopg.connect(dsn) as observer:
-            texts = observer.execute(
-                "SELECT query FROM pg_stat_activity WHERE application_name = 'quanopy'"
-                " AND datname = current_database()"
-            ).fetchall()
-        assert texts
-        assert not any("PREPARE" in text or "EXECUTE" in text for (text,) in texts)
+    def test_every_transaction_has_its_limits(self, store: Store) -> None:
+        assert isinstance(store, SqlStore)
+        database, limit = store._database, select(func.current_setting("statement_timeout"))
+        wanted = f"{STATEMENT_TIMEOUT_S}s"
+        for _ in range(10):
+            assert database.read(lambda transaction: transaction.scalar(limit)) == wanted
+            assert database.write(lambda transaction: transaction.scalar(limit)) == wanted
+
+
+@pytest.mark.postgres
+def test_a_catalogue_is_made_through_a_pooler(postgres_dsn: str, pgbouncer: PgBouncer) -> None:
+    store = open_store(pgbouncer.through(postgres_dsn), pooled=True)
+    assert len(store.submit([submission(job())])) == 1
+    store.close()
+
+
+@pytest.mark.postgres
+def test_a_pooler_that_nobody_spoke_of_is_named(postgres_dsn: str, pgbouncer: PgBouncer) -> None:
+    store = open_store(pgbouncer.through(postgres_dsn))
+    assert store.jobs(["job_none"]) == []
+    with pytest.raises(Unavailable, match=r"pooler.*Set listen_dsn"):
+        store.jobs(["job_none"])
+    store.close()
 
 
 @pytest.mark.postgres

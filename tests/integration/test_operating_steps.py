@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from quanopy import Client
 from quanopy.domain.errors import Denied
 from quanopy.wire.service import TokenIn
-from tests.servers import S3Server
+from tests.servers import PgBouncer, S3Server
 from tests.servers.process import ServerProcess
 
 QUANOPY = Path(sys.executable).with_name("quanopy")
@@ -26,15 +28,42 @@ def test_a_server_and_two_workers_share_a_database_and_a_bucket(
 ) -> None:
     data = tmp_path / "server"
     environ = {
-        **{name: value for name, value in os.environ.items() if "QUANOPY" not in name},
+        **_outside(),
         "QUANOPY_DATABASE": postgres_dsn,
         "QUANOPY_OBJECTS": f"s3://{s3_server.bucket}/production",
         "QUANOPY_S3_ENDPOINT": s3_server.endpoint,
         "QUANOPY_S3_REGION": s3_server.region,
         "QUANOPY_S3_ACCESS_KEY": s3_server.access_key,
         "QUANOPY_S3_SECRET_KEY": s3_server.secret_key,
-        "OMP_NUM_THREADS": "1",
     }
+    _migrate(data, environ)
+    with _running(data, environ, workers=("one", "two")) as url:
+        _use(url, (data / "token").read_text().strip())
+
+
+@pytest.mark.postgres
+def test_a_broker_works_through_a_transaction_pooler(
+    postgres_dsn: str, pgbouncer: PgBouncer, tmp_path: Path
+) -> None:
+    data = tmp_path / "server"
+    environ = {
+        **_outside(),
+        "QUANOPY_DATABASE": pgbouncer.through(postgres_dsn),
+        "QUANOPY_LISTEN_DSN": postgres_dsn,
+        "QUANOPY_OBJECTS": (tmp_path / "objects").as_uri(),
+    }
+    _migrate(data, environ)
+    with _running(data, environ, workers=("one",)) as url:
+        _use(url, (data / "token").read_text().strip())
+
+
+def _outside() -> dict[str, str]:
+    """The environment without settings of ours."""
+    kept = {name: value for name, value in os.environ.items() if "QUANOPY" not in name}
+    return kept | {"OMP_NUM_THREADS": "1"}
+
+
+def _migrate(data: Path, environ: dict[str, str]) -> None:
     migrated = subprocess.run(
         [QUANOPY, "store", "migrate"],
         env=environ | {"QUANOPY_DATA": str(data)},
@@ -44,17 +73,22 @@ def test_a_server_and_two_workers_share_a_database_and_a_bucket(
         timeout=START_S,
     )
     assert migrated.returncode == 0, migrated.stderr
+
+
+@contextmanager
+def _running(data: Path, environ: dict[str, str], *, workers: Sequence[str]) -> Iterator[str]:
+    """The URL of a server that these workers have joined, each with a folder of its own."""
     processes = [_started(["serve", "--no-worker", "--port", "0"], data, environ)]
     try:
         processes[0].wait_until((data / "server.json").exists, timeout_s=START_S)
         processes += [
-            _started(["worker", "--providers", "aer"], tmp_path / name, environ)
-            for name in ("one", "two")
+            _started(["worker", "--providers", "aer"], data.with_name(name), environ)
+            for name in workers
         ]
         url = json.loads((data / "server.json").read_text())["url"]
         owner = (data / "token").read_text().strip()
-        processes[0].wait_until(lambda: _workers(url, owner) == 2, timeout_s=START_S)
-        _use(url, owner)
+        processes[0].wait_until(lambda: _workers(url, owner) == len(workers), timeout_s=START_S)
+        yield url
     finally:
         for process in reversed(processes):
             process.stop()

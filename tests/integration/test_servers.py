@@ -13,7 +13,9 @@ import pytest
 from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError
 from obstore.store import S3Store
 
-from tests.servers import FaultyS3Server, PostgresServer, S3Server
+from tests.servers import FaultyS3Server, PgBouncer, PostgresServer, S3Server
+
+ROOT = Path(__file__).parents[2]
 
 
 def _store(bucket: str, config: Mapping[str, str], *, retries: int = 0) -> S3Store:
@@ -64,6 +66,15 @@ def test_durable_postgres_syncs_and_survives_a_crash() -> None:
             assert connection.execute("SELECT id FROM kept").fetchone() == (1,)
 
 
+def test_nothing_outlives_its_transaction_behind_the_pooler(
+    postgres_dsn: str, pgbouncer: PgBouncer
+) -> None:
+    with psycopg.connect(pgbouncer.through(postgres_dsn), autocommit=True) as connection:
+        connection.execute("SET statement_timeout = '7s'")
+        row = connection.execute("SHOW statement_timeout").fetchone()
+    assert row == ("0",)
+
+
 def test_s3_gives_back_what_was_put(s3_server: S3Server) -> None:
     store = _store(s3_server.bucket, s3_server.config)
     obstore.put(store, "round/trip", b"bytes")
@@ -102,6 +113,20 @@ def test_faulty_s3_does_the_work_whose_reply_it_loses(faulty_s3_server: FaultyS3
     assert bytes(obstore.get(store, "key").bytes()) == b"bytes"
 
 
+def test_what_cannot_be_installed_from_here_is_named_with_the_command() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "tests.servers.install"],
+        cwd=ROOT,
+        env=os.environ | {"PATH": ""},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert "apt-get install -y curl jq\n" in ended.stderr
+
+
 def test_servers_die_with_a_killed_parent(tmp_path: Path) -> None:
     script = (
         "import os, signal; from tests.servers import PostgresServer, S3Server\n"
@@ -109,11 +134,10 @@ def test_servers_die_with_a_killed_parent(tmp_path: Path) -> None:
         "    print(postgres._process._process.pid, flush=True)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    root = Path(__file__).parents[2]
     ended = subprocess.run(
         [sys.executable, "-c", script],
-        cwd=root,
-        env=os.environ | {"PYTHONPATH": str(root)},
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=60,

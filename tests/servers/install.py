@@ -1,7 +1,7 @@
-"""Install the real servers that tests need: `tools/install-test-servers` runs this.
+"""Install what tests need beside Python: `tools/install-test-servers` runs this.
 
-PostgreSQL comes from the distribution (that takes root), the S3 gateway is built once with Go
-into the user's cache.
+PostgreSQL, PgBouncer and the tools of the guides' shell commands come from the distribution (that
+takes root), the S3 gateway is built once with Go into the user's cache.
 """
 
 import os
@@ -10,20 +10,26 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from tests.servers import postgres, s3
-from tests.servers.process import ServerUnavailable
+from tests.servers.process import ServerUnavailable, program
 
 _GATEWAY = f"github.com/versity/versitygw/cmd/versitygw@{s3.VERSION}"
 _OLDEST_GO = (1, 25)
+_PACKAGES: Mapping[str, Callable[[], Path]] = {
+    "postgresql": postgres.find_binaries,
+    **{name: partial(program, name) for name in ("pgbouncer", "curl", "jq")},
+}
+"""Debian's packages, and what finds them or raises ServerUnavailable."""
 
 
 def main() -> None:
     """Install what is missing; exit with what to do where that cannot be done from here."""
     try:
-        install_postgres()
+        install_packages()
         install_gateway()
     except ServerUnavailable as error:
         sys.exit(str(error))
@@ -31,21 +37,32 @@ def main() -> None:
         sys.exit(f"{error}\n{error.stderr or ''}")
 
 
-def install_postgres() -> None:
-    """Make sure that a PostgreSQL server is there."""
+def install_packages() -> None:
+    """Make sure that what comes from the distribution is there."""
+    missing = [name for name, found in _PACKAGES.items() if not _is_there(found)]
+    if not missing:
+        return
+    names = " ".join(missing)
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        raise ServerUnavailable(
+            f"What tests need is missing (or PostgreSQL is older than {postgres.OLDEST_VERSION}). "
+            "Install it, then try again:\n"
+            f"    sudo apt-get update && sudo apt-get install -y {names}"
+        )
+    _say(f"Installing {names}")
+    quiet = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    _run(["apt-get", "-qq", "update"], quiet)
+    _run(["apt-get", "-qq", "install", "-y", *missing], quiet)
+    for found in _PACKAGES.values():
+        found()
+
+
+def _is_there(found: Callable[[], Path]) -> bool:
     try:
-        postgres.find_binaries()
-    except ServerUnavailable as missing:
-        if os.geteuid() != 0 or not shutil.which("apt-get"):
-            raise ServerUnavailable(
-                f"PostgreSQL {postgres.OLDEST_VERSION} or newer is missing. Install it, then try "
-                "again:\n    sudo apt-get update && sudo apt-get install -y postgresql"
-            ) from missing
-        _say("Installing PostgreSQL")
-        quiet = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-        _run(["apt-get", "-qq", "update"], quiet)
-        _run(["apt-get", "-qq", "install", "-y", "postgresql"], quiet)
-        postgres.find_binaries()
+        found()
+    except ServerUnavailable:
+        return False
+    return True
 
 
 def install_gateway() -> None:

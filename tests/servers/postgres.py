@@ -1,8 +1,6 @@
 """A real PostgreSQL server of one's own, on a free port of 127.0.0.1."""
 
 import itertools
-import os
-import pwd
 import re
 import secrets
 import shutil
@@ -17,10 +15,15 @@ from typing import Self
 import psycopg
 from psycopg import sql
 
-from tests.servers.process import ScratchDirectory, ServerProcess, ServerUnavailable, free_port
+from tests.servers.process import (
+    ScratchDirectory,
+    ServerProcess,
+    ServerUnavailable,
+    on_a_free_port,
+    unprivileged_user,
+)
 
 OLDEST_VERSION = 15
-_TRIES = 3
 _SUPERUSER = "quanopy"
 _FAST_BUT_FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 _DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
@@ -81,14 +84,16 @@ class PostgresServer:
     def __enter__(self) -> Self:
         with ExitStack() as cleanup:
             binaries = find_binaries()
-            self._user = _unprivileged_user()
+            self._user = unprivileged_user()
             scratch = ScratchDirectory("postgres", parent=self._parent)
             cleanup.callback(scratch.remove)
-            if self._user:
-                shutil.chown(scratch.path, self._user, self._user)
             self._directory = scratch.path
             self._binaries = binaries
-            self._initialise()
+            password_file = scratch.path / "password"
+            password_file.touch(mode=0o600)
+            password_file.write_text(self._password)
+            scratch.hand_over(self._user)
+            self._initialise(password_file)
             self.start()
             cleanup.callback(self.stop)
             self._cleanup = cleanup.pop_all()
@@ -104,16 +109,7 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start the server, on a new port the first time and on the same one again later."""
-        for attempt in range(1, _TRIES + 1):
-            port = self.port or free_port()
-            try:
-                self._process = self._launch(port).wait_until(lambda: self._accepts(port))  # noqa: B023
-            except ServerUnavailable:
-                if attempt == _TRIES or self.port:
-                    raise
-            else:
-                self.port = port
-                return
+        self.port = self._launch(self.port) if self.port else on_a_free_port(self._launch)
 
     def stop(self) -> None:
         """Shut the server down; its data stays until the block ends."""
@@ -157,12 +153,7 @@ class PostgresServer:
     def _dsn(self, database: str) -> str:
         return f"postgresql://{_SUPERUSER}:{self._password}@127.0.0.1:{self.port}/{database}"
 
-    def _initialise(self) -> None:
-        password_file = self._directory / "password"
-        password_file.write_text(self._password)
-        password_file.chmod(0o600)
-        if self._user:
-            shutil.chown(password_file, self._user, self._user)
+    def _initialise(self, password_file: Path) -> None:
         command: list[str | Path] = [
             self._binaries / "initdb",
             "--pgdata",
@@ -185,7 +176,7 @@ class PostgresServer:
         if done.returncode:
             raise ServerUnavailable(f"initdb failed:\n{done.stdout}{done.stderr}")
 
-    def _launch(self, port: int) -> ServerProcess:
+    def _launch(self, port: int) -> int:
         settings = self._settings | {
             "listen_addresses": "127.0.0.1",
             "port": str(port),
@@ -195,9 +186,11 @@ class PostgresServer:
         for name, value in settings.items():
             command += ["-c", f"{name}={value}"]
         # SIGINT is PostgreSQL's fast shutdown: it does not wait for clients to leave.
-        return ServerProcess(
+        process = ServerProcess(
             command, log=self._directory / "log", user=self._user, stop_signal=signal.SIGINT
         )
+        self._process = process.wait_until(lambda: self._accepts(port))
+        return port
 
     def _accepts(self, port: int) -> bool:
         try:
@@ -221,15 +214,3 @@ def _version(directory: Path) -> int:
     answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
     found = re.search(r"\d+", answer.stdout)
     return int(found[0]) if found else 0
-
-
-def _unprivileged_user() -> str | None:
-    """Return whom to run as when we are root, which PostgreSQL refuses; None when we are not."""
-    if os.geteuid() != 0:
-        return None
-    for name in ("postgres", "nobody"):
-        try:
-            return pwd.getpwnam(name).pw_name
-        except KeyError:
-            continue
-    raise ServerUnavailable("PostgreSQL does not run as root, and there is no user `postgres`.")

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import pwd
 import shutil
 import signal
 import socket
@@ -10,15 +11,18 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
+
+T = TypeVar("T")
 
 _PR_SET_PDEATHSIG = 1
 _PREFIX = "quanopy-servers"
+_PORTS_TRIED = 3
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class ServerUnavailable(Exception):
-    """A server that tests need is not installed, or did not start."""
+    """A server or tool that tests need is not installed, or did not start."""
 
 
 def free_port() -> int:
@@ -27,6 +31,42 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def on_a_free_port(launch: Callable[[int], T]) -> T:
+    """Return what `launch` makes of a free port; of another one if somebody took that first."""
+    for _ in range(_PORTS_TRIED - 1):
+        try:
+            return launch(free_port())
+        except ServerUnavailable:
+            continue
+    return launch(free_port())
+
+
+def program(name: str) -> Path:
+    """Return where a program of the distribution is, which may be out of an ordinary user's PATH.
+
+    Raises:
+        ServerUnavailable: it is not installed.
+    """
+    found = shutil.which(name) or shutil.which(name, path="/usr/sbin")
+    if found is None:
+        raise ServerUnavailable(
+            f"No {name}: run `make test`, which installs it, or tools/install-test-servers alone."
+        )
+    return Path(found)
+
+
+def unprivileged_user() -> str | None:
+    """Return whom to run servers as that refuse root; None when we are not root."""
+    if os.geteuid() != 0:
+        return None
+    for name in ("postgres", "nobody"):
+        try:
+            return pwd.getpwnam(name).pw_name
+        except KeyError:
+            continue
+    raise ServerUnavailable("Some servers do not run as root, and there is no user `postgres`.")
 
 
 def is_listening(port: int) -> bool:
@@ -45,6 +85,12 @@ class ScratchDirectory:
         parent = parent or _traversable_temporary_directory()
         _sweep(parent)
         self.path = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}-{os.getpid()}-{name}-", dir=parent))
+
+    def hand_over(self, user: str | None) -> None:
+        """Give the directory and what is in it so far to this user; None: it stays ours."""
+        if user:
+            for path in (self.path, *self.path.rglob("*")):
+                shutil.chown(path, user, user)
 
     def remove(self) -> None:
         """Delete the directory and all that is in it."""

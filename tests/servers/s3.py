@@ -12,12 +12,11 @@ from tests.servers.process import (
     ScratchDirectory,
     ServerProcess,
     ServerUnavailable,
-    free_port,
     is_listening,
+    on_a_free_port,
 )
 
 VERSION = "v1.8.0"
-_TRIES = 3
 
 
 def binary() -> Path:
@@ -71,11 +70,12 @@ class S3Server:
                 )
             scratch = ScratchDirectory("s3", parent=self._parent)
             cleanup.callback(scratch.remove)
+            self._scratch = scratch.path
             self._root = scratch.path / "buckets"
             self._root.mkdir()
             (scratch.path / "users").mkdir()
             self.create_bucket(self.bucket)
-            cleanup.callback(self._start(scratch.path).stop)
+            cleanup.callback(on_a_free_port(self._launch).stop)
             self._cleanup = cleanup.pop_all()
         return self
 
@@ -87,31 +87,23 @@ class S3Server:
     ) -> None:
         self._cleanup.close()
 
-    def _start(self, scratch: Path) -> ServerProcess:
-        for _ in range(_TRIES - 1):
-            try:
-                return self._launch(scratch)
-            except ServerUnavailable:
-                continue  # somebody else took the port
-        return self._launch(scratch)
-
-    def _launch(self, scratch: Path) -> ServerProcess:
-        self.port = free_port()
+    def _launch(self, port: int) -> ServerProcess:
+        self.port = port
         keys = {"ROOT_ACCESS_KEY": self.access_key, "ROOT_SECRET_KEY": self.secret_key}
         command: list[str | Path] = [binary(), "--quiet", "--region", self.region]
         command += ["--port", f"127.0.0.1:{self.port}", "--keep-alive"]
         # With users of its own it answers an unknown key as S3 does: 403, not 404.
-        command += ["--iam-dir", scratch / "users", "posix"]
-        command += [*self._where_metadata_goes(scratch), self._root]
-        process = ServerProcess(command, log=scratch / "log", environment=os.environ | keys)
+        command += ["--iam-dir", self._scratch / "users", "posix"]
+        command += [*self._where_metadata_goes(), self._root]
+        process = ServerProcess(command, log=self._scratch / "log", environment=os.environ | keys)
         return process.wait_until(lambda: is_listening(self.port))
 
-    def _where_metadata_goes(self, scratch: Path) -> list[str | Path]:
+    def _where_metadata_goes(self) -> list[str | Path]:
         """Extended attributes, or files beside the buckets where the file system has none."""
         try:
             os.setxattr(self._root, "user.quanopy", b"1")
         except OSError:
-            sidecar = scratch / "metadata"
+            sidecar = self._scratch / "metadata"
             sidecar.mkdir(exist_ok=True)
             return ["--sidecar", sidecar]
         return []

@@ -58,9 +58,12 @@ def test_the_problem_that_the_guide_shows_is_one() -> None:
     assert error.where == "pubs[0].observables"
 
 
-def test_the_settings_file_that_the_guide_shows_is_accepted(tmp_path: Path) -> None:
-    (shown,) = of_language(DOCS / "operating.md", "toml")
-    (tmp_path / "server.toml").write_text(shown)
-    settings = load(tmp_path / "server.toml", environ={})
-    assert settings.exposed
-    assert settings.log_format == "json"
+def test_the_settings_files_that_the_guide_shows_are_accepted(tmp_path: Path) -> None:
+    file, loaded = tmp_path / "server.toml", []
+    for shown in of_language(DOCS / "operating.md", "toml"):
+        file.write_text(shown)
+        loaded.append(load(file, environ={}))
+    whole, pooled = loaded
+    assert whole.exposed
+    assert whole.log_format == "json"
+    assert pooled.listen_dsn
