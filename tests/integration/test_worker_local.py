@@ -12,7 +12,7 @@ import pytest
 from quanopy.domain.errors import TaskFailed, Transient, Unavailable
 from quanopy.domain.states import JobState
 from quanopy.ports.providers import Outcome, Work
-from quanopy.ports.store import Store
+from quanopy.ports.store import EventQuery, Store
 from quanopy.server.worker import Rhythm
 from quanopy.testing.fake_local import FakeEmulator
 from tests.integration.workplace import QUICK, Workplace, task_ids
@@ -249,6 +249,43 @@ def test_work_whose_end_always_breaks_fails_in_the_end(place: Workplace) -> None
     )
     (job,) = place.wait(place.submit(1))
     assert job.state is JobState.FAILED
+
+
+def test_work_is_begun_before_its_job_is_kept(place: Workplace) -> None:
+    emulator = FakeEmulator()
+    worker = place.worker(emulator)
+    job_id = place.hand(worker, before=lambda: place.wait_for(lambda: emulator.ran, bool))
+    (job,) = place.wait([job_id])
+    assert job.state is JobState.COMPLETED
+    assert dict(emulator.ran) == dict.fromkeys(task_ids(place, [job_id]), 1)
+
+
+def test_work_that_cannot_begin_before_its_job_is_kept_is_done_after(place: Workplace) -> None:
+    emulator = FakeEmulator()
+    worker = place.worker(emulator)
+    job_id = place.hand(worker, at_hand=False)
+    assert [job.state for job in place.wait([job_id])] == [JobState.COMPLETED]
+    assert list(emulator.ran.values()) == [1]
+
+
+def test_work_begun_for_a_job_that_is_not_kept_comes_to_nothing(place: Workplace) -> None:
+    def fail() -> None:
+        place.wait_for(lambda: emulator.ran, bool)
+        raise Unavailable("the disk is full")
+
+    emulator = FakeEmulator()
+    emulator.gate.clear()
+    worker = place.worker(emulator)
+    with pytest.raises(Unavailable, match="disk is full"):
+        place.hand(worker, before=fail)
+    (lost,) = emulator.ran
+    # The hand is free again though the gate is still closed.
+    (second,) = place.submit(1)
+    place.wait_for(lambda: len(emulator.ran) == 2, bool)
+    emulator.gate.set()
+    assert [job.state for job in place.wait([second])] == [JobState.COMPLETED]
+    assert dict(emulator.ran) == {lost: 1, **dict.fromkeys(task_ids(place, [second]), 1)}
+    assert {event.subject for event in place.store.events(EventQuery()).events}.isdisjoint({lost})
 
 
 def test_long_works_leave_one_process_to_short_ones(place: Workplace) -> None:

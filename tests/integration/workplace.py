@@ -107,16 +107,34 @@ class Workplace:
     ) -> list[str]:
         """Submit jobs of one read circuit each, a pub a part; their ids."""
         accepted = [_accepted(resource, account, solo, estimate_s, parts) for _ in range(count)]
-        packed = pack_submissions(accepted, datetime.now(UTC))
-        self.objects.put({packed.key: packed.data})
-        rows = [_rows(job, spec) for job, spec in zip(accepted, packed.jobs, strict=True)]
-        jobs = [job for job, _ in rows]
-        tasks = [task for _, tasks in rows for task in tasks]
-        (answer,) = self.store.submit([Submission(account=account, jobs=jobs, tasks=tasks)])
+        pack, submission = _packed(accepted)
+        self.objects.put(pack)
+        (answer,) = self.store.submit([submission])
         if isinstance(answer, QuanopyError):
             raise answer
         self.wakeups.notify(Topic.WORK, Topic.EVENTS)
-        return [job.id for job in jobs]
+        return [job.id for job in submission.jobs]
+
+    def hand(
+        self, worker: Worker, *, before: Callable[[], object] = lambda: None, at_hand: bool = True
+    ) -> str:
+        """Submit a job that a free worker takes in the commit that keeps it; ``before`` its pack
+        is put. ``at_hand``: whether what is in it can be read before."""
+        pack, submission = _packed([_accepted("noop", "ada", False, 0.001, 1)])
+        if at_hand:
+            self.objects.remember(pack)
+
+        def keep() -> None:
+            before()
+            self.objects.put(pack)
+
+        with worker.offering("noop") as offering:
+            assert offering is not None
+            _, claims = self.store.accept(
+                [submission.entry], lambda new: [submission] * len(new), offering, keep=keep
+            )
+            worker.take(claims)
+        return submission.jobs[0].id
 
     def cancel(self, ids: Sequence[str]) -> None:
         """As the server does."""
@@ -158,6 +176,17 @@ class Workplace:
 def task_ids(place: Workplace, ids: Iterable[str]) -> list[str]:
     """Ids of all tasks of these jobs."""
     return [task.id for task in place.store.tasks(list(ids))]
+
+
+def _packed(accepted: Sequence[Accepted]) -> tuple[dict[str, bytes], Submission]:
+    packed = pack_submissions(accepted, datetime.now(UTC))
+    rows = [_rows(job, spec) for job, spec in zip(accepted, packed.jobs, strict=True)]
+    submission = Submission(
+        account=accepted[0].account,
+        jobs=[job for job, _ in rows],
+        tasks=[task for _, tasks in rows for task in tasks],
+    )
+    return {packed.key: packed.data}, submission
 
 
 def _accepted(resource: str, account: str, solo: bool, estimate_s: float, parts: int) -> Accepted:

@@ -32,6 +32,9 @@ class Objects(Protocol):
         """Keep these objects durably (synced) before returning. A key that exists is left as it
         is: content-addressed writes are idempotent."""
 
+    def remember(self, objects: Mapping[str, bytes]) -> None:
+        """Have these at hand, if they are small, for who reads them before they are put."""
+
     def get(self, keys: Sequence[str]) -> list[bytes]:
         """Whole objects, in the order asked."""
 

@@ -125,6 +125,10 @@ class Claim:
     tasks: Sequence[Task]
 
 
+def _nothing(*_: object) -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offering:
     """A worker that is free, and what it would take at once."""
@@ -132,6 +136,9 @@ class Offering:
     worker: str
     offer: Offer
     ttl_s: float
+    begin: Callable[[Sequence[Claim]], None] = _nothing
+    """Told what is about to be claimed of what is new, before it is kept: work that harms nobody
+    may begin. Only what is answered was claimed; told again if the transaction is begun again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,9 +208,8 @@ class Finished:
 
 
 Make = Callable[[Sequence[int]], Sequence[Submission]]
-"""Told which of some entries are new, by their indices: what to insert for each of these, once the
-archive has it. Called within the transaction, and again if that is begun again, so that the archive
-comes to hold nothing but what is accepted."""
+"""Told which of some entries are new, by their indices: what to insert for each of these. Called
+within the transaction, and again if that is begun again."""
 
 
 class Store(Protocol):
@@ -215,10 +221,16 @@ class Store(Protocol):
         repeated idempotency key gives the jobs of the first time, or ``Conflict``."""
 
     def accept(
-        self, entries: Sequence[Entry], make: Make, offering: Offering | None
+        self,
+        entries: Sequence[Entry],
+        make: Make,
+        offering: Offering | None,
+        *,
+        keep: Callable[[], object] = _nothing,
     ) -> tuple[list[Sequence[Job] | QuanopyError], list[Claim]]:
         """:meth:`submit` what is made of these; and in the same commit :meth:`claim` on an
-        offering: of all that waits, not only of this."""
+        offering: of all that waits, not only of this. ``keep`` puts into the archive what was
+        last made, before the commit: so the archive comes to hold nothing but what is accepted."""
 
     def replay(self, requests: Sequence[Repeat]) -> list[Sequence[Job] | QuanopyError | None]:
         """For each of these the jobs that its key already stands for, ``Conflict`` where it was

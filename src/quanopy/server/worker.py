@@ -22,7 +22,7 @@ from quanopy.ports.providers import LocalProvider, Provider, RemoteProvider
 from quanopy.ports.store import Claim, Offering, Store, Swept
 from quanopy.ports.wakeups import Topic, Wakeups
 from quanopy.services.alarm import Alarm
-from quanopy.services.crews import Crew, Kit, LocalCrew, RemoteCrew
+from quanopy.services.crews import Begun, Crew, Kit, LocalCrew, RemoteCrew
 from quanopy.services.ending import Endings
 from quanopy.services.hints import JobHints
 from quanopy.services.holding import Holding
@@ -93,6 +93,8 @@ class Worker:
         """Names of resources by provider."""
         self._taking = Lock()
         """Held from an offer until what was claimed on it has been taken."""
+        self._begun: dict[str, Begun] = {}
+        """By claim, what was begun ahead of a commit; with ``_taking`` held."""
         self._declined: set[str] = set()
         """Resources of which nothing was given when it was last offered to take some: out of
         service or with no lane free, so that submitting need not ask for it."""
@@ -199,11 +201,33 @@ class Worker:
                 (offer,) = crew.offers([known])
                 offer = replace(offer, claims=min(offer.claims, crew.free))
                 self._declined.add(resource)
-                yield Offering(worker=self.id, offer=offer, ttl_s=self._rhythm.ttl_s)
+                yield Offering(
+                    worker=self.id, offer=offer, ttl_s=self._rhythm.ttl_s, begin=self._begin
+                )
             else:
                 yield None
         finally:
+            self._drop_begun()
             self._taking.release()
+
+    def _begin(self, claims: Sequence[Claim]) -> None:
+        """Work ahead on what is about to be claimed. It never raises: that is no reason to refuse
+        what is submitted."""
+        # Told again where the transaction began again: of what it had claimed nothing is left.
+        self._drop_begun()
+        for claim in claims:
+            try:
+                resource = self._resources[claim.resource]
+                begun = self._crew_of(resource).begin(claim, resource)
+                if begun is not None:
+                    self._begun[claim.id] = begun
+            except Exception:
+                log.exception("%s cannot be worked on ahead", claim.id)
+
+    def _drop_begun(self) -> None:
+        for begun in self._begun.values():
+            begun.drop()
+        self._begun.clear()
 
     def take(self, claims: Sequence[Claim]) -> None:
         """Work on what was claimed. It never raises: the claims are committed."""
@@ -212,6 +236,10 @@ class Worker:
         for claim in claims:
             self._declined.discard(claim.resource)
             try:
+                begun = self._begun.pop(claim.id, None)
+                if begun is not None:
+                    begun.keep()
+                    continue
                 resource = self._resources[claim.resource]
                 self._crew_of(resource).take(claim, resource)
             except Exception:

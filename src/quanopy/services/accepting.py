@@ -4,7 +4,7 @@ Which requests are new is known only within the transaction. So the pack is made
 the new ones alone: a crash between leaves an orphan, never a row that points to nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -64,7 +64,8 @@ class Accepting:
         if not self._objects.near:
             # No transaction stays open while a network is waited for.
             packing.make(range(len(jobs)))
-        answers, claims = self._store.accept(entries, packing.make, offering)
+            packing.keep()
+        answers, claims = self._store.accept(entries, packing.make, offering, keep=packing.keep)
         claimed = {task.id for claim in claims for task in claim.tasks}
         repeated = [
             not isinstance(answer, QuanopyError)
@@ -93,18 +94,27 @@ class _Packing:
         self._objects = objects
         self._jobs = jobs
         self._now = now
-        self._made: dict[tuple[int, ...], Sequence[Submission]] = {}
+        self._made: dict[tuple[int, ...], tuple[Mapping[str, bytes], Sequence[Submission]]] = {}
+        self._unkept: Mapping[str, bytes] = {}
+        self._kept: set[str] = set()
 
     def make(self, new: Sequence[int]) -> Sequence[Submission]:
-        """The rows of these, whose pack has been put."""
+        """The rows of these; their pack is at hand, and to be kept."""
         which = tuple(new)
         if which not in self._made:
             self._made[which] = self._pack(which)
-        return self._made[which]
-
-    def _pack(self, which: tuple[int, ...]) -> Sequence[Submission]:
-        if not which:
-            return []
-        key, data, submissions = pack([self._jobs[index] for index in which], self._now)
-        self._objects.put({key: data})
+        self._unkept, submissions = self._made[which]
         return submissions
+
+    def keep(self) -> None:
+        """Put the pack made last, unless that is done."""
+        if not self._kept.issuperset(self._unkept):
+            self._objects.put(self._unkept)
+            self._kept.update(self._unkept)
+
+    def _pack(self, which: tuple[int, ...]) -> tuple[Mapping[str, bytes], Sequence[Submission]]:
+        if not which:
+            return {}, []
+        key, data, submissions = pack([self._jobs[index] for index in which], self._now)
+        self._objects.remember({key: data})
+        return {key: data}, submissions

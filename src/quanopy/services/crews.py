@@ -13,7 +13,7 @@ from quanopy.ports.objects import Objects
 from quanopy.ports.providers import LocalProvider, RemoteProvider
 from quanopy.ports.store import Claim, Offer, Store
 from quanopy.services.alarm import Alarm
-from quanopy.services.dispatch import LocalDispatch
+from quanopy.services.dispatch import Commit, LocalDispatch
 from quanopy.services.ending import Endings
 from quanopy.services.hints import JobHints
 from quanopy.services.holding import Holding
@@ -50,6 +50,16 @@ class Kit:
     """Wakes who claims."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """Work that was begun ahead of its claim's commit."""
+
+    keep: Callable[[], None]
+    """The claim is committed, and held."""
+    drop: Callable[[], None]
+    """It is not: end the work, which comes to nothing."""
+
+
 class Crew(Protocol):
     """Works for one provider."""
 
@@ -68,6 +78,9 @@ class Crew(Protocol):
 
     def take(self, claim: Claim, resource: Resource) -> None:
         """Work on a claim, on a thread of its own."""
+
+    def begin(self, claim: Claim, resource: Resource) -> "Begun | None":
+        """Work ahead on a claim that is not committed yet, where that harms nobody."""
 
     def cancel(self, task_ids: Collection[str]) -> None:
         """A cancel was asked of some tasks under this worker's claims."""
@@ -176,15 +189,33 @@ class LocalCrew:
 
     def take(self, claim: Claim, resource: Resource) -> None:
         """Run a batch."""
-        long = sum(task.estimate_s > _LONG_S for task in claim.tasks)
         self._hints.hold(claim.tasks)
+        self._give(claim, resource, None)
+
+    def begin(self, claim: Claim, resource: Resource) -> "Begun | None":
+        """Run a batch ahead: nobody is billed for an emulation that comes to nothing."""
+        commit = Commit()
+        self._give(claim, resource, commit)
+
+        def keep() -> None:
+            self._hints.hold(claim.tasks)
+            commit.tell(True)
+
+        def drop() -> None:
+            commit.tell(False)
+            self._dispatch.cancel([task.id for task in claim.tasks])
+
+        return Begun(keep=keep, drop=drop)
+
+    def _give(self, claim: Claim, resource: Resource, commit: Commit | None) -> None:
+        long = sum(task.estimate_s > _LONG_S for task in claim.tasks)
         with self._lock:
             self._long += long
-        self._hands.give(lambda: self._run(claim, resource, long))
+        self._hands.give(lambda: self._run(claim, resource, long, commit))
 
-    def _run(self, claim: Claim, resource: Resource, long: int) -> None:
+    def _run(self, claim: Claim, resource: Resource, long: int, commit: Commit | None) -> None:
         try:
-            self._dispatch.run(claim, resource)
+            self._dispatch.run(claim, resource, commit)
         finally:
             with self._lock:
                 self._long -= long
@@ -278,6 +309,10 @@ class RemoteCrew:
     def take(self, claim: Claim, resource: Resource) -> None:
         """Send a batch."""
         self._hands.give(lambda: self._dispatch.run(claim, resource))
+
+    def begin(self, claim: Claim, resource: Resource) -> "Begun | None":
+        """What is sent may be billed: nothing is sent ahead."""
+        return None
 
     def cancel(self, task_ids: Collection[str]) -> None:
         """What was sent is stopped where it is followed."""

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from threading import Lock
+from threading import Event, Lock
 
 from quanopy.domain.errors import Conflict, QuanopyError, TaskFailed, Transient, Unavailable
 from quanopy.domain.jobs import Task
@@ -28,6 +28,24 @@ class _Batch:
     running: Running | None = None
 
 
+class Commit:
+    """Whether a claim whose work was begun ahead has been committed."""
+
+    def __init__(self) -> None:
+        self._known = Event()
+        self._done = False
+
+    def tell(self, done: bool) -> None:
+        """It has, or never will be."""
+        self._done = done
+        self._known.set()
+
+    def wait(self) -> bool:
+        """Return once it is known whether."""
+        self._known.wait()
+        return self._done
+
+
 class LocalDispatch:
     """Runs claims on one local provider; a claim a call, several calls at once."""
 
@@ -48,13 +66,14 @@ class LocalDispatch:
         self._lock = Lock()
         self._batches: dict[str, _Batch] = {}
 
-    def run(self, claim: Claim, resource: Resource) -> None:
-        """Do all that is claimed. A claim lost on the way is left to who has it now."""
+    def run(self, claim: Claim, resource: Resource, commit: Commit | None = None) -> None:
+        """Do all that is claimed. A claim lost on the way is left to who has it now. One that is
+        still to be committed is run ahead, and written down once ``commit`` says so."""
         batch = _Batch(tasks=frozenset(task.id for task in claim.tasks))
         with self._lock:
             self._batches[claim.id] = batch
         try:
-            self._run(claim, resource, batch)
+            self._run(claim, resource, batch, commit)
         except Conflict as error:
             log.warning("%s: %d tasks will be done again", error, len(claim.tasks))
         except Exception:
@@ -89,10 +108,16 @@ class LocalDispatch:
             if running is not None:
                 running.cancel(sorted(tasks))
 
-    def _run(self, claim: Claim, resource: Resource, batch: _Batch) -> None:
+    def _run(self, claim: Claim, resource: Resource, batch: _Batch, commit: Commit | None) -> None:
         began_at = datetime.now(UTC)
-        prepared = self._holding.persist(claim.id, lambda: self._prepare(claim.tasks, resource))
-        outcomes = self._outcomes(claim.tasks, prepared, batch)
+        outcomes = None
+        if commit is not None:
+            outcomes = self._run_ahead(claim.tasks, resource, batch)
+            if not commit.wait():
+                return
+        if outcomes is None:
+            prepared = self._holding.persist(claim.id, lambda: self._prepare(claim.tasks, resource))
+            outcomes = self._outcomes(claim.tasks, prepared, batch)
         if claim.id not in self._holding:
             raise Conflict(f"{claim.id} is lost")
         verdicts = [
@@ -108,6 +133,19 @@ class LocalDispatch:
             began_at=began_at,
         )
         self._endings.end(claim.id, ends, frees=resource.lanes is not None)
+
+    def _run_ahead(
+        self, tasks: Sequence[Task], resource: Resource, batch: _Batch
+    ) -> list[Outcome] | None:
+        """What became of tasks that are not committed yet; ``None`` where anything was amiss: it
+        may be due to that."""
+        try:
+            prepared = self._prepare(tasks, resource)
+        except QuanopyError:
+            return None
+        if any(isinstance(work, QuanopyError) for work in prepared):
+            return None
+        return self._outcomes(tasks, prepared, batch)
 
     def _prepare(self, tasks: Sequence[Task], resource: Resource) -> list[Prepared]:
         try:

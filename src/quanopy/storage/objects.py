@@ -102,6 +102,10 @@ class _Objects:
         for key in self._place.put(objects):
             self._cache.put(key, objects[key])
 
+    def remember(self, objects: Mapping[str, bytes]) -> None:
+        for key, data in objects.items():
+            self._cache.put(key, data)
+
     def get(self, keys: Sequence[str]) -> list[bytes]:
         """Always from the store, never from memory: it also serves to verify what is kept."""
         return self._each(self._get, keys)

@@ -97,7 +97,12 @@ class SqlStore:
         return self.accept(entries, lambda new: [submissions_[i] for i in new], None)[0]
 
     def accept(
-        self, entries: Sequence[Entry], make: Make, offering: Offering | None
+        self,
+        entries: Sequence[Entry],
+        make: Make,
+        offering: Offering | None,
+        *,
+        keep: Callable[[], object] = lambda: None,
     ) -> tuple[list[Sequence[Job] | QuanopyError], list[Claim]]:
         """See :meth:`Store.accept`."""
         now = self._now()
@@ -105,10 +110,10 @@ class SqlStore:
         def work(
             connection: Transaction,
         ) -> tuple[list[Sequence[Job] | QuanopyError], list[Claim]]:
-            return submissions.accept(connection, entries, make, offering, now)
+            return submissions.accept(connection, entries, make, keep, offering, now)
 
         def alone(index: int, entry: Entry) -> list[Sequence[Job] | QuanopyError]:
-            return self.accept([entry], lambda new: make([index] * len(new)), None)[0]
+            return self.accept([entry], lambda new: make([index] * len(new)), None, keep=keep)[0]
 
         try:
             return self._database.write(work)

@@ -1,7 +1,7 @@
 """Submitting: a batch of requests inserted in one commit, each all or nothing."""
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -62,6 +62,7 @@ def accept(
     connection: Transaction,
     entries: Sequence[Entry],
     make: Make,
+    keep: Callable[[], object],
     offering: Offering | None,
     now: int,
 ) -> tuple[list[Answer], list[Claim]]:
@@ -80,7 +81,7 @@ def accept(
         ],
     )
     submissions = make([index for index, new in enumerate(fresh) if new])
-    taken = _insert(connection, submissions, offering, line, now) if submissions else []
+    taken = _insert(connection, submissions, keep, offering, line, now) if submissions else []
     # Only now: a key repeated within the batch stands for jobs of the batch.
     known = _jobs_of(connection, repeated.values())
     made = iter(submissions)
@@ -95,6 +96,7 @@ def accept(
 def _insert(
     connection: Transaction,
     submissions: Sequence[Submission],
+    keep: Callable[[], object],
     offering: Offering | None,
     line: claims.Line | None,
     now: int,
@@ -104,6 +106,8 @@ def _insert(
     taken: list[Claim] = []
     if offering and line and not line.waiting:
         taken = claims.claim_new(connection, line, tasks, offering, now)
+        offering.begin(taken)
+    keep()
     begun = {task.id: task for claim in taken for task in claim.tasks}
     running = {task.job_id for task in begun.values()}
     insert_jobs(

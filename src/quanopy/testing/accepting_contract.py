@@ -3,6 +3,7 @@ Part of :class:`~quanopy.testing.store_contract.StoreContract`."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -108,14 +109,23 @@ class AcceptingContract:
         assert [one.id for one in answer] == [first.id]
         assert (claims, [list(new) for new in asked]) == ([], [[]])
 
+    def test_what_is_about_to_be_taken_is_told_before_it_is_kept(self, store: Store) -> None:
+        one = submission(job(), key="k", digest="d")
+        told: list[Claim | None] = []
+        free = replace(offering(), begin=told.extend)
+        _, (claim,) = store.accept(
+            [one.entry], lambda new: [one] * len(new), free, keep=lambda: told.append(None)
+        )
+        assert told == [claim, None]
+
     def test_what_the_archive_cannot_keep_leaves_nothing(self, store: Store) -> None:
         one = submission(job(), key="k", digest="d")
 
-        def fail(_: Sequence[int]) -> list[Submission]:
+        def fail() -> None:
             raise OSError("no room")
 
         with pytest.raises(OSError, match="no room"):
-            store.accept([one.entry], fail, offering())
+            store.accept([one.entry], lambda _: [one], offering(), keep=fail)
         assert store.jobs([job.id for job in one.jobs]) == []
         (answer,), _ = store.accept([one.entry], lambda _: [one], None)
         assert answer == one.jobs
