@@ -75,7 +75,18 @@ def how_to_run(
     no_compile: bool,
     seed_transpiler: int | None,
 ) -> "How":
-    """These options as a job has them; those that were not given are left to the resource."""
+    """These options as a job has them; those that were not given are left to the resource.
+
+    Raises ``Invalid`` for options of compiling where nothing is to be compiled.
+    """
+    from quanopy.domain.errors import Invalid
+
+    if no_compile and (optimization_level is not None or seed_transpiler is not None):
+        raise Invalid(
+            "nothing is compiled, so there is nothing to optimise",
+            where="--no-compile",
+            hint="Leave out --optimization-level and --seed-transpiler, or --no-compile.",
+        )
     how: How = {
         "shots": shots,
         "precision": precision,

@@ -32,6 +32,9 @@ def executions(
     if as_json:
         emit_all(found)
         return
+    if not found:
+        typer.echo(f"no executions that are {state}", err=True)
+        return
     show_table(
         ("id", "provider", "its id", "resource", "account", "tasks", "created", "problem"),
         (

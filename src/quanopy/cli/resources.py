@@ -36,6 +36,12 @@ def resources(
     if as_json:
         emit_all(found)
         return
+    if not found:
+        which = (
+            f" with {containing!r} in their names" if containing else ": no worker has brought any"
+        )
+        typer.echo(f"no resources{which}", err=True)
+        return
     shown = [one for one in found if everything or containing or not _in_the_background(one)]
     show_table(
         ("name", "state", "kinds", "qubits", "lanes", "queued", "active", "wait", "workers", ""),

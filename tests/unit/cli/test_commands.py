@@ -36,6 +36,13 @@ def test_options_go_with_the_job_as_they_are_given(broker: OneJob, bell: Path) -
     assert [job["priority"] for job in broker.submitted] == [-7, 0]
 
 
+def test_what_is_not_compiled_takes_no_options_of_compiling(broker: OneJob, bell: Path) -> None:
+    found = run("submit", bell, "--no-compile", "--optimization-level", 2)
+    assert found.exit_code == 65
+    assert "--no-compile: nothing is compiled" in found.stderr
+    assert not broker.submitted
+
+
 def test_files_may_be_one_job(broker: OneJob, bell: Path) -> None:
     assert run("submit", bell, bell, "--together", "--name", "both").exit_code == 0
     assert [len(job["programs"]) for job in broker.submitted] == [2]

@@ -50,3 +50,10 @@ def test_a_state_that_there_is_not_is_refused_here(broker: Stub) -> None:
     assert run("settle", "exec_1", "gone", "--reason", "x").exit_code == 65
     assert run("--state", "gone").exit_code == 65
     assert broker.seen == []
+
+
+def test_where_there_are_none_that_is_said(broker: Stub) -> None:
+    broker.answer = lambda _: document({"executions": []})
+    found = run("--state", "running")
+    assert (found.stdout, found.stderr) == ("", "no executions that are running\n")
+    assert run("--json").stdout == "[]\n"

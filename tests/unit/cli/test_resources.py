@@ -64,3 +64,8 @@ def test_a_filter_finds_devices_too() -> None:
 def test_json_has_all_that_fit_the_filter() -> None:
     assert len(json.loads(run("--json").stdout)) == len(RESOURCES)
     assert len(json.loads(run("--json", "--filter", "fake").stdout)) == 3
+
+
+def test_where_no_name_is_like_that_it_is_said() -> None:
+    found = run("--filter", "heron")
+    assert (found.stdout, found.stderr) == ("", "no resources with 'heron' in their names\n")
