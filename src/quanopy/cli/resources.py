@@ -37,10 +37,8 @@ def resources(
         emit_all(found)
         return
     if not found:
-        which = (
-            f" with {containing!r} in their names" if containing else ": no worker has brought any"
-        )
-        typer.echo(f"no resources{which}", err=True)
+        why = f"with {containing!r} in their names" if containing else "yet: start a worker"
+        typer.echo(f"no resources {why}", err=True)
         return
     shown = [one for one in found if everything or containing or not _in_the_background(one)]
     show_table(

@@ -52,8 +52,9 @@ def test_a_state_that_there_is_not_is_refused_here(broker: Stub) -> None:
     assert broker.seen == []
 
 
-def test_where_there_are_none_that_is_said(broker: Stub) -> None:
-    broker.answer = lambda _: document({"executions": []})
-    found = run("--state", "running")
-    assert (found.stdout, found.stderr) == ("", "no executions that are running\n")
-    assert run("--json").stdout == "[]\n"
+def test_where_there_are_none_that_is_said(broker: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Stub(document({"executions": []})) as empty:
+        monkeypatch.setenv("QUANOPY_URL", empty.url)
+        found = run("--state", "running")
+        assert (found.stdout, found.stderr) == ("", "no executions that are running\n")
+        assert json.loads(run("--json").stdout) == []
