@@ -1,6 +1,6 @@
 """Claims: a worker's holds on tasks, taken under the device's row lock and fenced by their ids."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -32,6 +32,9 @@ from quanopy.storage.transitions import Move, move_tasks
 
 _claims, _tasks, _executions = schema.claims, schema.tasks, schema.executions
 _now = bindparam("now", type_=BigInteger)
+
+Clock = Callable[[], int]
+"""What time it is, as rows have it."""
 
 ALIVE: ColumnElement[bool] = and_(
     _claims.c.expires_at > _now, _claims.c.expires_at <= _now + 2 * _claims.c.ttl_us
@@ -94,10 +97,10 @@ class _Load:
 
 
 def claim(
-    connection: Transaction, worker: str, offer: Offer, *, ttl: int, now: int, most: int
+    connection: Transaction, worker: str, offer: Offer, *, ttl: int, clock: Clock, most: int
 ) -> list[Claim]:
     """Take ready tasks of one resource in fair order, in at most ``most`` claims."""
-    given = {"resource": offer.resource, "now": now}
+    given = {"resource": offer.resource, "now": clock()}
     found, [(claimed,)], [(executing,)], used, groups = connection.together(
         (_RESOURCE, given),
         (_CLAIMS_IN_USE, given),
@@ -105,6 +108,7 @@ def claim(
         (queue.USED, given),
         (queue.GROUPS, given),
     )
+    now = clock()  # The device may have been locked for long.
     resource = _in_service(found)
     if resource is None:
         return []
@@ -119,11 +123,11 @@ def claim(
     return _take(connection, worker, resource, loads, charged, ttl=ttl, now=now)
 
 
-def claim_waiting(connection: Transaction, offering: Offering, now: int) -> list[Claim]:
+def claim_waiting(connection: Transaction, offering: Offering, clock: Clock) -> list[Claim]:
     """Claim what waits longest, as a worker offers to that is free now."""
     offer = offering.offer
     return claim(
-        connection, offering.worker, offer, ttl=span(offering.ttl_s), now=now, most=offer.claims
+        connection, offering.worker, offer, ttl=span(offering.ttl_s), clock=clock, most=offer.claims
     )
 
 
@@ -159,12 +163,10 @@ def line(answers: Sequence[Sequence[Row]], offer: Offer) -> Line:
     )
 
 
-def claim_new(
-    connection: Transaction, found: Line, tasks: Sequence[Task], offering: Offering, now: int
-) -> list[Claim]:
-    """Claim tasks that are about to be inserted, where nobody waits before them: nothing of them
-    need be looked for, locked or changed. They are the caller's to insert as the claims show
-    them, and to write the history of."""
+def new_claims(found: Line, tasks: Sequence[Task], offering: Offering, now: int) -> list[Claim]:
+    """Claims of tasks that are about to be inserted, where nobody waits before them: nothing of
+    them need be looked for, locked or changed. They are the caller's to insert as the claims show
+    them, to write the history of, and to have the claims kept (:func:`keep_new`)."""
     if found.resource is None or found.lanes < 1:
         return []
     used_s = queue.aged(found.used, now)
@@ -174,7 +176,15 @@ def claim_new(
     order = fair_order(queues, used_s, now=datetime.fromtimestamp(now / 1_000_000, UTC))
     loads = _loads(order, offering.offer, found.lanes)
     ids = {task.id: new for load in loads for new in [new_id("claim")] for task in load.tasks}
-    claims = [_claimed(load, ids, ids.keys(), found.resource.name, now) for load in loads]
+    return [_claimed(load, ids, ids.keys(), found.resource.name, now) for load in loads]
+
+
+def keep_new(
+    connection: Transaction, found: Line, claims: Sequence[Claim], offering: Offering, now: int
+) -> None:
+    """Keep these claims (:func:`new_claims`): they live from now on."""
+    if found.resource is None:
+        return
     _keep(connection, offering.worker, found.resource, claims, ttl=span(offering.ttl_s), now=now)
     ledger.charge(
         connection,
@@ -183,7 +193,6 @@ def claim_new(
         {row.account: row.at for row in found.used},
         now=now,
     )
-    return claims
 
 
 def _in_service(found: Sequence[Row]) -> Row | None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from sqlalchemy import select
 
@@ -52,6 +53,8 @@ from quanopy.storage.mapping import span, stamp
 from quanopy.storage.migrations import migrate
 from quanopy.storage.transaction import Transaction
 
+T = TypeVar("T")
+
 Clock = Callable[[], datetime]
 _ONE = select(1)
 
@@ -90,6 +93,11 @@ class SqlStore:
     def _now(self) -> int:
         return stamp(self._clock())
 
+    def _write(self, work: Callable[[Transaction, int], T]) -> T:
+        """Do this in a transaction that may write, told what time it is when it begins: to begin,
+        one may have to wait."""
+        return self._database.write(lambda c: work(c, self._now()))
+
     # -- submitting and reading ---------------------------------------------------------------
     def submit(self, submissions_: Sequence[Submission]) -> list[Sequence[Job] | QuanopyError]:
         """See :meth:`Store.submit`."""
@@ -105,12 +113,11 @@ class SqlStore:
         keep: Callable[[], object] = lambda: None,
     ) -> tuple[list[Sequence[Job] | QuanopyError], list[Claim]]:
         """See :meth:`Store.accept`."""
-        now = self._now()
 
         def work(
             connection: Transaction,
         ) -> tuple[list[Sequence[Job] | QuanopyError], list[Claim]]:
-            return submissions.accept(connection, entries, make, keep, offering, now)
+            return submissions.accept(connection, entries, make, keep, offering, self._now)
 
         def alone(index: int, entry: Entry) -> list[Sequence[Job] | QuanopyError]:
             return self.accept([entry], lambda new: make([index] * len(new)), None, keep=keep)[0]
@@ -160,19 +167,17 @@ class SqlStore:
     # -- users' requests ----------------------------------------------------------------------
     def cancel(self, job_ids: Collection[str], *, actor: str) -> list[Job]:
         """See :meth:`Store.cancel`."""
-        now = self._now()
-        return self._database.write(lambda c: users.cancel(c, job_ids, actor=actor, now=now))
+        return self._write(lambda c, now: users.cancel(c, job_ids, actor=actor, now=now))
 
     def retry(self, job_ids: Collection[str], *, actor: str) -> list[Job]:
         """See :meth:`Store.retry`."""
-        now = self._now()
-        return self._database.write(lambda c: users.retry(c, job_ids, actor=actor, now=now))
+        return self._write(lambda c, now: users.retry(c, job_ids, actor=actor, now=now))
 
     # -- workers ------------------------------------------------------------------------------
     def register(self, worker: str, served: Sequence[Resource], *, ttl_s: float) -> None:
         """See :meth:`Store.register`."""
-        ttl, now = span(ttl_s), self._now()
-        self._database.write(lambda c: resources.register(c, worker, served, ttl=ttl, now=now))
+        ttl = span(ttl_s)
+        self._write(lambda c, now: resources.register(c, worker, served, ttl=ttl, now=now))
 
     def retire(self, worker: str) -> None:
         """See :meth:`Store.retire`."""
@@ -192,9 +197,8 @@ class SqlStore:
         self, name: str, state: ResourceState, reason: str | None, *, actor: str
     ) -> Resource:
         """See :meth:`Store.set_resource_state`."""
-        now = self._now()
-        return self._database.write(
-            lambda c: resources.set_state(c, name, state, reason, actor=actor, now=now)
+        return self._write(
+            lambda c, now: resources.set_state(c, name, state, reason, actor=actor, now=now)
         )
 
     def ready(self, names: tuple[str, ...]) -> set[str]:
@@ -216,15 +220,14 @@ class SqlStore:
         return taken
 
     def _claim(self, worker: str, offer: Offer, ttl: int, most: int) -> list[Claim]:
-        now = self._now()
         return self._database.write(
-            lambda c: claims.claim(c, worker, offer, ttl=ttl, now=now, most=most)
+            lambda c: claims.claim(c, worker, offer, ttl=ttl, clock=self._now, most=most)
         )
 
     def renew(self, worker: str, *, ttl_s: float) -> set[str]:
         """See :meth:`Store.renew`."""
-        ttl, now = span(ttl_s), self._now()
-        return self._database.write(lambda c: claims.renew(c, worker, ttl=ttl, now=now))
+        ttl = span(ttl_s)
+        return self._write(lambda c, now: claims.renew(c, worker, ttl=ttl, now=now))
 
     def release(self, claim_ids: Collection[str]) -> None:
         """See :meth:`Store.release`."""
@@ -236,32 +239,29 @@ class SqlStore:
 
     def begin(self, claim_id: str, begun: Sequence[Execution], *, ttl_s: float) -> None:
         """See :meth:`Store.begin`."""
-        ttl, now = span(ttl_s), self._now()
-        self._database.write(lambda c: executions.begin(c, claim_id, begun, ttl=ttl, now=now))
+        ttl = span(ttl_s)
+        self._write(lambda c, now: executions.begin(c, claim_id, begun, ttl=ttl, now=now))
 
     def due(self, worker: str, providers: Sequence[str], *, limit: int, ttl_s: float) -> list[Due]:
         """See :meth:`Store.due`."""
-        ttl, now = span(ttl_s), self._now()
-        return self._database.write(
-            lambda c: executions.due(c, worker, providers, limit=limit, ttl=ttl, now=now)
+        ttl = span(ttl_s)
+        return self._write(
+            lambda c, now: executions.due(c, worker, providers, limit=limit, ttl=ttl, now=now)
         )
 
     def advance(self, claim_id: str, changes: Sequence[ExecutionChange]) -> None:
         """See :meth:`Store.advance`."""
-        now = self._now()
-        self._database.write(lambda c: executions.advance(c, claim_id, changes, now=now))
+        self._write(lambda c, now: executions.advance(c, claim_id, changes, now=now))
 
     def finish(
         self, claim_id: str, ended: Sequence[Ending], *, show: Collection[str] = ()
     ) -> Finished:
         """See :meth:`Store.finish`."""
-        now = self._now()
-        return self._database.write(lambda c: endings.finish(c, claim_id, ended, show, now=now))
+        return self._write(lambda c, now: endings.finish(c, claim_id, ended, show, now=now))
 
     def sweep(self) -> Swept:
         """See :meth:`Store.sweep`."""
-        now = self._now()
-        return self._database.write(lambda c: sweeping.sweep(c, now=now))
+        return self._write(lambda c, now: sweeping.sweep(c, now=now))
 
     # -- operators ----------------------------------------------------------------------------
     def open_executions(self, state: ExecutionState, *, limit: int) -> list[Execution]:
@@ -270,9 +270,9 @@ class SqlStore:
 
     def hold_stranded(self, execution_id: str, *, actor: str, ttl_s: float) -> Due:
         """See :meth:`Store.hold_stranded`."""
-        ttl, now = span(ttl_s), self._now()
-        return self._database.write(
-            lambda c: stranded.hold(c, execution_id, actor=actor, ttl=ttl, now=now)
+        ttl = span(ttl_s)
+        return self._write(
+            lambda c, now: stranded.hold(c, execution_id, actor=actor, ttl=ttl, now=now)
         )
 
     # -- access -------------------------------------------------------------------------------
@@ -290,8 +290,7 @@ class SqlStore:
 
     def revoke_token(self, id: str) -> Token:
         """See :meth:`Store.revoke_token`."""
-        now = self._now()
-        return self._database.write(lambda c: tokens.revoke(c, id, now=now))
+        return self._write(lambda c, now: tokens.revoke(c, id, now=now))
 
     # -- housekeeping -------------------------------------------------------------------------
     def referenced(self, keys: Collection[str]) -> set[str]:
@@ -300,8 +299,7 @@ class SqlStore:
 
     def restore(self, given: Sequence[Submission], found: Sequence[Execution]) -> int:
         """See :meth:`Store.restore`."""
-        now = self._now()
-        return self._database.write(lambda c: archive.restore(c, given, found, now=now))
+        return self._write(lambda c, now: archive.restore(c, given, found, now=now))
 
     def check(self) -> None:
         """See :meth:`Store.check`."""

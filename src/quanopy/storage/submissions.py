@@ -64,10 +64,11 @@ def accept(
     make: Make,
     keep: Callable[[], object],
     offering: Offering | None,
-    now: int,
+    clock: claims.Clock,
 ) -> tuple[list[Answer], list[Claim]]:
     """Insert what is made of those that are new, and claim what is offered to; raises ``Refused``
     where one of them cannot be."""
+    now = clock()
     # Nothing else needs an answer, so these are asked together.
     asking = claims.asking_line(offering.offer, now) if offering else []
     fresh, answers = _keep_requests(connection, entries, now, *asking)
@@ -81,7 +82,7 @@ def accept(
         ],
     )
     submissions = make([index for index, new in enumerate(fresh) if new])
-    taken = _insert(connection, submissions, keep, offering, line, now) if submissions else []
+    taken = _insert(connection, submissions, keep, offering, line, clock) if submissions else []
     # Only now: a key repeated within the batch stands for jobs of the batch.
     known = _jobs_of(connection, repeated.values())
     made = iter(submissions)
@@ -99,15 +100,19 @@ def _insert(
     keep: Callable[[], object],
     offering: Offering | None,
     line: claims.Line | None,
-    now: int,
+    clock: claims.Clock,
 ) -> list[Claim]:
+    now = clock()
     jobs = [job for submission in submissions for job in submission.jobs]
     tasks = [task for submission in submissions for task in submission.tasks]
     taken: list[Claim] = []
     if offering and line and not line.waiting:
-        taken = claims.claim_new(connection, line, tasks, offering, now)
+        taken = claims.new_claims(line, tasks, offering, now)
         offering.begin(taken)
     keep()
+    if offering and line and taken:
+        # Keeping may have taken long.
+        claims.keep_new(connection, line, taken, offering, clock())
     begun = {task.id: task for claim in taken for task in claim.tasks}
     running = {task.job_id for task in begun.values()}
     insert_jobs(
@@ -119,7 +124,7 @@ def _insert(
     if offering and taken:
         _begun_history(offering.worker, begun.values(), jobs, now).write(connection)
     if offering and line and line.waiting and line.resource is not None:
-        taken = claims.claim_waiting(connection, offering, now)
+        taken = claims.claim_waiting(connection, offering, clock)
     return taken
 
 

@@ -1,10 +1,11 @@
 """What every catalogue must do: subclass, override ``make_store``, and run."""
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from threading import Event as Signal
 
 import pytest
 
@@ -24,7 +25,7 @@ from quanopy.ports.store import (
     Repeat,
     Store,
 )
-from quanopy.testing.accepting_contract import AcceptingContract
+from quanopy.testing.accepting_contract import AcceptingContract, offering
 from quanopy.testing.catalogue import MovableClock, ending, execution, job, submission
 
 MakeStore = Callable[[Callable[[], datetime]], Store]
@@ -330,6 +331,40 @@ class StoreContract(AcceptingContract):
         assert store.renew("worker_1", ttl_s=TTL) == {claim.id}
         clock.move(TTL - 1)
         assert store.sweep().claims_expired == 0
+
+    def test_a_claim_lives_from_when_it_is_made_however_long_it_had_to_wait(
+        self, store: Store, make_store: MakeStore, clock: MovableClock
+    ) -> None:
+        self.submit(store, job())
+        one, too_early = submission(job()), Signal()
+
+        def noticed() -> datetime:
+            too_early.set()
+            return clock()
+
+        def linger() -> None:
+            waiting.append(pool.submit(take, other, worker="worker_2"))
+            # Who looks at the clock before it may go on does so by now.
+            too_early.wait(0.5)
+            clock.move(TTL + 1)
+            raise OSError("no room")
+
+        waiting: list[Future[Claim]] = []
+        with closing(make_store(noticed)) as other, ThreadPoolExecutor(1) as pool:
+            too_early.clear()
+            with pytest.raises(OSError, match="no room"):
+                store.accept([one.entry], lambda _: [one], offering(), keep=linger)
+            claim = waiting[0].result()
+        assert store.renew("worker_2", ttl_s=TTL) == {claim.id}
+
+    def test_a_claim_of_new_jobs_lives_from_when_they_are_kept(
+        self, store: Store, clock: MovableClock
+    ) -> None:
+        one = submission(job())
+        _, (claim,) = store.accept(
+            [one.entry], lambda _: [one], offering(), keep=lambda: clock.move(TTL + 1)
+        )
+        assert store.renew("worker_1", ttl_s=TTL) == {claim.id}
 
     def test_a_retired_workers_tasks_are_free_at_once(self, store: Store) -> None:
         self.submit(store, job())
