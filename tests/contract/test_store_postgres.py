@@ -2,10 +2,11 @@
 
 import contextlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from quanopy.domain.errors import Unavailable
 from quanopy.ports.store import EventQuery, Store
@@ -110,4 +111,44 @@ def test_a_new_connection_learns_statements_anew(
         with contextlib.suppress(Unavailable):
             store.jobs(["job_none"])
         assert store.jobs(["job_none"]) == []
+        store.close()
+
+
+def _told(dsn: str, statement: str) -> None:
+    """Have a session of somebody else's carry this out."""
+    with psycopg.connect(dsn, autocommit=True) as other:
+        other.execute(statement)
+
+
+@pytest.mark.postgres
+def test_a_connection_that_has_forgotten_its_statements_is_not_used_again(
+    postgres_server: PostgresServer, migrated: str
+) -> None:
+    with postgres_server.database(template=migrated) as dsn:
+        store = open_store(dsn, connections=1)
+        assert isinstance(store, SqlStore)
+        store.jobs(["job_none"])
+        store._database.alter(lambda connection: connection.execute(text("DEALLOCATE ALL")))
+        with pytest.raises(Unavailable, match="forgets statements"):
+            store.jobs(["job_none"])
+        assert store.jobs(["job_none"]) == []
+        store.close()
+
+
+@pytest.mark.postgres
+def test_a_table_may_change_under_a_server_that_runs(
+    postgres_server: PostgresServer, migrated: str
+) -> None:
+    """What a connection planned before a migration cannot be carried out after it."""
+    with postgres_server.database(template=migrated) as dsn:
+        store = open_store(dsn, connections=4)
+        (made,) = submission(job(name="bell")).jobs
+        with ThreadPoolExecutor(8) as pool:
+            store.submit([submission((made, []))])
+            assert list(pool.map(lambda _: store.jobs([made.id]), range(64))) == [[made]] * 64
+            _told(dsn, "ALTER TABLE jobs ALTER COLUMN name TYPE VARCHAR(100)")
+            assert list(pool.map(lambda _: store.jobs([made.id]), range(64))) == [[made]] * 64
+            (cancelled,) = store.cancel([made.id], actor="alice")
+            _told(dsn, "ALTER TABLE jobs ALTER COLUMN name TYPE TEXT")
+            assert store.cancel([made.id], actor="alice") == [cancelled]
         store.close()

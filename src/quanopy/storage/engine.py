@@ -11,7 +11,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
 from quanopy.domain.errors import Invalid
-from quanopy.storage.faults import is_clash, refused, unavailable
+from quanopy.storage.faults import has_forgotten, is_clash, is_outdated, refused, unavailable
 from quanopy.storage.filesystem import refuse_network
 from quanopy.storage.transaction import PostgresTransaction, SqliteTransaction, Transaction
 
@@ -24,7 +24,7 @@ CONNECT_TIMEOUT_S = 5
 STATEMENT_TIMEOUT_S = 30
 _POOL_TIMEOUT_S = 10
 _ATTEMPTS = 5
-"""How often a transaction that met another is begun again."""
+"""How often a transaction that met another, or a change of tables, is begun again."""
 _LIMITS = (
     f"statement_timeout = '{STATEMENT_TIMEOUT_S}s'",
     f"idle_in_transaction_session_timeout = '{STATEMENT_TIMEOUT_S}s'",
@@ -68,21 +68,11 @@ class Database:
             Refused: the data cannot be written.
             Unavailable: the database is away.
         """
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                return self._carry_out(self.writer, self._to_write, work)
-            except self._faults as error:
-                if is_clash(error) and attempt < _ATTEMPTS:
-                    continue
-                raise self._meaning(error) from error
-        raise AssertionError("unreachable")
+        return self._carry_out(self.writer, self._to_write, work)
 
     def read(self, work: Callable[[Transaction], T]) -> T:
         """Do this in a transaction that sees one snapshot and never waits for writers."""
-        try:
-            return self._carry_out(self.reader, self._to_read, work)
-        except self._faults as error:
-            raise self._meaning(error) from error
+        return self._carry_out(self.reader, self._to_read, work)
 
     def alter(self, work: Callable[[Connection], T]) -> T:
         """Make tables and the like, in a transaction of SQLAlchemy's own."""
@@ -100,14 +90,26 @@ class Database:
     def _carry_out(
         self, engine: Engine, begin: Sequence[str], work: Callable[[Transaction], T]
     ) -> T:
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                return self._attempt(engine, begin, work)
+            except self._faults as error:
+                if (is_clash(error) or is_outdated(error)) and attempt < _ATTEMPTS:
+                    continue
+                raise self._meaning(error) from error
+        raise AssertionError("unreachable")
+
+    def _attempt(self, engine: Engine, begin: Sequence[str], work: Callable[[Transaction], T]) -> T:
         connection = engine.raw_connection()
         try:
             prepared = connection.info.setdefault("prepared", {}) if self._prepares else None
             transaction = self._kind(connection.driver_connection, begin, prepared)
             answer = work(transaction)
             transaction.end()
-        except BaseException:
-            self._abandon(connection)
+        except BaseException as error:
+            self._abandon(connection, error)
+            if is_outdated(error):
+                engine.dispose()  # What the others know is of the old tables too.
             raise
         connection.close()
         return answer
@@ -122,11 +124,15 @@ class Database:
         except self._faults as error:
             raise self._meaning(error) from error
 
-    def _abandon(self, connection: PoolProxiedConnection) -> None:
-        """End what failed: a connection that cannot even do this is of no use to the next."""
+    def _abandon(self, connection: PoolProxiedConnection, error: BaseException) -> None:
+        """End what failed: a connection that cannot even do this, or that does not know what it
+        is taken to, is of no use to the next."""
+        useless = has_forgotten(error)
         try:
             connection.rollback()
         except self._driver.Error:
+            useless = True
+        if useless:
             connection.invalidate()
         else:
             connection.close()

@@ -13,6 +13,8 @@ _AWAY_CLASSES = frozenset({"08", "25", "53", "55", "57", "58", "F0", "XX"})
 locks, operator intervention and time-outs, system, configuration, internal."""
 _CLASH_CLASS = "40"
 _NOT_PREPARED = "26000"
+_OUTDATED = "0A000"
+"""What PostgreSQL says (among others) of a statement prepared before its tables changed."""
 _AWAY_CODES = frozenset(
     {
         sqlite3.SQLITE_BUSY,
@@ -45,7 +47,7 @@ def unavailable(error: Exception, driver: Any) -> Unavailable | None:
     if isinstance(error, PoolTimeout):
         return _unavailable("all connections to the database are in use")
     cause = _cause(error)
-    if getattr(cause, "sqlstate", None) == _NOT_PREPARED:
+    if has_forgotten(error):
         return Unavailable(
             "the database forgets statements: a transaction pooler stands before it",
             where="database",
@@ -64,13 +66,24 @@ def refused(error: Exception, driver: Any) -> Refused | None:
     return None
 
 
-def is_clash(error: Exception) -> bool:
+def is_clash(error: BaseException) -> bool:
     """Whether two transactions were in each other's way: the same again will do."""
     state = getattr(_cause(error), "sqlstate", None)
     return isinstance(state, str) and state.startswith(_CLASH_CLASS)
 
 
-def _cause(error: Exception) -> BaseException:
+def is_outdated(error: BaseException) -> bool:
+    """Whether a statement was prepared before its tables changed: the same on a new connection
+    will do."""
+    return getattr(_cause(error), "sqlstate", None) == _OUTDATED
+
+
+def has_forgotten(error: BaseException) -> bool:
+    """Whether the connection has not prepared what it is taken to have."""
+    return getattr(_cause(error), "sqlstate", None) == _NOT_PREPARED
+
+
+def _cause(error: BaseException) -> BaseException:
     """The driver's own error."""
     return (error.orig or error) if isinstance(error, DBAPIError) else error
 
