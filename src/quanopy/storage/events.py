@@ -7,23 +7,35 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    Connection,
     Integer,
     Select,
     Text,
     bindparam,
+    case,
     exists,
     false,
     func,
     insert,
     literal,
     select,
+    text,
     tuple_,
+    update,
 )
 
 from quanopy.domain.events import Position
 from quanopy.ports.store import EventPage, EventQuery
 from quanopy.storage.mapping import Values, event_of
-from quanopy.storage.rows import Horizon, TransactionId, document, id_rows, ids_document, rows_of
+from quanopy.storage.rows import (
+    Future,
+    Horizon,
+    TransactionId,
+    document,
+    id_rows,
+    ids_document,
+    rows_of,
+)
 from quanopy.storage.schema import events
 from quanopy.storage.statements import insert_rows
 from quanopy.storage.transaction import Transaction
@@ -39,6 +51,8 @@ _INSERT = insert(events).from_select(
         *(_rows.c[name] for name in _WRITTEN),
     ),
 )
+_LAST_FOREIGN = select(func.max(events.c.seq)).where(events.c.tx >= Future()).scalar_subquery()
+_ADOPT = update(events).where(events.c.seq <= _LAST_FOREIGN).values(tx=0)
 _PLAIN = "{}"
 
 
@@ -85,8 +99,25 @@ class History:
         connection.later(_INSERT, {"r": document(self._lines), "at": self._at, "actor": self.actor})
 
 
+def are_foreign(connection: Connection) -> bool:
+    """Whether there are events of transactions that this PostgreSQL has yet to have: the catalogue
+    is a copy of one that lay in another."""
+    if connection.dialect.name == "sqlite":
+        return False
+    return connection.scalar(select(_LAST_FOREIGN)) is not None
+
+
+def adopt(connection: Connection) -> None:
+    """Put such events, by their sequence, before all that come here: they would be hidden until
+    this PostgreSQL has had as many transactions, and what comes here would go before them."""
+    connection.execute(text("SET LOCAL statement_timeout = 0"))
+    connection.execute(_ADOPT)
+
+
 def read_events(connection: Transaction, query: EventQuery) -> EventPage:
-    """A page of events, as one snapshot shows them."""
+    """A page of events, as one snapshot shows them. A position that lies in the future is from
+    before the catalogue was copied into another PostgreSQL: some events may come again after it,
+    but none is skipped."""
     kind = connection.dialect, query.account is not None, query.job_ids is not None
     given: Values = {"tx": query.after.tx, "seq": query.after.seq, "account": query.account}
     given |= {"jobs": ids_document(sorted(query.job_ids or ())), "most": query.limit}
@@ -98,9 +129,10 @@ def read_events(connection: Transaction, query: EventQuery) -> EventPage:
     found = [event_of(row) for row in rows]
     if len(found) == query.limit:
         return EventPage(events=found, position=found[-1].position, held_back=False)
+    behind = Position(*here[0])
     return EventPage(
         events=found,
-        position=max(query.after, Position(*here[0])),
+        position=behind if query.after.tx > behind.tx else max(query.after, behind),
         held_back=bool(later[0][0]),
     )
 
@@ -145,4 +177,5 @@ def _after(dialect: str, by_account: bool, by_job: bool) -> Select[Any]:
     tx, seq = bindparam("tx", type_=BigInteger), bindparam("seq", type_=BigInteger)
     if dialect == "sqlite":
         return chosen.where(events.c.seq > seq)
-    return chosen.where(tuple_(events.c.tx, events.c.seq) > tuple_(tx, seq))
+    known = case((tx > Horizon(), 0), else_=tx)
+    return chosen.where(tuple_(events.c.tx, events.c.seq) > tuple_(known, seq))

@@ -42,6 +42,14 @@ class Horizon(FunctionElement[int]):
     type = BigInteger()
 
 
+class Future(FunctionElement[int]):
+    """No transaction that this snapshot shows has this id or a later one (PostgreSQL)."""
+
+    inherit_cache = True
+    name = "future"
+    type = BigInteger()
+
+
 def rows_of(*columns: Column[Any] | ColumnClause[Any], name: str = "r") -> FromClause:
     """A selectable of the rows given as parameter ``name`` (see :func:`document`)."""
     plain = [column(c.name, c.type) for c in columns]
@@ -105,3 +113,8 @@ def _transaction_id_sqlite(*_: object, **__: object) -> str:
 @compiles(Horizon, "postgresql")
 def _horizon_postgresql(*_: object, **__: object) -> str:
     return "pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
+
+
+@compiles(Future, "postgresql")
+def _future_postgresql(*_: object, **__: object) -> str:
+    return "pg_snapshot_xmax(pg_current_snapshot())::text::bigint"

@@ -73,6 +73,8 @@ def open_store(
     database = Database(url, connections=connections, pooled=pooled)
     try:
         migrate(database)
+        if database.inspect(events.are_foreign):
+            database.alter(events.adopt)
     except BaseException:
         database.close()
         raise
