@@ -194,5 +194,11 @@ def test_server_and_worker_are_processes_and_the_archive_outlives_them(
 
     pack = next(data.glob("objects/completed/**/*.tar"))
     pack.chmod(0o600)
-    pack.write_bytes(pack.read_bytes()[:-600])
-    assert json.loads(run("quanopy", "store", "verify", "--json", code=1))["damaged"]
+    pack.write_bytes(pack.read_bytes() + b"more")
+    (damaged,) = json.loads(run("quanopy", "store", "verify", "--json", code=1))["damaged"]
+    assert damaged["key"] == str(pack.relative_to(data / "objects"))
+    assert damaged["jobs"] == [job_id]
+    pack.write_bytes(pack.read_bytes()[: -len(b"more")])
+    for submitted in data.glob("objects/pending/**/*.tar"):
+        submitted.unlink()
+    assert json.loads(run("quanopy", "store", "rebuild", "--json", code=1))["lost"] == [job_id]

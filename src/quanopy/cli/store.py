@@ -68,7 +68,7 @@ def rebuild(
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Restore the catalogue from the archive alone. Safe to repeat; 1 if a pack is damaged.
+    """Restore the catalogue from the archive alone. Safe to repeat; 1 if something is damaged.
 
     Unfinished jobs come back held: `quanopy retry` releases them. Tokens are not restored.
     """
@@ -85,7 +85,7 @@ def rebuild(
         name: getattr(found, name)
         for name in ("packs", "jobs", "new", "finished", "held", "stranded")
     }
-    _report(figures, found.damaged, as_json=as_json)
+    _report(figures, found.damaged, found.lost, as_json=as_json)
 
 
 @app.command("verify")
@@ -146,15 +146,26 @@ def collect(
     typer.echo(f"{len(orphans)} {'deleted' if delete else 'found'}", err=True)
 
 
-def _report(figures: dict[str, int], damaged: "tuple[Damage, ...]", *, as_json: bool) -> None:
+def _report(
+    figures: dict[str, int],
+    damaged: "tuple[Damage, ...]",
+    lost: tuple[str, ...] | None = None,
+    *,
+    as_json: bool,
+) -> None:
+    from dataclasses import asdict
+
     from quanopy.cli.output import emit, show_table
 
     if as_json:
-        shown = [{"key": damage.key, "problem": damage.problem} for damage in damaged]
-        emit({**figures, "damaged": shown})
+        shown: dict[str, object] = {"damaged": [asdict(damage) for damage in damaged]}
+        emit({**figures, **shown} if lost is None else {**figures, **shown, "lost": lost})
     else:
         show_table(tuple(figures), [tuple(figures.values())])
         for damage in damaged:
-            typer.echo(f"damaged: {damage.key}: {damage.problem}", err=True)
-    if damaged:
+            of = f" (of {', '.join(damage.jobs)})" if damage.jobs else ""
+            typer.echo(f"damaged: {damage.key}: {damage.problem}{of}", err=True)
+        for job_id in lost or ():
+            typer.echo(f"lost: {job_id}: the archive does not have its submission", err=True)
+    if damaged or lost:
         raise typer.Exit(DAMAGED)

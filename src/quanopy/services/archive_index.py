@@ -138,6 +138,14 @@ class ArchiveIndex:
                 group.append(found)
             yield group
 
+    def lost(self) -> list[str]:
+        """Jobs that ended, were sent, or of which something was asked, and that are not here."""
+        rows = self._db.execute(
+            "SELECT job_id FROM ends UNION SELECT job_id FROM parts UNION"
+            " SELECT job_id FROM requests EXCEPT SELECT id FROM jobs ORDER BY 1"
+        )
+        return [job_id for (job_id,) in rows]
+
     # -- adding -------------------------------------------------------------------------------
     def _add_jobs(self, pack: str, span: Span, data: bytes) -> None:
         start = span.offset

@@ -14,6 +14,7 @@ _BATCH = 64
 _KEY = re.compile(
     rf"(?:{PENDING}|{COMPLETED})/[0-9]{{4}}/[0-9]{{2}}/[0-9]{{2}}/[0-9a-f]{{64}}\.tar"
 )
+_JOB = re.compile(rb'"(?:id|job_id)":"(job_[0-9a-f]{32})"')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +23,8 @@ class Damage:
 
     key: str
     problem: str
+    jobs: tuple[str, ...] = ()
+    """Jobs that what is left of it names: what is lost is theirs, and may be of others too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,13 +91,19 @@ def _get_one(objects: Objects, key: str) -> bytes | None:
         return None
 
 
+def _named(data: bytes) -> tuple[str, ...]:
+    """The jobs that records name somewhere in these bytes, which no tar need be any more."""
+    return tuple(dict.fromkeys(match.decode() for match in _JOB.findall(data)))
+
+
 def _opened(info: ObjectInfo, data: bytes | None) -> Pack | Damage:
     if data is None:
         return Damage(key=info.key, problem="is listed, but cannot be found")
     if not _KEY.fullmatch(info.key):
         return Damage(key=info.key, problem="has a name that no pack has")
     if digest_of(data) != digest_in(info.key):
-        return Damage(key=info.key, problem=f"its {len(data)} bytes have another digest")
+        problem = f"its {len(data)} bytes have another digest"
+        return Damage(key=info.key, problem=problem, jobs=_named(data))
     try:
         return Pack(info=info, members=tuple(members(data)))
     except Invalid as error:

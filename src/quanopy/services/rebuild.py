@@ -31,6 +31,8 @@ class Rebuilt:
     """Remote executions that will be looked for at their providers."""
     damaged: tuple[Damage, ...] = ()
     """Packs that were left out. Put back a copy, then rebuild again."""
+    lost: tuple[str, ...] = ()
+    """Jobs that other packs tell of, and whose submission is not in the archive."""
 
 
 def rebuild(
@@ -63,6 +65,7 @@ def rebuild(
         for batch in _batches(index.jobs()):
             _restore(store, batch, result)
             tell(count, result.jobs)
+        lost = tuple(index.lost())
     return Rebuilt(
         packs=count,
         jobs=result.jobs,
@@ -71,6 +74,7 @@ def rebuild(
         held=result.held,
         stranded=len(result.stranded),
         damaged=tuple(damaged),
+        lost=lost,
     )
 
 

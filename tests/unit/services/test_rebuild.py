@@ -1,5 +1,6 @@
 """The catalogue comes back from the archive alone."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,11 +9,12 @@ from typing import cast
 import pytest
 
 from quanopy.codecs.packs import PackBuilder
+from quanopy.codecs.records import Asked
 from quanopy.domain.ids import new_id
 from quanopy.domain.states import ExecutionState, JobState, TaskState
 from quanopy.ports.objects import Objects
 from quanopy.ports.store import Store
-from quanopy.services.packing import EndedTask
+from quanopy.services.packing import EndedTask, pack_requests
 from quanopy.services.rebuild import Rebuilt, rebuild
 from quanopy.storage.objects import open_objects
 from tests.unit.services.archives import (
@@ -248,6 +250,57 @@ def test_a_damaged_pack_is_reported_and_the_rest_restored(
     path.write_bytes(whole)
     assert _rebuild(objects, catalogue).new == 1
     assert set(catalogue.jobs) == {sound.id, spoilt.id}
+
+
+def _flipped(data: bytes) -> bytes:
+    middle = len(data) // 2
+    return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+
+
+def _truncated(data: bytes) -> bytes:
+    return data[: len(data) // 2]
+
+
+@pytest.mark.parametrize("damage", [_flipped, _truncated])
+@pytest.mark.parametrize(
+    ("which", "state"),
+    [
+        ("submitted", None),
+        ("sent", JobState.COMPLETED),
+        ("ended", JobState.RUNNING),
+        ("asked", JobState.COMPLETED),
+    ],
+)
+def test_whatever_pack_is_damaged_the_others_tell_what_they_can(
+    objects: Objects,
+    catalogue: Catalogue,
+    tmp_path: Path,
+    which: str,
+    state: JobState | None,
+    damage: Callable[[bytes], bytes],
+) -> None:
+    other, job = accepted("other"), accepted("damaged")
+    submit(objects, other)
+    end(objects, [completed(task_of(other))], by=execution(task_of(other)))
+    by = execution(task_of(job))
+    key, data = pack_requests(Asked.CANCEL, [task_of(job)])
+    objects.put({key: data})
+    keys = {
+        "submitted": submit(objects, job).key,
+        "sent": send(objects, by, task_of(job)),
+        "ended": end(objects, [completed(task_of(job))], by=by)[0],
+        "asked": key,
+    }
+    if which != "asked":
+        objects.delete([key])
+    path = tmp_path / "objects" / keys[which]
+    path.write_bytes(damage(path.read_bytes()))
+    found = _rebuild(objects, catalogue)
+    assert [one.key for one in found.damaged] == [keys[which]]
+    assert found.lost == ((job.id,) if which == "submitted" else ())
+    assert catalogue.jobs[other.id].state is JobState.COMPLETED
+    restored = catalogue.jobs.get(job.id)
+    assert (restored and restored.state) == state
 
 
 def test_a_record_of_a_later_kind_is_reported(objects: Objects, catalogue: Catalogue) -> None:

@@ -8,7 +8,7 @@ import pytest
 from quanopy.codecs.packs import PackBuilder, members
 from quanopy.domain.programs import digest_of
 from quanopy.ports.objects import Objects
-from quanopy.services.packing import pack_submissions
+from quanopy.services.packing import Accepted, pack_submissions
 from quanopy.services.verify import verify
 from quanopy.storage.objects import open_objects
 from tests.unit.services.archives import (
@@ -34,8 +34,8 @@ def objects(folder: Path) -> Objects:
     return open_objects(folder.as_uri())
 
 
-def _fill(objects: Objects) -> tuple[str, str, str]:
-    job = accepted(parts=3)
+def _fill(objects: Objects, job: Accepted | None = None) -> tuple[str, str, str]:
+    job = job or accepted(parts=3)
     tasks = [task_of(job, index) for index in range(3)]
     by = execution(*tasks)
     pending = submit(objects, job, accepted("other"))
@@ -89,6 +89,17 @@ def test_a_damaged_object_is_named(
     (found,) = verify(objects).damaged
     assert found.key.rpartition("/")[0] == key.rpartition("/")[0]
     assert found.problem
+
+
+@pytest.mark.parametrize("which", range(3))
+def test_what_is_left_of_a_damaged_pack_says_whose_it_is(
+    objects: Objects, folder: Path, which: int
+) -> None:
+    job = accepted(parts=3)
+    key = _fill(objects, job)[which]
+    _flip(folder / key)
+    (found,) = verify(objects).damaged
+    assert job.id in found.jobs
 
 
 def _put_raw(objects: Objects, stage: str, *members: tuple[str, bytes]) -> str:
