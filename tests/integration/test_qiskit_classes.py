@@ -28,8 +28,9 @@ FAR = 6 / np.sqrt(SHOTS)
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    """A client with its own broker."""
-    with Client.embedded(tmp_path_factory.mktemp("b") / "d", emulator_processes=1) as client:
+    """A client with its own broker, which has time to start what reads and tries programs."""
+    data = tmp_path_factory.mktemp("b") / "d"
+    with Client.embedded(data, emulator_processes=1, read_deadline_s=120.0) as client:
         yield client
 
 
@@ -150,12 +151,32 @@ def test_what_is_transpiled_for_a_device_runs_as_it_stands(client: Client, resou
         client.sample([circuit], resource=resource, compile=False)
 
 
-def test_what_is_not_clifford_is_refused_at_submission_where_all_gates_are(client: Client) -> None:
+def test_what_cannot_be_made_of_clifford_gates_is_refused_at_submission(client: Client) -> None:
     circuit = QuantumCircuit(1)
+    circuit.h(0)
     circuit.t(0)
+    circuit.h(0)
+    fitting = circuit.compose(circuit.inverse())
+    fitting.measure_all()
+    assert client.sample([fitting], resource="aer-stabilizer", shots=9).result(60)[0].counts == {
+        "0": 9
+    }
     circuit.measure_all()
-    with pytest.raises(ResourceMismatch, match="Clifford gates alone"):
+    with pytest.raises(ResourceMismatch, match="cannot be made to fit"):
         client.sample([circuit], resource="aer-stabilizer")
+
+
+@pytest.mark.parametrize("resource", ["aer-extended-stabilizer", "aer-fake-yorktown"])
+def test_control_flow_is_refused_at_submission_where_there_is_none(
+    client: Client, resource: str
+) -> None:
+    circuit = QuantumCircuit(1, 1)
+    circuit.measure(0, 0)
+    with circuit.if_test((0, 1)):
+        circuit.x(0)
+    circuit.measure(0, 0)
+    with pytest.raises(ResourceMismatch, match="'if_else' is not supported"):
+        client.sample([circuit], resource=resource)
 
 
 def test_a_backend_serves_qiskits_own_sampler(client: Client) -> None:

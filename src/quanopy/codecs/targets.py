@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from quanopy.domain.errors import Invalid
@@ -27,3 +28,9 @@ def decode_target(target: Target) -> dict[str, Any]:
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise Invalid(f"not a target of format {FORMAT}")
     return document
+
+
+@lru_cache(maxsize=64)
+def instruction_names(target: Target) -> frozenset[str]:
+    """What a target carries out somewhere; raises :class:`Invalid` for another format."""
+    return frozenset(decode_target(target)["instructions"])

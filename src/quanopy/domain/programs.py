@@ -9,6 +9,21 @@ OPENQASM3 = "openqasm3"
 QPY = "qpy"
 QRMI_PAYLOAD = "qrmi-payload"
 
+CLIFFORD = frozenset(
+    (
+        *("id", "x", "y", "z", "h", "s", "sdg", "sx", "sxdg", "cx", "cy", "cz", "swap", "ecr"),
+        *("pauli", "measure", "reset", "barrier", "delay"),
+    )
+)
+"""What a stabilizer method runs, by name."""
+CONTROL_FLOW = frozenset(
+    (
+        *("if_else", "for_loop", "while_loop", "switch_case", "break_loop", "continue_loop"),
+        *("box", "store"),
+    )
+)
+"""What no compiler makes of gates."""
+
 
 def digest_of(data: bytes) -> str:
     """The name of some bytes: ``sha256:`` and 64 hexadecimal digits."""

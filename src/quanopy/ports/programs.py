@@ -18,9 +18,9 @@ class Reader(Protocol):
         """Read these jobs together; one answer each, in order.
 
         A program that kills, hangs or bloats its reader gives an ``Invalid`` for its own job
-        and touches no other; one that is not to be compiled gives a ``ResourceMismatch`` where
-        its target is known and it does not fit. ``None``: not read by the deadline (in seconds),
-        nor known bad.
+        and touches no other; one that does not fit a target that is known gives what compiling
+        it gives, a ``ResourceMismatch``. ``None``: not read by the deadline (in seconds), nor
+        known bad.
         """
 
     def warm(self) -> None:

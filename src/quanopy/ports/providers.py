@@ -1,14 +1,23 @@
 """Providers: what speaks to one vendor or emulator and exposes its resources."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from quanopy.domain.errors import ProviderError, QuanopyError
-from quanopy.domain.jobs import JobKind, Options, Pub
+from quanopy.domain.jobs import MOST_SHOTS, JobKind, Options, Pub
 from quanopy.domain.resources import Resource, Target
 from quanopy.domain.states import ExecutionState
+from quanopy.domain.texts import is_showable
+
+_MOST_SECONDS = 366 * 24 * 3600.0
+_MOST_USED = MOST_SHOTS * 1e9
+"""Of whatever kind: far more than anybody bills, and no sum of such amounts overflows."""
+_MOST_KINDS = 16
+_LONGEST_KIND = 64
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,14 +47,18 @@ class Outcome:
     """One line: results are kept together, a line each."""
     error: QuanopyError | None = None
     usage: Mapping[str, float] = field(default_factory=dict)
-    """``seconds`` on the resource and ``shots``."""
+    """``seconds`` on the resource (a year at most), ``shots``, and what else is billed."""
 
     def __post_init__(self) -> None:
         if self.result is not None and b"\n" in self.result:
             raise ValueError("a result has a line break in it")
-        for amount in self.usage.values():
-            if not 0 <= amount < math.inf:
-                raise ValueError(f"usage of {amount}")
+        if len(self.usage) > _MOST_KINDS:
+            raise ValueError(f"usage of {len(self.usage)} kinds")
+        for kind, amount in self.usage.items():
+            if not (0 < len(kind) <= _LONGEST_KIND and is_showable(kind)):
+                raise ValueError(f"usage of a kind {kind[:_LONGEST_KIND]!r}")
+            if not 0 <= amount <= (_MOST_SECONDS if kind == "seconds" else _MOST_USED):
+                raise ValueError(f"usage of {amount} {kind}")
 
 
 class Running(Protocol):
@@ -153,3 +166,8 @@ class RemoteProvider(Provider, Protocol):
 
     def find(self, keys: Sequence[str]) -> dict[str, str]:
         """Provider's ids by our keys, where ``searchable``; a key not found is left out."""
+
+
+def is_remote(provider: Provider) -> "TypeIs[RemoteProvider]":
+    """Whether it speaks to a service elsewhere: those alone say what theirs promises."""
+    return hasattr(provider, "capabilities")

@@ -15,7 +15,14 @@ from qiskit.exceptions import QiskitError
 
 from quanopy.codecs.qpy import WRITTEN
 from quanopy.domain.errors import Invalid, TooLarge, Unsupported
-from quanopy.domain.programs import OPENQASM2, QPY, Footprint, Program
+from quanopy.domain.programs import (
+    CLIFFORD,
+    CONTROL_FLOW,
+    OPENQASM2,
+    QPY,
+    Footprint,
+    Program,
+)
 from quanopy.sandbox.scan import MAX_REGISTER, parse_format
 
 warnings.filterwarnings("ignore", module=r"qiskit(\..*)?")
@@ -24,19 +31,6 @@ _NARROW = 24
 """Qubits of a circuit that all count, used or not: looking would cost more than it tells."""
 MAX_INSTRUCTIONS = 20_000_000
 """Instructions of one circuit with its loops unrolled."""
-CLIFFORD = frozenset(
-    (
-        *("id", "x", "y", "z", "h", "s", "sdg", "sx", "sxdg", "cx", "cy", "cz", "swap", "ecr"),
-        *("pauli", "measure", "reset", "barrier", "delay"),
-    )
-)
-"""What a stabilizer method runs, by name."""
-CONTROL_FLOW = frozenset(
-    (
-        *("if_else", "for_loop", "while_loop", "switch_case", "break_loop", "continue_loop"),
-        *("box", "store"),
-    )
-)
 _LIBRARY = ("qiskit.circuit.", "qiskit.synthesis.")
 _DEFINED = (Gate, Instruction)
 """What circuits that a program defines are read as; other classes are Qiskit's own."""

@@ -4,9 +4,14 @@ import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from quanopy.domain.errors import Invalid, QuanopyError, TooLarge
+from quanopy.domain.errors import (
+    Invalid,
+    QuanopyError,
+    ResourceMismatch,
+    TooLarge,
+    Unavailable,
+)
 from quanopy.domain.jobs import JobSpec, Reading
-from quanopy.domain.resources import Target
 from quanopy.ports.programs import Compilation
 from quanopy.sandbox import child
 from quanopy.sandbox.confinement import Confinement
@@ -32,25 +37,27 @@ _ALONE_S = 120.0
 """After so long alone, a job is known to be bad."""
 
 Answer = Reading | QuanopyError | None
-TargetOf = Callable[[str], Target | None]
-"""The target that a resource's programs must fit, where it is known and alone decides that."""
+Trials = Callable[[JobSpec, Reading], Mapping[int, Compilation]]
+"""By their index, the programs of a job that may not fit its resource, as they would be compiled
+to run there."""
 
 
 class ProcessReader:
-    """The :class:`~quanopy.ports.programs.Reader` that keeps one process for small programs and
-    one for large ones, started when they are first needed."""
+    """The :class:`~quanopy.ports.programs.Reader` that keeps one process for small programs, one
+    for large ones and one that tries whether programs fit, started when they are first needed."""
 
     def __init__(
-        self, *, memory_bytes: int = _MEMORY, target_of: TargetOf = lambda resource: None
+        self, *, memory_bytes: int = _MEMORY, trials: Trials = lambda spec, reading: {}
     ) -> None:
-        """``memory_bytes`` bounds what reading may use in one process. ``target_of`` is asked for
-        jobs that are not to be compiled, and must not take long."""
+        """``memory_bytes`` bounds what reading may use in one process. ``trials`` is asked for
+        each job that was read, and must not take long."""
         confinement = Confinement(memory_bytes=memory_bytes, warm_up=child.warm_reader)
-        functions = (child.read, child.compile)
-        self._small = Children(1, confinement, *functions, name="read")
-        self._large = Children(1, confinement, *functions, name="read-large")
+        self._small = Children(1, confinement, child.read, name="read")
+        self._large = Children(1, confinement, child.read, name="read-large")
+        trying = Confinement(memory_bytes=memory_bytes, warm_up=child.warm_compiler)
+        self._trying = Children(1, trying, child.compile, name="read-try")
         self._known = KnownReadings(_KNOWN_BYTES)
-        self._target_of = target_of
+        self._trials = trials
 
     def read(self, specs: Sequence[JobSpec], *, deadline_s: float) -> list[Answer]:
         """Read these jobs; see the port."""
@@ -87,8 +94,8 @@ class ProcessReader:
 
     def close(self) -> None:
         """End the processes; idempotent."""
-        self._small.close()
-        self._large.close()
+        for children in (self._small, self._large, self._trying):
+            children.close()
 
     def _begin(
         self, lane: Children, specs: Sequence[JobSpec], ends_at: float
@@ -114,26 +121,20 @@ class ProcessReader:
     def _refuse_misfits(
         self, specs: Sequence[JobSpec], answers: list[Answer], ends_at: float
     ) -> None:
-        """What is not to be compiled and does not fit a target that is known, as whoever would
-        run it finds out too; what cannot be told in time is left to them."""
-        targets = {
-            index: target
-            for index, spec in enumerate(specs)
-            if not spec.options.compile and isinstance(answers[index], Reading)
-            if (target := self._target_of(spec.resource)) is not None
+        """What may not fit is compiled as whoever would run it does; what cannot be told in time
+        is left to them."""
+        doubts = {
+            index: trials
+            for index, (spec, answer) in enumerate(zip(specs, answers, strict=True))
+            if isinstance(answer, Reading) and (trials := self._trials(spec, answer))
         }
-        for lane, some in self._lanes(specs, list(targets)) if targets else ():
-            if time.monotonic() >= ends_at:
-                return
-            wanted = {
-                (index, program): Compilation(
-                    circuits=qpy, target=targets[index], level=0, options=specs[index].options
-                )
-                for index in some
-                if isinstance(reading := answers[index], Reading)
-                for program, qpy in enumerate(reading.circuits)
-            }
-            for index, refusal in _misfits(lane, wanted, _remaining(ends_at)).items():
+        wanted = {
+            (index, program): trial
+            for index, trials in doubts.items()
+            for program, trial in trials.items()
+        }
+        if wanted and time.monotonic() < ends_at:
+            for index, refusal in _misfits(self._trying, wanted, _remaining(ends_at)).items():
                 answers[index] = refusal
 
     def _alone(self, lane: Children, spec: JobSpec, ends_at: float) -> Answer:
@@ -146,15 +147,20 @@ class ProcessReader:
 def _misfits(
     lane: Children, wanted: Mapping[tuple[int, int], Compilation], timeout_s: float
 ) -> dict[int, QuanopyError]:
-    """By its job, the first of these programs that does not fit."""
-    call = lane.submit(child.compile, *child.requests_of(wanted.values()), timeout_s=timeout_s)
+    """By its job, the first of these programs that does not fit; what goes wrong while that is
+    found out refuses nobody."""
     try:
-        answers = call.result(timeout_s=timeout_s)
-    except ChildFailed:
+        requests = child.requests_of(wanted.values())
+        call = lane.submit(child.compile, *requests, timeout_s=timeout_s)
+        answers = call.future.result(timeout_s)
+    except TimeoutError:
+        call.cancel()  # and not waited for: its process may be starting
+        return {}
+    except (ChildFailed, Unavailable):
         return {}
     found: dict[int, QuanopyError] = {}
     for (index, program), answer in zip(wanted, answers, strict=True):
-        if isinstance(answer, QuanopyError) and index not in found:
+        if isinstance(answer, ResourceMismatch) and index not in found:
             answer.where = ".".join(filter(None, (f"programs[{program}]", answer.where)))
             found[index] = answer
     return found

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 
+from quanopy.ports.providers import is_remote
 from quanopy.providers.registry import AnyProvider, installed, load
 from quanopy.sandbox.reader import ProcessReader
 from quanopy.server.settings import Settings
@@ -68,7 +69,7 @@ def build(settings: Settings) -> Broker:
         stack.callback(providers.close)
         targets = ProviderTargets(store, providers)
         reader = ProcessReader(
-            memory_bytes=settings.reader_memory_mb * MEBIBYTE, target_of=targets.deciding
+            memory_bytes=settings.reader_memory_mb * MEBIBYTE, trials=targets.trials
         )
         stack.callback(reader.close)
         submit = Submit(
@@ -111,7 +112,7 @@ class _Providers:
     def warm(self) -> None:
         """Let those that are loaded for a worker of this process make ready for work."""
         for provider in self._loaded or ():
-            if not hasattr(provider, "capabilities"):  # a local one
+            if not is_remote(provider):
                 provider.warm()
 
     def close(self) -> None:

@@ -11,14 +11,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from threading import Event, Lock, Thread
-from typing import cast
 
 from quanopy.domain.errors import QuanopyError
 from quanopy.domain.ids import new_id
 from quanopy.domain.resources import Resource
 from quanopy.ports.objects import Objects
 from quanopy.ports.programs import Compiler, Reader
-from quanopy.ports.providers import LocalProvider, Provider, RemoteProvider
+from quanopy.ports.providers import LocalProvider, Provider, RemoteProvider, is_remote
 from quanopy.ports.store import Claim, Offering, Store, Swept
 from quanopy.ports.wakeups import Topic, Wakeups
 from quanopy.services.alarm import Alarm
@@ -143,8 +142,8 @@ class Worker:
         self._try(lambda: self._store.retire(self.id))
 
     def _crew(self, provider: LocalProvider | RemoteProvider) -> Crew:
-        if hasattr(provider, "capabilities"):
-            return RemoteCrew(cast(RemoteProvider, provider), self._kit)
+        if is_remote(provider):
+            return RemoteCrew(provider, self._kit)
         return LocalCrew(provider, self._kit, batch_s=self._rhythm.batch_s)
 
     # -- claiming -----------------------------------------------------------------------------

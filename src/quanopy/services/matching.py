@@ -1,26 +1,16 @@
 """Whether a job fits a resource, and what the resource's defaults make of it."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from quanopy.domain.errors import Invalid, ResourceMismatch
 from quanopy.domain.jobs import JobKind, JobSpec, Options, Pub, Reading
-from quanopy.domain.programs import Footprint
+from quanopy.domain.programs import CLIFFORD, CONTROL_FLOW, Footprint
 from quanopy.domain.resources import Capabilities, Resource
 
 # What no target lists and every target does.
 _FREE = frozenset({"barrier", "measure"})
-NOT_CLIFFORD = frozenset(
-    (
-        *("t", "tdg", "p", "r", "rx", "ry", "rz", "u", "u1", "u2", "u3"),
-        *("ch", "cp", "crx", "cry", "crz", "cs", "csdg", "csx", "cu", "cu1", "cu3"),
-        *("rxx", "ryy", "rzx", "rzz", "xx_minus_yy", "xx_plus_yy"),
-        *("ccx", "ccz", "cswap", "rccx", "rcccx", "c3sx", "mcx", "mcphase"),
-    )
-)
-"""Gates that no compiler makes of Clifford gates. It goes by names: a rotation counts, whatever
-its angle."""
 
 
 def check_request(spec: JobSpec, resource: Resource) -> None:
@@ -90,11 +80,7 @@ def _check_program(
             hint="Measure into classical bits, or ask for an estimate of observables.",
         )
     gates = resource.capabilities.gates
-    if gates is None:
-        return
-    if not footprint.clifford:
-        _check_clifford(where, footprint.gates, gates, resource.name)
-    if not options.compile:
+    if gates is not None and not options.compile:
         _check_gates(where, footprint.gates, gates, resource.name)
 
 
@@ -111,16 +97,13 @@ def _check_qubits(where: str, footprint: Footprint, resource: Resource) -> None:
         )
 
 
-def _check_clifford(where: str, used: Sequence[str], known: Sequence[str], resource: str) -> None:
-    """Refuse what no compiling can make fit, on a resource that has Clifford gates alone."""
-    beyond = sorted(NOT_CLIFFORD.intersection(used))
-    if beyond and NOT_CLIFFORD.isdisjoint(known):
-        raise ResourceMismatch(
-            f"{resource} carries out Clifford gates alone; no compiling makes {_some(beyond)} fit",
-            where=where,
-            hint="Choose another resource, or use Clifford gates alone (for rotations by pi/2 too: "
-            "s, sdg, sx, sxdg).",
-        )
+def compilable(used: Collection[str], known: Collection[str]) -> bool:
+    """Whether these names tell that a program fits, or can be made to, where ``known`` is carried
+    out. What they do not tell (Clifford gates alone, or control flow that is unknown) its
+    compiler does: ``t`` and then ``tdg`` fits anything."""
+    beyond = set(used).difference(known, _FREE)
+    universal = not (CLIFFORD | CONTROL_FLOW).issuperset(known)
+    return not beyond or (universal and beyond.isdisjoint(CONTROL_FLOW))
 
 
 def _check_gates(where: str, used: Sequence[str], known: Sequence[str], resource: str) -> None:

@@ -1,15 +1,20 @@
 """The targets of resources as callers may have them, from the providers of this process."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
 
+from quanopy.codecs.targets import instruction_names
 from quanopy.domain.errors import NotFound, QuanopyError
-from quanopy.domain.resources import Target
-from quanopy.ports.providers import Provider
+from quanopy.domain.jobs import JobSpec, Options, Reading
+from quanopy.domain.programs import CONTROL_FLOW
+from quanopy.domain.resources import Capabilities, Target
+from quanopy.ports.programs import Compilation
+from quanopy.ports.providers import Provider, is_remote
 from quanopy.ports.store import Store
 from quanopy.services.catalogue import Catalogue, no_resource
+from quanopy.services.matching import compilable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,20 +42,39 @@ class ProviderTargets:
         known = self._remembered(resource)
         return self._asked(self._provider(resource), resource) if known is None else known
 
-    def deciding(self, resource: str) -> Target | None:
-        """The target of a resource where it alone tells what fits (no gates that any qubits may
-        carry out are listed), if it is to be had at once: asked for lately, or of an emulator."""
+    def trials(self, spec: JobSpec, reading: Reading) -> Mapping[int, Compilation]:
+        """What only its compiler can tell: by their index, the programs of a job that may not fit
+        its resource, as they would be compiled to run. None where the target is not to be had at
+        once (asked for lately, or of an emulator): whoever runs the job will know."""
+        used = [footprint.gates for footprint in reading.footprints]
         try:
-            if self._catalogue.find(resource).capabilities.gates is not None:
-                return None
-            known = self._remembered(resource)
-            if known is not None:
-                return known
-            provider = self._provider(resource)
-            remote = hasattr(provider, "capabilities")
-            return None if remote else self._asked(provider, resource)
+            able = self._catalogue.find(spec.resource).capabilities
+            if _settled(used, spec.options, able):
+                return {}
+            target = self._at_once(spec.resource)
         except QuanopyError:
-            return None  # Whoever runs the job will know.
+            return {}
+        if target is None:
+            return {}
+        known = instruction_names(target)
+        level = spec.options.optimization_level
+        return {
+            index: Compilation(
+                circuits=reading.circuits[index],
+                target=target,
+                level=able.default_level if level is None else level,
+                options=spec.options,
+            )
+            for index, gates in enumerate(used)
+            if not (spec.options.compile and compilable(gates, known))
+        }
+
+    def _at_once(self, resource: str) -> Target | None:
+        known = self._remembered(resource)
+        if known is not None:
+            return known
+        provider = self._provider(resource)
+        return None if is_remote(provider) else self._asked(provider, resource)
 
     def _remembered(self, resource: str) -> Target | None:
         with self._lock:
@@ -75,3 +99,11 @@ class ProviderTargets:
             where="name",
             hint="Jobs are compiled where they run; leave `compile` on.",
         )
+
+
+def _settled(used: Sequence[Sequence[str]], options: Options, able: Capabilities) -> bool:
+    """Whether the names of the gates that each program uses tell already what fits."""
+    if able.gates is None:
+        return options.compile and all(CONTROL_FLOW.isdisjoint(gates) for gates in used)
+    known = able.gates
+    return not options.compile or all(compilable(gates, known) for gates in used)

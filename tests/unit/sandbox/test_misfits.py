@@ -1,22 +1,17 @@
-"""Jobs that are not to be compiled: refused when they are read, where their target is known."""
+"""Jobs that may not fit: refused when they are read, where their target is known."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import pytest
 from qiskit import QuantumCircuit
-from qiskit.circuit.library import get_standard_gate_name_mapping
 
 from quanopy.codecs.targets import encode_target
 from quanopy.domain.errors import Invalid, QuanopyError, ResourceMismatch
 from quanopy.domain.jobs import JobKind, JobSpec, Options, Reading
 from quanopy.domain.programs import QPY, Program
-from quanopy.domain.resources import Target
-from quanopy.ports.programs import Compilation, Compiled
-from quanopy.providers.aer.methods import METHODS
+from quanopy.ports.programs import Compilation
 from quanopy.sandbox.circuits import dump_qpy
-from quanopy.sandbox.compiling import compile_all
 from quanopy.sandbox.reader import LARGE, ProcessReader
-from quanopy.services.matching import NOT_CLIFFORD
 
 LINE = encode_target(
     qubits=3,
@@ -28,25 +23,20 @@ LINE = encode_target(
 )
 
 
-class Known:
-    """Knows the target of one resource, and notes what it is asked."""
-
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-
-    def __call__(self, resource: str) -> Target | None:
-        self.asked.append(resource)
-        return LINE if resource == "line" else None
-
-
-@pytest.fixture(scope="module")
-def known() -> Known:
-    return Known()
+def on_the_line(spec: JobSpec, reading: Reading) -> Mapping[int, Compilation]:
+    """Every program of a job for the resource ``line`` is doubted."""
+    if spec.resource != "line":
+        return {}
+    options = spec.options
+    return {
+        index: Compilation(circuits=circuits, target=LINE, level=1, options=options)
+        for index, circuits in enumerate(reading.circuits)
+    }
 
 
 @pytest.fixture(scope="module")
-def reader(known: Known) -> Iterator[ProcessReader]:
-    reader = ProcessReader(target_of=known)
+def reader() -> Iterator[ProcessReader]:
+    reader = ProcessReader(trials=on_the_line)
     yield reader
     reader.close()
 
@@ -88,11 +78,11 @@ def test_what_does_not_fit_is_refused_and_its_neighbours_are_read(reader: Proces
 
 
 def test_a_reading_that_is_remembered_is_held_to_the_target_too(reader: ProcessReader) -> None:
-    (before,) = read(reader, a_job(MISFITS, compile=True))
+    (before,) = read(reader, a_job(MISFITS, resource="far"))
     assert isinstance(before, Reading)
     (refused,) = read(reader, a_job(MISFITS))
     assert isinstance(refused, ResourceMismatch)
-    assert isinstance(read(reader, a_job(MISFITS, compile=True))[0], Reading)
+    assert isinstance(read(reader, a_job(MISFITS, resource="far"))[0], Reading)
 
 
 def test_a_large_program_is_held_to_the_target_too(reader: ProcessReader) -> None:
@@ -110,39 +100,33 @@ def test_a_circuit_of_more_qubits_than_the_target_is_refused_for_that(
     assert refused.message == "5 qubits, the resource has 3"
 
 
-def test_where_no_target_is_known_it_is_left_to_whoever_runs_it(reader: ProcessReader) -> None:
+def test_what_nobody_doubts_is_not_looked_at(reader: ProcessReader) -> None:
     assert isinstance(read(reader, a_job(MISFITS, resource="far"))[0], Reading)
 
 
-def test_nobody_is_asked_for_what_may_be_compiled_or_cannot_be_read(
-    reader: ProcessReader, known: Known
-) -> None:
-    known.asked.clear()
+def test_what_cannot_be_read_is_refused_for_that(reader: ProcessReader) -> None:
     bad = JobSpec(
         kind=JobKind.SAMPLE,
         resource="line",
         programs=[Program(format="openqasm3", data=b"OPENQASM 3.0; nonsense;")],
         options=Options(compile=False),
     )
-    found, refused = read(reader, a_job(MISFITS, compile=True), bad)
-    assert isinstance(found, Reading)
+    (refused,) = read(reader, bad)
     assert isinstance(refused, Invalid)
-    assert known.asked == []
+    assert not isinstance(refused, ResourceMismatch)
 
 
-def test_gates_that_are_said_to_be_beyond_clifford_ones_are_exactly_those() -> None:
-    (stabilizer,) = (method for method in METHODS if method.name == "stabilizer")
-    target = stabilizer.target(2**30)
-    gates = {
-        name: gate
-        for name, gate in get_standard_gate_name_mapping().items()
-        if name not in ("delay", "measure", "reset", "global_phase")
-    }
-    for name, gate in gates.items():
-        circuit = QuantumCircuit(gate.num_qubits)
-        circuit.append(gate, range(gate.num_qubits))
-        request = Compilation(
-            circuits=dump_qpy([circuit]), target=target, level=1, options=Options()
-        )
-        (answer,) = compile_all([request])
-        assert isinstance(answer, Compiled) is (name not in NOT_CLIFFORD), name
+def test_what_may_be_compiled_is_refused_only_where_the_compiler_cannot_make_it_fit(
+    reader: ProcessReader,
+) -> None:
+    no_rotation, back_again = measured((0, 1)), measured((0, 1))
+    no_rotation.h(1)
+    for _ in range(2):
+        back_again.h(1)
+    fits, refused = read(
+        reader, a_job(back_again, compile=True), a_job(FITS, no_rotation, compile=True)
+    )
+    assert isinstance(fits, Reading)
+    assert isinstance(refused, ResourceMismatch)
+    assert refused.message.startswith("it cannot be made to fit: ")
+    assert refused.where == "programs[1]"

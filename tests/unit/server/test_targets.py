@@ -4,10 +4,14 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from quanopy.codecs.targets import encode_target
 from quanopy.domain.errors import NotFound
+from quanopy.domain.jobs import JobKind, JobSpec, Options, Reading
+from quanopy.domain.programs import Footprint
 from quanopy.domain.resources import Capabilities, Resource, Target
 from quanopy.ports.providers import RemoteCapabilities
 from quanopy.ports.store import Store
@@ -66,14 +70,19 @@ def test_a_provider_is_asked_once_and_again_when_its_answer_is_old(store: Store)
 
 
 DEVICE = replace(AER, name="device", capabilities=Capabilities(gates=None))
-LISTED = replace(AER, name="listed", capabilities=Capabilities(gates=("x", "cx")))
+LISTED = replace(AER, name="clifford", capabilities=Capabilities(gates=("x", "cx")))
+TARGET = encode_target(
+    qubits=3,
+    instructions={name: {"parameters": 0, "qubits": None} for name in ("x", "cx", "while_loop")},
+)
 
 
 class Exposing(Counting):
     """Has a target for whatever is asked."""
 
     def target(self, resource: str) -> Target:
-        return super().target(self.name)
+        self.asked += 1
+        return TARGET
 
 
 class Remote(Exposing):
@@ -82,25 +91,75 @@ class Remote(Exposing):
     capabilities = RemoteCapabilities()
 
 
-def test_a_target_decides_what_fits_only_where_no_gates_are_listed(store: Store) -> None:
+def a_job(*gates: str, resource: str = "device", **options: Any) -> tuple[JobSpec, Reading]:
+    """A job of two programs, and what was read: the second uses these gates."""
+    spec = JobSpec(kind=JobKind.SAMPLE, resource=resource, programs=(), options=Options(**options))
+    plain = Footprint(
+        circuits=1, qubits=1, clbits=1, gates=("x",), instructions=1, clifford=True, measured=True
+    )
+    reading = Reading(
+        kind=JobKind.SAMPLE,
+        circuits=(b"first", b"second"),
+        footprints=(plain, replace(plain, gates=("x", *gates))),
+        pubs=(),
+        evaluations=(),
+    )
+    return spec, reading
+
+
+@pytest.mark.parametrize(
+    ("resource", "gates", "options", "doubted"),
+    [
+        ("device", ("t",), {}, []),
+        ("device", ("if_else",), {}, [1]),
+        ("device", ("t",), {"compile": False}, [0, 1]),
+        ("clifford", ("cx",), {"optimization_level": 3}, []),
+        ("clifford", ("t",), {}, [1]),
+        ("clifford", ("t",), {"compile": False}, []),
+    ],
+)
+def test_only_what_gates_names_do_not_tell_is_tried(
+    store: Store, resource: str, gates: tuple[str, ...], options: dict[str, Any], doubted: list[int]
+) -> None:
     store.register(WORKER, [DEVICE, LISTED], ttl_s=60)
     provider = Exposing(name="aer")
-    targets = ProviderTargets(store, lambda: [provider])
-    assert targets.deciding("listed") is None
-    assert provider.asked == 0
-    assert targets.deciding("device") == targets.deciding("device") == provider.target("device")
-    assert provider.asked == 2
+    trials = ProviderTargets(store, lambda: [provider]).trials(
+        *a_job(*gates, resource=resource, **options)
+    )
+    assert list(trials) == doubted
+    assert provider.asked == bool(doubted)
+    for index, trial in trials.items():
+        assert trial.circuits == (b"first", b"second")[index]
+        assert trial.target == provider.target(resource)
+        assert trial.level == 1
 
 
-def test_a_target_that_would_have_to_be_asked_for_elsewhere_decides_nothing(store: Store) -> None:
+def test_a_trial_is_compiled_as_the_job_will_be(store: Store) -> None:
+    store.register(WORKER, [LISTED], ttl_s=60)
+    targets = ProviderTargets(store, lambda: [Exposing(name="aer")])
+    (trial,) = targets.trials(*a_job("t", resource="clifford", optimization_level=3)).values()
+    assert (trial.level, trial.options) == (3, Options(optimization_level=3))
+
+
+def test_control_flow_that_the_target_has_is_not_doubted(store: Store) -> None:
+    store.register(WORKER, [DEVICE], ttl_s=60)
+    targets = ProviderTargets(store, lambda: [Exposing(name="aer")])
+    assert not targets.trials(*a_job("while_loop"))
+
+
+def test_what_would_have_to_be_asked_for_elsewhere_is_left_to_whoever_runs_it(
+    store: Store,
+) -> None:
     store.register(WORKER, [DEVICE], ttl_s=60)
     provider = Remote(name="aer")
     targets = ProviderTargets(store, lambda: [provider])
-    assert targets.deciding("device") is None
-    assert targets.deciding("moon") is None
+    job = a_job("if_else")
+    assert not targets.trials(*job)
+    assert not targets.trials(*a_job("if_else", resource="moon"))
     assert provider.asked == 0
-    assert targets.target("device") == targets.deciding("device")
-    assert ProviderTargets(store, list).deciding("device") is None
+    targets.target("device")
+    assert targets.trials(*job)
+    assert not ProviderTargets(store, list).trials(*job)
 
 
 def test_nothing_is_loaded_for_a_name_that_no_resource_has(store: Store) -> None:

@@ -8,7 +8,7 @@ from quanopy.domain.errors import Invalid, ResourceMismatch
 from quanopy.domain.jobs import JobKind, JobSpec, Options, Pub, Reading
 from quanopy.domain.programs import Footprint, Program
 from quanopy.domain.resources import Capabilities, Limits, Resource
-from quanopy.services.matching import check_request, settle
+from quanopy.services.matching import check_request, compilable, settle
 
 PROGRAM = Program(format="openqasm3", data=b"a Bell pair")
 
@@ -93,20 +93,29 @@ def test_unknown_gates_are_refused_only_where_compiling_is_off() -> None:
         settle(a_spec(compile=False), a_reading(), resource)
 
 
-@pytest.mark.parametrize("compile", [True, False])
-def test_what_no_compiling_makes_clifford_is_refused_where_all_gates_are(compile: bool) -> None:
-    clifford = a_resource(gates=("h", "s", "cx", "measure"))
-    reading = a_reading(gates=("h", "rz", "t", "measure"))
-    with pytest.raises(ResourceMismatch, match="rz, t fit") as raised:
-        settle(a_spec(compile=compile), reading, clifford)
-    assert raised.value.where == "programs[0]"
-    settle(a_spec(), reading, a_resource(gates=("h", "s", "t", "cx")))
-    settle(a_spec(), reading, a_resource(gates=None))
+CLIFFORD = ("cx", "h", "s", "if_else", "measure", "delay")
+UNIVERSAL = ("cx", "h", "t", "delay")
 
 
-def test_a_gate_that_may_be_made_of_clifford_ones_is_left_to_the_compiler() -> None:
-    resource = a_resource(gates=("h", "s", "cx", "measure"))
-    settle(a_spec(), a_reading(gates=("iswap", "my_own", "measure")), resource)
+@pytest.mark.parametrize(
+    ("used", "known", "told"),
+    [
+        (("h", "measure", "barrier"), CLIFFORD, True),
+        (("h", "cx", "if_else"), CLIFFORD, True),
+        (("h", "t"), CLIFFORD, False),
+        (("iswap", "my_own"), CLIFFORD, False),
+        (("ccx", "rz", "my_own"), UNIVERSAL, True),
+        (("h", "if_else"), UNIVERSAL, False),
+    ],
+)
+def test_names_tell_what_fits_or_can_be_made_to(
+    used: tuple[str, ...], known: tuple[str, ...], told: bool
+) -> None:
+    assert compilable(used, known) is told
+
+
+def test_gates_that_may_be_compiled_are_never_refused_by_their_names() -> None:
+    settle(a_spec(), a_reading(gates=("t", "tdg", "mcx", "if_else")), a_resource(gates=CLIFFORD))
 
 
 def test_sampling_a_circuit_that_measures_nothing_is_refused() -> None:

@@ -11,10 +11,11 @@ from qiskit import QuantumCircuit
 from qiskit_aer import AerSimulator
 
 from quanopy.domain.errors import ResourceMismatch
+from quanopy.domain.programs import CLIFFORD, CONTROL_FLOW
 from quanopy.providers.aer.distribution import Distribution, distribution
 from quanopy.providers.aer.emulator import Emulator
 from quanopy.providers.aer.noise import noise_model
-from quanopy.sandbox.circuits import CLIFFORD, CONTROL_FLOW, load_qpy
+from quanopy.sandbox.circuits import load_qpy
 
 _KEPT_BYTES = 64 * 1024 * 1024
 _PADDED_BITS = 60
