@@ -107,6 +107,8 @@ def test_only_the_owner_can_read_the_token_and_it_stays(tmp_path: Path) -> None:
         ({"database": "oracle://x"}, b""),
         ({"objects": "ftp://x"}, b"object store"),
         ({"port": "many"}, b"port: 'many' is no int"),
+        ({"tls_cert": __file__, "tls_key": "/none.key"}, b"tls_key: /none.key cannot be read"),
+        ({"tls_cert": __file__, "tls_key": __file__}, b"are no certificate and its key"),
     ],
 )
 def test_what_cannot_start_says_why_and_ends(

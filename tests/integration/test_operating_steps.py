@@ -1,11 +1,6 @@
 """The steps of the operating guide towards PostgreSQL, S3 and several workers lead there."""
 
-import json
-import os
 import subprocess
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,12 +8,10 @@ import pytest
 from quanopy import Client
 from quanopy.domain.errors import Denied
 from quanopy.wire.service import TokenIn
+from tests.integration.processes import QUANOPY, START_S, outside, running
 from tests.servers import PgBouncer, S3Server
-from tests.servers.process import ServerProcess
 
-QUANOPY = Path(sys.executable).with_name("quanopy")
 CIRCUIT = 'OPENQASM 3.0; include "stdgates.inc"; qubit q; bit c; x q; c = measure q;'
-START_S = 60.0
 
 
 @pytest.mark.postgres
@@ -28,7 +21,7 @@ def test_a_server_and_two_workers_share_a_database_and_a_bucket(
 ) -> None:
     data = tmp_path / "server"
     environ = {
-        **_outside(),
+        **outside(),
         "QUANOPY_DATABASE": postgres_dsn,
         "QUANOPY_OBJECTS": f"s3://{s3_server.bucket}/production",
         "QUANOPY_S3_ENDPOINT": s3_server.endpoint,
@@ -37,7 +30,7 @@ def test_a_server_and_two_workers_share_a_database_and_a_bucket(
         "QUANOPY_S3_SECRET_KEY": s3_server.secret_key,
     }
     _migrate(data, environ)
-    with _running(data, environ, workers=("one", "two")) as url:
+    with running(data, environ, workers=("one", "two")) as url:
         _use(url, (data / "token").read_text().strip())
 
 
@@ -47,20 +40,14 @@ def test_a_broker_works_through_a_transaction_pooler(
 ) -> None:
     data = tmp_path / "server"
     environ = {
-        **_outside(),
+        **outside(),
         "QUANOPY_DATABASE": pgbouncer.through(postgres_dsn),
         "QUANOPY_LISTEN_DSN": postgres_dsn,
         "QUANOPY_OBJECTS": (tmp_path / "objects").as_uri(),
     }
     _migrate(data, environ)
-    with _running(data, environ, workers=("one",)) as url:
+    with running(data, environ, workers=("one",)) as url:
         _use(url, (data / "token").read_text().strip())
-
-
-def _outside() -> dict[str, str]:
-    """The environment without settings of ours."""
-    kept = {name: value for name, value in os.environ.items() if "QUANOPY" not in name}
-    return kept | {"OMP_NUM_THREADS": "1"}
 
 
 def _migrate(data: Path, environ: dict[str, str]) -> None:
@@ -73,39 +60,6 @@ def _migrate(data: Path, environ: dict[str, str]) -> None:
         timeout=START_S,
     )
     assert migrated.returncode == 0, migrated.stderr
-
-
-@contextmanager
-def _running(data: Path, environ: dict[str, str], *, workers: Sequence[str]) -> Iterator[str]:
-    """The URL of a server that these workers have joined, each with a folder of its own."""
-    processes = [_started(["serve", "--no-worker", "--port", "0"], data, environ)]
-    try:
-        processes[0].wait_until((data / "server.json").exists, timeout_s=START_S)
-        processes += [
-            _started(["worker", "--providers", "aer"], data.with_name(name), environ)
-            for name in workers
-        ]
-        url = json.loads((data / "server.json").read_text())["url"]
-        owner = (data / "token").read_text().strip()
-        processes[0].wait_until(lambda: _workers(url, owner) == len(workers), timeout_s=START_S)
-        yield url
-    finally:
-        for process in reversed(processes):
-            process.stop()
-
-
-def _started(arguments: list[str], data: Path, environ: dict[str, str]) -> ServerProcess:
-    data.mkdir(mode=0o700, exist_ok=True)
-    return ServerProcess(
-        [QUANOPY, *arguments],
-        log=data / "log",
-        environment=environ | {"QUANOPY_DATA": str(data), "QUANOPY_EMULATOR_PROCESSES": "1"},
-    )
-
-
-def _workers(url: str, token: str) -> int:
-    with Client(url, token) as client:
-        return max((resource.workers for resource in client.resources()), default=0)
 
 
 def _use(url: str, owner: str) -> None:

@@ -25,6 +25,7 @@ from urllib3.exceptions import (
     ConnectTimeoutError,
     LocationValueError,
     NewConnectionError,
+    ProtocolError,
     ProxyError,
 )
 from urllib3.util import parse_url
@@ -46,6 +47,18 @@ _ONCE = Retry(False)
 def nobody_listens(error: Exception) -> bool:
     """Whether the address was reached, and nobody listens there (yet)."""
     return isinstance(error.__cause__, ConnectionRefusedError | FileNotFoundError)
+
+
+def is_stranger(error: Exception) -> bool:
+    """Whether who answers is not, by the certificates trusted, whom the address names."""
+    return isinstance(error.__cause__, ssl.SSLCertVerificationError)
+
+
+def speaks_otherwise(error: Exception, url: str) -> bool:
+    """Whether who answers may speak plain HTTP where the address says TLS, or the reverse."""
+    if url.startswith("https:"):
+        return isinstance(error.__cause__, ssl.SSLError)
+    return url.startswith("http:") and isinstance(error, ProtocolError)
 
 
 class Connections:

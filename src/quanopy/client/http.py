@@ -14,7 +14,13 @@ from pydantic_core import PydanticSerializationError
 from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError
 
-from quanopy.client.connections import NEVER_SENT, Connections, nobody_listens
+from quanopy.client.connections import (
+    NEVER_SENT,
+    Connections,
+    is_stranger,
+    nobody_listens,
+    speaks_otherwise,
+)
 from quanopy.client.settings import START, STARTING_S, Settings
 from quanopy.domain import errors
 from quanopy.domain.errors import (
@@ -51,6 +57,12 @@ _STATUS: Mapping[int, type[QuanopyError]] = {
     504: Unavailable,
 }
 """What a status means where something between us and the broker answered, not the broker."""
+
+_TRUST = (
+    "Set QUANOPY_CA to a file with its authority's certificate; the url's host must be one that "
+    "its certificate names."
+)
+_SCHEME = "See whether the broker speaks TLS (https://) or not (http://), and say so in the url."
 
 _JSON = {"Content-Type": "application/json"}
 _EVENTS = {"Accept": "text/event-stream"}
@@ -169,11 +181,16 @@ class Http:
 
     def _gives_up(self, began: float, error: Exception) -> bool:
         """Whether a request that began then has been tried for long enough, after this error."""
+        if is_stranger(error):
+            return True
         first = STARTING_S if nobody_listens(error) else FIRST_PATIENCE_S
         return time.monotonic() - began >= (PATIENCE_S if self._met else first)
 
     def _unavailable(self, error: HTTPError) -> Unavailable:
-        return Unavailable(f"no broker answers at {self._url}: {_said(error)}", hint=START)
+        if is_stranger(error):
+            return Unavailable(f"{self._url} is not trusted: {_said(error)}", hint=_TRUST)
+        hint = _SCHEME if speaks_otherwise(error, self._url) and not self._met else START
+        return Unavailable(f"no broker answers at {self._url}: {_said(error)}", hint=hint)
 
 
 def _json(body: BaseModel) -> bytes:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import socket
+import ssl
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,34 @@ def check_exposure(settings: Settings) -> None:
             where="host",
             hint="Set tls_cert and tls_key, or insecure if something in front speaks TLS.",
         )
+
+
+def check_certificate(settings: Settings) -> None:
+    """Refuse a certificate and key that cannot serve; raises :class:`Invalid`."""
+    if settings.tls_cert is None or settings.tls_key is None:
+        return
+    _check_readable("tls_cert", settings.tls_cert)
+    _check_readable("tls_key", settings.tls_key)
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
+            settings.tls_cert,
+            settings.tls_key,
+            password=lambda: "",  # or it would be asked for at the terminal
+        )
+    except (OSError, ValueError) as error:
+        raise Invalid(
+            f"{settings.tls_cert} and {settings.tls_key} are no certificate and its key: {error}",
+            where="tls_cert",
+            hint="Give PEM: the server's certificate and those up to its authority; its private "
+            "key, without a passphrase.",
+        ) from error
+
+
+def _check_readable(name: str, file: Path) -> None:
+    try:
+        file.open("rb").close()
+    except OSError as error:
+        raise Invalid(f"{file} cannot be read: {error.strerror}", where=name) from error
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ import uvicorn
 
 from quanopy.domain.errors import Unavailable
 from quanopy.server.app import create_app
-from quanopy.server.listening import BACKLOG, check_exposure, listening
+from quanopy.server.listening import BACKLOG, check_certificate, check_exposure, listening
 from quanopy.server.logs import set_up_logging
 from quanopy.server.owner import announced, open_folder, owner_token, sole
 from quanopy.server.protocol import BoundedProtocol
@@ -98,13 +98,19 @@ def serve(settings: Settings, ready: Callable[[str], None]) -> None:
     """
     set_up_logging(settings.log_level, settings.log_format)
     check_exposure(settings)
+    check_certificate(settings)
     os.umask(PRIVATE)
     sys.setswitchinterval(SWITCH_S)
     _raise_file_limit()
     with _running(settings) as (web, _), listening(settings) as (bound, place):
-        with announced(settings.data, place):
-            where = place.get("url") or f"unix://{place['socket']}"
-            server = HttpServer(web, settings, lambda: ready(where))
+        with contextlib.ExitStack() as stack:
+
+            def started() -> None:
+                # Not before: who finds the place may stop us, which must not cut anything off.
+                stack.enter_context(announced(settings.data, place))
+                ready(place.get("url") or f"unix://{place['socket']}")
+
+            server = HttpServer(web, settings, started)
             _settle_down()
             server.run(sockets=[bound])
         logger.info("stopped")

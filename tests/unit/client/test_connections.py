@@ -2,27 +2,22 @@
 
 import base64
 import gzip
-import ipaddress
 import logging
 import os
 import ssl
 import threading
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from quanopy.client import Client
 from quanopy.client.connections import KEPT, KEPT_S, PIECE_BYTES
 from quanopy.domain import errors
 from quanopy.domain.ids import new_id
 from quanopy.domain.programs import OPENQASM3, Program
+from tests.servers import Authority
 from tests.unit.client.stub import Answer, Stub, document
 
 RESOURCES = document({"resources": []})
@@ -46,34 +41,14 @@ def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A key and the certificate that it gave itself, for 127.0.0.1."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "stub")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
-            critical=False,
-        )
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    file = tmp_path_factory.mktemp("tls") / "stub.pem"
-    file.write_bytes(
-        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        + certificate.public_bytes(Encoding.PEM)
-    )
-    return file
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture
-def tls(certificate: Path) -> ssl.SSLContext:
+def tls(authority: Authority) -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certificate)
+    context.load_cert_chain(*authority.issue())
     return context
 
 
@@ -222,9 +197,9 @@ def test_a_unix_socket_that_is_not_there_was_sent_nothing(tmp_path: Path) -> Non
 
 
 def test_a_broker_is_known_by_the_certificate_that_is_named(
-    tls: ssl.SSLContext, certificate: Path, monkeypatch: pytest.MonkeyPatch
+    tls: ssl.SSLContext, authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("QUANOPY_CA", str(certificate))
+    monkeypatch.setenv("QUANOPY_CA", str(authority.ca))
     with Stub(RESOURCES, tls=tls) as stub, Client(stub.url, "t") as client:
         client.resources()
         client.resources()
@@ -235,17 +210,27 @@ def test_a_stranger_is_sent_nothing(tls: ssl.SSLContext) -> None:
     with (
         Stub(JOB, tls=tls) as stub,
         Client(stub.url, "t") as client,
-        pytest.raises(errors.Unavailable, match="certificate"),
+        pytest.raises(errors.Unavailable, match=r"not trusted: .*certificate.*QUANOPY_CA"),
     ):
         client.job(new_id("job")).retry()
     assert stub.seen == []
+
+
+def test_a_stranger_is_not_tried_again(tls: ssl.SSLContext) -> None:
+    with (
+        Stub(RESOURCES, tls=tls) as stub,
+        Client(stub.url, "t") as client,
+        pytest.raises(errors.Unavailable),
+    ):
+        client.resources()
+    assert stub.connections == 1
 
 
 def test_what_speaks_no_tls_was_sent_nothing() -> None:
     with (
         Stub(JOB) as stub,
         Client(stub.url.replace("http:", "https:"), "t") as client,
-        pytest.raises(errors.Unavailable, match="SSL"),
+        pytest.raises(errors.Unavailable, match=r"SSL.*http://"),
     ):
         client.job(new_id("job")).retry()
     assert stub.seen == []
