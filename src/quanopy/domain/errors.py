@@ -22,6 +22,11 @@
         └── OutcomeUnknown it may or may not have been accepted: never repeat it blindly
 """
 
+import math
+
+LONGEST_RETRY_S = 24 * 3600.0
+"""The longest that anybody is left alone because an error asks for it."""
+
 
 class QuanopyError(Exception):
     """The root of every error Quanopy raises on purpose."""
@@ -115,3 +120,12 @@ class Unavailable(ProviderError):
 
 class OutcomeUnknown(ProviderError):
     """The request may or may not have been accepted: never repeat it blindly."""
+
+
+def retry_after(error: QuanopyError) -> float | None:
+    """How many seconds an error asks to be left alone: whatever it says, none to
+    :data:`LONGEST_RETRY_S`; ``None`` where it does not ask."""
+    asked: float | None = getattr(error, "retry_after_s", None)
+    if asked is None or math.isnan(asked):
+        return None
+    return min(max(asked, 0.0), LONGEST_RETRY_S)

@@ -15,7 +15,7 @@ import msgspec
 from msgspec.msgpack import Decoder, Encoder
 
 from quanopy.domain import errors
-from quanopy.domain.errors import ProviderError, QuanopyError
+from quanopy.domain.errors import LONGEST_RETRY_S, ProviderError, QuanopyError, retry_after
 from quanopy.sandbox.channel import HEAD
 
 Function = Callable[..., list[Any]]
@@ -24,6 +24,7 @@ gives a list of one answer each. All types are annotated; ``QuanopyError`` is an
 
 _LONGEST = 10_000
 _Text = Annotated[str, msgspec.Meta(max_length=_LONGEST, pattern=r"\A[^\0]*\Z")]
+_Pause = Annotated[float, msgspec.Meta(ge=0.0, le=LONGEST_RETRY_S)]
 _ERRORS: dict[str, type[QuanopyError]] = {
     name: found
     for name, found in vars(errors).items()
@@ -42,7 +43,7 @@ class _Failure(msgspec.Struct, frozen=True, array_like=True):
     message: _Text
     where: _Text | None
     hint: _Text | None
-    retry_after_s: float | None
+    retry_after_s: _Pause | None
 
     def __post_init__(self) -> None:
         if self.type not in _ERRORS:
@@ -112,7 +113,7 @@ def _as_failure(value: object) -> _Failure:
         message=_unicode(value.message),
         where=None if value.where is None else _unicode(value.where),
         hint=None if value.hint is None else _unicode(value.hint),
-        retry_after_s=getattr(value, "retry_after_s", None),
+        retry_after_s=retry_after(value),
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from quanopy.domain.errors import QuanopyError, Transient, Unavailable
+from quanopy.domain.errors import QuanopyError, Transient, Unavailable, retry_after
 from quanopy.domain.ids import new_id
 from quanopy.domain.jobs import Execution, Extent, Problem, Task
 from quanopy.domain.states import FINAL_TASK_STATES, ExecutionState, TaskState
@@ -44,8 +44,9 @@ def problem_of(error: QuanopyError) -> Problem:
 
 
 def retry_delay_s(task: Task, error: QuanopyError) -> float:
-    """How long to leave a task alone: longer each time, and as long as the provider asks."""
-    asked = getattr(error, "retry_after_s", None) or 0.0
+    """How long to leave a task alone: longer each time, and as long as the provider asks
+    (within reason: see :func:`~quanopy.domain.errors.retry_after`)."""
+    asked = retry_after(error) or 0.0
     return max(asked, min(_FIRST_RETRY_S * 2.0 ** min(task.attempt, 16), _LATEST_RETRY_S))
 
 

@@ -12,6 +12,7 @@ from quanopy.domain.errors import (
     Rejected,
     Transient,
     Unavailable,
+    retry_after,
 )
 from quanopy.domain.ids import new_id
 from quanopy.domain.jobs import Execution, Task
@@ -120,7 +121,7 @@ def _change(intent: Intent, answer: Answer, provider: RemoteProvider) -> Executi
             provider_job_id=answer,
             due_in_s=able.poll_interval_s,
         )
-    asked = getattr(answer, "retry_after_s", None) or 0.0
+    asked = retry_after(answer) or 0.0
     pause = able.poll_interval_s if able.idempotent else search_delay_s(provider)
     return ExecutionChange(
         execution_id=intent.execution.id,

@@ -9,10 +9,10 @@ from quanopy.domain.errors import (
     Conflict,
     NotFound,
     NotReady,
-    ProviderError,
     QuanopyError,
     Rejected,
     TaskFailed,
+    retry_after,
 )
 from quanopy.domain.jobs import Execution, Task
 from quanopy.domain.states import ExecutionState, TaskState
@@ -177,10 +177,10 @@ class Tracking:
 
     def _later(self, execution: Execution, error: QuanopyError) -> ExecutionChange:
         """The provider did not answer: the execution is what it was, and is asked for again."""
-        asked = error.retry_after_s if isinstance(error, ProviderError) else None
         log.warning("%s: %s", execution.id, error)
         return ExecutionChange(
-            execution_id=execution.id, due_in_s=max(asked or 0.0, self._pause_s(execution))
+            execution_id=execution.id,
+            due_in_s=max(retry_after(error) or 0.0, self._pause_s(execution)),
         )
 
     def _pause_s(self, execution: Execution) -> float:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from quanopy.domain import errors
-from quanopy.domain.errors import ProviderError, QuanopyError
+from quanopy.domain.errors import ProviderError, QuanopyError, retry_after
 from quanopy.wire.service import Problem
 
 PROBLEM_TYPE = "urn:quanopy:problem:"
@@ -75,7 +75,7 @@ def to_problem(error: QuanopyError) -> Problem:
         detail=error.message,
         where=error.where,
         hint=error.hint,
-        retry_after_s=getattr(error, "retry_after_s", None),
+        retry_after_s=retry_after(error),
     )
 
 

@@ -1,5 +1,6 @@
 """What outcomes mean for tasks: who is tried again, when, and who fails for good."""
 
+import math
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -60,6 +61,13 @@ def test_retries_are_spread_out_bounded_and_as_late_as_the_provider_asks() -> No
     ready = again(task("a", 0), asked).ready_at
     assert ready is not None
     assert ready > datetime.now(UTC) + timedelta(seconds=990)
+
+
+@pytest.mark.parametrize("asked", [math.inf, 1e30, 3e9, math.nan, -math.inf])
+def test_nobody_is_put_off_for_more_than_a_day_whatever_a_provider_asks(asked: float) -> None:
+    verdict = judge(task("a", 0), Outcome(error=Transient("", retry_after_s=asked)))
+    assert verdict.ready_at is not None
+    assert timedelta(0) < verdict.ready_at - datetime.now(UTC) <= timedelta(days=1)
 
 
 def test_a_batch_is_one_execution_an_account_with_its_own_usage() -> None:
