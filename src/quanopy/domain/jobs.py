@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from itertools import chain
 from typing import Any
 
 from quanopy.domain.programs import Footprint, Program
@@ -12,6 +13,8 @@ from quanopy.domain.states import ExecutionState, JobState, TaskState
 MOST_SHOTS = 2**31 - 1
 LEAST_PRECISION = 1e-9
 MOST_PRECISION = 1e3
+_MOST_COUNTED = 2**31 - 1
+"""Far more than can be read of anything that is counted."""
 
 
 class JobKind(StrEnum):
@@ -99,6 +102,14 @@ class Reading:
         for pub in self.pubs:
             if not 0 <= pub.program < programs:
                 raise ValueError(f"a pub is of program {pub.program}, there are {programs}")
+            if pub.shots is not None and not 1 <= pub.shots <= MOST_SHOTS:
+                raise ValueError(f"a pub of {pub.shots} shots")
+        counts = [
+            (one.circuits, one.qubits, one.clbits, one.instructions) for one in self.footprints
+        ]
+        for count in (*self.evaluations, *chain.from_iterable(counts)):
+            if not 0 <= count <= _MOST_COUNTED:
+                raise ValueError(f"a reading counts {count}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -118,6 +118,15 @@ SAID = msgspec.to_builtins(READING, builtin_types=(bytes,))
         ("pubs", [{"program": 1}]),
         ("pubs", [{"program": -1}]),
         ("pubs", None),
+        ("pubs", [{"shots": -5}]),
+        ("pubs", [{"shots": 2**31}]),
+        ("evaluations", [-1]),
+        ("evaluations", [2**31]),
+        *(
+            ("footprints", [msgspec.to_builtins(FOOTPRINT) | {counted: number}])
+            for counted in ("circuits", "qubits", "clbits", "instructions")
+            for number in (-1, 2**31)
+        ),
     ],
 )
 def test_a_reading_that_is_none_is_refused(field: str, value: object) -> None:
@@ -134,6 +143,16 @@ def test_a_reading_that_is_none_is_refused(field: str, value: object) -> None:
         {"usage": {"seconds": -1.0}},
         {"usage": {"seconds": math.nan}},
         {"usage": {"seconds": math.inf}},
+        {"usage": {"seconds": 1e9}},
+        {"usage": {"shots": 1.7e308}},
+        {"usage": {"sho\0ts": 1.0}},
+        {"usage": {"": 1.0}},
+        {"usage": {"s" * 65: 1.0}},
+        {"usage": {str(kind): 1.0 for kind in range(17)}},
+        {"error": ["Transient", "later", None, None, math.inf]},
+        {"error": ["Transient", "later", None, None, math.nan]},
+        {"error": ["Transient", "later", None, None, 86_401.0]},
+        {"error": ["Transient", "later", None, None, -1.0]},
         {"error": ["Exception", "no", None, None, None]},
         {"error": ["Invalid", "N\0", None, None, None]},
         {"error": ["Invalid", "no", None, None]},
