@@ -1,8 +1,9 @@
 """Workers on emulators: everything once, nothing lost, faults stay where they are."""
 
+import math
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -10,10 +11,11 @@ from typing import Any, cast
 import pytest
 
 from quanopy.domain.errors import TaskFailed, Transient, Unavailable
-from quanopy.domain.states import JobState
+from quanopy.domain.states import JobState, TaskState
 from quanopy.ports.providers import Outcome, Work
-from quanopy.ports.store import EventQuery, Store
+from quanopy.ports.store import Ending, EventQuery, Store
 from quanopy.server.worker import Rhythm
+from quanopy.services.ending import ATTEMPTS
 from quanopy.testing.fake_local import FakeEmulator
 from tests.integration.workplace import QUICK, Workplace, task_ids
 
@@ -233,13 +235,102 @@ class Breaking:
         return getattr(self._real, name)
 
 
-def test_work_whose_end_breaks_is_given_back_and_done_again(place: Workplace) -> None:
+def test_work_whose_end_breaks_is_ended_by_itself_and_not_done_again(place: Workplace) -> None:
     emulator = FakeEmulator()
     place.worker(emulator, store=cast("Store", Breaking(place.store, times=1)))
     ids = place.submit(3)
     assert {job.state for job in place.wait(ids)} == {JobState.COMPLETED}
-    assert set(emulator.ran.values()) <= {1, 2}
-    assert 2 in emulator.ran.values()
+    assert set(emulator.ran.values()) == {1}
+
+
+class Refusing:
+    """A store whose ``finish`` breaks for the result of one task."""
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+        self.bad: str | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def finish(self, claim_id: str, endings: Sequence[Ending], **how: Any) -> Any:
+        if any(end.task_id == self.bad and end.result for one in endings for end in one.tasks):
+            raise RuntimeError("a bug")
+        return self._real.finish(claim_id, endings, **how)
+
+
+def test_a_result_that_cannot_be_kept_fails_its_task_alone_after_the_usual_attempts(
+    place: Workplace,
+) -> None:
+    emulator = FakeEmulator()
+    emulator.gate.clear()
+    store = Refusing(place.store)
+    ids = place.submit(3)
+    store.bad, *others = task_ids(place, ids)
+    place.worker(emulator, store=cast("Store", store))
+    emulator.gate.set()
+    place.wait(ids)
+    tasks = {task.id: task for task in place.store.tasks(ids)}
+    bad = tasks.pop(store.bad)
+    assert (bad.state, bad.attempt) == (TaskState.FAILED, ATTEMPTS)
+    assert bad.problem is not None
+    assert "cannot be written down" in bad.problem.message
+    assert {task.state for task in tasks.values()} == {TaskState.COMPLETED}
+    assert dict(emulator.ran) == {bad.id: ATTEMPTS, **dict.fromkeys(others, 1)}
+
+
+class Forgetful(FakeEmulator):
+    """Gives one outcome too few where a certain work is in a batch."""
+
+    bad: str | None = None
+
+    def start(self, works: Sequence[Work]) -> Any:
+        short = [work for work in works if work.task_id != self.bad]
+        return super().start(short)
+
+
+def test_a_batch_that_breaks_is_done_again_one_by_one(place: Workplace) -> None:
+    emulator = Forgetful()
+    ids = place.submit(3)
+    emulator.bad, *_ = task_ids(place, ids)
+    place.worker(emulator)
+    place.wait(ids)
+    tasks = {task.id: task for task in place.store.tasks(ids)}
+    bad = tasks.pop(emulator.bad)
+    assert (bad.state, bad.attempt) == (TaskState.FAILED, ATTEMPTS)
+    assert bad.problem is not None
+    assert "broke the worker" in bad.problem.message
+    assert {task.state for task in tasks.values()} == {TaskState.COMPLETED}
+
+
+def test_what_came_back_and_cannot_be_judged_fails_its_task_alone(place: Workplace) -> None:
+    ids = place.submit(3)
+    bad, *_ = task_ids(place, ids)
+    odd = Transient("later", retry_after_s=cast("float", "soon"))
+
+    def decide(work: Work) -> Outcome | None:
+        return Outcome(error=odd) if work.task_id == bad else None
+
+    emulator = FakeEmulator(decide=decide)
+    place.worker(emulator)
+    place.wait(ids)
+    states = {task.id: task.state for task in place.store.tasks(ids)}
+    assert states.pop(bad) is TaskState.FAILED
+    assert set(states.values()) == {TaskState.COMPLETED}
+    assert set(emulator.ran.values()) == {1}
+
+
+def test_an_endless_pause_asked_for_by_one_task_holds_up_no_other(place: Workplace) -> None:
+    ids = place.submit(3)
+    bad, *_ = task_ids(place, ids)
+
+    def decide(work: Work) -> Outcome | None:
+        endless = Transient("later", retry_after_s=math.inf)
+        return Outcome(error=endless) if work.task_id == bad else None
+
+    place.worker(FakeEmulator(decide=decide))
+    good = [task.job_id for task in place.store.tasks(ids) if task.id != bad]
+    assert {job.state for job in place.wait(good)} == {JobState.COMPLETED}
 
 
 def test_work_whose_end_always_breaks_fails_in_the_end(place: Workplace) -> None:

@@ -11,7 +11,7 @@ from quanopy.domain.jobs import Task
 from quanopy.domain.resources import Resource
 from quanopy.ports.providers import LocalProvider, Outcome, Running, Work
 from quanopy.ports.store import Claim
-from quanopy.services.ending import Endings, by_account, judge
+from quanopy.services.ending import Endings, Verdict, by_account, judge
 from quanopy.services.hints import JobHints
 from quanopy.services.holding import Holding
 from quanopy.services.preparing import Prepared, Preparing
@@ -26,6 +26,12 @@ class _Batch:
     tasks: frozenset[str]
     cancelled: set[str] = field(default_factory=set)
     running: Running | None = None
+
+
+_Done = tuple[Verdict, Outcome]
+_LOG = "The server's log says why."
+_BROKEN = Outcome(error=Transient("it broke the worker that had it", hint=_LOG))
+_UNWRITTEN = Outcome(error=Transient("what became of it cannot be written down", hint=_LOG))
 
 
 class Commit:
@@ -116,23 +122,63 @@ class LocalDispatch:
             if not commit.wait():
                 return
         if outcomes is None:
-            prepared = self._holding.persist(claim.id, lambda: self._prepare(claim.tasks, resource))
-            outcomes = self._outcomes(claim.tasks, prepared, batch)
+            outcomes = self._run_now(claim.id, claim.tasks, resource, batch)
         if claim.id not in self._holding:
             raise Conflict(f"{claim.id} is lost")
-        verdicts = [
-            judge(task, outcome, cancelled=task.id in batch.cancelled)
+        done = [
+            _judged(task, outcome, cancelled=task.id in batch.cancelled)
             for task, outcome in zip(claim.tasks, outcomes, strict=True)
         ]
-        ends = by_account(
-            verdicts,
-            outcomes,
-            resource=resource.name,
-            provider=self._provider.name,
-            claim_id=claim.id,
-            began_at=began_at,
-        )
-        self._endings.end(claim.id, ends, frees=resource.lanes is not None)
+        self._end(claim.id, done, resource, began_at)
+
+    def _end(
+        self, claim_id: str, done: Sequence[_Done], resource: Resource, began_at: datetime
+    ) -> None:
+        """Write down what became of tasks; where that breaks, of each by itself. One whose own
+        end breaks has had an attempt that failed."""
+        if self._written(claim_id, done, resource, began_at):
+            return
+        for one in done:
+            broken = _judged(one[0].task, _UNWRITTEN)
+            if not any(self._written(claim_id, [end], resource, began_at) for end in (one, broken)):
+                self._holding.give_back(claim_id)
+
+    def _written(
+        self, claim_id: str, done: Sequence[_Done], resource: Resource, began_at: datetime
+    ) -> bool:
+        """Whether these ends could be written down."""
+        try:
+            ends = by_account(
+                [verdict for verdict, _ in done],
+                [outcome for _, outcome in done],
+                resource=resource.name,
+                provider=self._provider.name,
+                claim_id=claim_id,
+                began_at=began_at,
+            )
+            self._endings.end(claim_id, ends, frees=resource.lanes is not None)
+        except Conflict:
+            raise
+        except Exception:
+            log.exception("%s: the ends of %d tasks cannot be written down", claim_id, len(done))
+            return False
+        return True
+
+    def _run_now(
+        self, claim_id: str, tasks: Sequence[Task], resource: Resource, batch: _Batch
+    ) -> list[Outcome]:
+        """What became of tasks. Where that breaks, each is done by itself, and what breaks then
+        is an attempt that failed."""
+        try:
+            prepared = self._holding.persist(claim_id, lambda: self._prepare(tasks, resource))
+            return self._outcomes(tasks, prepared, batch)
+        except Conflict:
+            raise
+        except Exception:
+            log.exception("%s: a batch of %d tasks broke", claim_id, len(tasks))
+        if len(tasks) == 1:
+            return [_BROKEN]
+        return [self._run_now(claim_id, [task], resource, batch)[0] for task in tasks]
 
     def _run_ahead(
         self, tasks: Sequence[Task], resource: Resource, batch: _Batch
@@ -141,11 +187,14 @@ class LocalDispatch:
         may be due to that."""
         try:
             prepared = self._prepare(tasks, resource)
+            if any(isinstance(work, QuanopyError) for work in prepared):
+                return None
+            return self._outcomes(tasks, prepared, batch)
         except QuanopyError:
             return None
-        if any(isinstance(work, QuanopyError) for work in prepared):
+        except Exception:
+            log.exception("a batch of %d tasks broke", len(tasks))
             return None
-        return self._outcomes(tasks, prepared, batch)
 
     def _prepare(self, tasks: Sequence[Task], resource: Resource) -> list[Prepared]:
         try:
@@ -193,3 +242,13 @@ def _outcome(task: Task, work: Prepared, ran: Mapping[str, Outcome]) -> Outcome:
     if isinstance(work, QuanopyError):
         return Outcome(error=work)
     return ran.get(task.id) or Outcome(error=TaskFailed("cancelled before it was started"))
+
+
+def _judged(task: Task, outcome: Outcome, *, cancelled: bool = False) -> _Done:
+    """What an outcome means for its task; one that means nothing is the task's failure."""
+    try:
+        return judge(task, outcome, cancelled=cancelled), outcome
+    except Exception:
+        log.exception("%s: what came back cannot be judged", task.id)
+        failure = Outcome(error=TaskFailed("what came back for it is no outcome", hint=_LOG))
+        return judge(task, failure), failure
