@@ -2,9 +2,11 @@
 
 A frame is one byte for its kind, eight for its length (big-endian), and so many bytes of message.
 Whoever answers may have been taken over by what it read: nothing is allocated for a length that
-is only claimed, and every wait ends when the caller says.
+is only claimed, and whatever the other end does, sending and receiving end when the caller says:
+however little at a time it gives or takes.
 """
 
+import math
 import socket
 import struct
 import time
@@ -13,7 +15,10 @@ from contextlib import suppress
 _HEAD = struct.Struct("!BQ")
 _TIME = struct.Struct("@ll")
 _LEAST, _MOST = 64 * 1024, 1024 * 1024
-"""How many bytes are read at once."""
+"""How many bytes are read at once, and at most sent."""
+_LOOK_S = 0.02
+"""How long the kernel waits before more can be sent. It waits anew for every piece of some 32 KiB
+that it makes of what it is given, so that sending may end half a second late."""
 
 HEAD = _HEAD.size
 """Bytes of a frame before its message, to be filled in when it is sent."""
@@ -32,15 +37,14 @@ class Channel:
 
     def send(self, kind: int, frame: bytearray, ends_at: float | None = None) -> None:
         """Send a frame. Raises ``OSError`` where nobody listens, ``TimeoutError`` (which is one)
-        where nobody has listened when ``time.monotonic()`` is ``ends_at``."""
+        where it has not all been taken when ``time.monotonic()`` is ``ends_at``: the rest can no
+        longer be sent, and the channel is of no more use."""
         _HEAD.pack_into(frame, 0, kind, len(frame) - HEAD)
         rest = memoryview(frame)
-        try:
-            while rest:
-                self._limit(socket.SO_SNDTIMEO, ends_at)
-                rest = rest[self._end.send(rest) :]
-        except BlockingIOError:
-            raise TimeoutError from None
+        while rest:
+            self._limit(socket.SO_SNDTIMEO, ends_at, most_s=_LOOK_S)
+            with suppress(BlockingIOError):
+                rest = rest[self._end.send(rest[:_MOST]) :]
 
     def receive(
         self, most: int | None = None, ends_at: float | None = None
@@ -48,7 +52,7 @@ class Channel:
         """The kind of the next frame, and its message of at most so many bytes.
 
         Raises :class:`BadFrame`; ``EOFError`` or ``OSError`` where the other end is closed;
-        ``TimeoutError`` at ``ends_at``.
+        ``TimeoutError`` where it is not all there at ``ends_at``.
         """
         frame, kind, end = bytearray(), 0, HEAD
         while len(frame) < end:
@@ -81,10 +85,16 @@ class Channel:
             raise EOFError
         return some
 
-    def _limit(self, option: int, ends_at: float | None) -> None:
+    def _limit(self, option: int, ends_at: float | None, most_s: float = math.inf) -> None:
         """Have the kernel end the next wait: for the socket's own time-out Python asks first and
-        acts then, and may have to wait for the interpreter's lock after each."""
-        left = 0.0 if ends_at is None else max(1e-3, ends_at - time.monotonic())
-        seconds = int(left)  # nothing at all: for ever
+        acts then, and may have to wait for the interpreter's lock after each. Raises
+        ``TimeoutError`` where no time is left."""
+        left = 0.0  # for the kernel: for ever
+        if ends_at is not None:
+            left = ends_at - time.monotonic()
+            if left <= 0:
+                raise TimeoutError
+            left = min(max(1e-3, left), most_s)
+        seconds = int(left)
         microseconds = int((left - seconds) * 1e6)
         self._end.setsockopt(socket.SOL_SOCKET, option, _TIME.pack(seconds, microseconds))

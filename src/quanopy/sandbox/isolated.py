@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from quanopy.sandbox.channel import Channel
+from quanopy.sandbox.channel import BadFrame, Channel
 from quanopy.sandbox.confinement import Confinement, confine
 from quanopy.sandbox.messages import (
     Function,
@@ -51,7 +51,12 @@ class Isolated:
         self._process.start()
         theirs.close()
         self._ends_at: float | None = None
-        self._receive()
+        try:
+            self._receive()
+        except (BadFrame, Gone):
+            gone = self._gone()
+            self.close()
+            raise gone from None
 
     @property
     def alive(self) -> bool:
@@ -59,13 +64,16 @@ class Isolated:
         return self._process.is_alive()
 
     def send(self, function: Function, args: Sequence[Any], timeout_s: float | None) -> None:
-        """Have it call one of its functions. Raises :class:`Gone`, also where it does not listen;
+        """Have it call one of its functions. Raises :class:`Gone`; ``TimeoutError`` where it does
+        not take the call in time, as any :meth:`answer` to it then does too;
         :class:`~quanopy.sandbox.messages.Unsendable` before it has heard anything."""
         frame = encode(args)
         self._asked, self._count = function, len(args[-1])
         self._ends_at = None if timeout_s is None else time.monotonic() + timeout_s
         try:
             self._channel.send(self._functions.index(function), frame, self._ends_at)
+        except TimeoutError:
+            raise
         except OSError:
             raise self._gone() from None
 
@@ -92,9 +100,10 @@ class Isolated:
         self._channel.shut()
 
     def close(self) -> None:
-        """End it and let go of it."""
+        """End it and let go of it; it is not to be used any more."""
         self._process.kill()
         self._process.join()
+        self._process.close()
         self._channel.close()
 
     def _receive(self) -> tuple[int, memoryview]:

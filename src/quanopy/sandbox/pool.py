@@ -3,6 +3,11 @@
 Each child has a pipe to itself, so that one killed in the middle of a message leaves no lock or
 half a message behind for the others, and a thread that starts it and speaks to it: the kernel ends
 a child when the thread that started it ends, hence with the server, however that dies.
+
+A call's time limit counts from when its child begins to be sent it, and holds whatever the child
+does: one that takes the call slowly, or answers a byte at a time, is ended too. Only a child that
+is dead when it is to take the call, or dies before it has taken all of it, is replaced; the call
+then has its whole time with the next.
 """
 
 import logging
@@ -213,7 +218,8 @@ class _Slot:
         child = self._child
         try:
             if child is not None and child.alive and call.enter(child):
-                child.send(call.function, call.args, call.timeout_s)
+                with suppress(TimeoutError):  # its answer is late then, too
+                    child.send(call.function, call.args, call.timeout_s)
                 call.begun = child
         except Exception:  # noqa: BLE001 - the thread tries again, and answers what it meets
             call.leave()

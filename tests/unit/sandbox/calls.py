@@ -4,6 +4,7 @@ import os
 import pickle
 import signal
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -75,6 +76,37 @@ def break_off_after(batch: Sequence[bytes]) -> list[int]:
     os._exit(0)
 
 
+def dribble(batch: Sequence[int]) -> list[int]:
+    """Begin to write a long answer, and go on a byte at a time."""
+    pipe = _pipe()
+    pipe.sendall(framed(bytes(2**20))[:HEAD])
+    while True:
+        pipe.send(b"x")
+
+
+def stop(batch: Sequence[int]) -> list[int]:
+    """Answer, and take nothing more."""
+    _pipe().sendall(framed(b"\x91\x01"))
+    os.kill(os.getpid(), signal.SIGSTOP)
+    return hang([])
+
+
+def say_too_much() -> None:
+    """Write what is longer than it may be, before being ready."""
+    _pipe().sendall(framed(bytes(2**22))[:HEAD])
+    time.sleep(20)
+
+
+def break_compiling(error: type[Exception]) -> None:
+    """Have compiling fail as if for a fault of its own."""
+    from quanopy.sandbox import compiling
+
+    def broken(request: object) -> Any:
+        raise error("not the program's fault")
+
+    compiling.compile_one = broken
+
+
 def leave_the_pipe_to_another(batch: Sequence[int]) -> list[int]:
     """Have a process that nobody knows of keep this end of the pipe open."""
     if os.fork() == 0:
@@ -86,6 +118,7 @@ def leave_the_pipe_to_another(batch: Sequence[int]) -> list[int]:
 FUNCTIONS = (
     *(pid, die, hang, hoard, refuse, threads, lengths, judge, put_off),
     *(answer_with, answer_with_anything, break_off_after, leave_the_pipe_to_another),
+    *(dribble, stop),
 )
 
 

@@ -88,6 +88,56 @@ def test_sending_to_nobody_who_listens_has_an_end(pair: tuple[Channel, socket.so
         channel.send(0, frame(b""))
 
 
+def test_an_answer_in_small_pieces_has_an_end_too(pair: tuple[Channel, socket.socket]) -> None:
+    channel, theirs = pair
+    over = threading.Event()
+
+    def dribble() -> None:
+        theirs.send(b"\0" + (10**6).to_bytes(HEAD - 1, "big"))
+        while not over.wait(0.0002):
+            theirs.send(b"x")
+
+    sender = threading.Thread(target=dribble)
+    sender.start()
+    began = time.monotonic()
+    try:
+        with pytest.raises(TimeoutError):
+            channel.receive(ends_at=began + 0.2)
+        assert time.monotonic() - began < 1.5
+    finally:
+        over.set()
+        sender.join()
+
+
+def test_sending_to_who_listens_slowly_has_an_end_too(pair: tuple[Channel, socket.socket]) -> None:
+    channel, theirs = pair
+    over = threading.Event()
+
+    def sip() -> None:
+        while not over.wait(0.001):
+            theirs.recv(4096)
+
+    reader = threading.Thread(target=sip)
+    reader.start()
+    began = time.monotonic()
+    try:
+        with pytest.raises(TimeoutError):
+            channel.send(0, frame(bytes(30_000_000)), ends_at=began + 0.2)
+        assert time.monotonic() - began < 1.5
+    finally:
+        over.set()
+        channel.shut()
+        reader.join()
+
+
+def test_no_time_at_all_is_not_all_time(pair: tuple[Channel, socket.socket]) -> None:
+    channel, _ = pair
+    with pytest.raises(TimeoutError):
+        channel.receive(ends_at=time.monotonic())
+    with pytest.raises(TimeoutError):
+        channel.send(0, frame(b""), ends_at=time.monotonic())
+
+
 def test_shutting_ends_a_wait(pair: tuple[Channel, socket.socket]) -> None:
     channel, _ = pair
     threading.Timer(0.1, channel.shut).start()

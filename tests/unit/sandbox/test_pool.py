@@ -1,12 +1,13 @@
 """Children: what one does to itself, its own call alone fails."""
 
+import gc
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -14,11 +15,13 @@ import pytest
 
 from quanopy.domain.errors import Unavailable
 from quanopy.sandbox.confinement import Confinement
+from quanopy.sandbox.isolated import Gone, Isolated
 from quanopy.sandbox.pool import (
     CallUnsendable,
     ChildBroken,
     ChildCancelled,
     ChildDied,
+    ChildFailed,
     Children,
     ChildTimedOut,
 )
@@ -36,6 +39,10 @@ def children() -> Iterator[Children]:
 def pid(children: Children) -> int:
     [found] = children.submit(calls.pid, [0]).result()
     return found
+
+
+def open_files() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
 def test_a_killed_child_fails_its_own_call_alone(children: Children) -> None:
@@ -100,12 +107,53 @@ def test_a_child_killed_while_idle_is_replaced(children: Children) -> None:
     assert pid(children) != before
 
 
-def test_a_child_that_does_not_listen_is_replaced(children: Children) -> None:
+@pytest.mark.parametrize("queued", [False, True])
+def test_a_call_that_its_child_does_not_take_times_out(children: Children, queued: bool) -> None:
     before = pid(children)
-    os.kill(before, signal.SIGSTOP)
-    call = children.submit(calls.lengths, [bytes(10**7)], timeout_s=2)
-    assert call.result() == [10**7]
+    if queued:  # then the slot's own thread sends it
+        children.submit(calls.stop, [0])
+    else:
+        os.kill(before, signal.SIGSTOP)
+    began = time.monotonic()
+    call = children.submit(calls.lengths, [bytes(10**7)], timeout_s=0.5)
+    with pytest.raises(ChildTimedOut):
+        call.result()
+    assert time.monotonic() - began < 5
     assert pid(children) != before
+
+
+def test_a_child_that_answers_a_byte_at_a_time_times_out(children: Children) -> None:
+    pid(children)
+    began = time.monotonic()
+    call = children.submit(calls.dribble, [0], timeout_s=0.3)
+    with pytest.raises(ChildTimedOut):
+        call.result(timeout_s=30)
+    assert time.monotonic() - began < 5
+
+
+def test_nothing_is_left_of_children_that_were_replaced(children: Children) -> None:
+    pid(children)
+    before = open_files()
+    gc.disable()
+    try:
+        for function in (calls.die, calls.refuse, calls.die):
+            with pytest.raises(ChildFailed):
+                children.submit(function, [0]).result()
+        pid(children)
+        assert open_files() == before
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("warm_up", [calls.say_too_much, partial(os._exit, 3)])
+def test_a_child_that_is_never_ready_is_gone_and_leaves_nothing(
+    warm_up: Callable[[], None],
+) -> None:
+    before = open_files()
+    with pytest.raises(Gone) as gone:  # whose trace keeps what is not let go of
+        Isolated(Confinement(warm_up=warm_up, answer_bytes=2**20), (calls.pid,))
+    assert open_files() == before
+    assert gone.value.exit_code
 
 
 def test_what_cannot_be_sent_fails_and_harms_no_child(children: Children) -> None:
