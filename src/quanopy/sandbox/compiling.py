@@ -6,7 +6,7 @@ from functools import lru_cache
 from qiskit import QuantumCircuit
 from qiskit.transpiler import PassManager, TranspilerError, generate_preset_pass_manager
 
-from quanopy.domain.errors import Invalid, QuanopyError, ResourceMismatch
+from quanopy.domain.errors import Invalid, QuanopyError, ResourceMismatch, TooLarge
 from quanopy.domain.resources import Target
 from quanopy.ports.programs import Compilation, Compiled
 from quanopy.sandbox.circuits import dump_qpy, load_qpy
@@ -24,7 +24,7 @@ def _answer(request: Compilation) -> Compiled | QuanopyError:
     except QuanopyError as error:
         return error
     except MemoryError:
-        return ResourceMismatch("compiling needs more memory than is allowed")
+        return TooLarge("compiling needs more memory than is allowed")
     except (KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
     except BaseException as error:  # noqa: BLE001 - native panics too: this request's answer

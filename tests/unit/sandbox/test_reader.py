@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,10 +16,16 @@ from qiskit import QuantumCircuit, qpy
 from qiskit.circuit import Gate, Parameter, ParameterVector
 from qiskit.quantum_info import Operator
 
+from quanopy.codecs.targets import encode_target
 from quanopy.domain.errors import Invalid, QuanopyError, TooLarge
 from quanopy.domain.jobs import JobKind, JobSpec, Options, Pub, Reading
 from quanopy.domain.programs import Program
-from quanopy.sandbox.reader import ProcessReader
+from quanopy.ports.programs import Compilation
+from quanopy.sandbox import child
+from quanopy.sandbox.confinement import Confinement
+from quanopy.sandbox.pool import Children
+from quanopy.sandbox.reader import ProcessReader, _misfits
+from tests.unit.sandbox import calls
 
 HEAD = 'OPENQASM 3.0;\ninclude "stdgates.inc";\n'
 BELL = HEAD + "qubit[2] q; bit[2] c;\nh q[0]; cx q[0], q[1];\nc = measure q;\n"
@@ -391,3 +398,16 @@ def test_reading_loads_no_qiskit_where_it_is_called() -> None:
         "assert not {'qiskit', 'numpy'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("error", [MemoryError, RuntimeError])
+def test_what_goes_wrong_while_a_fit_is_tried_refuses_nobody(error: type[Exception]) -> None:
+    confinement = Confinement(warm_up=partial(calls.break_compiling, error))
+    lane = Children(1, confinement, child.compile, name="broken")
+    trial = Compilation(
+        circuits=b"", target=encode_target(qubits=1, instructions={}), level=0, options=Options()
+    )
+    try:
+        assert _misfits(lane, {(0, 0): trial}, 30) == {}
+    finally:
+        lane.close()
