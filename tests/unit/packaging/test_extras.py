@@ -48,11 +48,20 @@ def _modules(folder: str) -> Iterator[Path]:
 
 
 def _imports(file: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+    for node in _carried_out(ast.parse(file.read_text("utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name.partition(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield node.module.partition(".")[0]
+
+
+def _carried_out(node: ast.AST) -> Iterator[ast.AST]:
+    """A node and all below it, save what type checkers alone read."""
+    if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+        return
+    yield node
+    for child in ast.iter_child_nodes(node):
+        yield from _carried_out(child)
 
 
 def _canonical(name: str) -> str:
