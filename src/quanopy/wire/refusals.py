@@ -14,6 +14,7 @@ M = TypeVar("M", bound=BaseModel)
 MOST_ERRORS = 20
 """Places that are named beside the first."""
 _MOST_SHOWN = 40
+_MOST_BITS = 4_096
 _WHOLE = "it must be a whole number, not {given}"
 _NUMBER = "it must be a number, not {given}"
 _TRUTH = "it must be true or false, not {given}"
@@ -89,6 +90,8 @@ def _shown(value: object) -> str:
             return "null"
         case True | False:
             return str(value).lower()
+        case int() if value.bit_length() > _MOST_BITS:
+            return f"one of some {value.bit_length() * 3 // 10} digits"  # repr may refuse it
         case str() | int() | float():
             text = repr(value)
             return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"

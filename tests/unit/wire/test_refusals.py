@@ -99,6 +99,13 @@ def test_values_are_not_shown_at_length() -> None:
     assert len(refused(json.dumps(JOB | {"kind": "x" * 100_000})).message) < 200
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_number_of_more_digits_than_python_writes_is_refused(sign: int) -> None:
+    with pytest.raises(Invalid, match=r"one of some 498[0-9] digits") as raised:
+        checked(OptionsIn, {"shots": sign * 10**5000}, within="options")
+    assert raised.value.where == "options.shots"
+
+
 @pytest.mark.parametrize("account", ["", "a b", "-a", "\u00e4", "x" * 101])
 def test_an_account_that_can_be_none_is_refused(account: str) -> None:
     with pytest.raises(Invalid) as raised:
