@@ -9,6 +9,7 @@ import os
 import time
 import tomllib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from stat import S_IWGRP, S_IWOTH
@@ -20,8 +21,12 @@ DEFAULT_RESOURCE = "aer"
 """What runs a job that names no resource: the emulator, for nothing is billed there."""
 
 START = "Start one with `quanopy serve`, or set QUANOPY_URL and QUANOPY_TOKEN."
-STARTING_S = 5.0
+STARTING_S = 2.0
 """How long a broker that does not listen may be starting."""
+STOPPED_S = 1.0
+"""How long one that stopped as it should may be about to start again."""
+RESTARTING_S = 5.0
+"""How long one may be starting that has begun to, or that left signs of having died."""
 LOOK_S = 0.1
 MAX_SETTINGS_BYTES = 1 << 20
 
@@ -69,14 +74,23 @@ def find(
         Invalid: a settings file cannot be understood.
     """
     env = os.environ if environ is None else environ
-    ends_at = time.monotonic() + STARTING_S
+    began = time.monotonic()
     while True:
         try:
             return _found(url, token, env)
         except Unavailable:
-            if not (data_path(env) / "token").exists() or time.monotonic() >= ends_at:
+            if time.monotonic() - began >= _patience_s(data_path(env)):
                 raise
             pause(LOOK_S)
+
+
+def _patience_s(data: Path) -> float:
+    """How long to wait for the broker of a data folder. While it starts, or once it has died, its
+    lock has its process in it; ``server.json`` stays where it died."""
+    with suppress(OSError):
+        if (data / "server.json").exists() or (data / "server.lock").stat().st_size:
+            return RESTARTING_S
+    return STOPPED_S if (data / "token").exists() else 0.0
 
 
 def _found(url: str | None, token: str | None, env: Mapping[str, str]) -> Settings:

@@ -57,8 +57,9 @@ def _close_to_others(data: Path) -> None:
 def sole(data: Path) -> Iterator[None]:
     """Be the only broker on a data folder; raises :class:`Unavailable` where there is one.
 
-    The kernel lets go of the lock when its holder ends, however that ends (flock(2)); the file
-    stays. Workers beside a broker do not take it.
+    The kernel lets go of the lock when its holder ends, however that ends (flock(2)). The file
+    stays, with the holder's process in it until the holder stops: one that has died leaves it
+    there, so that clients know of it. Workers beside a broker do not take it.
     """
     try:
         file = os.open(data / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
@@ -66,7 +67,10 @@ def sole(data: Path) -> Iterator[None]:
         raise Unavailable(f"{data / LOCK} cannot be written: {error.strerror}") from error
     try:
         _lock(file, data)
-        yield
+        try:
+            yield
+        finally:
+            os.ftruncate(file, 0)
     finally:
         os.close(file)
 
@@ -74,6 +78,8 @@ def sole(data: Path) -> Iterator[None]:
 def _lock(file: int, data: Path) -> None:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(file, 0)
+        os.write(file, f"{os.getpid()}\n".encode())
     except BlockingIOError as error:
         raise Unavailable(
             f"a broker already runs on {data}",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from quanopy.client.settings import STARTING_S, find
+from quanopy.client.settings import RESTARTING_S, STOPPED_S, find
 from quanopy.domain.errors import Denied, Invalid, Unavailable
 
 
@@ -92,11 +92,30 @@ def test_a_dead_server_is_reported_with_what_to_do(environ: dict[str, str]) -> N
     began = time.monotonic()
     with pytest.raises(Unavailable, match="quanopy serve"):
         find(environ=environ)
-    assert STARTING_S <= time.monotonic() - began < 2 * STARTING_S
+    assert RESTARTING_S <= time.monotonic() - began < 2 * RESTARTING_S
 
 
-def test_a_broker_that_is_starting_again_is_waited_for(environ: dict[str, str]) -> None:
-    (announce(environ, pid=1, url="http://127.0.0.1:1") / "server.json").unlink()
+def stopped(environ: dict[str, str], lock: str) -> None:
+    """A broker was here, and has left this in its lock."""
+    data = announce(environ, pid=1, url="http://127.0.0.1:1")
+    (data / "server.json").unlink()
+    (data / "server.lock").write_text(lock)
+
+
+@pytest.mark.parametrize(("lock", "patience_s"), [("", STOPPED_S), ("1234\n", RESTARTING_S)])
+def test_a_broker_that_stopped_as_it_should_is_given_up_sooner_than_one_that_starts_or_died(
+    environ: dict[str, str], lock: str, patience_s: float
+) -> None:
+    stopped(environ, lock)
+    began = time.monotonic()
+    with pytest.raises(Unavailable, match="quanopy serve"):
+        find(environ=environ)
+    assert patience_s <= time.monotonic() - began < patience_s + STOPPED_S
+
+
+@pytest.mark.parametrize("lock", ["", "1234\n"])
+def test_a_broker_that_is_starting_again_is_waited_for(environ: dict[str, str], lock: str) -> None:
+    stopped(environ, lock)
     pauses = []
 
     def pause(seconds: float) -> None:

@@ -1,10 +1,12 @@
 """The data folder is its owner's alone."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from quanopy.server.owner import CATALOGUE, open_folder
+from quanopy.domain.errors import Unavailable
+from quanopy.server.owner import CATALOGUE, LOCK, open_folder, sole
 from quanopy.server.settings import Settings
 
 
@@ -34,3 +36,15 @@ def test_a_folder_of_something_else_is_left_as_it_is_with_a_warning(
     open_folder(shared)
     assert mode(shared) == 0o755
     assert "open to other users" in caplog.text
+
+
+def test_a_lock_names_its_holder_until_that_stops_and_another_cannot_have_it(
+    tmp_path: Path,
+) -> None:
+    lock = tmp_path / LOCK
+    lock.write_text("12345678 died here\n")
+    with sole(tmp_path):
+        with pytest.raises(Unavailable, match="already runs"), sole(tmp_path):
+            pass
+        assert lock.read_text() == f"{os.getpid()}\n"
+    assert lock.read_text() == ""
