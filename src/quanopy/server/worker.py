@@ -71,7 +71,7 @@ class Worker:
         self._rhythm = rhythm or Rhythm()
         self._stopping, self._ended = Event(), Event()
         self._claiming, self._keeping = Alarm(), Alarm()
-        self._holding = Holding(store, self.id, ttl_s=self._rhythm.ttl_s)
+        self._holding = Holding(store, self.id, ttl_s=self._rhythm.ttl_s, lost=hints.give_up)
         self._kit = Kit(
             worker=self.id,
             ttl_s=self._rhythm.ttl_s,

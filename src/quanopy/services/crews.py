@@ -189,7 +189,7 @@ class LocalCrew:
 
     def take(self, claim: Claim, resource: Resource) -> None:
         """Run a batch."""
-        self._hints.hold(claim.tasks)
+        self._hints.hold(claim)
         self._give(claim, resource, None)
 
     def begin(self, claim: Claim, resource: Resource) -> "Begun | None":
@@ -198,7 +198,7 @@ class LocalCrew:
         self._give(claim, resource, commit)
 
         def keep() -> None:
-            self._hints.hold(claim.tasks)
+            self._hints.hold(claim)
             commit.tell(True)
 
         def drop() -> None:

@@ -89,8 +89,7 @@ class LocalDispatch:
             with self._lock:
                 del self._batches[claim.id]
             self._holding.drop(claim.id)
-            if self._hints.let_go(claim.tasks):
-                self._hints.tell(dict.fromkeys(task.job_id for task in claim.tasks))
+            self._hints.give_up(claim.id)
 
     def cancel(self, task_ids: Collection[str]) -> None:
         """Ask that these end soon, whichever batches they are in."""

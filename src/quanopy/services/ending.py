@@ -178,7 +178,7 @@ class Endings:
             return self._store.finish(claim_id, endings, show=self._hints.wanted(job_ids))
 
         done = self._holding.persist(claim_id, finish)
-        self._hints.let_go(verdict.task for verdict in verdicts)
+        self._hints.let_go(claim_id)
         shown = {one.job.id: one for one in with_tasks(done.jobs, done.tasks)}
         self._hints.tell({job_id: shown.get(job_id) for job_id in job_ids})
         self._notify(verdicts, done, frees)

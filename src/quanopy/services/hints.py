@@ -6,11 +6,12 @@ has just been written: its worker shows it as it was committed.
 """
 
 import logging
-from collections.abc import Collection, Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping
 from threading import Lock
 from typing import Protocol
 
-from quanopy.domain.jobs import Task
+from quanopy.ports.store import Claim
 from quanopy.services.results import Wanted
 
 log = logging.getLogger(__name__)
@@ -35,36 +36,44 @@ class JobHints:
     def __init__(self) -> None:
         self._listeners: tuple[Listener, ...] = ()
         self._lock = Lock()
-        self._held: dict[tuple[str, str], set[str]] = {}
-        """Tasks claimed here, by their job and account."""
+        self._held: dict[str, frozenset[tuple[str, str]]] = {}
+        """Jobs, with their accounts, of which tasks are claimed here, by claim."""
+        self._claims: Counter[tuple[str, str]] = Counter()
+        """How many of these claims a job is in."""
 
     def listen(self, listener: Listener) -> None:
         """Tell this one too, from now on."""
         self._listeners += (listener,)
 
-    def hold(self, tasks: Iterable[Task]) -> None:
-        """These tasks are claimed here: until they are let go, nobody else ends their jobs."""
+    def hold(self, claim: Claim) -> None:
+        """A claim was taken: until it is let go, nobody else ends the jobs of its tasks."""
+        jobs = frozenset((task.job_id, task.account) for task in claim.tasks)
         with self._lock:
-            for task in tasks:
-                self._held.setdefault((task.job_id, task.account), set()).add(task.id)
+            self._held[claim.id] = jobs
+            self._claims.update(jobs)
 
-    def let_go(self, tasks: Iterable[Task]) -> bool:
-        """The claim on these tasks has ended, or is lost: :meth:`tell` what is known of their
-        jobs then. Whether any of them was still held."""
-        found = False
+    def let_go(self, claim_id: str) -> set[str]:
+        """A claim has ended, or may be lost: :meth:`tell` what is known of these jobs then. None,
+        where it was not held."""
         with self._lock:
-            for task in tasks:
-                held = self._held.get((task.job_id, task.account), set())
-                found |= task.id in held
-                held.discard(task.id)
-                if not held:
-                    self._held.pop((task.job_id, task.account), None)
-        return found
+            jobs = self._held.pop(claim_id, frozenset())
+            for job in jobs:
+                self._claims[job] -= 1
+                if not self._claims[job]:
+                    del self._claims[job]
+        return {job_id for job_id, _ in jobs}
+
+    def give_up(self, claim_id: str) -> None:
+        """A claim is lost, or its work broke: who waits for its jobs looks for himself."""
+        jobs = self.let_go(claim_id)
+        if jobs:
+            self.tell(dict.fromkeys(jobs))
 
     def holds(self, job_id: str, account: str) -> bool:
-        """Whether a job of this account cannot be final yet, for a task of it is claimed here.
-        Who listens and then finds it so is told once it may be."""
-        return (job_id, account) in self._held
+        """Whether a task of this account's job is claimed here, as far as is known: then the job
+        is not final, and who listens and finds it so is told once it may be. (A claim that was
+        lost is known to be with the next renewal.)"""
+        return (job_id, account) in self._claims
 
     def wanted(self, job_ids: Collection[str]) -> set[str]:
         """Which of these jobs somebody wants to be shown."""

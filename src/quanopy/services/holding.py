@@ -29,10 +29,19 @@ class Renewals(Protocol):
 class Holding:
     """The claims of one worker, renewed together."""
 
-    def __init__(self, store: Renewals, worker: str, *, ttl_s: float) -> None:
+    def __init__(
+        self,
+        store: Renewals,
+        worker: str,
+        *,
+        ttl_s: float,
+        lost: Callable[[str], object] = lambda claim_id: None,
+    ) -> None:
+        """``lost`` is told each claim that is given up or found to be gone."""
         self._store = store
         self._worker = worker
         self._ttl_s = ttl_s
+        self._lost = lost
         self._lock = Lock()
         self._claims: set[str] = set()
         self._given_back: set[str] = set()
@@ -55,6 +64,7 @@ class Holding:
         with self._lock:
             self._claims.discard(claim_id)
             self._given_back.add(claim_id)
+        self._lost(claim_id)
 
     def __contains__(self, claim_id: str) -> bool:
         with self._lock:
@@ -79,18 +89,24 @@ class Holding:
             return
         held = self._store.renew(self._worker, ttl_s=self._ttl_s)
         with self._lock:
-            self._claims -= before - held
+            gone = (before - held) & self._claims
+            self._claims -= gone
             strange = held - self._claims
         # A claim whose commit was not answered: one that is only just being taken is known soon.
         if strange & self._strange:
             self._store.release(strange & self._strange)
         self._strange = frozenset(strange)
+        for claim_id in gone:
+            self._lost(claim_id)
 
     def abandon(self) -> None:
         """Give up all claims, and what is being tried under them: the worker has to end now."""
         self._abandoned.set()
         with self._lock:
+            gone = frozenset(self._claims)
             self._claims.clear()
+        for claim_id in gone:
+            self._lost(claim_id)
 
     def persist(self, claim_id: str, act: Callable[[], T]) -> T:
         """Do this, again and again while the database or object store is away.

@@ -14,7 +14,7 @@ from quanopy.domain.accounts import Scope
 from quanopy.domain.errors import Unavailable
 from quanopy.domain.jobs import Job, Task
 from quanopy.domain.states import TaskState
-from quanopy.ports.store import EventPage, EventQuery
+from quanopy.ports.store import Claim, EventPage, EventQuery
 from quanopy.services.results import with_tasks
 from tests.unit.server.service import BELL, JOB, Service, running
 
@@ -160,8 +160,8 @@ def test_jobs_that_are_worked_on_here_are_not_read_while_somebody_waits_for_them
 ) -> None:
     ada, bob = service.client("held"), service.client("nosy")
     job_id = ada.post("/v1/jobs", json=JOB).json()["id"]
-    tasks = service.store.tasks([job_id])
-    service.hints.hold(tasks)
+    claim = Claim(id="claim_1", resource="aer", tasks=service.store.tasks([job_id]))
+    service.hints.hold(claim)
     read = service.store.jobs_with_tasks
     seen: list[Collection[str]] = []
 
@@ -177,7 +177,7 @@ def test_jobs_that_are_worked_on_here_are_not_read_while_somebody_waits_for_them
         assert bob.get(f"/v1/jobs/{job_id}/result?wait=20").status_code == 404
         seen.clear()
         service.complete(tell=False)
-        service.hints.let_go(tasks)
+        assert service.hints.let_go(claim.id) == {job_id}
         (done,) = with_tasks(*read([job_id], [job_id]))
         service.hints.tell({job_id: done})
         assert wait.result().json()["state"] == "completed"

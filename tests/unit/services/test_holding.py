@@ -109,3 +109,16 @@ def test_what_will_never_work_is_raised_at_once() -> None:
 
     with pytest.raises(Invalid):
         held.persist("one", act)
+
+
+def test_whoever_relies_on_a_claim_is_told_that_it_is_gone() -> None:
+    renewals, told = Renewals({"one", "two", "three"}), list[str]()
+    held = Holding(renewals, "worker_1", ttl_s=1.0, lost=told.append)
+    for claim in sorted(renewals.alive):
+        held.add(claim)
+    renewals.alive = {"two", "three"}
+    held.renew()
+    assert told == ["one"]
+    held.give_back("two")
+    held.abandon()
+    assert told == ["one", "two", "three"]
