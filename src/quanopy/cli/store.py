@@ -12,6 +12,7 @@ from quanopy.cli.exits import guarded
 from quanopy.cli.service import Config, Database, Objects
 
 if TYPE_CHECKING:
+    from quanopy.server.settings import Settings
     from quanopy.server.web import Parts
     from quanopy.services.archive_packs import Damage
 
@@ -22,18 +23,13 @@ app = typer.Typer(
 )
 
 DAMAGED = 1
-BOTH = ("database", "objects")
-"""Settings that name what lies in the data folder otherwise."""
 
 
-@contextmanager
-def _opened(given: dict[str, Path | str | None], *, needs: Sequence[str]) -> "Iterator[Parts]":
-    """The parts of a broker. A data folder that does not exist is made only where it ``needs``
+def _settings(given: dict[str, Path | str | None], *, needs: Sequence[str] = ()) -> "Settings":
+    """The settings of a broker. A data folder that does not exist is made only where it ``needs``
     nothing out of it: elsewhere it is most likely a typing mistake."""
     from quanopy.domain.errors import NotFound
-    from quanopy.server.owner import open_folder
     from quanopy.server.settings import load
-    from quanopy.server.wiring import build
 
     file = given.pop("config")
     found = load(None if file is None else Path(file), **given)  # type: ignore[arg-type]
@@ -43,9 +39,36 @@ def _opened(given: dict[str, Path | str | None], *, needs: Sequence[str]) -> "It
             where="--data",
             hint="Name the broker's data folder, where its catalogue and archive lie.",
         )
-    open_folder(found.data)
-    with closing(build(found)) as broker:
+    return found
+
+
+@contextmanager
+def _opened(settings: "Settings") -> "Iterator[Parts]":
+    """The parts of a broker."""
+    from quanopy.server.owner import open_folder
+    from quanopy.server.wiring import build
+
+    open_folder(settings.data)
+    with closing(build(settings)) as broker:
         yield broker.parts
+
+
+def _refuse_empty(settings: "Settings") -> None:
+    """Refuse to make a catalogue of an archive that is not there."""
+    from quanopy.codecs.packs import COMPLETED, PENDING
+    from quanopy.domain.errors import NotFound
+    from quanopy.server.wiring import archive
+
+    there = bool(settings.objects) or (settings.data / "objects").is_dir()
+    if there:
+        objects = archive(settings)
+        there = any(True for prefix in (PENDING, COMPLETED) for _ in objects.list(prefix))
+    if not there:
+        raise NotFound(
+            f"there is nothing to rebuild from at {settings.objects_url}",
+            where="--objects" if settings.objects else "--data",
+            hint="Name the archive with --objects, or the data folder that it lies in with --data.",
+        )
 
 
 @app.command("migrate")
@@ -55,7 +78,7 @@ def migrate(
 ) -> None:
     """Make the catalogue's tables, or bring them up to date."""
     settings = {"data": data, "database": database, "objects": objects, "config": config}
-    with _opened(settings, needs=()):
+    with _opened(_settings(settings)):
         typer.echo("the catalogue is up to date", err=True)
 
 
@@ -75,8 +98,10 @@ def rebuild(
     from quanopy.cli.output import progress
     from quanopy.services.rebuild import rebuild as rebuild_catalogue
 
-    settings = {"data": data, "database": database, "objects": objects, "config": config}
-    with _opened(settings, needs=("objects",)) as parts, progress() as bar:
+    given = {"data": data, "database": database, "objects": objects, "config": config}
+    settings = _settings(given, needs=("objects",))
+    _refuse_empty(settings)
+    with _opened(settings) as parts, progress() as bar:
         shown = bar.add_task("packs", total=None)
         found = rebuild_catalogue(
             parts.objects, parts.store, lambda packs, jobs: bar.update(shown, completed=packs)
@@ -99,14 +124,14 @@ def verify(
 ) -> None:
     """Read the whole archive and check every digest; 1 if something is damaged."""
     from quanopy.cli.output import progress
+    from quanopy.server.wiring import archive
     from quanopy.services.verify import verify as verify_archive
 
-    settings = {"data": data, "database": database, "objects": objects, "config": config}
-    with _opened(settings, needs=BOTH) as parts, progress() as bar:
+    given = {"data": data, "database": database, "objects": objects, "config": config}
+    kept = archive(_settings(given, needs=("objects",)))
+    with progress() as bar:
         shown = bar.add_task("packs", total=None)
-        found = verify_archive(
-            parts.objects, lambda packs, size: bar.update(shown, completed=packs)
-        )
+        found = verify_archive(kept, lambda packs, size: bar.update(shown, completed=packs))
     _report({"packs": found.packs, "bytes": found.bytes}, found.damaged, as_json=as_json)
 
 
@@ -131,8 +156,8 @@ def collect(
     from quanopy.cli.output import emit, show_table
     from quanopy.services.orphans import delete_orphans, find_orphans
 
-    settings = {"data": data, "database": database, "objects": objects, "config": config}
-    with _opened(settings, needs=BOTH) as parts:
+    given = {"data": data, "database": database, "objects": objects, "config": config}
+    with _opened(_settings(given, needs=("database", "objects"))) as parts:
         age = timedelta(hours=older_than)
         orphans = list(find_orphans(parts.objects, parts.store, older_than=age))
         if delete:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 
+from quanopy.ports.objects import Objects
 from quanopy.ports.providers import is_remote
 from quanopy.providers.registry import AnyProvider, installed, load
 from quanopy.sandbox.reader import ProcessReader
@@ -62,7 +63,7 @@ def build(settings: Settings) -> Broker:
     with contextlib.ExitStack() as stack:
         store = open_store(settings.database_url, pooled=settings.listen_dsn is not None)
         stack.callback(store.close)
-        objects = open_objects(settings.objects_url, s3=_s3(settings))
+        objects = archive(settings)
         wakeups = open_wakeups(settings.database_url, listen_dsn=settings.listen_dsn)
         stack.callback(wakeups.close)
         providers = _Providers(settings)
@@ -93,6 +94,11 @@ def build(settings: Settings) -> Broker:
             targets=targets,
         )
         return Broker(parts=parts, providers=providers, stack=stack.pop_all())
+
+
+def archive(settings: Settings) -> Objects:
+    """The object store alone; raises as :func:`build`."""
+    return open_objects(settings.objects_url, s3=_s3(settings))
 
 
 class _Providers:
