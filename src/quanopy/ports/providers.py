@@ -10,14 +10,14 @@ from quanopy.domain.resources import Resource, Target
 from quanopy.domain.states import ExecutionState
 from quanopy.domain.texts import is_showable
 
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
+
 _MOST_SECONDS = 366 * 24 * 3600.0
 _MOST_USED = MOST_SHOTS * 1e9
 """Of whatever kind: far more than anybody bills, and no sum of such amounts overflows."""
 _MOST_KINDS = 16
 _LONGEST_KIND = 64
-
-if TYPE_CHECKING:
-    from typing_extensions import TypeIs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,6 +46,11 @@ class Commit:
         self._done = done
         self._known.set()
 
+    @property
+    def failed(self) -> bool:
+        """Whether it is known that it never will be."""
+        return self._known.is_set() and not self._done
+
     def wait(self) -> bool:
         """Return once it is known whether."""
         self._known.wait()
@@ -117,6 +122,8 @@ class LocalDispatch:
         began_at = datetime.now(UTC)
         outcomes = None
         if commit is not None:
+            if commit.failed:
+                return  # before this began, so that nobody could cancel it
             outcomes = self._run_ahead(claim.tasks, resource, batch)
             if not commit.wait():
                 return
