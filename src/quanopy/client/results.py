@@ -149,7 +149,39 @@ class EstimatePub:
         return f"EstimatePub(evs={self.evs}, stds={self.stds})"
 
 
-P = TypeVar("P", SamplePub, EstimatePub)
+class NativePub:
+    """What came of a program that is not made of circuits."""
+
+    __slots__ = ("_raw",)
+
+    def __init__(self, raw: dict[str, Any]) -> None:
+        self._raw = raw
+
+    @property
+    def format(self) -> str:
+        """The program's format: ``braket-ahs``, ``pulser``, ``perceval`` …"""
+        return str(self._raw["native"])
+
+    @property
+    def shots(self) -> int:
+        """How often it was run."""
+        return int(self._raw["shots"])
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Outcomes in the vendor's own words (``rgrg``, ``|1,0,1>``) to how often each came."""
+        return dict(self._raw["outcomes"])
+
+    @property
+    def documents(self) -> list[Any]:
+        """The vendor's own result documents, where it has any."""
+        return list(self._raw.get("documents", ()))
+
+    def __repr__(self) -> str:
+        return f"NativePub({self.format!r}, shots={self.shots}, {len(self.counts)} outcomes)"
+
+
+P = TypeVar("P", SamplePub, EstimatePub, NativePub)
 
 
 class Result(Sequence[P], Generic[P]):
@@ -238,6 +270,9 @@ def result_of(answer: ResultOut) -> Result[Any]:
     """The answer of the broker as a result of its kind."""
     if answer.kind is JobKind.ESTIMATE:
         return Result(answer, EstimatePub)
+    first = next((pub for pub in answer.pubs if pub is not None), None)
+    if first is not None and "outcomes" in first:
+        return Result(answer, NativePub)
     return Result(answer, SamplePub)
 
 

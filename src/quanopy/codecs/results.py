@@ -1,7 +1,10 @@
 """Results as bytes: JSON for people and programs, ``.npz`` for arrays. Both are versioned.
 
 A task's result is a JSON array with one entry a pub, as :class:`quanopy.wire.jobs.ResultOut`
-describes. The ``.npz`` of a job holds ``codec`` (``quanopy.result/1``), ``kind`` and, for each pub,
+describes. That of a native program is ``{"shape": [], "shots": n, "native": FORMAT, "outcomes":
+{label: number}, "documents": [the vendor's own result, …]?}``.
+
+The ``.npz`` of a job holds ``codec`` (``quanopy.result/1``), ``kind`` and, for each pub,
 arrays under ``pubs/INDEX/…``; it is written and read without pickle.
 """
 
@@ -42,9 +45,13 @@ def decode_result(data: bytes) -> list[PubResult]:
 def merge_shots(parts: Sequence[PubResult]) -> PubResult:
     """One pub whose shots were split over tasks: counts added, memory joined, in order."""
     first = parts[0]
-    if len(parts) == 1 or "counts" not in first:
+    if len(parts) == 1 or not ("counts" in first or "outcomes" in first):
         return first
     merged = {**first, "shots": sum(part["shots"] for part in parts)}
+    if "outcomes" in first:
+        merged["outcomes"] = _added([part["outcomes"] for part in parts])
+        merged["documents"] = [one for part in parts for one in part.get("documents", ())]
+        return merged
     merged["counts"] = [
         _added(same) for same in zip(*(part["counts"] for part in parts), strict=True)
     ]
@@ -70,6 +77,8 @@ def to_npz(kind: str, pubs: Sequence[PubResult | None]) -> bytes:
     Counts of a pub: ``outcomes`` (rows of bytes, little-endian), ``numbers`` and ``sets`` (the
     parameter set of each row), ``registers`` and ``bits``, ``memory`` (sets, shots, bytes) if kept.
     Estimates: ``evs`` and ``stds`` in the pub's shape, ``precision``.
+    Native programs: ``native`` (the format), ``labels`` (outcomes as texts) and ``numbers``; the
+    vendor's own documents are in the JSON alone.
     """
     import numpy as np
 
@@ -80,11 +89,29 @@ def to_npz(kind: str, pubs: Sequence[PubResult | None]) -> bytes:
     }
     for index, pub in enumerate(pubs):
         if pub is not None:
-            part = _count_arrays(pub) if "counts" in pub else _estimate_arrays(pub)
+            part = _arrays(pub)
             arrays |= {f"pubs/{index}/{name}": array for name, array in part.items()}
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()
+
+
+def _arrays(pub: PubResult) -> dict[str, "NDArray[Any]"]:
+    if "outcomes" in pub:
+        return _native_arrays(pub)
+    return _count_arrays(pub) if "counts" in pub else _estimate_arrays(pub)
+
+
+def _native_arrays(pub: PubResult) -> dict[str, "NDArray[Any]"]:
+    import numpy as np
+
+    return {
+        "shape": np.array([], dtype=np.int64),
+        "shots": np.array(pub["shots"], dtype=np.int64),
+        "native": np.array(pub["native"]),
+        "labels": np.array(list(pub["outcomes"]), dtype=np.str_),
+        "numbers": np.array(list(pub["outcomes"].values()), dtype=np.int64),
+    }
 
 
 def _estimate_arrays(pub: PubResult) -> dict[str, "NDArray[Any]"]:
@@ -165,6 +192,13 @@ def _pub_from(arrays: Mapping[str, "NDArray[Any]"], index: int) -> PubResult | N
             "evs": part["evs"].ravel().tolist(),
             "stds": part["stds"].ravel().tolist(),
             "precision": float(part["precision"]),
+        }
+    if "native" in part:
+        return {
+            "shape": [],
+            "shots": int(part["shots"]),
+            "native": str(part["native"]),
+            "outcomes": dict(zip(part["labels"].tolist(), part["numbers"].tolist(), strict=True)),
         }
     return _counts_from(part, shape)
 

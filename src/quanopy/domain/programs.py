@@ -8,6 +8,22 @@ OPENQASM2 = "openqasm2"
 OPENQASM3 = "openqasm3"
 QPY = "qpy"
 QRMI_PAYLOAD = "qrmi-payload"
+CIRCUITS = (OPENQASM3, OPENQASM2, QPY, QRMI_PAYLOAD)
+"""Formats of circuits: they are read, compiled and run on every gate-model resource."""
+
+BRAKET_IR = "braket-ir"
+"""``braket.ir.openqasm.program`` or ``braket.ir.jaqcd.program``: JSON with its versioned header."""
+BRAKET_AHS = "braket-ahs"
+"""``braket.ir.ahs.program``: JSON with its versioned header (analog Hamiltonian simulation)."""
+PULSER = "pulser"
+"""A Pulser sequence in its abstract representation (JSON)."""
+PERCEVAL = "perceval"
+"""A Perceval experiment as text that begins with ``:PCVL:``."""
+IQM = "iqm"
+"""IQM's own JSON of circuits."""
+NATIVE = (BRAKET_IR, BRAKET_AHS, PULSER, PERCEVAL, IQM)
+"""Formats that run as they stand on their vendor's resources alone. Names are open: a plugin may
+bring others."""
 
 CLIFFORD = frozenset(
     (
@@ -62,3 +78,6 @@ class Footprint:
     """Whether all gates are Clifford gates by name (a stabilizer method can run them)."""
     measured: bool
     """Whether every circuit measures into at least one classical bit."""
+    native: str | None = None
+    """The format of a program that is not made of circuits: it runs as it stands, where that
+    format is taken, and nothing else here is known of it."""

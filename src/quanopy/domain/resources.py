@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from quanopy.domain.jobs import JobKind
-from quanopy.domain.programs import digest_of
+from quanopy.domain.programs import CIRCUITS, digest_of
 from quanopy.domain.states import ResourceState
 
 
@@ -40,6 +40,8 @@ class Capabilities:
     gates: tuple[str, ...] | None = None
     """Instructions that any qubits may carry out; a program within them needs no compiling.
     ``None`` where only the target can tell (it has a coupling map)."""
+    formats: tuple[str, ...] = CIRCUITS
+    """Formats of programs that it takes; circuits are compiled for it."""
     coalesce: bool = True
     """Whether tasks of several jobs may share one call."""
 

@@ -1,11 +1,14 @@
 """Providers: what speaks to one vendor or emulator and exposes its resources."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
+from quanopy.domain.calibration import Snapshot
 from quanopy.domain.errors import ProviderError, QuanopyError
 from quanopy.domain.jobs import MOST_SHOTS, JobKind, Options, Pub
+from quanopy.domain.programs import Program
 from quanopy.domain.resources import Resource, Target
 from quanopy.domain.states import ExecutionState
 from quanopy.domain.texts import is_showable
@@ -28,10 +31,13 @@ class Work:
     resource: str
     kind: JobKind
     circuits: Sequence[bytes]
-    """QPY of our own, one entry a program of the job; empty where no pub of the slice uses it."""
+    """QPY of our own, one entry a program of the job; empty where no pub of the slice uses it.
+    Where ``native`` is set: the programs as they were submitted."""
     pubs: Sequence[Pub]
     """The slice's pubs; ``program`` still indexes ``circuits``; shots and precision are set."""
     options: Options
+    native: str | None = None
+    """The format of all its programs, where they are not circuits but run as they stand."""
     first_pub: int = 0
     """Index within the job of the first of ``pubs``: seeds derive from the job's own indices."""
     shots_from: int = 0
@@ -48,6 +54,12 @@ class Outcome:
     error: QuanopyError | None = None
     usage: Mapping[str, float] = field(default_factory=dict)
     """``seconds`` on the resource (a year at most), ``shots``, and what else is billed."""
+    calibration: str | None = None
+    """``vendor_id`` of the calibration it ran under, where the vendor says so with its result."""
+    started_at: datetime | None = None
+    """When it began on the resource, by the vendor's clock; aware."""
+    ended_at: datetime | None = None
+    """When it ended there, by the vendor's clock."""
 
     def __post_init__(self) -> None:
         if self.result is not None and b"\n" in self.result:
@@ -81,7 +93,17 @@ class Provider(Protocol):
         """What it exposes, cheaply: no network for emulators, no heavy import ever."""
 
     def target(self, resource: str) -> Target:
-        """The machine description of a resource; its digest is stable until it changes."""
+        """The machine description of a resource; its digest is stable until it changes.
+        ``ResourceMismatch`` for one that compiles nothing (analog, photonic)."""
+
+    def calibration(self, resource: str) -> Snapshot | None:
+        """The calibration of a resource as its vendor gives it now; ``None`` where it publishes
+        none. Asked again and again: ``target`` is then that of the same calibration."""
+
+    def check(self, work: Work) -> None:
+        """Refuse, with no network, what the resource would refuse: ``Invalid`` or
+        ``ResourceMismatch``. Programs are a stranger's: what cannot be read safely here is left
+        to the vendor."""
 
     def close(self) -> None:
         """Let go of everything; idempotent."""
@@ -146,10 +168,29 @@ class Report:
     queue_position: int | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foreign:
+    """What a vendor knows of a job that was not made here."""
+
+    resource: str
+    """Name of the resource here that it ran on."""
+    kind: JobKind
+    state: ExecutionState
+    created_at: datetime | None = None
+    program: Program | None = None
+    """What was submitted, where the vendor gives it back."""
+    shots: int | None = None
+
+
 class RemoteProvider(Provider, Protocol):
     """A vendor's service. Every call has a time-out and raises a classified ``ProviderError``."""
 
     capabilities: RemoteCapabilities
+
+    def fingerprint(self) -> str:
+        """Who is billed at the vendor, as a digest that tells two accounts apart and gives away
+        neither account nor credential; no network. The same after a key was renewed, where the
+        vendor's account has a name of its own (a CRN, a project)."""
 
     def start(self, orders: Sequence[Order]) -> list[str | ProviderError]:
         """Send these; for each the provider's id, or why not. ``OutcomeUnknown`` where the reply
@@ -158,11 +199,22 @@ class RemoteProvider(Provider, Protocol):
     def poll(self, ids: Sequence[str]) -> dict[str, Report]:
         """States by the provider's id; an id it does not know is left out."""
 
-    def result(self, id: str) -> list[Outcome]:
-        """One outcome a work of the order. ``NotReady`` when early; twice gives the same."""
+    def result(self, id: str, works: Callable[[], Sequence[Work]] | None) -> list[Outcome]:
+        """One outcome a work of the order. ``NotReady`` when early; twice gives the same.
+
+        ``works`` gives what was sent, for a provider that needs it to make sense of the answer
+        (a fresh process knows nothing); it costs, so it is called only where it must be. ``None``:
+        the job was not made here, and is one work.
+        """
 
     def stop(self, ids: Sequence[str]) -> None:
         """Ask for an end; one that has ended already is no error."""
+
+    def logs(self, id: str) -> str:
+        """What the vendor logged of it; empty where it keeps none."""
+
+    def describe(self, id: str) -> Foreign:
+        """What is known of a job that may not have been made here; ``NotFound``."""
 
     def find(self, keys: Sequence[str]) -> dict[str, str]:
         """Provider's ids by our keys, where ``searchable``; a key not found is left out."""

@@ -9,8 +9,9 @@ from typing import ParamSpec, TypeVar
 from quanopy.codecs.qrmi import parse_payload
 from quanopy.domain.errors import Invalid, QuanopyError, TooLarge
 from quanopy.domain.jobs import JobKind, JobSpec, Pub, Reading
-from quanopy.domain.programs import QRMI_PAYLOAD, Program
+from quanopy.domain.programs import CIRCUITS, QRMI_PAYLOAD, Program
 from quanopy.sandbox.circuits import CircuitFacts, ProgramFacts, describe, load, read_program
+from quanopy.sandbox.native import read_native
 from quanopy.sandbox.pubs import normalise
 from quanopy.sandbox.scan import parse_format, scan
 
@@ -64,6 +65,9 @@ class _Material:
 
 def read_job(spec: JobSpec) -> Reading:
     """Read one job; raises what is wrong with it."""
+    native = {name for one in spec.programs if (name := _name(one)) not in CIRCUITS}
+    if native:
+        return _read_native_job(spec, native)
     material = _material(spec)
     pubs, evaluations = [], []
     for index, pub in enumerate(material.pubs):
@@ -80,6 +84,42 @@ def read_job(spec: JobSpec) -> Reading:
         footprints=tuple(program.footprint for program in material.programs),
         pubs=tuple(pubs),
         evaluations=tuple(evaluations),
+    )
+
+
+def _name(program: Program) -> str:
+    return parse_format(program.format).name
+
+
+def _read_native_job(spec: JobSpec, names: set[str]) -> Reading:
+    """A job of programs that run as they stand: all of one format, each with its shots alone."""
+    if len(names) > 1 or len({_name(program) for program in spec.programs}) > 1:
+        raise Invalid(
+            "programs of different formats in one job",
+            where="programs",
+            hint="Only circuits may be mixed; send each format as a job of its own.",
+        )
+    (name,) = names
+    footprints = [
+        _placed(f"programs[{index}]", read_native, program, name)
+        for index, program in enumerate(spec.programs)
+    ]
+    pubs = spec.pubs or [Pub(program=index) for index in range(len(spec.programs))]
+    for index, pub in enumerate(pubs):
+        if not 0 <= pub.program < len(spec.programs) or pub.circuit:
+            raise Invalid("there is no such program", where=f"pubs[{index}].program")
+        if (pub.parameters, pub.observables, pub.precision) != (None, None, None):
+            raise Invalid(
+                f"a {name} program takes shots alone",
+                where=f"pubs[{index}]",
+                hint="Bind parameters before you submit it.",
+            )
+    return Reading(
+        kind=spec.kind,
+        circuits=tuple(program.data for program in spec.programs),
+        footprints=tuple(footprints),
+        pubs=tuple(pubs),
+        evaluations=(1,) * len(pubs),
     )
 
 

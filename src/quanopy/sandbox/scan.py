@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from quanopy.codecs import qpy
 from quanopy.domain.errors import Invalid, TooLarge, Unsupported
-from quanopy.domain.programs import OPENQASM2, OPENQASM3, QPY, QRMI_PAYLOAD, Program
+from quanopy.domain.programs import CIRCUITS, NATIVE, OPENQASM2, OPENQASM3, QPY, Program
 
-FORMATS = (OPENQASM3, OPENQASM2, QPY, QRMI_PAYLOAD)
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 MAX_TEXT = 4 * 1024 * 1024
 MAX_BINARY = 64 * 1024 * 1024
 MAX_NESTING = 200
@@ -41,14 +41,15 @@ class Format:
 
 
 def parse_format(text: str) -> Format:
-    """Read a program's format; raises :class:`Unsupported` for one that nothing here reads."""
+    """Read a program's format; raises :class:`Unsupported` for what cannot be the name of one."""
     name, slash, version = text.partition("/")
     wrong_version = slash and not (version.isascii() and version.isdigit() and len(version) < 5)
-    if name not in FORMATS or wrong_version:
+    if _NAME.fullmatch(name) is None or wrong_version:
         raise Unsupported(
             f"no reader for the format {text[:60]!r}",
             where="format",
-            hint=f"Formats read here: {', '.join(FORMATS)}.",
+            hint=f"Circuits come as {', '.join(CIRCUITS)}; others run as they stand: "
+            f"{', '.join(NATIVE)}.",
         )
     return Format(name, int(version) if slash else None)
 

@@ -65,8 +65,8 @@ class Settings:
     """Seconds after which a worker that is not heard of is taken for dead, and its work for
     anybody's."""
     providers: tuple[str, ...] = ()
-    """Providers to load, by entry-point name or as ``module:factory``; empty: all that are
-    installed."""
+    """Providers to load, by entry-point name or as ``module:factory``; empty: ``aer`` and those
+    that have options."""
     provider_options: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
     """Keyword arguments by provider: a table of the file, or JSON in the environment."""
     emulator_processes: int = 0

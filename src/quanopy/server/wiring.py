@@ -10,7 +10,7 @@ from typing import Any
 
 from quanopy.ports.objects import Objects
 from quanopy.ports.providers import is_remote
-from quanopy.providers.registry import AnyProvider, installed, load
+from quanopy.providers.registry import AnyProvider, load
 from quanopy.sandbox.reader import ProcessReader
 from quanopy.server.settings import Settings
 from quanopy.server.web import Parts
@@ -151,4 +151,4 @@ def _provider_options(settings: Settings) -> Mapping[str, Mapping[str, Any]]:
         "memory_bytes": settings.emulator_memory_mb * MEBIBYTE or None,
     }
     given = {"aer": emulators, **settings.provider_options}
-    return {name: given.get(name, {}) for name in settings.providers or installed()}
+    return {name: given.get(name, {}) for name in settings.providers or given}

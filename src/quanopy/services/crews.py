@@ -279,6 +279,7 @@ class RemoteCrew:
                 sending=sending,
                 prepare=self._dispatch.prepare,
             ),
+            prepare=self._dispatch.prepare,
             ttl_s=kit.ttl_s,
         )
         self._thread = Thread(target=self._track, name=f"track-{provider.name}", daemon=True)

@@ -4,9 +4,9 @@ import math
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from quanopy.domain.errors import Invalid, ResourceMismatch
+from quanopy.domain.errors import Invalid, ResourceMismatch, Unsupported
 from quanopy.domain.jobs import JobKind, JobSpec, Options, Pub, Reading
-from quanopy.domain.programs import CLIFFORD, CONTROL_FLOW, Footprint
+from quanopy.domain.programs import CIRCUITS, CLIFFORD, CONTROL_FLOW, Footprint
 from quanopy.domain.resources import Capabilities, Resource
 
 # What no target lists and every target does.
@@ -20,6 +20,8 @@ def check_request(spec: JobSpec, resource: Resource) -> None:
     :class:`Invalid` for a precision that is no number.
     """
     able = resource.capabilities
+    for index, program in enumerate(spec.programs):
+        check_format(program.format, spec.kind, resource, where=f"programs[{index}].format")
     if spec.kind not in able.kinds:
         raise ResourceMismatch(
             f"{resource.name} does not do {spec.kind}",
@@ -35,6 +37,25 @@ def check_request(spec: JobSpec, resource: Resource) -> None:
                 where=f"pubs[{index}].program",
                 hint=f"The job has {len(spec.programs)}, counted from 0.",
             )
+
+
+def check_format(format: str, kind: JobKind, resource: Resource, *, where: str) -> None:
+    """Refuse a program in a format that a resource does not take: :class:`Unsupported`; and
+    anything but ``run`` of one that runs as it stands."""
+    name = format.partition("/")[0]
+    taken = resource.capabilities.formats
+    if name not in taken:
+        raise Unsupported(
+            f"{resource.name} takes no {name[:60]!r} programs",
+            where=where,
+            hint=f"It takes {', '.join(taken)}.",
+        )
+    if name not in CIRCUITS and kind is not JobKind.RUN:
+        raise ResourceMismatch(
+            f"a {name} program runs as it stands: there is nothing to {kind}",
+            where="kind",
+            hint=f"Submit it as a job of kind {JobKind.RUN}.",
+        )
 
 
 def _check_amounts(
@@ -72,6 +93,8 @@ def settle(spec: JobSpec, reading: Reading, resource: Resource) -> tuple[Pub, ..
 def _check_program(
     where: str, footprint: Footprint, kind: JobKind, options: Options, resource: Resource
 ) -> None:
+    if footprint.native is not None:
+        return
     _check_qubits(where, footprint, resource)
     if kind is not JobKind.ESTIMATE and not footprint.measured:
         raise Invalid(

@@ -205,6 +205,7 @@ def _work(task: Task, job: _Loaded | QuanopyError) -> Prepared:
         circuits=[qpy if i in used else b"" for i, qpy in enumerate(job.circuits)],
         pubs=pubs,
         options=job.record.options,
+        native=job.footprints[0].native,
         first_pub=part.first,
         shots_from=part.shots_from,
         estimate_s=task.estimate_s,
@@ -213,6 +214,8 @@ def _work(task: Task, job: _Loaded | QuanopyError) -> Prepared:
 
 def _to_compile(work: Work, job: _Loaded, resource: Resource) -> list[int]:
     """Programs of the work that do not simply run as they stand."""
+    if work.native is not None:
+        return []
     gates = resource.capabilities.gates
     return [
         index

@@ -1,7 +1,7 @@
 """Tracking: remote executions followed to their end, by whichever worker finds them due."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -12,14 +12,17 @@ from quanopy.domain.errors import (
     QuanopyError,
     Rejected,
     TaskFailed,
+    Unavailable,
     retry_after,
 )
 from quanopy.domain.jobs import Execution, Task
+from quanopy.domain.resources import Resource
 from quanopy.domain.states import ExecutionState, TaskState
-from quanopy.ports.providers import Outcome, RemoteProvider, Report
+from quanopy.ports.providers import Outcome, RemoteProvider, Report, Work
 from quanopy.ports.store import Due, ExecutionChange, Store
 from quanopy.services.ending import Endings, Verdict, ended, failed, problem_of, usage_of
 from quanopy.services.holding import Holding
+from quanopy.services.preparing import Prepared
 from quanopy.services.recover import Recovery
 from quanopy.services.remote import Sending, search_delay_s
 
@@ -43,6 +46,7 @@ class Tracking:
         holding: Holding,
         sending: Sending,
         recovery: Recovery,
+        prepare: Callable[[Sequence[Task], Resource], list[Prepared]],
         ttl_s: float,
     ) -> None:
         self._provider = provider
@@ -52,6 +56,7 @@ class Tracking:
         self._holding = holding
         self._sending = sending
         self._recovery = recovery
+        self._prepare = prepare
         self._ttl_s = ttl_s
         self._odd: dict[str, str] = {}
 
@@ -160,7 +165,9 @@ class Tracking:
         self, execution: Execution, tasks: Sequence[Task]
     ) -> ExecutionChange | tuple[Execution, list[Verdict]]:
         try:
-            outcomes = self._provider.result(execution.provider_job_id or "")
+            outcomes = self._provider.result(
+                execution.provider_job_id or "", lambda: self._works(execution, tasks)
+            )
             if len(outcomes) != len(tasks):
                 raise Rejected(f"{len(outcomes)} results came back for {len(tasks)} tasks")
         except NotReady:
@@ -174,6 +181,18 @@ class Tracking:
         except QuanopyError as error:
             return self._later(execution, error)
         return _with_result(execution, tasks, outcomes)
+
+    def _works(self, execution: Execution, tasks: Sequence[Task]) -> Sequence[Work]:
+        """What was sent; raises why it cannot be prepared again."""
+        resources = {one.name: one for one in self._provider.resources()}
+        if execution.resource not in resources:
+            raise Unavailable(f"{self._provider.name} has no resource {execution.resource} now")
+        works = []
+        for work in self._prepare(tasks, resources[execution.resource]):
+            if isinstance(work, QuanopyError):
+                raise work
+            works.append(work)
+        return works
 
     def _later(self, execution: Execution, error: QuanopyError) -> ExecutionChange:
         """The provider did not answer: the execution is what it was, and is asked for again."""

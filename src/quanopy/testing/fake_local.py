@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from threading import Event, Lock
 
+from quanopy.domain.calibration import Snapshot
 from quanopy.domain.errors import NotFound, TaskFailed
 from quanopy.domain.jobs import JobKind, Pub
 from quanopy.domain.resources import Capabilities, Resource, Target
@@ -62,6 +63,13 @@ class FakeEmulator:
         if resource != self.name:
             raise NotFound(f"{self.name} has no resource {resource}")
         return Target(data=b'{"dt":null,"format":"quanopy.target/1","instructions":{},"qubits":99}')
+
+    def calibration(self, resource: str) -> Snapshot | None:
+        """None is published."""
+        return None
+
+    def check(self, work: Work) -> None:
+        """It takes everything."""
 
     def warm(self) -> None:
         """Nothing takes long to start."""

@@ -4,29 +4,27 @@ Also an example to start from: every call has a time-out, and every failure a cl
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from urllib3 import BaseHTTPResponse, PoolManager
+from urllib3 import PoolManager
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
+from quanopy.domain.calibration import Snapshot
 from quanopy.domain.errors import (
-    Denied,
     NotFound,
-    NotReady,
     OutcomeUnknown,
     ProviderError,
-    QuanopyError,
     Rejected,
     Transient,
     Unavailable,
 )
-from quanopy.domain.jobs import Pub
+from quanopy.domain.jobs import JobKind, Pub
+from quanopy.domain.programs import digest_of
 from quanopy.domain.resources import Capabilities, Limits, Resource, Target
 from quanopy.domain.states import ExecutionState
-from quanopy.ports.providers import Order, Outcome, RemoteCapabilities, Report, Work
+from quanopy.ports.providers import Foreign, Order, Outcome, RemoteCapabilities, Report, Work
+from quanopy.providers.refusals import refusal, retry_after_s
 
 _STATES = {
     "QUEUED": ExecutionState.SUBMITTED,
@@ -108,6 +106,17 @@ class FakeProvider:
         }
         return Target(data=json.dumps(document, sort_keys=True, separators=(",", ":")).encode())
 
+    def calibration(self, resource: str) -> Snapshot | None:
+        """None is published."""
+        return None
+
+    def check(self, work: Work) -> None:
+        """It takes everything."""
+
+    def fingerprint(self) -> str:
+        """Of the service's address: it has one account."""
+        return digest_of(self._url.encode())
+
     def start(self, orders: Sequence[Order]) -> list[str | ProviderError]:
         """All in one request; where its reply is lost, nobody knows of any of them."""
         try:
@@ -127,8 +136,8 @@ class FakeProvider:
             for known, status in reports.items()
         }
 
-    def result(self, id: str) -> list[Outcome]:
-        """All zeros."""
+    def result(self, id: str, works: Callable[[], Sequence[Work]] | None) -> list[Outcome]:
+        """All zeros; the vendor's answer tells all."""
         outcomes = self._ask("result", {"id": id})["outcomes"]
         return [
             Outcome(
@@ -141,6 +150,21 @@ class FakeProvider:
     def stop(self, ids: Sequence[str]) -> None:
         """Ask for an end."""
         self._ask("stop", {"ids": list(ids)})
+
+    def logs(self, id: str) -> str:
+        """It logs nothing."""
+        return ""
+
+    def describe(self, id: str) -> Foreign:
+        """Its state is all that is known."""
+        report = self.poll([id]).get(id)
+        if report is None:
+            raise NotFound(f"{self.name} has no job {id}")
+        return Foreign(
+            resource=self.name,
+            kind=JobKind.SAMPLE,
+            state=report.state or ExecutionState.SUBMITTED,
+        )
 
     def find(self, keys: Sequence[str]) -> dict[str, str]:
         """Ids by key."""
@@ -167,35 +191,9 @@ class FakeProvider:
             raise OutcomeUnknown(f"{self.name} did not answer: {type(error).__name__}") from error
         if 200 <= response.status < 300:
             return response.json()
-        raise _refusal(response, self.name)
-
-
-def _refusal(response: BaseHTTPResponse, name: str) -> QuanopyError:
-    status, message = response.status, f"{name} answered {response.status}"
-    if status in (401, 403):
-        return Denied(message, hint="Check the provider's key.")
-    if status == 404:
-        return NotFound(message)
-    if status == 409:
-        return NotReady(message)
-    if status in (429, 503):
-        return Transient(message, retry_after_s=_retry_after_s(response))
-    if status >= 500:
-        return OutcomeUnknown(message)
-    return Rejected(message)
-
-
-def _retry_after_s(response: BaseHTTPResponse) -> float | None:
-    """Seconds, or a date (RFC 9110, 10.2.3)."""
-    text = response.headers.get("Retry-After")
-    if text is None:
-        return None
-    if text.isascii() and text.replace(".", "", 1).isdigit():
-        return float(text)
-    try:
-        return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
-    except ValueError:
-        return None
+        raise refusal(
+            response.status, self.name, retry_after_s=retry_after_s(dict(response.headers))
+        )
 
 
 def _order(order: Order) -> dict[str, object]:

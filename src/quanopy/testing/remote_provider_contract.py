@@ -97,7 +97,7 @@ class RemoteProviderContract:
         one = order(bench)
         (execution,) = start(provider, [one])
         wait_all(provider, [execution])
-        (outcome,) = provider.result(execution)
+        (outcome,) = provider.result(execution, lambda: [bench.work()])
         assert outcome.error is None
         assert outcome.result is not None
         for pub, asked in zip(json.loads(outcome.result), one.works[0].pubs, strict=True):
@@ -126,12 +126,13 @@ class RemoteProviderContract:
         bench.hold()
         (execution,) = start(provider, [order(bench)])
         with pytest.raises(NotReady):
-            provider.result(execution)
+            provider.result(execution, lambda: [bench.work()])
 
     def test_result_twice_is_the_same(self, bench: Bench, provider: RemoteProvider) -> None:
         (execution,) = start(provider, [order(bench)])
         wait_all(provider, [execution])
-        assert provider.result(execution) == provider.result(execution)
+        again = [provider.result(execution, lambda: [bench.work()]) for _ in range(2)]
+        assert again[0] == again[1]
 
     def test_a_fresh_provider_follows_an_old_id(
         self, bench: Bench, provider: RemoteProvider
@@ -140,7 +141,7 @@ class RemoteProviderContract:
         provider.close()
         fresh = bench.provider()
         wait_all(fresh, [execution])
-        assert len(fresh.result(execution)) == 1
+        assert len(fresh.result(execution, lambda: [bench.work()])) == 1
         fresh.close()
 
     def test_stop_ends_it_and_may_be_repeated(self, bench: Bench, provider: RemoteProvider) -> None:
@@ -238,7 +239,7 @@ class RemoteProviderContract:
         wait_all(provider, [execution])
         asks: dict[str, Callable[[], object]] = {
             "poll": lambda: provider.poll([execution]),
-            "result": lambda: provider.result(execution),
+            "result": lambda: provider.result(execution, lambda: [bench.work()]),
             "stop": lambda: provider.stop([execution]),
         }
         bench.fault(route, kind)

@@ -1,0 +1,58 @@
+"""A vendor's HTTP answer as one of our errors, the same for every vendor."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from quanopy.domain.errors import (
+    Denied,
+    NotFound,
+    NotReady,
+    OutcomeUnknown,
+    QuanopyError,
+    Rejected,
+    Transient,
+)
+
+_LONGEST = 500
+_LATER = (408, 423, 425, 429, 503)
+"""The vendor did nothing: time-out of our request, locked, too early, too many, out of service."""
+
+
+def refusal(status: int, who: str, said: str = "", *, retry_after_s: float | None) -> QuanopyError:
+    """What an answer of this status means; ``said`` is the vendor's own message.
+
+    5xx but 503 leave open how far the vendor came: :class:`OutcomeUnknown` (a caller that only
+    asked makes a :class:`Transient` of it).
+    """
+    message = f"{who} answered {status}" + (f": {_short(said)}" if said else "")
+    if status in (401, 403):
+        return Denied(message, hint="Check the provider's credentials.")
+    if status == 404:
+        return NotFound(message)
+    if status == 409:
+        return NotReady(message)
+    if status in _LATER:
+        return Transient(message, retry_after_s=retry_after_s)
+    if status >= 500:
+        return OutcomeUnknown(message, retry_after_s=retry_after_s)
+    return Rejected(message)
+
+
+def retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """``Retry-After`` in seconds, given as such or as a date (RFC 9110, 10.2.3)."""
+    text = next((v for k, v in headers.items() if k.lower() == "retry-after"), None)
+    if text is None:
+        return None
+    if text.isascii() and text.replace(".", "", 1).isdigit():
+        return float(text)
+    try:
+        return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
+    except (TypeError, ValueError):
+        return None
+
+
+def _short(text: str) -> str:
+    """A vendor's words, on one line and not too many."""
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]} …"

@@ -1,0 +1,387 @@
+"""What all loopback vendors share: an HTTP server with faults, and jobs that run in the background.
+
+A vendor subclasses :class:`Vendor`, names its routes and what each of them is about, and says how
+a job runs. Routes that say ``start``, ``poll``, ``result``, ``stop``, ``find``, ``login``,
+``target`` or ``calibration`` can be told to misbehave under that name.
+"""
+
+import json
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from quanopy.testing.vendors.faults import STATUSES, Fault, Faults
+
+CONTROL = "/quanopy/"
+"""Routes under this steer the server itself: ``fault``, ``clear``, ``hold``, ``release``,
+``recalibrate``, ``skew`` (POST) and ``jobs`` (GET)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A request to a route."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    queries: Sequence[tuple[str, str]]
+    """The same with repeated names kept."""
+    headers: Mapping[str, str]
+    """Names in lower case."""
+    body: bytes
+    names: Mapping[str, str] = field(default_factory=dict)
+    """What the route's pattern names, unquoted."""
+    fault: Fault | None = None
+    """One that the route itself has to act out: ``reject``, ``unseen`` or ``vanished``."""
+
+    def json(self) -> Any:
+        """The body."""
+        return json.loads(self.body or b"null")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """An answer: ``body`` is bytes as they are, or anything else as JSON."""
+
+    body: Any = None
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class State(StrEnum):
+    """Where a job is at the vendor."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+ENDED = frozenset({State.DONE, State.FAILED, State.CANCELLED})
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class VendorJob:
+    """A job as the vendor has it."""
+
+    id: str
+    key: str | None
+    """What tells our executions apart, where the protocol carries such a thing."""
+    payload: Any
+    created_at: datetime
+    state: State = State.QUEUED
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    result: Any = None
+    error: str | None = None
+    forgotten: bool = False
+
+
+Handler = Callable[[Request], Reply]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """A route: ``pattern`` is a regular expression with named groups, for the whole path."""
+
+    method: str
+    pattern: re.Pattern[str]
+    about: str
+    handle: Handler
+
+
+class Vendor:
+    """A vendor's service in this process; subclasses set ``routes`` and ``run``."""
+
+    name = "vendor"
+    secret = "loopback-key"
+    """The key that it takes."""
+
+    def __init__(self, *, port: int = 0, runners: int = 1) -> None:
+        """Listens on 127.0.0.1 once started; ``port`` 0 takes a free one."""
+        self.faults = Faults()
+        self.retry_after_s = 0.05
+        self.latency_s = 0.0
+        self.skew = timedelta()
+        self.lock = threading.RLock()
+        self.jobs: dict[str, VendorJob] = {}
+        self.requests: list[tuple[str, str]] = []
+        """Every request that came: what it was about, and ``METHOD PATH``."""
+        self._open = threading.Event()
+        self._open.set()
+        self._runners = ThreadPoolExecutor(runners, thread_name_prefix=f"{self.name}-run")
+        self._routes = list(self.routes())
+        self._server = _Server(port, self)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
+        )
+
+    # -- what a vendor says -------------------------------------------------------------------
+    def routes(self) -> Sequence[Route]:
+        """Its routes, the first that matches is taken; use :func:`route`."""
+        raise NotImplementedError
+
+    def run(self, job: VendorJob) -> Any:
+        """Run a job on the vendor's emulator, on a thread of its own; what it raises fails it."""
+        raise NotImplementedError
+
+    def refuse(self, status: int, message: str) -> Reply:
+        """An error in the vendor's own words."""
+        return Reply(status=status, body={"message": message})
+
+    def recalibrate(self) -> None:
+        """Have a new calibration from now on."""
+
+    # -- jobs ---------------------------------------------------------------------------------
+    def now(self) -> datetime:
+        """The vendor's clock."""
+        return datetime.now(UTC) + self.skew
+
+    def accept(self, id: str, payload: Any, *, key: str | None = None) -> VendorJob:
+        """Take a job in; it runs as soon as it may."""
+        job = VendorJob(id=id, key=key, payload=payload, created_at=self.now())
+        with self.lock:
+            self.jobs[id] = job
+        self._runners.submit(self._run, job)
+        return job
+
+    def find(self, id: str) -> VendorJob | None:
+        """The job of this id, unless there is none or it was forgotten."""
+        with self.lock:
+            job = self.jobs.get(id)
+        return None if job is None or job.forgotten else job
+
+    def cancel(self, job: VendorJob) -> None:
+        """End a job that has not ended."""
+        with self.lock:
+            if job.state not in ENDED:
+                job.state, job.ended_at = State.CANCELLED, self.now()
+
+    def hold(self) -> None:
+        """Jobs that start from now on go on running until :meth:`release`."""
+        self._open.clear()
+
+    def release(self) -> None:
+        """Let them end."""
+        self._open.set()
+
+    def accepted(self, key: str) -> int:
+        """How many jobs carry this key."""
+        with self.lock:
+            return sum(job.key == key for job in self.jobs.values())
+
+    def _run(self, job: VendorJob) -> None:
+        with self.lock:
+            if job.state in ENDED:
+                return
+            job.state, job.started_at = State.RUNNING, self.now()
+        self._open.wait()
+        if job.state in ENDED:
+            return
+        try:
+            result, error = self.run(job), None
+        except Exception as failure:  # noqa: BLE001 - a vendor says so of any program
+            result, error = None, f"{type(failure).__name__}: {failure}"
+        with self.lock:
+            if job.state not in ENDED:
+                job.result, job.error = result, error
+                job.state = State.DONE if error is None else State.FAILED
+                job.ended_at = self.now()
+
+    # -- the server ---------------------------------------------------------------------------
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self._server.server_address[1])
+
+    @property
+    def url(self) -> str:
+        """Its address, with no slash at the end."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> "Vendor":
+        """Serve in the background."""
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """End; idempotent."""
+        self.release()
+        self._server.shutdown()
+        self._server.server_close()
+        self._runners.shutdown(wait=False, cancel_futures=True)
+
+    def __enter__(self) -> "Vendor":
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def answer(self, request: Request) -> "Reply | _Cut":
+        """The reply to a request, with whatever fault is due."""
+        if request.path.startswith(CONTROL):
+            return self._control(request)
+        found = self._match(request)
+        if found is None:
+            return self.refuse(404, f"no route {request.method} {request.path}")
+        route, names = found
+        with self.lock:
+            self.requests.append((route.about, f"{request.method} {request.path}"))
+        if self.latency_s:
+            time.sleep(self.latency_s)
+        planned = self.faults.next(route.about)
+        fault = planned.kind if planned is not None else None
+        if planned is not None and planned.delay_s:
+            time.sleep(planned.delay_s)
+        if fault in STATUSES:
+            refused = self.refuse(STATUSES[fault], f"told to answer {fault}")
+            later = {"Retry-After": f"{self.retry_after_s:g}"}
+            headers = {**refused.headers, **(later if fault in (Fault.MANY, Fault.BUSY) else {})}
+            return Reply(status=refused.status, body=refused.body, headers=headers)
+        if fault is Fault.CUT:
+            return _Cut()
+        acted = fault if fault in (Fault.REJECT, Fault.UNSEEN, Fault.VANISHED) else None
+        reply = route.handle(replace(request, names=names, fault=acted))
+        return _spoilt(reply, fault)
+
+    def _match(self, request: Request) -> tuple[Route, dict[str, str]] | None:
+        for one in self._routes:
+            if one.method == request.method and (match := one.pattern.fullmatch(request.path)):
+                return one, {k: unquote(v) for k, v in match.groupdict().items() if v is not None}
+        return None
+
+    def _control(self, request: Request) -> Reply:
+        told = request.json() or {}
+        match request.path.removeprefix(CONTROL):
+            case "fault":
+                self.faults.plan(told["route"], told["kind"], times=told.get("times", 1))
+            case "clear":
+                self.faults.clear(told.get("route"))
+            case "hold":
+                self.hold()
+            case "release":
+                self.release()
+            case "recalibrate":
+                self.recalibrate()
+            case "skew":
+                self.skew = timedelta(seconds=told["seconds"])
+            case "jobs":
+                with self.lock:
+                    rows = [
+                        {"id": j.id, "key": j.key, "state": j.state} for j in self.jobs.values()
+                    ]
+                return Reply(body={"jobs": rows})
+            case other:
+                return Reply(status=404, body={"message": f"no control {other}"})
+        return Reply(body={})
+
+
+def route(method: str, pattern: str, about: str, handle: Handler) -> Route:
+    """A route; ``pattern`` with ``(?P<name>[^/]+)`` for its parts."""
+    return Route(method=method, pattern=re.compile(pattern), about=about, handle=handle)
+
+
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """The connection ends after so many bytes of this."""
+
+    data: bytes = b""
+
+
+def _spoilt(reply: Reply, fault: Fault | None) -> Reply | _Cut:
+    match fault:
+        case Fault.LOST:
+            return _Cut()
+        case Fault.TRUNCATED:
+            head = (
+                b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+            )
+            data = _bytes(reply.body)
+            return _Cut(head % max(2, len(data)) + data[: len(data) // 2])
+        case Fault.MALFORMED:
+            return Reply(status=reply.status, body=b'{"this is": no JSON', headers=reply.headers)
+    return reply
+
+
+def _bytes(body: Any) -> bytes:
+    return body if isinstance(body, bytes) else json.dumps(body).encode()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 256
+
+    def __init__(self, port: int, vendor: Vendor) -> None:
+        super().__init__(("127.0.0.1", port), _Handler)
+        self.vendor = vendor
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: _Server
+
+    def _serve(self) -> None:
+        split = urlsplit(self.path)
+        queries = parse_qsl(split.query, keep_blank_values=True)
+        reply = self.server.vendor.answer(
+            Request(
+                method=self.command,
+                path=split.path,
+                query=dict(queries),
+                queries=queries,
+                headers={name.lower(): value for name, value in self.headers.items()},
+                body=self.rfile.read(int(self.headers.get("Content-Length", 0))),
+            )
+        )
+        if isinstance(reply, _Cut):
+            self.wfile.write(reply.data)
+            self.close_connection = True
+            return
+        data = _bytes(reply.body)
+        self.send_response(reply.status)
+        named = {name.lower() for name in reply.headers}
+        if "content-type" not in named:
+            self.send_header("Content-Type", "application/json")
+        for name, value in reply.headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(data)
+
+    def do_GET(self) -> None:
+        self._serve()
+
+    def do_POST(self) -> None:
+        self._serve()
+
+    def do_PUT(self) -> None:
+        self._serve()
+
+    def do_PATCH(self) -> None:
+        self._serve()
+
+    def do_DELETE(self) -> None:
+        self._serve()
+
+    def do_HEAD(self) -> None:
+        self._serve()
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """The ``Date`` header tells the vendor's clock."""
+        return super().date_time_string(
+            (timestamp or time.time()) + self.server.vendor.skew.total_seconds()
+        )
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing: there is a request a poll."""
