@@ -275,6 +275,7 @@ def _capabilities(stored: Mapping[str, Any]) -> Capabilities:
             "kinds": tuple(JobKind(kind) for kind in stored["kinds"]),
             "limits": Limits(**stored["limits"]),
             "gates": None if gates is None else tuple(gates),
+            "formats": tuple(stored["formats"]),
         }
     )
 

@@ -72,7 +72,7 @@ def test_a_declared_qpy_version_must_be_true() -> None:
     scan(Program(format="qpy/15", data=b"QISKIT\x0f" + b"\0" * 20))
 
 
-@pytest.mark.parametrize("format", ["pickle", "openqasm4", "qpy/x", "qpy/", "qpy/99999", ""])
+@pytest.mark.parametrize("format", ["Pickle", "open qasm", "qpy/x", "qpy/", "qpy/99999", ""])
 def test_an_unknown_format_is_unsupported(format: str) -> None:
     with pytest.raises(Unsupported):
         scan(Program(format=format, data=b"x"))
