@@ -9,7 +9,7 @@ from quanopy.domain.jobs import JobKind, Options, Pub
 from quanopy.ports.providers import Work
 from quanopy.testing.fake_provider import FakeProvider
 from quanopy.testing.fake_vendor import TOKEN
-from quanopy.testing.remote_provider_contract import Bench, RemoteProviderContract
+from quanopy.testing.remote_provider_contract import Bench, ProviderContract
 from tests.servers.vendor import FakeVendorServer
 
 
@@ -58,7 +58,7 @@ def vendor() -> Iterator[FakeVendorServer]:
 
 
 @pytest.mark.parametrize("mode", ["idempotent", "searchable", "neither"])
-class TestFakeProvider(RemoteProviderContract):
+class TestFakeProvider(ProviderContract):
     @pytest.fixture
     def bench(self, vendor: FakeVendorServer, mode: str) -> Bench:
         return FakeBench(vendor, mode)

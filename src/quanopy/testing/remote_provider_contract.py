@@ -1,4 +1,4 @@
-"""What every remote provider has to do: subclass :class:`RemoteProviderContract`, give it a bench.
+"""What every remote provider has to do: subclass :class:`ProviderContract`, give it a bench.
 
 The bench stands the provider before a loopback server of its vendor's own protocol, which
 accepts work, holds it back and misbehaves as it is told.
@@ -56,7 +56,7 @@ class Bench(Protocol):
         """How many executions the vendor has made of this key."""
 
 
-class RemoteProviderContract:
+class ProviderContract:
     """The checks; override ``bench``."""
 
     @pytest.fixture

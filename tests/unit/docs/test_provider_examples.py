@@ -15,7 +15,7 @@ from quanopy.domain.ids import new_id
 from quanopy.domain.jobs import JobKind, Options, Pub
 from quanopy.ports.providers import RemoteProvider, Work
 from quanopy.testing.fake_vendor import TOKEN
-from quanopy.testing.remote_provider_contract import Bench, RemoteProviderContract
+from quanopy.testing.remote_provider_contract import Bench, ProviderContract
 from tests.servers.vendor import FakeVendorServer
 from tests.unit.docs.blocks import DOCS, files
 
@@ -135,7 +135,7 @@ def acme(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
     return shown("acme.py", tmp_path_factory.mktemp("acme"))
 
 
-class TestRemoteExample(RemoteProviderContract):
+class TestRemoteExample(ProviderContract):
     @pytest.fixture
     def bench(self, vendor: FakeVendorServer, acme: ModuleType) -> Bench:
         return AcmeBench(vendor, acme)
