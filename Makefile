@@ -4,18 +4,22 @@ SHELL := /bin/bash
 
 BIN := .venv/bin
 RUN := .venv/.run-stamp
+VENDORS := .venv/.vendors-stamp
 DEV := .venv/.dev-stamp
 FAST_TESTS := $(wildcard tests/unit tests/contract)
 REAL_TESTS := $(wildcard tests/integration tests/e2e)
 PYTEST := $(BIN)/python -m pytest --numprocesses=auto --dist=loadscope $(PYTEST_ARGS)
 
-.PHONY: help demo serve test lint types bench lock clean
+.PHONY: help demo demo-vendors serve test lint types bench lock clean
 
 help: ## show this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 demo: $(RUN) ## a broker, an emulator and a job, in one go
 	$(BIN)/python examples/demo.py
+
+demo-vendors: $(VENDORS) ## one program on every vendor's machine, on loopback
+	$(BIN)/python examples/demo_vendors.py
 
 serve: $(RUN) ## run the broker on this machine
 	$(BIN)/quanopy serve
@@ -50,6 +54,9 @@ clean: ## remove .venv, caches and build outputs
 
 $(RUN): requirements/run.txt pyproject.toml
 	@tools/make-environment run
+
+$(VENDORS): requirements/vendors.txt pyproject.toml
+	@tools/make-environment vendors
 
 $(DEV): requirements/dev.txt pyproject.toml
 	@tools/make-environment dev
