@@ -17,6 +17,8 @@ class FakeBench:
     """The fake provider before its vendor."""
 
     secret = TOKEN
+    secrets = (TOKEN,)
+    absorbed = frozenset({("stop", "strange")})
 
     def __init__(self, vendor: FakeVendorServer, mode: str) -> None:
         self._vendor = vendor
@@ -24,8 +26,19 @@ class FakeBench:
         self._settings: dict[str, object] = {"idempotent": mode == "idempotent"}
         vendor.script(**self._settings)
 
-    def provider(self, *, secret: str | None = None) -> FakeProvider:
-        return FakeProvider(self._vendor.url, token=secret or TOKEN, mode=self._mode)
+    def provider(
+        self,
+        *,
+        secret: str | None = None,
+        timeout_s: float | None = None,
+        account: str | None = None,
+    ) -> FakeProvider:
+        return FakeProvider(
+            f"http://{account}.example" if account else self._vendor.url,
+            token=secret or TOKEN,
+            mode=self._mode,
+            request_timeout_s=timeout_s or 5.0,
+        )
 
     def work(self) -> Work:
         return Work(
@@ -45,6 +58,12 @@ class FakeBench:
 
     def fault(self, route: str, kind: str) -> None:
         self._vendor.script(**self._settings | {"next": {route: [kind]}})
+
+    def skew(self, seconds: float) -> None:
+        """It tells no time."""
+
+    def recalibrate(self) -> None:
+        """It publishes no calibration."""
 
     def accepted(self, key: str) -> int:
         counts: int = self._vendor.counts()["keys"].get(key, 0)

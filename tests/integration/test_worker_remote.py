@@ -194,7 +194,7 @@ def test_a_result_that_is_not_ready_is_asked_for_again(
 
 
 def test_a_forgotten_execution_is_stranded(place: Workplace, vendor: FakeVendorServer) -> None:
-    vendor.script(run_s=60.0, next={"poll": ["forget"]})
+    vendor.script(run_s=60.0, next={"poll": ["vanished"]})
     place.worker(provider(vendor))
     ids = place.submit(1, "fake")
     place.wait_for(

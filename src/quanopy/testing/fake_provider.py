@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from urllib3 import PoolManager
+from urllib3 import BaseHTTPResponse, PoolManager
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
 from quanopy.domain.calibration import Snapshot
@@ -120,17 +120,14 @@ class FakeProvider:
     def start(self, orders: Sequence[Order]) -> list[str | ProviderError]:
         """All in one request; where its reply is lost, nobody knows of any of them."""
         try:
-            found = self._call("start", {"orders": [_order(order) for order in orders]})
+            found = self._call("start", "answers", {"orders": [_order(order) for order in orders]})
         except ProviderError as error:
             return [error] * len(orders)
-        return [
-            answer["id"] if "id" in answer else Rejected(answer["error"])
-            for answer in found["answers"]
-        ]
+        return [answer["id"] if "id" in answer else Rejected(answer["error"]) for answer in found]
 
     def poll(self, ids: Sequence[str]) -> dict[str, Report]:
         """States by id."""
-        reports = self._ask("poll", {"ids": list(ids)})["reports"]
+        reports = self._ask("poll", "reports", {"ids": list(ids)})
         return {
             known: Report(state=_STATES.get(status), detail=status)
             for known, status in reports.items()
@@ -138,7 +135,7 @@ class FakeProvider:
 
     def result(self, id: str, works: Callable[[], Sequence[Work]] | None) -> list[Outcome]:
         """All zeros; the vendor's answer tells all."""
-        outcomes = self._ask("result", {"id": id})["outcomes"]
+        outcomes = self._ask("result", "outcomes", {"id": id})
         return [
             Outcome(
                 result=json.dumps(outcome["pubs"], separators=(",", ":")).encode(),
@@ -149,7 +146,7 @@ class FakeProvider:
 
     def stop(self, ids: Sequence[str]) -> None:
         """Ask for an end."""
-        self._ask("stop", {"ids": list(ids)})
+        self._ask("stop", None, {"ids": list(ids)})
 
     def logs(self, id: str) -> str:
         """It logs nothing."""
@@ -168,21 +165,22 @@ class FakeProvider:
 
     def find(self, keys: Sequence[str]) -> dict[str, str]:
         """Ids by key."""
-        found: dict[str, str] = self._ask("find", {"keys": list(keys)})["ids"]
+        found: dict[str, str] = self._ask("find", "ids", {"keys": list(keys)})
         return found
 
     def close(self) -> None:
         """Close the connections."""
         self._http.clear()
 
-    def _ask(self, route: str, body: Mapping[str, object]) -> Any:
+    def _ask(self, route: str, field: str | None, body: Mapping[str, object]) -> Any:
         """A call that may be repeated: a lost reply only means to ask again."""
         try:
-            return self._call(route, body)
+            return self._call(route, field, body)
         except OutcomeUnknown as error:
             raise Transient(error.message) from error
 
-    def _call(self, route: str, body: Mapping[str, object]) -> Any:
+    def _call(self, route: str, field: str | None, body: Mapping[str, object]) -> Any:
+        """The field of the answer that is wanted, or all of it."""
         try:
             response = self._http.request("POST", f"{self._url}/{route}", json=body, redirect=False)
         except (NewConnectionError, ConnectTimeoutError) as error:
@@ -190,10 +188,19 @@ class FakeProvider:
         except HTTPError as error:
             raise OutcomeUnknown(f"{self.name} did not answer: {type(error).__name__}") from error
         if 200 <= response.status < 300:
-            return response.json()
+            return self._read(response, field)
         raise refusal(
             response.status, self.name, retry_after_s=retry_after_s(dict(response.headers))
         )
+
+    def _read(self, response: BaseHTTPResponse, field: str | None) -> Any:
+        """What was done is not known where the answer cannot be read."""
+        try:
+            found = response.json()
+            return found if field is None else found[field]
+        except (ValueError, KeyError, TypeError) as error:
+            said = f"{self.name} gave an answer that is none: {type(error).__name__}"
+            raise OutcomeUnknown(said) from error
 
 
 def _order(order: Order) -> dict[str, object]:

@@ -18,8 +18,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock
 from typing import Any
 
+from quanopy.testing.vendors.faults import STATUSES, Fault, spoilt
+
 TOKEN = "fake-vendor-key"
 
+_KNOWN = frozenset(Fault)
 _SCHEMA = """
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = OFF;
@@ -39,11 +42,9 @@ _STOP = "UPDATE executions SET stopped_at = ? WHERE id IN (SELECT value FROM jso
 class Script:
     """How the vendor behaves.
 
-    Faults by route (``start``, ``poll``, ``result``, ``stop``, ``find``): ``busy`` (503 with
-    Retry-After), ``many`` (429), ``denied`` (401), ``cut`` (connection cut before anything is
-    done), ``lost`` (cut after it was done), ``twice`` (accepted twice), ``reject``, ``early``
-    (a result that is not ready), ``unseen`` (an unknown status), ``forget`` (the ids asked for),
-    ``crash`` (the process ends).
+    Faults by route (``start``, ``poll``, ``result``, ``stop``, ``find``): those of
+    :class:`quanopy.testing.vendors.faults.Fault`, and ``twice`` (accepted twice), ``early``
+    (a result that is not ready), ``crash`` (the process ends).
     """
 
     queue_s: float = 0.0
@@ -54,6 +55,8 @@ class Script:
     idempotent: bool = True
     """Whether a key that was sent before gives the execution of then."""
     retry_after_s: float = 0.05
+    slow_s: float = 3.0
+    """How late an answer with the fault ``slow`` comes."""
     fail: bool = False
     """Every execution ends in an error."""
     next: dict[str, list[str]] = field(default_factory=dict)
@@ -118,7 +121,7 @@ class Vendor:
 
     def poll(self, body: Mapping[str, Any], fault: str) -> object:
         """Statuses by id; unknown ids are left out."""
-        if fault == "forget":
+        if fault == "vanished":
             self._change(_FORGET, (), body["ids"])
         now = time.time()
         rows = self._rows(_BY_ID, body["ids"])
@@ -279,26 +282,33 @@ class _Handler(BaseHTTPRequestHandler):
         body: Mapping[str, Any],
         fault: str,
     ) -> None:
-        statuses = {"busy": 503, "many": 429, "denied": 401}
-        if fault in statuses:
-            raise Refused(statuses[fault], fault)
         if fault == "crash":
             os._exit(1)
-        if fault == "cut":
+        known = Fault(fault) if fault in _KNOWN else None
+        if known in STATUSES:
+            raise Refused(STATUSES[known], fault)
+        if known is Fault.CUT:
             raise Cut
+        if known is Fault.SLOW:
+            time.sleep(self.server.vendor.script.slow_s)
         answer = act(body, fault)
-        if fault == "lost":
+        if known is Fault.LOST:
             raise Cut
-        self._answer(200, answer)
+        data = spoilt(json.dumps(answer).encode(), known)
+        self._send(200, data[0], length=data[1])
 
     def _body(self) -> Any:
         return json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))) or b"{}")
 
     def _answer(self, status: int, answer: object) -> None:
         data = json.dumps(answer).encode()
+        self._send(status, data, length=len(data))
+
+    def _send(self, status: int, data: bytes, *, length: int) -> None:
+        self.close_connection = self.close_connection or length != len(data)
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
+        self.send_header("Content-Length", str(length))
         if status in (429, 503):
             self.send_header("Retry-After", str(self.server.vendor.script.retry_after_s))
         self.end_headers()

@@ -6,27 +6,73 @@ accepts work, holds it back and misbehaves as it is told.
 
 import json
 import logging
+import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, NoReturn, Protocol
 
 import pytest
 
+from quanopy.domain.calibration import Snapshot
 from quanopy.domain.errors import (
     Denied,
+    NotFound,
     NotReady,
     OutcomeUnknown,
     ProviderError,
     QuanopyError,
     Rejected,
     Transient,
+    Unavailable,
 )
 from quanopy.domain.ids import new_id
 from quanopy.domain.states import FINAL_EXECUTION_STATES, ExecutionState
 from quanopy.ports.providers import Order, RemoteProvider, Report, Work
+from quanopy.testing.vendors.faults import Fault
 
 _RANK = {ExecutionState.SUBMITTED: 0, ExecutionState.RUNNING: 1, ExecutionState.COMPLETED: 2}
+
+
+_AGAIN = (Transient, Unavailable)
+_START: Mapping[Fault, tuple[type[QuanopyError], ...]] = {
+    Fault.DENIED: (Denied,),
+    Fault.FORBIDDEN: (Denied,),
+    Fault.MISSING: (NotFound, Rejected, Unavailable),
+    Fault.TIMEOUT: (Transient,),
+    Fault.LOCKED: (Transient,),
+    Fault.MANY: (Transient,),
+    Fault.BUSY: (Transient,),
+    Fault.BROKEN: (OutcomeUnknown,),
+    Fault.CUT: (OutcomeUnknown,),
+    Fault.LOST: (OutcomeUnknown,),
+    Fault.TRUNCATED: (OutcomeUnknown,),
+    Fault.MALFORMED: (OutcomeUnknown,),
+    Fault.STRANGE: (OutcomeUnknown,),
+    Fault.REJECT: (Rejected,),
+}
+"""What a request to start work comes to."""
+_ASK: Mapping[Fault, tuple[type[QuanopyError], ...]] = {
+    Fault.DENIED: (Denied,),
+    Fault.FORBIDDEN: (Denied,),
+    Fault.TIMEOUT: _AGAIN,
+    Fault.LOCKED: _AGAIN,
+    Fault.MANY: _AGAIN,
+    Fault.BUSY: _AGAIN,
+    Fault.BROKEN: _AGAIN,
+    Fault.CUT: _AGAIN,
+    Fault.LOST: _AGAIN,
+    Fault.TRUNCATED: _AGAIN,
+    Fault.MALFORMED: _AGAIN,
+    Fault.STRANGE: (ProviderError,),
+}
+"""What a question comes to, which may then be asked again."""
+_ACCEPTED = (Fault.LOST, Fault.TRUNCATED, Fault.MALFORMED, Fault.STRANGE)
+"""Faults by which the vendor has made an execution all the same."""
+_HASTE_S = 1.0
+"""How long a provider waits for an answer that comes late."""
 
 
 class Bench(Protocol):
@@ -35,8 +81,24 @@ class Bench(Protocol):
     secret: str
     """The key the provider uses."""
 
-    def provider(self, *, secret: str | None = None) -> RemoteProvider:
-        """A provider as a fresh process would build it, with this key."""
+    @property
+    def secrets(self) -> Sequence[str]:
+        """What nobody may see: the key, and what the vendor gives in exchange for it."""
+
+    @property
+    def absorbed(self) -> Collection[tuple[str, str]]:
+        """Faults (route, kind) that never reach the provider: its vendor has no such route, or the
+        vendor's client has no use for what was spoilt. The calls then succeed."""
+
+    def provider(
+        self,
+        *,
+        secret: str | None = None,
+        timeout_s: float | None = None,
+        account: str | None = None,
+    ) -> RemoteProvider:
+        """A provider as a fresh process would build it: with this key, waiting so long for an
+        answer, and for this account at the vendor."""
 
     def work(self) -> Work:
         """A sample work of at least one pub, for the provider's first resource."""
@@ -49,11 +111,16 @@ class Bench(Protocol):
 
     def fault(self, route: str, kind: str) -> None:
         """The next request to ``start``, ``poll``, ``result``, ``stop`` or ``find`` meets one of
-        ``busy`` (503), ``many`` (429), ``denied`` (401), ``cut`` (before anything is done),
-        ``lost`` (after it was done), ``reject``, ``unseen`` (an unknown status)."""
+        :class:`quanopy.testing.vendors.faults.Fault`."""
 
     def accepted(self, key: str) -> int:
         """How many executions the vendor has made of this key."""
+
+    def skew(self, seconds: float) -> None:
+        """The vendor's clock is ahead by so much."""
+
+    def recalibrate(self) -> None:
+        """The vendor has a new calibration from now on, if it publishes any."""
 
 
 class ProviderContract:
@@ -84,6 +151,54 @@ class ProviderContract:
             assert provider.target(resource.name).digest == other.target(resource.name).digest
         other.close()
 
+    def test_check_needs_no_network(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+        provider, work = bench.provider(), bench.work()
+        monkeypatch.setattr(socket.socket, "connect", _no_network)
+        monkeypatch.setattr(socket, "getaddrinfo", _no_network)
+        provider.check(work)
+        monkeypatch.undo()
+        provider.close()
+
+    def test_a_fingerprint_tells_accounts_apart_and_nothing_else(
+        self, bench: Bench, provider: RemoteProvider
+    ) -> None:
+        same, other = bench.provider(), bench.provider(account="of-somebody-else")
+        assert provider.fingerprint() == same.fingerprint()
+        assert provider.fingerprint() != other.fingerprint()
+        assert not any(secret in provider.fingerprint() for secret in bench.secrets)
+        same.close()
+        other.close()
+
+    # -- calibration --------------------------------------------------------------------------
+    def test_a_calibration_is_the_same_until_the_vendor_has_another(
+        self, bench: Bench, provider: RemoteProvider
+    ) -> None:
+        for resource in provider.resources():
+            first = provider.calibration(resource.name)
+            again = provider.calibration(resource.name)
+            assert (first is None) == (again is None)
+            if first is not None and again is not None:
+                assert first.digest == again.digest
+                check_snapshot(first, resource.name)
+
+    def test_a_calibration_that_changes_while_work_runs_is_another(
+        self, bench: Bench, provider: RemoteProvider
+    ) -> None:
+        one = order(bench)
+        before = provider.calibration(one.resource)
+        bench.hold()
+        (execution,) = start(provider, [one])
+        bench.recalibrate()
+        after = provider.calibration(one.resource)
+        bench.release()
+        wait_all(provider, [execution])
+        (outcome,) = provider.result(execution, lambda: one.works)
+        assert outcome.error is None
+        assert (before is None) == (after is None)
+        if before is not None and after is not None:
+            assert before.digest != after.digest
+            check_snapshot(after, one.resource)
+
     # -- the way of an execution --------------------------------------------------------------
     def test_starts_many_and_completes_each(self, bench: Bench, provider: RemoteProvider) -> None:
         ids = start(provider, [order(bench) for _ in range(3)])
@@ -100,8 +215,13 @@ class ProviderContract:
         (outcome,) = provider.result(execution, lambda: [bench.work()])
         assert outcome.error is None
         assert outcome.result is not None
-        for pub, asked in zip(json.loads(outcome.result), one.works[0].pubs, strict=True):
-            assert all(sum(counts.values()) == asked.shots for counts in pub["counts"])
+        work = one.works[0]
+        for pub, asked in zip(json.loads(outcome.result), work.pubs, strict=True):
+            if work.native is not None:
+                assert sum(pub["outcomes"].values()) == pub["shots"] == asked.shots
+                assert pub["native"] == work.native
+            else:
+                assert all(sum(counts.values()) == asked.shots for counts in pub["counts"])
         assert outcome.usage["seconds"] >= 0
         assert outcome.usage["shots"] > 0
         assert b"\n" not in outcome.result
@@ -159,7 +279,54 @@ class ProviderContract:
         provider.stop([execution])
         assert provider.poll([execution])[execution].state is ExecutionState.COMPLETED
 
-    # -- keys and lost replies ----------------------------------------------------------------
+    def test_what_is_known_of_an_execution_is_told(
+        self, bench: Bench, provider: RemoteProvider
+    ) -> None:
+        one = order(bench)
+        (execution,) = start(provider, [one])
+        wait_all(provider, [execution])
+        known = provider.describe(execution)
+        assert known.resource == one.resource
+        assert known.state is ExecutionState.COMPLETED
+        assert known.created_at is None or known.created_at.utcoffset() is not None
+        assert known.program is None or known.program.data
+        assert isinstance(provider.logs(execution), str)
+
+    def test_an_unknown_execution_is_not_found(self, provider: RemoteProvider) -> None:
+        with pytest.raises(NotFound):
+            provider.describe("no-such-execution")
+        with pytest.raises((NotFound, NotReady)):
+            provider.result("no-such-execution", None)
+
+    def test_an_execution_that_vanished_is_left_out(
+        self, bench: Bench, provider: RemoteProvider
+    ) -> None:
+        one = order(bench)
+        (execution,) = start(provider, [one])
+        wait_all(provider, [execution])
+        bench.fault("poll", "vanished")
+        assert provider.poll([execution]) == {}
+        assert provider.poll([execution]) == {}
+        with pytest.raises((NotFound, NotReady)):
+            provider.result(execution, lambda: one.works)
+
+    @pytest.mark.parametrize("ahead_s", [-7200.0, 7200.0])
+    def test_a_vendor_whose_clock_is_wrong_breaks_nothing(
+        self, bench: Bench, ahead_s: float
+    ) -> None:
+        bench.skew(ahead_s)
+        provider, one = bench.provider(), order(bench)
+        (execution,) = start(provider, [one])
+        wait_all(provider, [execution])
+        (outcome,) = provider.result(execution, lambda: one.works)
+        assert outcome.error is None
+        times = [outcome.started_at, outcome.ended_at, provider.describe(execution).created_at]
+        assert all(at is None or at.utcoffset() is not None for at in times)
+        provider.calibration(one.resource)
+        provider.close()
+        bench.skew(0.0)
+
+    # -- keys ---------------------------------------------------------------------------------
     def test_the_same_key_twice_is_one_execution(
         self, bench: Bench, provider: RemoteProvider
     ) -> None:
@@ -179,47 +346,51 @@ class ProviderContract:
             assert time.monotonic() < deadline, "not found after the visibility delay"
         assert found == {one.key: execution}
 
-    def test_a_lost_reply_leaves_the_outcome_unknown(
-        self, bench: Bench, provider: RemoteProvider
-    ) -> None:
-        one = order(bench)
-        bench.fault("start", "lost")
-        assert isinstance(answer(provider, one), OutcomeUnknown)
-        assert bench.accepted(one.key) == 1
-
-    def test_a_cut_request_leaves_the_outcome_unknown(
-        self, bench: Bench, provider: RemoteProvider
-    ) -> None:
-        one = order(bench)
-        bench.fault("start", "cut")
-        assert isinstance(answer(provider, one), OutcomeUnknown)
-        assert bench.accepted(one.key) == 0
-
     # -- faults -------------------------------------------------------------------------------
-    @pytest.mark.parametrize("kind", ["busy", "many"])
-    def test_a_busy_vendor_is_transient_and_says_when(
-        self, bench: Bench, provider: RemoteProvider, kind: str
+    @pytest.mark.parametrize("kind", list(_START), ids=str)
+    def test_what_start_meets_is_classified(
+        self, bench: Bench, provider: RemoteProvider, kind: Fault
     ) -> None:
         one = order(bench)
         bench.fault("start", kind)
-        refused = answer(provider, one)
-        assert isinstance(refused, Transient)
-        assert refused.retry_after_s is not None
-        assert refused.retry_after_s >= 0
-        assert bench.accepted(one.key) == 0
+        told = answer(provider, one)
+        if ("start", kind) in bench.absorbed:
+            assert isinstance(told, str)
+            return
+        assert isinstance(told, _START[kind])
+        assert bench.accepted(one.key) == (1 if kind in _ACCEPTED else 0)
+        if kind in (Fault.MANY, Fault.BUSY):
+            assert isinstance(told, Transient)
+            assert told.retry_after_s is not None
+            assert told.retry_after_s >= 0
 
-    def test_a_refused_key_is_denied(self, bench: Bench, provider: RemoteProvider) -> None:
-        bench.fault("start", "denied")
-        assert isinstance(answer(provider, order(bench)), Denied)
+    def test_a_late_answer_leaves_the_outcome_unknown(self, bench: Bench) -> None:
+        hasty = bench.provider(timeout_s=_HASTE_S)
+        hasty.resources()
+        bench.fault("start", "slow")
+        began = time.monotonic()
+        assert isinstance(answer(hasty, order(bench)), OutcomeUnknown)
+        assert time.monotonic() - began < 10 * _HASTE_S
+        hasty.close()
+
+    @pytest.mark.parametrize("route", ["poll", "result", "stop"])
+    def test_a_late_answer_to_a_question_is_transient(self, bench: Bench, route: str) -> None:
+        hasty = bench.provider(timeout_s=_HASTE_S)
+        one = order(bench)
+        (execution,) = start(hasty, [one])
+        wait_all(hasty, [execution])
+        ask = questions(hasty, one, execution)[route]
+        bench.fault(route, "slow")
+        if (route, "slow") not in bench.absorbed:
+            with pytest.raises(_AGAIN):
+                ask()
+        ask()
+        hasty.close()
 
     def test_a_wrong_key_is_denied(self, bench: Bench) -> None:
         provider = bench.provider(secret="a-wrong-key")
         assert isinstance(answer(provider, order(bench)), Denied)
         provider.close()
-
-    def test_a_rejection_is_for_good(self, bench: Bench, provider: RemoteProvider) -> None:
-        bench.fault("start", "reject")
-        assert isinstance(answer(provider, order(bench)), Rejected)
 
     def test_a_status_never_seen_is_reported_as_such(
         self, bench: Bench, provider: RemoteProvider
@@ -230,36 +401,69 @@ class ProviderContract:
         assert report.state is None
         assert report.detail
 
-    @pytest.mark.parametrize("route", ["poll", "result", "stop"])
-    @pytest.mark.parametrize("kind", ["busy", "cut"])
-    def test_questions_fail_with_a_class_and_may_be_repeated(
-        self, bench: Bench, provider: RemoteProvider, route: str, kind: str
+    @pytest.mark.parametrize("route", ["poll", "result", "stop", "find"])
+    def test_what_questions_meet_is_classified_and_they_may_be_repeated(
+        self, bench: Bench, provider: RemoteProvider, route: str
     ) -> None:
-        (execution,) = start(provider, [order(bench)])
+        one = order(bench)
+        (execution,) = start(provider, [one])
         wait_all(provider, [execution])
-        asks: dict[str, Callable[[], object]] = {
-            "poll": lambda: provider.poll([execution]),
-            "result": lambda: provider.result(execution, lambda: [bench.work()]),
-            "stop": lambda: provider.stop([execution]),
-        }
-        bench.fault(route, kind)
-        with pytest.raises(ProviderError):
+        asks = questions(provider, one, execution)
+        for kind, classes in _ASK.items() if route in asks else ():
+            bench.fault(route, kind)
+            if (route, kind) not in bench.absorbed:
+                told = caught(asks[route])
+                assert isinstance(told, classes), f"{route} met {kind}: {told!r}"
             asks[route]()
-        asks[route]()
+
+    @pytest.mark.parametrize("route", ["poll", "result", "stop"])
+    def test_a_route_that_is_not_found_breaks_nothing(
+        self, bench: Bench, provider: RemoteProvider, route: str
+    ) -> None:
+        one = order(bench)
+        (execution,) = start(provider, [one])
+        wait_all(provider, [execution])
+        ask = questions(provider, one, execution)[route]
+        bench.fault(route, "missing")
+        caught(ask)
+        ask()
 
     # -- manners ------------------------------------------------------------------------------
-    def test_no_secret_is_shown(
-        self, bench: Bench, provider: RemoteProvider, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        caplog.set_level(logging.DEBUG)
-        shown = [repr(provider), str(provider)]
-        for kind in ("lost", "busy", "denied", "reject"):
-            bench.fault("start", kind)
-            error = answer(provider, order(bench))
-            assert isinstance(error, QuanopyError)
-            shown += [str(error), repr(error), repr(error.__cause__)]
-        start(provider, [order(bench)])
-        assert all(bench.secret not in text for text in [*shown, caplog.text])
+    def test_no_secret_is_shown(self, bench: Bench, capfd: pytest.CaptureFixture[str]) -> None:
+        shown: list[object] = []
+        with every_log() as logged:
+            provider = bench.provider()
+            shown += [provider, *provider.resources()]
+            one = order(bench)
+            for kind in _START:
+                bench.fault("start", kind)
+                shown.append(answer(provider, order(bench)))
+            (execution,) = start(provider, [one])
+            wait_all(provider, [execution])
+            for route, ask in questions(provider, one, execution).items():
+                for kind in _ASK:
+                    bench.fault(route, kind)
+                    shown.append(caught(ask))
+                    ask()
+            shown += [provider.describe(execution), provider.logs(execution)]
+            shown.append(provider.calibration(one.resource))
+            provider.close()
+        assert logged, "nothing was logged: the check would see nothing"
+        texts = [text for each in shown for text in texts_of(each)]
+        output = capfd.readouterr()
+        for secret in bench.secrets:
+            assert not [text for text in texts if secret in text]
+            assert not [line for line in logged if secret in line]
+            assert secret not in output.out
+            assert secret not in output.err
+
+    def test_a_wrong_key_is_not_shown(self, bench: Bench) -> None:
+        with every_log() as logged:
+            provider = bench.provider(secret="a-wrong-key")
+            told = answer(provider, order(bench))
+            provider.close()
+        assert isinstance(told, Denied)
+        assert not [text for text in (*texts_of(told), *logged) if "a-wrong-key" in text]
 
     def test_it_may_be_closed_twice(self, bench: Bench) -> None:
         provider = bench.provider()
@@ -293,6 +497,88 @@ def answer(provider: RemoteProvider, one: Order) -> str | QuanopyError:
         return provider.start([one])[0]
     except QuanopyError as error:
         return error
+
+
+def questions(
+    provider: RemoteProvider, one: Order, execution: str
+) -> dict[str, Callable[[], object]]:
+    """What may be asked again, by route."""
+    asks: dict[str, Callable[[], object]] = {
+        "poll": lambda: provider.poll([execution]),
+        "result": lambda: provider.result(execution, lambda: one.works),
+        "stop": lambda: provider.stop([execution]),
+    }
+    if provider.capabilities.searchable:
+        asks["find"] = lambda: provider.find([one.key])
+    return asks
+
+
+def check_snapshot(snapshot: Snapshot, resource: str) -> None:
+    """It is of this resource, its document is JSON, and its times are aware."""
+    assert snapshot.resource == resource
+    assert snapshot.format
+    json.loads(snapshot.raw)
+    times: list[datetime | None] = [snapshot.calibrated_at, snapshot.fetched_at]
+    times += [metric.measured_at for metric in snapshot.metrics]
+    assert all(at is None or at.utcoffset() is not None for at in times)
+
+
+def caught(ask: Callable[[], object]) -> object:
+    """What a question answers or raises."""
+    try:
+        return ask()
+    except QuanopyError as error:
+        return error
+
+
+def texts_of(shown: object) -> Iterator[str]:
+    """All that showing something shows; of an error also what it came from."""
+    yield str(shown)
+    yield repr(shown)
+    if isinstance(shown, BaseException):
+        for cause in (shown.__cause__, shown.__context__):
+            if cause is not None:
+                yield from texts_of(cause)
+
+
+class _Kept(logging.Handler):
+    """Keeps every line it is given."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.lines: list[str] = []
+        self.setFormatter(logging.Formatter("%(name)s %(message)s"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(self.format(record))
+
+
+@contextmanager
+def every_log() -> Iterator[list[str]]:
+    """What is logged meanwhile, by whichever logger, at whatever level."""
+    kept = _Kept()
+    root = logging.getLogger()
+    named = [one for one in root.manager.loggerDict.values() if isinstance(one, logging.Logger)]
+    before = [(one, one.level, one.disabled) for one in (root, *named)]
+    apart = [one for one in named if not one.propagate]
+    for one, _, _ in before:
+        one.setLevel(logging.DEBUG)
+        one.disabled = False
+    for one in (root, *apart):
+        one.addHandler(kept)
+    try:
+        logging.getLogger(__name__).debug("from here on")
+        yield kept.lines
+    finally:
+        for one in (root, *apart):
+            one.removeHandler(kept)
+        for one, level, disabled in before:
+            one.setLevel(level)
+            one.disabled = disabled
+
+
+def _no_network(*_: object, **__: object) -> NoReturn:
+    raise AssertionError("no network here")
 
 
 def wait_all(

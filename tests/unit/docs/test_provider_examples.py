@@ -90,14 +90,26 @@ class AcmeBench:
     """The example before its vendor."""
 
     secret = TOKEN
+    secrets = (TOKEN,)
+    absorbed = frozenset({("stop", "strange")})
 
     def __init__(self, vendor: FakeVendorServer, module: ModuleType) -> None:
         self._vendor = vendor
         self._module = module
         vendor.script(idempotent=True)
 
-    def provider(self, *, secret: str | None = None) -> RemoteProvider:
-        made: RemoteProvider = self._module.create(url=self._vendor.url, token=secret or TOKEN)
+    def provider(
+        self,
+        *,
+        secret: str | None = None,
+        timeout_s: float | None = None,
+        account: str | None = None,
+    ) -> RemoteProvider:
+        made: RemoteProvider = self._module.create(
+            url=f"http://{account}.example" if account else self._vendor.url,
+            token=secret or TOKEN,
+            timeout_s=timeout_s or 5.0,
+        )
         return made
 
     def work(self) -> Work:
@@ -118,6 +130,12 @@ class AcmeBench:
 
     def fault(self, route: str, kind: str) -> None:
         self._vendor.script(idempotent=True, next={route: [kind]})
+
+    def skew(self, seconds: float) -> None:
+        """It tells no time."""
+
+    def recalibrate(self) -> None:
+        """It publishes no calibration."""
 
     def accepted(self, key: str) -> int:
         counts: int = self._vendor.counts()["keys"].get(key, 0)

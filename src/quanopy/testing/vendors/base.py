@@ -18,11 +18,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from quanopy.testing.vendors.faults import STATUSES, Fault, Faults
+from quanopy.testing.vendors.faults import STATUSES, Fault, Faults, spoilt
 
 CONTROL = "/quanopy/"
-"""Routes under this steer the server itself: ``fault``, ``clear``, ``hold``, ``release``,
-``recalibrate``, ``skew`` (POST) and ``jobs`` (GET)."""
+"""Routes under this steer the server itself: ``fault``, ``clear``, ``latency``, ``hold``,
+``release``, ``recalibrate``, ``skew`` (POST) and ``jobs`` (GET)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +109,7 @@ class Vendor:
     def __init__(self, *, port: int = 0, runners: int = 1) -> None:
         """Listens on 127.0.0.1 once started; ``port`` 0 takes a free one."""
         self.faults = Faults()
-        self.retry_after_s = 0.05
+        self.retry_after_s = 1
         self.latency_s = 0.0
         self.skew = timedelta()
         self.lock = threading.RLock()
@@ -140,6 +140,23 @@ class Vendor:
 
     def recalibrate(self) -> None:
         """Have a new calibration from now on."""
+
+    # -- how to use it ------------------------------------------------------------------------
+    def environment(self) -> Mapping[str, str]:
+        """Variables of a process that uses it, through its provider or the vendor's client."""
+        return {self._variable: self.secret}
+
+    def options(self) -> Mapping[str, Any]:
+        """Options of its provider, as ``[provider_options.NAME]`` has them."""
+        return {"url": self.url, "token": f"env:{self._variable}"}
+
+    def secrets(self) -> Sequence[str]:
+        """What nobody may see: the key, and what is given in exchange for it."""
+        return [self.secret]
+
+    @property
+    def _variable(self) -> str:
+        return f"QUANOPY_LOOPBACK_{self.name.upper()}_KEY"
 
     # -- jobs ---------------------------------------------------------------------------------
     def now(self) -> datetime:
@@ -229,7 +246,11 @@ class Vendor:
     def answer(self, request: Request) -> "Reply | _Cut":
         """The reply to a request, with whatever fault is due."""
         if request.path.startswith(CONTROL):
-            return self._control(request)
+            try:
+                return self._control(request)
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                wrong = f"not understood: {type(error).__name__}: {error}"
+                return Reply(status=400, body={"message": wrong})
         found = self._match(request)
         if found is None:
             return self.refuse(404, f"no route {request.method} {request.path}")
@@ -250,7 +271,10 @@ class Vendor:
         if fault is Fault.CUT:
             return _Cut()
         acted = fault if fault in (Fault.REJECT, Fault.UNSEEN, Fault.VANISHED) else None
-        reply = route.handle(replace(request, names=names, fault=acted))
+        try:
+            reply = route.handle(replace(request, names=names, fault=acted))
+        except Exception as error:  # noqa: BLE001 - a request may be anything
+            return self.refuse(500, f"{type(error).__name__}: {error}")
         return _spoilt(reply, fault)
 
     def _match(self, request: Request) -> tuple[Route, dict[str, str]] | None:
@@ -263,7 +287,14 @@ class Vendor:
         told = request.json() or {}
         match request.path.removeprefix(CONTROL):
             case "fault":
-                self.faults.plan(told["route"], told["kind"], times=told.get("times", 1))
+                self.faults.plan(
+                    told["route"],
+                    told["kind"],
+                    times=told.get("times", 1),
+                    delay_s=told.get("delay_s", 0.0),
+                )
+            case "latency":
+                self.latency_s = float(told["seconds"])
             case "clear":
                 self.faults.clear(told.get("route"))
             case "hold":
@@ -297,19 +328,18 @@ class _Cut:
     data: bytes = b""
 
 
+_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+
+
 def _spoilt(reply: Reply, fault: Fault | None) -> Reply | _Cut:
-    match fault:
-        case Fault.LOST:
-            return _Cut()
-        case Fault.TRUNCATED:
-            head = (
-                b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
-            )
-            data = _bytes(reply.body)
-            return _Cut(head % max(2, len(data)) + data[: len(data) // 2])
-        case Fault.MALFORMED:
-            return Reply(status=reply.status, body=b'{"this is": no JSON', headers=reply.headers)
-    return reply
+    if fault is Fault.LOST:
+        return _Cut()
+    if fault not in (Fault.TRUNCATED, Fault.MALFORMED, Fault.STRANGE):
+        return reply
+    data, length = spoilt(_bytes(reply.body), fault)
+    if length != len(data):
+        return _Cut(_HEAD % length + data)
+    return Reply(status=reply.status, body=data, headers=reply.headers)
 
 
 def _bytes(body: Any) -> bytes:

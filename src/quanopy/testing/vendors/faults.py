@@ -33,6 +33,8 @@ class Fault(StrEnum):
     """Half of the answer's body, then the connection is cut."""
     MALFORMED = "malformed"
     """A body that is no JSON."""
+    STRANGE = "strange"
+    """JSON, but not what belongs there."""
     SLOW = "slow"
     """The answer comes late, after ``delay_s``."""
     REJECT = "reject"
@@ -53,6 +55,18 @@ STATUSES = {
     Fault.BROKEN: 500,
     Fault.BUSY: 503,
 }
+
+
+def spoilt(data: bytes, fault: Fault | None) -> tuple[bytes, int]:
+    """What is sent of a body, and how long it is said to be."""
+    match fault:
+        case Fault.TRUNCATED:
+            return data[: len(data) // 2], max(2, len(data))
+        case Fault.MALFORMED:
+            data = b'{"this is": no JSON'
+        case Fault.STRANGE:
+            data = b'{"nothing": ["that", "belongs", "here"]}'
+    return data, len(data)
 
 
 @dataclass(slots=True, kw_only=True)
