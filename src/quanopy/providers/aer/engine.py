@@ -15,6 +15,7 @@ from quanopy.domain.programs import CLIFFORD, CONTROL_FLOW
 from quanopy.providers.aer.distribution import Distribution, distribution
 from quanopy.providers.aer.emulator import Emulator
 from quanopy.providers.aer.noise import noise_model
+from quanopy.providers.circuits import positions_of, registers_of
 from quanopy.sandbox.circuits import load_qpy
 
 _KEPT_BYTES = 64 * 1024 * 1024
@@ -54,17 +55,12 @@ class Circuit:
     @cached_property
     def registers(self) -> list[dict[str, Any]]:
         """Name and width of the classical registers."""
-        registers = self.circuit.cregs
-        if not registers and self.circuit.num_clbits:
-            return [{"name": "c", "bits": self.circuit.num_clbits}]
-        return [{"name": register.name, "bits": register.size} for register in registers]
+        return registers_of(self.circuit)
 
     @cached_property
     def positions(self) -> list[int] | None:
         """Where each bit of the registers lies in Aer's outcome; ``None``: just there."""
-        bits = [bit for register in self.circuit.cregs for bit in register]
-        found = [self.circuit.find_bit(bit).index for bit in bits]
-        return None if not found or found == list(range(self.circuit.num_clbits)) else found
+        return positions_of(self.circuit)
 
     @cached_property
     def plain(self) -> bool:

@@ -6,11 +6,10 @@ and evolved together.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from qiskit import QuantumCircuit
 from qiskit.quantum_info import Pauli
 from qiskit_aer import AerSimulator
@@ -20,14 +19,12 @@ from quanopy.domain.errors import TaskFailed
 from quanopy.providers.aer.emulator import Emulator
 from quanopy.providers.aer.engine import Circuit, noise_for, simulator
 from quanopy.providers.aer.items import Item
+from quanopy.providers.observables import Values, combined, labels_in, letters_on, places_in
 
 _LEAST_SHOTS = 1024
 _EXACT_QUBITS = 11
 _MOST_SHOTS = 1_000_000
 """Runs that a circuit is averaged over where runs differ."""
-
-Values = Mapping[str, NDArray[np.float64]]
-"""Expectation values by Pauli label, over parameter sets."""
 
 
 def estimate(items: Sequence[Item], emulator: Emulator) -> None:
@@ -69,15 +66,7 @@ def _shots(item: Item) -> int:
 
 
 def _paulis(item: Item) -> tuple[str, ...]:
-    return tuple(sorted({label for term in _terms(item.pub.observables) for label in term}))
-
-
-def _terms(observables: Any) -> Iterable[Mapping[str, float]]:
-    if isinstance(observables, Mapping):
-        yield observables
-    else:
-        for one in observables:
-            yield from _terms(one)
+    return labels_in(item.pub.observables)
 
 
 def _estimate_together(items: Sequence[Item], emulator: Emulator) -> None:
@@ -140,27 +129,14 @@ def _observed(circuit: Circuit, paulis: tuple[str, ...]) -> QuantumCircuit:
     found = circuit.observed.get(paulis)
     if found is None:
         found = circuit.circuit.copy()
-        places = _places(found)
-        placed = {label: _by_place(label, places) for label in paulis if set(label) - {"I"}}
+        places = places_in(found)
+        placed = {label: letters_on(label, places) for label in paulis if set(label) - {"I"}}
         qubits = sorted(circuit.active.union(*placed.values()))
         for label, letters in placed.items():
             pauli = Pauli("".join(letters.get(qubit, "I") for qubit in reversed(qubits)))
             found.append(SaveExpectationValue(pauli, label=label), qubits)
         circuit.observed[paulis] = found
     return found
-
-
-def _by_place(label: str, places: Sequence[int]) -> dict[int, str]:
-    """A label's letters other than I, by the qubit that each has come to lie on."""
-    return {places[i]: letter for i, letter in enumerate(reversed(label)) if letter != "I"}
-
-
-def _places(circuit: QuantumCircuit) -> Sequence[int]:
-    """Where each qubit that observables speak of has come to lie when the circuit ends."""
-    if circuit.layout is None:
-        return range(circuit.num_qubits)
-    places: list[int] = circuit.layout.final_index_layout(filter_ancillas=True)
-    return places
 
 
 def _run(
@@ -183,7 +159,7 @@ def _collect(data: Sequence[Any], paulis: tuple[str, ...]) -> Values:
 
 
 def _result(item: Item, values: Values) -> dict[str, Any]:
-    evs = _combined(item, values)
+    evs = combined(item.pub.observables, item.sets, item.shape, values)
     precision = item.pub.precision or 0.0
     if precision > 0:
         evs = np.random.default_rng(item.seed()).normal(evs, precision, evs.shape)
@@ -193,28 +169,3 @@ def _result(item: Item, values: Values) -> dict[str, Any]:
         "stds": [precision] * evs.size,
         "precision": precision,
     }
-
-
-def _combined(item: Item, values: Values) -> NDArray[np.float64]:
-    """Sums of terms, parameter sets broadcast against observables."""
-    observables, shape = _flat(item.pub.observables)
-    if not shape:
-        only = observables[0]
-        total = sum(values[label] * coefficient for label, coefficient in only.items())
-        return np.broadcast_to(total, (item.sets,)).reshape(item.shape)
-    sets = np.arange(item.sets).reshape(item.shape)
-    which = np.arange(len(observables)).reshape(shape)
-    at, of = np.broadcast_arrays(sets, which)
-    evs = np.zeros(at.shape)
-    for index, observable in enumerate(observables):
-        chosen = of == index
-        for label, coefficient in observable.items():
-            evs[chosen] += values[label][at[chosen]] * coefficient
-    return evs
-
-
-def _flat(observables: Any) -> tuple[list[Mapping[str, float]], tuple[int, ...]]:
-    if isinstance(observables, Mapping):
-        return [observables], ()
-    parts = [_flat(one) for one in observables]
-    return [term for terms, _ in parts for term in terms], (len(parts), *parts[0][1])

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from quanopy.codecs.arrays import decode_array
-from quanopy.domain.errors import QuanopyError
 from quanopy.domain.jobs import Pub
 from quanopy.ports.providers import Work
 from quanopy.providers.aer.emulator import Emulator
 from quanopy.providers.aer.engine import Circuit, check_memory, circuits_in
+from quanopy.providers.circuits import parameter_sets
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -57,7 +56,7 @@ def _items(owner: int, work: Work, emulator: Emulator) -> Iterator[Item]:
         index = work.first_pub + offset
         circuit = circuits_in(work.circuits[pub.program])[pub.circuit]
         check_memory(circuit, emulator, f"pubs[{index}]")
-        values, shape = _values(pub, circuit, index)
+        values, shape = parameter_sets(pub, index)
         yield Item(
             owner=owner,
             work=work,
@@ -67,22 +66,6 @@ def _items(owner: int, work: Work, emulator: Emulator) -> Iterator[Item]:
             values=values,
             shape=shape,
         )
-
-
-def _values(
-    pub: Pub, circuit: Circuit, index: int
-) -> tuple[NDArray[np.float64] | None, tuple[int, ...]]:
-    if pub.parameters is None:
-        return None, ()
-    try:
-        array = decode_array(pub.parameters)
-    except QuanopyError as error:
-        error.where = f"pubs[{index}].parameters"
-        raise
-    shape = array.shape[:-1]
-    if not array.shape[-1]:
-        return None, shape
-    return np.ascontiguousarray(array.reshape(-1, array.shape[-1])), shape
 
 
 def results_of(items: Sequence[Item], works: int) -> list[list[dict[str, Any]]]:

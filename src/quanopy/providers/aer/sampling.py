@@ -11,6 +11,7 @@ from quanopy.providers.aer.distribution import Distribution
 from quanopy.providers.aer.emulator import Emulator
 from quanopy.providers.aer.engine import noise_for, simulator
 from quanopy.providers.aer.items import Item
+from quanopy.providers.circuits import placed
 
 _EXACT = frozenset({"automatic", "statevector"})
 """Methods whose states give exact probabilities."""
@@ -143,7 +144,4 @@ def _outcome(item: Item, key: str) -> str:
     """An outcome with the bits of the registers in their order, loose bits left out."""
     if item.circuit.plain:
         return key
-    positions, value = item.circuit.positions, int(key, 16)
-    if positions is None:
-        return hex(value)
-    return hex(sum(((value >> position) & 1) << bit for bit, position in enumerate(positions)))
+    return hex(placed(int(key, 16), item.circuit.positions))
