@@ -175,7 +175,8 @@ class _Seen:
     def term(self, label: str) -> NDArray[np.float64]:
         """A Pauli's value, outcome by outcome."""
         columns = [self.column[qubit] for qubit in letters_on(label, range(len(label)))]
-        return self.signs[:, columns].prod(axis=1).astype(np.float64)
+        values: NDArray[np.float64] = self.signs[:, columns].prod(axis=1).astype(np.float64)
+        return values
 
 
 def _moments(observable: Mapping[str, float], seen: Sequence[_Seen]) -> tuple[float, float]:
