@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from quanopy.cli import executions, exits, jobs, resources, results, service, store, tokens
+from quanopy.cli import dev, executions, exits, jobs, resources, results, service, store, tokens
 from quanopy.cli.exits import guarded
 
 # Help is plain text: typer takes 0.2 s to import what it makes rich help with.
@@ -34,6 +34,7 @@ app.add_typer(resources.app, name="resources")
 app.add_typer(executions.app, name="executions")
 app.add_typer(store.app, name="store")
 app.add_typer(tokens.app, name="token")
+app.add_typer(dev.app, name="dev")
 
 
 def _version(wanted: bool) -> None:

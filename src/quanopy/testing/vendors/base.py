@@ -86,7 +86,13 @@ class VendorJob:
     forgotten: bool = False
 
 
+class Rejected(Exception):
+    """A vendor refuses what it was sent; the message says why."""
+
+
 Handler = Callable[[Request], Reply]
+About = str | Callable[[Request], str]
+"""What a route is about; one that serves two purposes tells by the request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +101,7 @@ class Route:
 
     method: str
     pattern: re.Pattern[str]
-    about: str
+    about: About
     handle: Handler
 
 
@@ -255,11 +261,12 @@ class Vendor:
         if found is None:
             return self.refuse(404, f"no route {request.method} {request.path}")
         route, names = found
+        about = route.about if isinstance(route.about, str) else route.about(request)
         with self.lock:
-            self.requests.append((route.about, f"{request.method} {request.path}"))
+            self.requests.append((about, f"{request.method} {request.path}"))
         if self.latency_s:
             time.sleep(self.latency_s)
-        planned = self.faults.next(route.about)
+        planned = self.faults.next(about)
         fault = planned.kind if planned is not None else None
         if planned is not None and planned.delay_s:
             time.sleep(planned.delay_s)
@@ -316,7 +323,7 @@ class Vendor:
         return Reply(body={})
 
 
-def route(method: str, pattern: str, about: str, handle: Handler) -> Route:
+def route(method: str, pattern: str, about: About, handle: Handler) -> Route:
     """A route; ``pattern`` with ``(?P<name>[^/]+)`` for its parts."""
     return Route(method=method, pattern=re.compile(pattern), about=about, handle=handle)
 

@@ -1,0 +1,32 @@
+"""The loopback vendors there are, by the name of their provider."""
+
+from collections.abc import Mapping
+from importlib import import_module
+
+from quanopy.domain.errors import NotFound, Unavailable
+from quanopy.testing.vendors.base import Vendor
+
+SERVICES: Mapping[str, str] = {
+    "ibm": "quanopy.testing.vendors.ibm:IbmService",
+}
+"""Where the class of each is; it is built with ``port``."""
+
+
+def build(name: str, *, port: int = 0) -> Vendor:
+    """A vendor that is not started yet. Raises :class:`NotFound` for a name that is none,
+    :class:`Unavailable` where its emulator is not installed or the port is taken."""
+    place = SERVICES.get(name)
+    if place is None:
+        raise NotFound(
+            f"there is no loopback vendor {name!r}", hint=f"There are {', '.join(SERVICES)}."
+        )
+    module, _, attribute = place.partition(":")
+    try:
+        made: Vendor = getattr(import_module(module), attribute)(port=port)
+    except ImportError as error:
+        raise Unavailable(
+            f"{name} needs {error.name}", hint=f"pip install 'quanopy[{name}]'"
+        ) from error
+    except OSError as error:
+        raise Unavailable(f"{name} cannot listen on port {port}: {error.strerror}") from error
+    return made

@@ -1,0 +1,54 @@
+"""``quanopy dev vendors`` serves until it is told to end."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from typer.testing import CliRunner
+
+from quanopy.cli.main import app
+
+
+@pytest.fixture
+def served() -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
+    """The command, and what it said."""
+    command = [sys.executable, "-m", "quanopy", "dev", "vendors", "ibm", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ) as process:
+        assert process.stdout is not None
+        yield process, json.loads(process.stdout.readline())
+        process.kill()
+
+
+def test_it_serves_says_how_to_use_it_and_ends(
+    served: tuple[subprocess.Popen[str], dict[str, Any]],
+) -> None:
+    process, said = served
+    (vendor,) = said["vendors"]
+    options = tomllib.loads(said["toml"])["provider_options"]["ibm"]
+    assert options == vendor["provider_options"]
+    scheme, _, variable = options["token"].partition(":")
+    assert scheme == "env"
+    assert said["environment"][variable]
+    with httpx.Client(base_url=vendor["url"], trust_env=False) as client:
+        assert client.get("/api/v1/backends").status_code == 401
+        planned = {"route": "resources", "kind": "busy"}
+        assert client.post("/quanopy/fault", json=planned).status_code == 200
+        assert client.get("/api/v1/backends").status_code == 503
+        assert client.post("/quanopy/fault", json={"route": 1}).status_code == 400
+        assert client.get("/quanopy/jobs").json() == {"jobs": []}
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 0
+
+
+@pytest.mark.parametrize(("name", "code"), [("nobody", 66), ("ibm=high", 65)])
+def test_what_is_no_vendor_or_no_port_is_said(name: str, code: int) -> None:
+    result = CliRunner().invoke(app, ["dev", "vendors", name])
+    assert result.exit_code == code
+    assert name.partition("=")[0] in result.stderr
