@@ -35,7 +35,7 @@ class Broker:
         config.write_text(_toml(folder / "data", database, options))
         quanopy = [Path(sys.executable).with_name("quanopy")]
         serve = ["serve", "--no-worker", "--port", str(self.port), "--config", str(config)]
-        work = ["worker", "--providers", PROVIDER, "--config", str(config)]
+        work = ["worker", "--providers", "fake", "--config", str(config)]
         self._commands: dict[str, Sequence[str | Path]] = {"server": [*quanopy, *serve]}
         self._commands |= {f"worker{n}": [*quanopy, *work] for n in range(workers)}
         self._running: dict[str, ServerProcess] = {}
@@ -83,7 +83,8 @@ def _toml(data: Path, database: str, options: Mapping[str, object]) -> str:
         f'database = "{database}"',
         "worker_ttl_s = 2.0",
         'log_format = "json"',
-        f'[provider_options."{PROVIDER}"]',
+        "[providers.fake]",
+        f'plugin = "{PROVIDER}"',
         *(f"{name} = {json.dumps(value)}" for name, value in options.items()),
     ]
     return "\n".join(lines) + "\n"

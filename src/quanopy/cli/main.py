@@ -5,7 +5,18 @@ from typing import Annotated
 
 import typer
 
-from quanopy.cli import dev, executions, exits, jobs, resources, results, service, store, tokens
+from quanopy.cli import (
+    dev,
+    executions,
+    exits,
+    jobs,
+    providers,
+    resources,
+    results,
+    service,
+    store,
+    tokens,
+)
 from quanopy.cli.exits import guarded
 
 # Help is plain text: typer takes 0.2 s to import what it makes rich help with.
@@ -28,6 +39,7 @@ for _command in (
     jobs.retry,
     service.serve,
     service.worker,
+    providers.providers,
 ):
     app.command(_command.__name__)(guarded(_command))
 app.add_typer(resources.app, name="resources")

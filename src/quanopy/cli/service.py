@@ -8,14 +8,15 @@ import typer
 from quanopy.cli.arguments import Data
 
 Config = Annotated[
-    Path | None, typer.Option("--config", help="TOML file of settings; default QUANOPY_CONFIG.")
+    Path | None,
+    typer.Option("--config", help="TOML file of settings, quanopy.toml; default QUANOPY_CONFIG."),
 ]
 Database = Annotated[
     str | None, typer.Option("--database", help="sqlite:////path or postgresql://…")
 ]
 Objects = Annotated[str | None, typer.Option("--objects", help="file:///path or s3://bucket/…")]
 Providers = Annotated[
-    str | None, typer.Option("--providers", help="Names, comma-separated; default: all.")
+    str | None, typer.Option("--providers", help="Names of tables, comma-separated; default: all.")
 ]
 LogLevel = Annotated[str | None, typer.Option("--log-level", help="debug, info, warning, error.")]
 

@@ -1,11 +1,19 @@
-"""Finding providers by the entry-point group ``quanopy.providers``; a broken one is a row."""
+"""Finding providers by the entry-point group ``quanopy.providers``; a broken one is a row.
+
+A table of settings makes a provider: ``plugin`` is the entry point, or ``module:factory`` (default:
+the table's name), ``resources`` holds what is to be changed about resources, by their names
+(:class:`~quanopy.providers.tailoring.Changes`), and everything else is what the plugin's factory
+takes as keyword arguments.
+"""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
 
+from quanopy.domain.errors import Invalid, QuanopyError
 from quanopy.ports.providers import LocalProvider, RemoteProvider
+from quanopy.providers.options import bound, takes
+from quanopy.providers.tailoring import changes_of, tailored
 
 GROUP = "quanopy.providers"
 
@@ -14,32 +22,81 @@ AnyProvider = LocalProvider | RemoteProvider
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plugin:
-    """A provider that is installed, and the provider itself or why there is none."""
+    """A table of settings, and the provider that it makes or why there is none."""
 
     name: str
+    """The table's."""
+    plugin: str
     distribution: str
     """What was installed to bring it, with its version."""
     provider: AnyProvider | None = None
     problem: str | None = None
 
 
-def load(settings: Mapping[str, Mapping[str, Any]]) -> list[Plugin]:
-    """Create the providers named in ``settings`` (by entry point, or as
-    ``module:factory``: keyword arguments), in that order.
+def load(tables: Mapping[str, Mapping[str, object]]) -> list[Plugin]:
+    """Create the providers of these tables of settings, in that order.
 
-    A plugin that is not installed, cannot be imported or raises when it is created comes back
-    with its ``problem``, and never raises.
+    A plugin that is not installed, cannot be imported, is given what it does not take or raises
+    when it is created comes back with its ``problem``, and never raises.
     """
     found = {entry.name: entry for entry in entry_points(group=GROUP)}
-    return [
-        _load(name, found.get(name) or _by_path(name), options)
-        for name, options in settings.items()
-    ]
+    plugins: list[Plugin] = []
+    for name, table in tables.items():
+        loaded = _load(name, table, found)
+        plugins.append(_of_its_own(loaded, plugins))
+    return plugins
 
 
-def installed() -> list[str]:
-    """Names of all installed providers, without importing them."""
-    return sorted({entry.name for entry in entry_points(group=GROUP)})
+def installed() -> Mapping[str, str]:
+    """All installed plugins, without importing them, and what was installed to bring each."""
+    entries = sorted(entry_points(group=GROUP), key=lambda entry: entry.name)
+    return {entry.name: _origin(entry) for entry in entries}
+
+
+def _load(name: str, table: Mapping[str, object], found: Mapping[str, EntryPoint]) -> Plugin:
+    wanted = table.get("plugin", name)
+    if not isinstance(wanted, str):
+        problem = f"providers.{name}.plugin: is no text"
+        return Plugin(name=name, plugin=name, distribution="", problem=problem)
+    entry = found.get(wanted) or _by_path(wanted)
+    if entry is None:
+        known = ", ".join(sorted(found)) or "none"
+        problem = f"{wanted!r} is not installed (installed: {known})"
+        return Plugin(name=name, plugin=wanted, distribution="", problem=problem)
+    plugin = Plugin(name=name, plugin=wanted, distribution=_origin(entry))
+    try:
+        return replace(plugin, provider=_created(name, table, entry.load()))
+    except QuanopyError as error:
+        return replace(plugin, problem=str(error))
+    except Exception as error:  # noqa: BLE001 - a stranger's plugin may fail as it likes
+        return replace(plugin, problem=f"{type(error).__name__}: {error}")
+
+
+def _created(
+    name: str, table: Mapping[str, object], create: Callable[..., AnyProvider]
+) -> AnyProvider:
+    where = f"providers.{name}"
+    changes = changes_of(table.get("resources", {}), where=f"{where}.resources")
+    options = {key: value for key, value in table.items() if key not in ("plugin", "resources")}
+    if "name" in options:
+        raise Invalid("the table's name is the provider's", where=f"{where}.name")
+    if takes(create, "name") and ":" not in name:
+        options["name"] = name
+    return tailored(create(**bound(create, options, where=where)), changes)
+
+
+def _of_its_own(plugin: Plugin, others: list[Plugin]) -> Plugin:
+    """A plugin, without its provider where another has the provider's name: jobs would not know
+    which of the two is meant."""
+    if plugin.provider is None:
+        return plugin
+    name = plugin.provider.name
+    twin = next((one for one in others if one.provider and one.provider.name == name), None)
+    if twin is None:
+        return plugin
+    plugin.provider.close()
+    problem = f"a provider is named {name} already: that of the table providers.{twin.name}"
+    return replace(plugin, provider=None, problem=problem)
 
 
 def _by_path(name: str) -> EntryPoint | None:
@@ -47,15 +104,5 @@ def _by_path(name: str) -> EntryPoint | None:
     return EntryPoint(name=name, value=name, group=GROUP) if ":" in name else None
 
 
-def _load(name: str, entry: EntryPoint | None, options: Mapping[str, Any]) -> Plugin:
-    if entry is None:
-        known = ", ".join(installed()) or "none"
-        return Plugin(name=name, distribution="", problem=f"not installed (installed: {known})")
-    origin = f"{entry.dist.name} {entry.dist.version}" if entry.dist is not None else ""
-    try:
-        create: Callable[..., AnyProvider] = entry.load()
-        provider = create(**options)
-    except Exception as error:  # noqa: BLE001 - a stranger's plugin may fail as it likes
-        problem = f"{type(error).__name__}: {error}"
-        return Plugin(name=name, distribution=origin, problem=problem)
-    return Plugin(name=name, distribution=origin, provider=provider)
+def _origin(entry: EntryPoint) -> str:
+    return f"{entry.dist.name} {entry.dist.version}" if entry.dist is not None else ""

@@ -3,10 +3,13 @@
 Each setting may be given in a TOML file under its name (``port = 8420``), in the environment in
 capitals after ``QUANOPY_`` (``QUANOPY_PORT=8420``), or on the command line; the later of these
 goes before the earlier. A list in the environment is separated by commas.
+
+The file is the one that is named, or else the first of ``$XDG_CONFIG_HOME/quanopy/quanopy.toml``
+and ``/etc/quanopy/quanopy.toml`` that is there.
 """
 
-import json
 import os
+import stat
 import tomllib
 import types
 import typing
@@ -15,9 +18,11 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from quanopy.domain.errors import Invalid
+from quanopy.domain.errors import Denied, Invalid
+from quanopy.domain.texts import is_showable
 
 PREFIX = "QUANOPY_"
+FILE = Path("quanopy") / "quanopy.toml"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -64,11 +69,10 @@ class Settings:
     worker_ttl_s: float = 15.0
     """Seconds after which a worker that is not heard of is taken for dead, and its work for
     anybody's."""
-    providers: tuple[str, ...] = ()
-    """Providers to load, by entry-point name or as ``module:factory``; empty: ``aer`` and those
-    that have options."""
-    provider_options: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
-    """Keyword arguments by provider: a table of the file, or JSON in the environment."""
+    providers: dict[str, dict[str, Any]] = field(default_factory=lambda: {"aer": {}}, repr=False)
+    """Tables of providers by their names: ``plugin`` (default: the name), ``resources``, and the
+    options of the plugin. In the environment and on the command line: the names of those to load;
+    one without a table is loaded without options."""
     emulator_processes: int = 0
     """Processes that emulate; 0: one for every ``emulator_threads`` cores."""
     emulator_threads: int = 1
@@ -120,6 +124,7 @@ class Settings:
         return self.uds is None and self.host not in LOOPBACK
 
 
+_LONGEST_NAME = 64
 _LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -140,8 +145,9 @@ def load(
     Raises :class:`Invalid`, naming the setting, for what is not known or cannot be meant.
     """
     environ = os.environ if environ is None else environ
-    file = file or (Path(environ["QUANOPY_CONFIG"]) if "QUANOPY_CONFIG" in environ else None)
+    file = file or _default_file(environ)
     given: dict[str, object] = dict(_from_file(file)) if file else {}
+    tables = _provider_tables(given.pop("providers", {}))
     names = {setting.name for setting in fields(Settings)}
     given |= {
         name: environ[PREFIX + name.upper()]
@@ -151,16 +157,35 @@ def load(
     given |= {name: value for name, value in overrides.items() if value is not None}
     if unknown := sorted(given.keys() - names):
         raise Invalid(f"there is no setting {unknown[0]}", where=unknown[0])
+    chosen = _names(given.pop("providers", ()))
     hints = typing.get_type_hints(Settings)
     converted: dict[str, Any] = {
         name: _convert(name, value, hints[name]) for name, value in given.items()
     }
+    if chosen or tables:
+        converted["providers"] = {name: tables.get(name, {}) for name in chosen or tables}
     return Settings(**converted)
+
+
+def _default_file(environ: Mapping[str, str]) -> Path | None:
+    """The file that is read where none is given: the one named, or the first one there."""
+    if named := environ.get("QUANOPY_CONFIG"):
+        return Path(named)
+    home = environ.get("XDG_CONFIG_HOME") or (
+        str(Path(environ["HOME"]) / ".config") if environ.get("HOME") else None
+    )
+    places = [*([Path(home)] if home else []), Path("/etc")]
+    return next((place / FILE for place in places if (place / FILE).is_file()), None)
 
 
 def _from_file(file: Path) -> Mapping[str, object]:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        with file.open(encoding="utf-8") as opened:
+            found = os.fstat(opened.fileno())
+            if found.st_uid not in (0, os.geteuid()) or found.st_mode & stat.S_IWOTH:
+                # It says which commands are run and where credentials are.
+                raise Denied("others may change it", where=str(file), hint="chmod o-w, and own it.")
+            return tomllib.loads(opened.read())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise Invalid(f"cannot read settings: {error}", where=str(file)) from error
 
@@ -194,11 +219,19 @@ def _names(value: object) -> tuple[str, ...]:
     raise TypeError(value)
 
 
-def _tables(value: object) -> dict[str, dict[str, Any]]:
-    found = json.loads(value) if isinstance(value, str) else value
-    if not isinstance(found, dict) or not all(isinstance(one, dict) for one in found.values()):
-        raise TypeError(value)
-    return found
+def _provider_tables(value: object) -> dict[str, dict[str, Any]]:
+    """The tables of providers. What is in them may be a secret in the wrong place, so that it is
+    never shown."""
+    if not isinstance(value, dict):
+        raise Invalid("is no table of tables: [providers.NAME]", where="providers")
+    for name, table in value.items():
+        if not (0 < len(name) <= _LONGEST_NAME and is_showable(name)):
+            raise Invalid(
+                f"no provider has a name like {name[:_LONGEST_NAME]!r}", where="providers"
+            )
+        if not isinstance(table, dict):
+            raise Invalid("is no table", where=f"providers.{name}", hint=f"[providers.{name}]")
+    return value
 
 
 _READ: Mapping[type, Callable[[Any], object]] = {
@@ -208,5 +241,4 @@ _READ: Mapping[type, Callable[[Any], object]] = {
     str: str,
     Path: lambda value: Path(value).expanduser(),
     tuple: _names,
-    dict: _tables,
 }

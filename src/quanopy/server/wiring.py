@@ -10,7 +10,7 @@ from typing import Any
 
 from quanopy.ports.objects import Objects
 from quanopy.ports.providers import is_remote
-from quanopy.providers.registry import AnyProvider, load
+from quanopy.providers.registry import AnyProvider, Plugin, load
 from quanopy.sandbox.reader import ProcessReader
 from quanopy.server.settings import Settings
 from quanopy.server.web import Parts
@@ -101,6 +101,11 @@ def archive(settings: Settings) -> Objects:
     return open_objects(settings.objects_url, s3=_s3(settings))
 
 
+def plugins(settings: Settings) -> list[Plugin]:
+    """The providers that these settings name, each created or with the reason why not."""
+    return load(_provider_tables(settings))
+
+
 class _Providers:
     """The providers of this process, loaded when they are first asked for."""
 
@@ -126,7 +131,7 @@ class _Providers:
             provider.close()
 
     def _load(self) -> Iterator[AnyProvider]:
-        for plugin in load(_provider_options(self._settings)):
+        for plugin in plugins(self._settings):
             if plugin.provider is None:
                 logger.error("provider %s is not available: %s", plugin.name, plugin.problem)
             else:
@@ -142,13 +147,16 @@ def _s3(settings: Settings) -> S3Access:
     )
 
 
-def _provider_options(settings: Settings) -> Mapping[str, Mapping[str, Any]]:
-    """What each provider is created with; Aer's from the settings about emulators."""
+def _provider_tables(settings: Settings) -> Mapping[str, Mapping[str, Any]]:
+    """What each provider is created from; Aer's with the settings about emulators."""
     cores = len(os.sched_getaffinity(0))
     emulators = {
         "processes": settings.emulator_processes or max(1, cores // settings.emulator_threads),
         "threads": settings.emulator_threads,
         "memory_bytes": settings.emulator_memory_mb * MEBIBYTE or None,
     }
-    given = {"aer": emulators, **settings.provider_options}
-    return {name: given.get(name, {}) for name in settings.providers or given}
+    given = {name: value for name, value in emulators.items() if value is not None}
+    return {
+        name: given | table if table.get("plugin", name) == "aer" else table
+        for name, table in settings.providers.items()
+    }

@@ -88,6 +88,8 @@ class Worker:
         )
         self._crews: list[Crew] = []
         self._resources: dict[str, Resource] = {}
+        self._twice: set[tuple[str, str]] = set()
+        """Resources, with their providers, whose name another provider's has."""
         self._served: dict[str, tuple[str, ...]] = {}
         """Names of resources by provider."""
         self._taking = Lock()
@@ -270,13 +272,26 @@ class Worker:
             self._register()
 
     def _register(self) -> None:
-        found = {r.name: r for provider in self._providers for r in _resources(provider)}
+        found: dict[str, Resource] = {}
+        for provider in self._providers:
+            for resource in _resources(provider):
+                if found.setdefault(resource.name, resource).provider != resource.provider:
+                    self._tell_twice(resource, found[resource.name])
         self._store.register(self.id, list(found.values()), ttl_s=self._rhythm.ttl_s)
         self._resources = found
         self._served = {
             provider.name: tuple(n for n, r in found.items() if r.provider == provider.name)
             for provider in self._providers
         }
+
+    def _tell_twice(self, resource: Resource, first: Resource) -> None:
+        """Two providers have a resource of one name: the first has it, for jobs name it alone."""
+        if (resource.name, resource.provider) not in self._twice:
+            self._twice.add((resource.name, resource.provider))
+            log.error(
+                "%s of provider %s is not served: provider %s has a resource of that name",
+                *(resource.name, resource.provider, first.provider),
+            )
 
     def _sweep(self) -> None:
         swept: Swept = self._store.sweep()

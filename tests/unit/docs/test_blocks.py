@@ -63,7 +63,9 @@ def test_the_settings_files_that_the_guide_shows_are_accepted(tmp_path: Path) ->
     for shown in of_language(DOCS / "operating.md", "toml"):
         file.write_text(shown)
         loaded.append(load(file, environ={}))
-    whole, pooled = loaded
+    whole, accounts, tailored, pooled = loaded
+    assert list(accounts.providers) == ["aer", "ibm", "ibm-research"]
+    assert tailored.providers["lab"]["resources"]["qpu-1"]["lanes"] == 2
     assert whole.exposed
     assert whole.log_format == "json"
     assert pooled.listen_dsn

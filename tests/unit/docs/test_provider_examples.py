@@ -14,6 +14,7 @@ from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister, qpy
 from quanopy.domain.ids import new_id
 from quanopy.domain.jobs import JobKind, Options, Pub
 from quanopy.ports.providers import RemoteProvider, Work
+from quanopy.providers.secrets import Secret
 from quanopy.testing.fake_vendor import TOKEN
 from quanopy.testing.remote_provider_contract import Bench, ProviderContract
 from tests.servers.vendor import FakeVendorServer
@@ -93,8 +94,9 @@ class AcmeBench:
     secrets = (TOKEN,)
     absorbed = frozenset({("stop", "strange")})
 
-    def __init__(self, vendor: FakeVendorServer, module: ModuleType) -> None:
+    def __init__(self, vendor: FakeVendorServer, module: ModuleType, place: Path) -> None:
         self._vendor = vendor
+        self._place = place
         self._module = module
         vendor.script(idempotent=True)
 
@@ -105,9 +107,10 @@ class AcmeBench:
         timeout_s: float | None = None,
         account: str | None = None,
     ) -> RemoteProvider:
+        self._place.write_text(secret or TOKEN, encoding="utf-8")
         made: RemoteProvider = self._module.create(
             url=f"http://{account}.example" if account else self._vendor.url,
-            token=secret or TOKEN,
+            token=Secret(f"file:{self._place}"),
             timeout_s=timeout_s or 5.0,
         )
         return made
@@ -155,5 +158,5 @@ def acme(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
 
 class TestRemoteExample(ProviderContract):
     @pytest.fixture
-    def bench(self, vendor: FakeVendorServer, acme: ModuleType) -> Bench:
-        return AcmeBench(vendor, acme)
+    def bench(self, vendor: FakeVendorServer, acme: ModuleType, tmp_path: Path) -> Bench:
+        return AcmeBench(vendor, acme, tmp_path / "token")

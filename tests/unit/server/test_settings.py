@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from quanopy.domain.errors import Invalid
+from quanopy.domain.errors import Denied, Invalid
 from quanopy.server import settings
 from quanopy.server.settings import Settings, load
 
@@ -31,11 +31,11 @@ def test_the_command_line_goes_before_the_environment_and_that_before_the_file(
     tmp_path: Path,
 ) -> None:
     file = tmp_path / "quanopy.toml"
-    file.write_text('port = 1\nhost = "localhost"\nlog_level = "debug"\nproviders = ["aer"]\n')
+    file.write_text('port = 1\nhost = "localhost"\nlog_level = "debug"\n[providers.lab]\n')
     environ = {"QUANOPY_PORT": "2", "QUANOPY_LOG_LEVEL": "error", "QUANOPY_URL": "the client's"}
     found = load(file, environ=environ, port=3, host=None)
     assert (found.port, found.log_level, found.host) == (3, "error", "localhost")
-    assert found.providers == ("aer",)
+    assert found.providers == {"lab": {}}
 
 
 def test_text_is_read_in_the_type_of_its_setting(tmp_path: Path) -> None:
@@ -48,7 +48,8 @@ def test_text_is_read_in_the_type_of_its_setting(tmp_path: Path) -> None:
     }
     found = load(environ=environ)
     assert (found.data, found.worker, found.read_deadline_s) == (tmp_path, False, 0.5)
-    assert (found.providers, found.uds) == (("aer", "fake"), Path("/run/quanopy"))
+    assert found.providers == {"aer": {}, "fake": {}}
+    assert found.uds == Path("/run/quanopy")
     assert found.database_url == f"sqlite:///{tmp_path}/quanopy.db"
     assert found.objects_url == f"file://{tmp_path}/objects"
 
@@ -80,4 +81,69 @@ def test_an_unknown_setting_in_a_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_secrets_do_not_show() -> None:
-    assert "hush" not in repr(Settings(s3_secret_key="hush"))
+    shown = repr(Settings(s3_secret_key="hush", providers={"ibm": {"token": "hush"}}))
+    assert "hush" not in shown
+
+
+TWO_ACCOUNTS = """
+[providers.aer]
+
+[providers.ibm]
+token = "env:IBM_TOKEN"
+
+[providers.ibm-research]
+plugin = "ibm"
+token = "file:/run/secrets/ibm"
+
+[providers.ibm-research.resources.ibm_fez]
+lanes = 2
+"""
+
+
+def test_each_table_is_a_provider_and_names_choose_among_them(tmp_path: Path) -> None:
+    file = tmp_path / "quanopy.toml"
+    file.write_text(TWO_ACCOUNTS)
+    found = load(file, environ={}).providers
+    assert list(found) == ["aer", "ibm", "ibm-research"]
+    assert found["ibm-research"]["plugin"] == "ibm"
+    chosen = load(file, environ={"QUANOPY_PROVIDERS": "ibm-research,fake"}).providers
+    assert chosen == {"ibm-research": found["ibm-research"], "fake": {}}
+    assert load(file, environ={"QUANOPY_PROVIDERS": "fake"}, providers="aer").providers == {
+        "aer": {}
+    }
+
+
+def test_with_no_table_there_is_the_emulator_alone() -> None:
+    assert load(environ={}).providers == {"aer": {}}
+
+
+@pytest.mark.parametrize(
+    "text", ['providers = ["aer"]', "[providers]\naer = 3", '[providers."a\\nb"]']
+)
+def test_what_is_no_table_of_a_provider_is_refused(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "quanopy.toml"
+    file.write_text(text)
+    with pytest.raises(Invalid) as raised:
+        load(file, environ={})
+    assert (raised.value.where or "").startswith("providers")
+
+
+def test_a_file_is_found_in_the_users_configuration(tmp_path: Path) -> None:
+    file = tmp_path / "quanopy" / "quanopy.toml"
+    file.parent.mkdir()
+    file.write_text("port = 17\n")
+    assert load(environ={"XDG_CONFIG_HOME": str(tmp_path)}).port == 17
+    (tmp_path / ".config").symlink_to(tmp_path)
+    assert load(environ={"HOME": str(tmp_path)}).port == 17
+    named = tmp_path / "other.toml"
+    named.write_text("port = 18\n")
+    environ = {"HOME": str(tmp_path), "QUANOPY_CONFIG": str(named)}
+    assert load(environ=environ).port == 18
+
+
+def test_a_file_that_anybody_may_change_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "quanopy.toml"
+    file.write_text("port = 17\n")
+    file.chmod(0o666)
+    with pytest.raises(Denied, match="others may change it"):
+        load(file, environ={})

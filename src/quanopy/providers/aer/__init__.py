@@ -7,6 +7,7 @@ from quanopy.providers.aer.provider import AerProvider
 
 def create(
     *,
+    name: str = "aer",
     processes: int | None = None,
     threads: int = 1,
     memory_bytes: int | None = None,
@@ -20,6 +21,7 @@ def create(
     """
     count = processes or len(os.sched_getaffinity(0))
     return AerProvider(
+        name=name,
         processes=count,
         threads=threads,
         memory_bytes=memory_bytes or _machine_memory() * 3 // 4 // count,

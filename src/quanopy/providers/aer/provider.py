@@ -19,12 +19,17 @@ from quanopy.sandbox.pool import Children
 class AerProvider:
     """Emulators of Qiskit Aer in processes of our own."""
 
-    name = "aer"
-
     def __init__(
-        self, *, processes: int, threads: int, memory_bytes: int, time_limit_s: float
+        self,
+        *,
+        name: str = "aer",
+        processes: int,
+        threads: int,
+        memory_bytes: int,
+        time_limit_s: float,
     ) -> None:
         """See :func:`quanopy.providers.aer.create`."""
+        self.name = name
         self.processes = processes
         self._threads = threads
         self._memory_bytes = memory_bytes
