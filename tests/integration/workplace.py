@@ -20,6 +20,7 @@ from quanopy.ports.providers import LocalProvider, RemoteProvider
 from quanopy.ports.store import EventQuery, Store, Submission
 from quanopy.ports.wakeups import Topic, Wakeups
 from quanopy.server.worker import Rhythm, Worker
+from quanopy.services.calibrate import Pace
 from quanopy.services.hints import JobHints
 from quanopy.services.packing import Accepted, pack_submissions
 from quanopy.storage.objects import open_objects
@@ -27,7 +28,8 @@ from quanopy.storage.store import open_store
 from quanopy.storage.wakeups import open_wakeups
 
 T = TypeVar("T")
-QUICK = Rhythm(ttl_s=1.5, sweep_s=0.3, retry_s=0.05, batch_s=0.25)
+CALIBRATE = Pace(every_s=0.2, fresh_s=0.0)
+QUICK = Rhythm(ttl_s=1.5, sweep_s=0.3, retry_s=0.05, batch_s=0.25, calibrate=CALIBRATE)
 
 
 class Unneeded:

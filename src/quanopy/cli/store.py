@@ -108,7 +108,7 @@ def rebuild(
         )
     figures = {
         name: getattr(found, name)
-        for name in ("packs", "jobs", "new", "finished", "held", "stranded")
+        for name in ("packs", "snapshots", "jobs", "new", "finished", "held", "stranded")
     }
     _report(figures, found.damaged, found.lost, as_json=as_json)
 

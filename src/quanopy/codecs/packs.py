@@ -16,6 +16,7 @@ from quanopy.domain.programs import digest_of
 BLOCK = 512
 PENDING = "pending"
 COMPLETED = "completed"
+CALIBRATIONS = "calibrations"
 COMPILED = "compiled"
 """Where compiled programs lie, an object each: no packs, but a cache that may be emptied."""
 

@@ -3,8 +3,9 @@
 A ``pending`` pack holds ``programs/DIGEST``, ``circuits/DIGEST.qpy`` and ``jobs.jsonl`` with one
 :class:`JobRecord` a line; a ``completed`` pack ``results.jsonl`` and ``endings.jsonl`` with one
 :class:`EndRecord` a line; a remote execution about to be sent leaves ``executions.jsonl`` in a
-``pending`` pack, and what users ask of jobs later ``requests.jsonl``. Together they restore the
-catalogue.
+``pending`` pack, and what users ask of jobs later ``requests.jsonl``. A ``calibrations`` pack holds
+a snapshot: ``raw.json``, ``metrics.json`` and ``calibration.json``, a :class:`CalibrationRecord`.
+Together they restore the catalogue.
 """
 
 from datetime import datetime
@@ -23,6 +24,7 @@ RESULTS = "results.jsonl"
 ENDINGS = "endings.jsonl"
 EXECUTIONS = "executions.jsonl"
 REQUESTS = "requests.jsonl"
+CALIBRATION = "calibration.json"
 
 Format = Annotated[str, Field(pattern=r"^quanopy\.[a-z]+/1$")]
 
@@ -111,6 +113,24 @@ class EndRecord(Record):
     usage: dict[str, float] = {}
     problem: Problem | None = None
     snapshots: dict[str, Any] = {}
+    """What it ran under: a :class:`~quanopy.domain.calibration.Binding`, unless all of it is
+    unknown."""
+
+
+class CalibrationRecord(Record):
+    """A snapshot, seen at a resource for the first time, or again after another."""
+
+    format: Format = "quanopy.calibration/1"
+    resource: str
+    digest: str
+    """Of ``raw.json``."""
+    raw_format: str
+    fetched_at: datetime
+    calibrated_at: datetime | None = None
+    vendor_id: str | None = None
+    metrics: int
+    raw: Span
+    normal: Span
 
 
 class PartRecord(Record):
@@ -133,6 +153,8 @@ class ExecutionRecord(Record):
     created_at: datetime
     tasks: tuple[PartRecord, ...]
     """In the order of the execution's slots."""
+    snapshots: dict[str, Any] = {}
+    """Seen at submission and start."""
 
 
 class Asked(StrEnum):

@@ -55,3 +55,29 @@ class Snapshot:
     def digest(self) -> str:
         """Digest of the raw document: the same calibration fetched twice is one snapshot."""
         return digest_of(self.raw)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Binding:
+    """What an execution ran under, as far as that is known: snapshots, each by its digest."""
+
+    label: CalibrationLabel = CalibrationLabel.UNKNOWN
+    snapshot: str | None = None
+    """The one it ran under, as surely as ``label`` says."""
+    submitted: str | None = None
+    """Seen last when the first of its jobs was submitted."""
+    started: str | None = None
+    """Seen just before it was sent, or begun."""
+    ended: str | None = None
+    """Seen once its result was there."""
+    named: str | None = None
+    """The vendor's own name of the calibration, where the result gave one."""
+
+    @property
+    def changed(self) -> bool:
+        """Whether the resource was calibrated anew between submission and end."""
+        return len({self.submitted, self.started, self.ended} - {None}) > 1
+
+
+UNBOUND = Binding()
+"""Nothing is known: the resource publishes no calibration, or it was not to be had."""

@@ -4,6 +4,7 @@ import os
 import re
 import threading
 import time
+from datetime import UTC, datetime
 from typing import Literal, get_args
 
 Kind = Literal["job", "task", "exec", "claim", "group", "lease", "token", "worker"]
@@ -40,3 +41,9 @@ def new_id(kind: Kind) -> str:
 def is_id(text: str, kind: Kind) -> bool:
     """Whether ``text`` is a well-formed id of ``kind``."""
     return text.startswith(f"{kind}_") and _PATTERN.fullmatch(text) is not None
+
+
+def made_at(id: str) -> datetime:
+    """When an id was made, to the millisecond."""
+    stamp = int(id.rpartition("_")[2][:12], 16)
+    return datetime.fromtimestamp(stamp / 1000, UTC)

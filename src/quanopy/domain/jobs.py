@@ -7,6 +7,7 @@ from enum import StrEnum
 from itertools import chain
 from typing import Any
 
+from quanopy.domain.calibration import UNBOUND, Binding
 from quanopy.domain.programs import Footprint, Program
 from quanopy.domain.states import ExecutionState, JobState, TaskState
 
@@ -64,6 +65,12 @@ class Options:
     seed_transpiler: int | None = None
     memory: bool = False
     """Keep each shot's outcome in order (``run`` and ``sample``), not only counts."""
+    max_calibration_age_s: float | None = None
+    """Run only while the resource's calibration is younger than this."""
+    max_calibration_wait_s: float | None = None
+    """How long to wait for one, from submission on; ``None``: until it is cancelled."""
+    same_calibration_as: str | None = None
+    """Id of a job: run only under the calibration that it ran under."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +175,8 @@ class Task:
     queued_at: datetime | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
+    awaits_s: float | None = None
+    """Set where it waits for a calibration younger than this; not read back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,3 +230,4 @@ class Execution:
     """``seconds`` on the resource, ``shots``, and what else the provider bills."""
     problem: Problem | None = None
     stop_requested: bool = False
+    calibration: Binding = UNBOUND

@@ -16,6 +16,7 @@ from quanopy.domain.errors import QuanopyError
 from quanopy.domain.events import Event, Position
 from quanopy.domain.jobs import Execution, Extent, Job, JobKind, Problem, Task
 from quanopy.domain.resources import Resource, ResourceStatus
+from quanopy.domain.sightings import Sighting, Standing
 from quanopy.domain.states import ExecutionState, JobState, ResourceState, TaskState
 
 
@@ -150,6 +151,9 @@ class TaskEnd:
     result: Extent | None = None
     problem: Problem | None = None
     ready_at: datetime | None = None
+    awaits_s: float | None = None
+    """Set where it is to wait for a calibration younger than this: until ``ready_at``, or until
+    one comes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -337,6 +341,39 @@ class Store(Protocol):
         Raises ``NotFound``, ``InvalidTransition`` where it is not stranded, ``Conflict`` while
         somebody else has it.
         """
+
+    # -- calibration --------------------------------------------------------------------------
+    def calibrations_due(self, names: Collection[str], *, hold_s: float) -> set[str]:
+        """Of these resources, those whose calibration is to be asked for now; nobody else is told
+        so for ``hold_s``, unless what came of it is noted before."""
+
+    def note_calibration(
+        self,
+        resource: str,
+        found: Sighting | None,
+        problem: Problem | None = None,
+        *,
+        pause_s: float,
+        actor: str = "",
+    ) -> tuple[Standing, int]:
+        """What a provider answered: how things stand then, and how many tasks that waited for it
+        may go on. ``found`` has the times of its first sighting where it was seen last, too;
+        ``None``: it publishes none, or ``problem`` says why there is no answer. It is due again
+        after ``pause_s``."""
+
+    def standings(self, names: Sequence[str]) -> list[Standing]:
+        """How things stand at each of these resources, in order."""
+
+    def sightings(
+        self, resource: str, *, since: datetime | None, until: datetime, limit: int
+    ) -> list[Sighting]:
+        """What was seen of a resource in a time, newest first, with what was there as it began."""
+
+    def sighting(self, digest: str) -> Sighting | None:
+        """The latest sighting of a snapshot."""
+
+    def restore_sightings(self, found: Sequence[Sighting]) -> None:
+        """Insert what a rebuild found; what is there already stays."""
 
     # -- access -------------------------------------------------------------------------------
     def add_token(self, token: Token) -> None:

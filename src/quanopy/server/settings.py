@@ -69,6 +69,11 @@ class Settings:
     worker_ttl_s: float = 15.0
     """Seconds after which a worker that is not heard of is taken for dead, and its work for
     anybody's."""
+    calibrate_s: float = 300.0
+    """Seconds between questions for a resource's calibration."""
+    calibration_fresh_s: float = 60.0
+    """Seconds for which what was seen of a calibration is taken for current where work starts or
+    ends; 0 asks each time."""
     providers: dict[str, dict[str, Any]] = field(default_factory=lambda: {"aer": {}}, repr=False)
     """Tables of providers by their names: ``plugin`` (default: the name), ``resources``, and the
     options of the plugin. In the environment and on the command line: the names of those to load;
@@ -105,8 +110,12 @@ class Settings:
         _check((self.tls_cert is None) == (self.tls_key is None), "tls_key", "goes with tls_cert")
         for name in ("body_limit", "most_waiting", "emulator_threads", "reader_memory_mb"):
             _check(getattr(self, name) > 0, name, "must be more than 0")
-        for name in ("read_deadline_s", "body_timeout_s", "shutdown_s", "worker_ttl_s"):
+        for name in (
+            *("read_deadline_s", "body_timeout_s", "shutdown_s", "worker_ttl_s"),
+            "calibrate_s",
+        ):
             _check(getattr(self, name) > 0, name, "must be more than 0 seconds")
+        _check(self.calibration_fresh_s >= 0, "calibration_fresh_s", "must not be negative")
 
     @property
     def database_url(self) -> str:

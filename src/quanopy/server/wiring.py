@@ -15,6 +15,7 @@ from quanopy.sandbox.reader import ProcessReader
 from quanopy.server.settings import Settings
 from quanopy.server.web import Parts
 from quanopy.server.worker import Worker, rhythm
+from quanopy.services.calibrate import Pace
 from quanopy.services.hints import JobHints
 from quanopy.services.submit import Submit
 from quanopy.services.targets import ProviderTargets
@@ -50,7 +51,13 @@ class Broker:
             reader=parts.reader,
             compiler=compiler,
             providers=self.providers(),
-            rhythm=rhythm(parts.settings.worker_ttl_s),
+            rhythm=rhythm(
+                parts.settings.worker_ttl_s,
+                Pace(
+                    every_s=parts.settings.calibrate_s,
+                    fresh_s=parts.settings.calibration_fresh_s,
+                ),
+            ),
         )
 
     def close(self) -> None:

@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from threading import Event, Lock, Thread
 
@@ -21,6 +21,7 @@ from quanopy.ports.providers import LocalProvider, Provider, RemoteProvider, is_
 from quanopy.ports.store import Claim, Offering, Store, Swept
 from quanopy.ports.wakeups import Topic, Wakeups
 from quanopy.services.alarm import Alarm
+from quanopy.services.calibrate import Calibrations, Pace
 from quanopy.services.crews import Begun, Crew, Kit, LocalCrew, RemoteCrew
 from quanopy.services.ending import Endings
 from quanopy.services.hints import JobHints
@@ -42,11 +43,13 @@ class Rhythm:
     """Pause while the database is away."""
     batch_s: float = 0.25
     """Estimated seconds of a batch on an emulator."""
+    calibrate: Pace = field(default_factory=Pace)
+    """How often providers are asked for calibrations."""
 
 
-def rhythm(ttl_s: float) -> Rhythm:
+def rhythm(ttl_s: float, calibrate: Pace | None = None) -> Rhythm:
     """The rhythm of workers that are taken for dead after so many seconds."""
-    return Rhythm(ttl_s=ttl_s, sweep_s=min(5.0, ttl_s / 3))
+    return Rhythm(ttl_s=ttl_s, sweep_s=min(5.0, ttl_s / 3), calibrate=calibrate or Pace())
 
 
 class Worker:
@@ -84,6 +87,13 @@ class Worker:
             ),
             holding=self._holding,
             hints=hints,
+            calibrations=Calibrations(
+                store=store,
+                objects=objects,
+                wakeups=wakeups,
+                pace=self._rhythm.calibrate,
+                actor=self.id,
+            ),
             dispatch=self._claiming,
         )
         self._crews: list[Crew] = []

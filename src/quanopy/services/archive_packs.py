@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from quanopy.codecs.packs import COMPLETED, PENDING, Member, digest_in, members
+from quanopy.codecs.packs import CALIBRATIONS, COMPLETED, PENDING, Member, digest_in, members
 from quanopy.domain.errors import Invalid, NotFound
 from quanopy.domain.programs import digest_of
 from quanopy.ports.objects import ObjectInfo, Objects
@@ -12,7 +12,7 @@ from quanopy.ports.objects import ObjectInfo, Objects
 _BATCH_BYTES = 16 * 1024 * 1024
 _BATCH = 64
 _KEY = re.compile(
-    rf"(?:{PENDING}|{COMPLETED})/[0-9]{{4}}/[0-9]{{2}}/[0-9]{{2}}/[0-9a-f]{{64}}\.tar"
+    rf"(?:{PENDING}|{COMPLETED}|{CALIBRATIONS})/[0-9]{{4}}/[0-9]{{2}}/[0-9]{{2}}/[0-9a-f]{{64}}\.tar"
 )
 _JOB = re.compile(rb'"(?:id|job_id)":"(job_[0-9a-f]{32})"')
 

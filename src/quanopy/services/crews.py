@@ -13,6 +13,7 @@ from quanopy.ports.objects import Objects
 from quanopy.ports.providers import LocalProvider, RemoteProvider
 from quanopy.ports.store import Claim, Offer, Store
 from quanopy.services.alarm import Alarm
+from quanopy.services.calibrate import Calibrations
 from quanopy.services.dispatch import Commit, LocalDispatch
 from quanopy.services.ending import Endings
 from quanopy.services.hints import JobHints
@@ -20,6 +21,7 @@ from quanopy.services.holding import Holding
 from quanopy.services.preparing import Preparing
 from quanopy.services.recover import Recovery
 from quanopy.services.remote import RemoteDispatch, Sending
+from quanopy.services.rounds import Rounds
 from quanopy.services.track import Tracking
 
 log = logging.getLogger(__name__)
@@ -46,6 +48,7 @@ class Kit:
     endings: Endings
     holding: Holding
     hints: JobHints
+    calibrations: Calibrations
     dispatch: Alarm
     """Wakes who claims."""
 
@@ -153,6 +156,7 @@ class LocalCrew:
             endings=kit.endings,
             holding=kit.holding,
             hints=kit.hints,
+            calibrations=kit.calibrations,
         )
         self._hints = kit.hints
         self._most_long = provider.processes - 1 or self._hands.free
@@ -263,6 +267,7 @@ class RemoteCrew:
             endings=kit.endings,
             holding=kit.holding,
             sending=sending,
+            calibrations=kit.calibrations,
             ttl_s=kit.ttl_s,
         )
         self._tracking = Tracking(
@@ -279,9 +284,11 @@ class RemoteCrew:
                 sending=sending,
                 prepare=self._dispatch.prepare,
             ),
+            calibrations=kit.calibrations,
             prepare=self._dispatch.prepare,
             ttl_s=kit.ttl_s,
         )
+        self._rounds = Rounds(provider, store=kit.store, calibrations=kit.calibrations)
         self._thread = Thread(target=self._track, name=f"track-{provider.name}", daemon=True)
         self._thread.start()
 
@@ -328,12 +335,14 @@ class RemoteCrew:
         self._stopping.set()
         self._alarm.ring()
         self._thread.join(timeout_s)
-        return self._hands.wait_idle(timeout_s) and not self._thread.is_alive()
+        asked = self._rounds.stop(timeout_s)
+        return self._hands.wait_idle(timeout_s) and not self._thread.is_alive() and asked
 
     def abandon(self) -> None:
         """Let go; every call to the vendor has its time-out."""
         self._hands.close()
         self._thread.join()
+        self._rounds.join()
 
     def _track(self) -> None:
         while not self._stopping.is_set():

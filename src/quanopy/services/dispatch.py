@@ -11,6 +11,7 @@ from quanopy.domain.jobs import Task
 from quanopy.domain.resources import Resource
 from quanopy.ports.providers import LocalProvider, Outcome, Running, Work
 from quanopy.ports.store import Claim
+from quanopy.services.calibrate import Calibrations
 from quanopy.services.ending import Endings, Verdict, by_account, judge
 from quanopy.services.hints import JobHints
 from quanopy.services.holding import Holding
@@ -68,8 +69,10 @@ class LocalDispatch:
         endings: Endings,
         holding: Holding,
         hints: JobHints,
+        calibrations: Calibrations,
     ) -> None:
         self._provider = provider
+        self._calibrations = calibrations
         self._preparing = preparing
         self._endings = endings
         self._holding = holding
@@ -161,6 +164,10 @@ class LocalDispatch:
                 provider=self._provider.name,
                 claim_id=claim_id,
                 began_at=began_at,
+                calibration=self._holding.persist(
+                    claim_id,
+                    lambda: self._calibrations.of_emulator(self._provider, resource.name),
+                ),
             )
             self._endings.end(claim_id, ends, frees=resource.lanes is not None)
         except Conflict:

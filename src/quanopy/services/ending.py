@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
+from quanopy.domain.calibration import UNBOUND, Binding
 from quanopy.domain.errors import QuanopyError, Transient, Unavailable, retry_after
 from quanopy.domain.ids import new_id
 from quanopy.domain.jobs import Execution, Extent, Problem, Task
@@ -94,6 +95,7 @@ def by_account(
     provider: str,
     claim_id: str,
     began_at: datetime,
+    calibration: Binding = UNBOUND,
 ) -> list[tuple[Execution, list[Verdict]]]:
     """The executions of a batch that has run here: one an account, for usage is an account's."""
     groups: dict[str, list[tuple[Verdict, Outcome]]] = {}
@@ -114,6 +116,7 @@ def by_account(
                 started_at=began_at,
                 ended_at=now,
                 usage=usage_of([outcome for _, outcome in group]),
+                calibration=calibration,
             ),
             [verdict for verdict, _ in group],
         )

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import chain, islice
 
-from quanopy.codecs.packs import COMPILED, COMPLETED, PENDING
+from quanopy.codecs.packs import CALIBRATIONS, COMPILED, COMPLETED, PENDING
 from quanopy.codecs.records import (
     ENDINGS,
     EXECUTIONS,
@@ -44,7 +44,7 @@ def find_orphans(
 
 
 def _packs(objects: Objects, store: Store, before: datetime) -> Iterator[ObjectInfo]:
-    for prefix in (PENDING, COMPLETED):
+    for prefix in (PENDING, COMPLETED, CALIBRATIONS):
         old = (info for info in objects.list(prefix) if info.modified_at < before)
         while batch := list(islice(old, _BATCH)):
             named = store.referenced([info.key for info in batch])

@@ -5,17 +5,20 @@ before: extents come out, never in.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from quanopy.codecs.packs import COMPLETED, PENDING, PackBuilder, Span
+from quanopy.codecs.calibrations import encode_metrics
+from quanopy.codecs.packs import CALIBRATIONS, COMPLETED, PENDING, PackBuilder, Span
 from quanopy.codecs.records import (
+    CALIBRATION,
     ENDINGS,
     EXECUTIONS,
     JOBS,
     REQUESTS,
     RESULTS,
     Asked,
+    CalibrationRecord,
     EndRecord,
     ExecutionRecord,
     JobRecord,
@@ -25,8 +28,10 @@ from quanopy.codecs.records import (
     TaskEndRecord,
     TaskRecord,
 )
+from quanopy.domain.calibration import UNBOUND, Binding, Snapshot
 from quanopy.domain.jobs import Execution, Extent, JobSpec, Problem, Pub, Reading, Task
 from quanopy.domain.programs import Program, digest_of
+from quanopy.domain.sightings import Sighting
 from quanopy.domain.states import TaskState
 
 
@@ -75,8 +80,8 @@ class Ended:
     tasks: Sequence[EndedTask]
     ended_at: datetime
     execution: Execution | None = None
-    """As it stands at its end: state, usage, times and problem are its final ones."""
-    snapshots: Mapping[str, object] = field(default_factory=dict)
+    """As it stands at its end: state, usage, times, problem and calibration are its final
+    ones."""
 
 
 def pack_submissions(accepted: Sequence[Accepted], made_at: datetime) -> Packed:
@@ -123,6 +128,42 @@ def pack_requests(asked: Asked, tasks: Sequence[Task]) -> tuple[str, bytes]:
     builder = PackBuilder(max(record.at for record in records))
     builder.add(REQUESTS, b"".join(record.line() for record in records))
     return builder.close(PENDING)
+
+
+def pack_snapshot(snapshot: Snapshot) -> tuple[str, bytes, Sighting]:
+    """Pack a snapshot that is seen for the first time: the pack's key, its bytes, and the
+    sighting that begins with it."""
+    builder = PackBuilder(snapshot.fetched_at)
+    record = CalibrationRecord(
+        resource=snapshot.resource,
+        digest=snapshot.digest,
+        raw_format=snapshot.format,
+        fetched_at=snapshot.fetched_at,
+        calibrated_at=snapshot.calibrated_at,
+        vendor_id=snapshot.vendor_id,
+        metrics=len(snapshot.metrics),
+        raw=builder.add("raw.json", snapshot.raw),
+        normal=builder.add("metrics.json", encode_metrics(snapshot.metrics)),
+    )
+    builder.add(CALIBRATION, record.line())
+    key, data = builder.close(CALIBRATIONS)
+    return key, data, sighting_in(record, key)
+
+
+def sighting_in(record: CalibrationRecord, key: str) -> Sighting:
+    """The sighting that a pack's record tells of."""
+    return Sighting(
+        resource=record.resource,
+        digest=record.digest,
+        format=record.raw_format,
+        metrics=record.metrics,
+        calibrated_at=record.calibrated_at,
+        vendor_id=record.vendor_id,
+        seen_from=record.fetched_at,
+        seen_until=record.fetched_at,
+        raw=record.raw.within(key),
+        normal=record.normal.within(key),
+    )
 
 
 def _job_record(job: Accepted, builder: PackBuilder) -> JobRecord:
@@ -218,7 +259,7 @@ def _end_record(ended: Ended, spans: Mapping[str, Span]) -> EndRecord:
         started_at=execution.started_at,
         usage=dict(execution.usage),
         problem=execution.problem,
-        snapshots=dict(ended.snapshots),
+        snapshots=_snapshots(execution.calibration),
     )
 
 
@@ -245,7 +286,14 @@ def _execution_record(execution: Execution, tasks: Sequence[Task]) -> ExecutionR
             PartRecord(id=task.id, job_id=task.job_id, slice=task.slice, estimate_s=task.estimate_s)
             for task in tasks
         ),
+        snapshots=_snapshots(execution.calibration),
     )
+
+
+def _snapshots(binding: Binding) -> dict[str, object]:
+    if binding is UNBOUND:
+        return {}
+    return {name: value for name, value in asdict(binding).items() if value is not None}
 
 
 def _request_record(asked: Asked, task: Task) -> RequestRecord:

@@ -5,13 +5,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain
 
-from quanopy.codecs.packs import COMPLETED, PENDING
+from quanopy.codecs.packs import CALIBRATIONS, COMPLETED, PENDING
+from quanopy.codecs.records import CALIBRATION, CalibrationRecord
 from quanopy.domain.jobs import Job
+from quanopy.domain.sightings import Sighting
 from quanopy.domain.states import FINAL_JOB_STATES, ExecutionState
 from quanopy.ports.objects import Objects
 from quanopy.ports.store import Store, Submission
 from quanopy.services.archive_index import ArchiveIndex, Found
 from quanopy.services.archive_packs import Damage, packs
+from quanopy.services.packing import sighting_in
 from quanopy.services.restoring import Restored, executions_of, restored
 
 _BATCH = 500
@@ -22,6 +25,8 @@ class Rebuilt:
     """What a rebuild found, and what of it was new to the catalogue."""
 
     packs: int = 0
+    snapshots: int = 0
+    """Packs of them that hold the snapshot of a calibration."""
     jobs: int = 0
     new: int = 0
     finished: int = 0
@@ -38,14 +43,15 @@ class Rebuilt:
 def rebuild(
     objects: Objects, store: Store, on_progress: Callable[[int, int], None] | None = None
 ) -> Rebuilt:
-    """Restore the catalogue from ``pending/`` and ``completed/``.
+    """Restore the catalogue from ``pending/``, ``completed/`` and ``calibrations/``.
 
     Finished jobs come back as they were: states, times, problems, where their results lie,
-    executions and usage. Unfinished ones, retries that have not run among them, are held until
-    someone releases them. Remote executions that may have been sent, and of which no end is
-    known, come back ``stranded`` with their tasks ``executing``, so that workers look for them at
-    the provider, to stop them where all was cancelled. Of several endings of one task the first
-    counts, save that what was cancelled stays so. Idempotency keys are restored.
+    executions, usage and the snapshots they ran under. Unfinished ones, retries that have not run
+    among them, are held until someone releases them. Remote executions that may have been sent,
+    and of which no end is known, come back ``stranded`` with their tasks ``executing``, so that
+    workers look for them at the provider, to stop them where all was cancelled. Of several endings
+    of one task the first counts, save that what was cancelled stays so. Idempotency keys are
+    restored.
 
     Not restored, for the archive does not have them: tokens, leases, resources' maintenance. A
     request whose rows were never written comes back too, held, unless it was sent again with its
@@ -66,8 +72,10 @@ def rebuild(
             _restore(store, batch, result)
             tell(count, result.jobs)
         lost = tuple(index.lost())
+    snapshots = _restore_sightings(objects, store, damaged)
     return Rebuilt(
-        packs=count,
+        packs=count + snapshots,
+        snapshots=snapshots,
         jobs=result.jobs,
         new=result.new,
         finished=result.finished,
@@ -105,6 +113,31 @@ def _gather(
             damaged.append(Damage(key=pack.key, problem=str(error).splitlines()[0]))
         tell(count, 0)
     return count, damaged
+
+
+def _restore_sightings(objects: Objects, store: Store, damaged: list[Damage]) -> int:
+    """Restore the snapshots of calibrations, and when they were seen first; how many."""
+    count = 0
+    batch: list[Sighting] = []
+    for pack in packs(objects, CALIBRATIONS):
+        count += 1
+        if isinstance(pack, Damage):
+            damaged.append(pack)
+            continue
+        try:
+            batch += [
+                sighting_in(CalibrationRecord.model_validate_json(member.data), pack.key)
+                for member in pack.members
+                if member.name == CALIBRATION
+            ]
+        except ValueError as error:
+            damaged.append(Damage(key=pack.key, problem=str(error).splitlines()[0]))
+        if len(batch) >= _BATCH:
+            store.restore_sightings(batch)
+            batch = []
+    if batch:
+        store.restore_sightings(batch)
+    return count
 
 
 def _batches(groups: Iterator[list[Found]]) -> Iterator[list[list[Found]]]:

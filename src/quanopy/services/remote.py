@@ -1,10 +1,11 @@
 """Dispatch to a vendor's service: every execution is written down before the vendor is called."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from quanopy.domain.calibration import Binding
 from quanopy.domain.errors import (
     Conflict,
     OutcomeUnknown,
@@ -14,7 +15,7 @@ from quanopy.domain.errors import (
     Unavailable,
     retry_after,
 )
-from quanopy.domain.ids import new_id
+from quanopy.domain.ids import made_at, new_id
 from quanopy.domain.jobs import Execution, Task
 from quanopy.domain.resources import Resource
 from quanopy.domain.states import ExecutionState
@@ -22,6 +23,7 @@ from quanopy.ports.objects import Objects
 from quanopy.ports.providers import Order, RemoteProvider, Work
 from quanopy.ports.store import Claim, ExecutionChange, Store
 from quanopy.services.alarm import Alarm
+from quanopy.services.calibrate import Calibrations
 from quanopy.services.ending import Endings, Verdict, again, ended, failed, problem_of
 from quanopy.services.holding import Holding
 from quanopy.services.packing import pack_executions
@@ -163,9 +165,11 @@ class RemoteDispatch:
         endings: Endings,
         holding: Holding,
         sending: Sending,
+        calibrations: Calibrations,
         ttl_s: float,
     ) -> None:
         self._provider = provider
+        self._calibrations = calibrations
         self._worker = worker
         self._store = store
         self._objects = objects
@@ -196,7 +200,14 @@ class RemoteDispatch:
             self._endings.end(claim.id, ends, frees=resource.lanes is not None)
         ready = [(task, work) for task, work in pairs if isinstance(work, Work)]
         if ready:
-            self._send(claim, self._intents(ready, claim, resource))
+            self._send(claim, self._intents(ready, claim, self._bindings(claim, resource)))
+
+    def _bindings(self, claim: Claim, resource: Resource) -> Callable[[datetime], Binding]:
+        """What is known of the calibration as these are sent, by when they were submitted."""
+        calibrations, name = self._calibrations, resource.name
+        persist = self._holding.persist
+        standing = persist(claim.id, lambda: calibrations.current(self._provider, name))
+        return lambda at: persist(claim.id, lambda: calibrations.begun(name, at, standing))
 
     def prepare(self, tasks: Sequence[Task], resource: Resource) -> list[Prepared]:
         """The works of tasks, or why they cannot be; raises ``Unavailable``."""
@@ -219,12 +230,15 @@ class RemoteDispatch:
         self._sending.send(claim.id, intents)
 
     def _intents(
-        self, ready: Sequence[tuple[Task, Work]], claim: Claim, resource: Resource
+        self,
+        ready: Sequence[tuple[Task, Work]],
+        claim: Claim,
+        binding: Callable[[datetime], Binding],
     ) -> list[Intent]:
         size = self._provider.capabilities.tasks_per_execution
         return [
             Intent(
-                execution=self._execution([task for task, _ in batch], claim, resource),
+                execution=self._execution([task for task, _ in batch], claim, binding),
                 tasks=[task for task, _ in batch],
                 works=[work for _, work in batch],
             )
@@ -232,16 +246,19 @@ class RemoteDispatch:
             for batch in (group[i : i + size] for i in range(0, len(group), size))
         ]
 
-    def _execution(self, tasks: Sequence[Task], claim: Claim, resource: Resource) -> Execution:
+    def _execution(
+        self, tasks: Sequence[Task], claim: Claim, binding: Callable[[datetime], Binding]
+    ) -> Execution:
         return Execution(
             id=new_id("exec"),
-            resource=resource.name,
+            resource=claim.resource,
             provider=self._provider.name,
             account=tasks[0].account,
             state=ExecutionState.SUBMITTING,
             tasks=tuple(task.id for task in tasks),
             created_at=datetime.now(UTC),
             claim_id=claim.id,
+            calibration=binding(min(made_at(task.job_id) for task in tasks)),
         )
 
     def _unfit(

@@ -1,10 +1,11 @@
 """From records to rows: a job, its tasks and executions as a rebuild restores them."""
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 
 from quanopy.codecs.records import Asked, EndRecord, RequestRecord
+from quanopy.domain.calibration import UNBOUND, Binding, CalibrationLabel
 from quanopy.domain.jobs import Execution, Job, Problem, Slice, Task
 from quanopy.domain.states import (
     FINAL_JOB_STATES,
@@ -216,7 +217,18 @@ def _ended(end: EndRecord, id: str, found: Found) -> Execution:
         ended_at=end.ended_at,
         usage=end.usage,
         problem=end.problem,
+        calibration=_binding(end.snapshots),
     )
+
+
+def _binding(snapshots: Mapping[str, object]) -> Binding:
+    """What a record says of calibrations; nothing is made of what cannot be understood."""
+    known = {one.name: snapshots.get(one.name) for one in fields(Binding)}
+    digests = {name: found for name, found in known.items() if isinstance(found, str)}
+    label = digests.pop("label", "")
+    if label not in set(CalibrationLabel):
+        return UNBOUND
+    return Binding(label=CalibrationLabel(label), **digests)
 
 
 def _stranded(sent: InFlight, now: datetime) -> Execution:
@@ -232,4 +244,5 @@ def _stranded(sent: InFlight, now: datetime) -> Execution:
         due_at=now,
         problem=LOST_TRACK,
         stop_requested=sent.unwanted,
+        calibration=_binding(intent.snapshots),
     )

@@ -20,6 +20,7 @@ from quanopy.domain.resources import Resource
 from quanopy.domain.states import ExecutionState, TaskState
 from quanopy.ports.providers import Outcome, RemoteProvider, Report, Work
 from quanopy.ports.store import Due, ExecutionChange, Store
+from quanopy.services.calibrate import Calibrations
 from quanopy.services.ending import Endings, Verdict, ended, failed, problem_of, usage_of
 from quanopy.services.holding import Holding
 from quanopy.services.preparing import Prepared
@@ -46,6 +47,7 @@ class Tracking:
         holding: Holding,
         sending: Sending,
         recovery: Recovery,
+        calibrations: Calibrations,
         prepare: Callable[[Sequence[Task], Resource], list[Prepared]],
         ttl_s: float,
     ) -> None:
@@ -56,6 +58,7 @@ class Tracking:
         self._holding = holding
         self._sending = sending
         self._recovery = recovery
+        self._calibrations = calibrations
         self._prepare = prepare
         self._ttl_s = ttl_s
         self._odd: dict[str, str] = {}
@@ -112,7 +115,7 @@ class Tracking:
         """What goes on, and what has ended."""
         changes, ends = [], []
         for execution in executions:
-            step = self._step(execution, due.tasks[execution.id], reports)
+            step = self._step(due, execution, reports)
             if isinstance(step, ExecutionChange):
                 changes.append(step)
             else:
@@ -120,17 +123,18 @@ class Tracking:
         return changes, ends
 
     def _step(
-        self, execution: Execution, tasks: Sequence[Task], reports: Mapping[str, Report]
+        self, due: Due, execution: Execution, reports: Mapping[str, Report]
     ) -> ExecutionChange | tuple[Execution, list[Verdict]]:
+        tasks = due.tasks[execution.id]
         report = reports.get(execution.provider_job_id or "")
         if report is None:
             return self._missing(execution)
         if report.state is None:
             return self._unseen(execution, report)
         if report.state is ExecutionState.COMPLETED:
-            return self._completed(execution, tasks)
+            return self._completed(due, execution, tasks)
         if report.state in (ExecutionState.FAILED, ExecutionState.CANCELLED):
-            return _without_result(execution, tasks, report)
+            return _without_result(self._bound(due, execution, []), tasks, report)
         return self._unfinished(execution, report)
 
     def _unfinished(self, execution: Execution, report: Report) -> ExecutionChange:
@@ -162,7 +166,7 @@ class Tracking:
         )
 
     def _completed(
-        self, execution: Execution, tasks: Sequence[Task]
+        self, due: Due, execution: Execution, tasks: Sequence[Task]
     ) -> ExecutionChange | tuple[Execution, list[Verdict]]:
         try:
             outcomes = self._provider.result(
@@ -180,7 +184,15 @@ class Tracking:
             return ended(execution, ExecutionState.FAILED, error), [failed(t, error) for t in tasks]
         except QuanopyError as error:
             return self._later(execution, error)
-        return _with_result(execution, tasks, outcomes)
+        return _with_result(self._bound(due, execution, outcomes), tasks, outcomes)
+
+    def _bound(self, due: Due, execution: Execution, outcomes: Sequence[Outcome]) -> Execution:
+        """The execution with what it ran under, as is known now that it has ended."""
+        calibration = self._holding.persist(
+            due.claim_id,
+            lambda: self._calibrations.concluded(self._provider, execution, outcomes),
+        )
+        return replace(execution, calibration=calibration)
 
     def _works(self, execution: Execution, tasks: Sequence[Task]) -> Sequence[Work]:
         """What was sent; raises why it cannot be prepared again."""

@@ -5,13 +5,16 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from quanopy.codecs.packs import COMPILED, COMPLETED, PENDING, Member, Span
+from quanopy.codecs.calibrations import decode_metrics
+from quanopy.codecs.packs import CALIBRATIONS, COMPILED, COMPLETED, PENDING, Member, Span
 from quanopy.codecs.records import (
+    CALIBRATION,
     ENDINGS,
     EXECUTIONS,
     JOBS,
     REQUESTS,
     RESULTS,
+    CalibrationRecord,
     EndRecord,
     ExecutionRecord,
     JobRecord,
@@ -20,6 +23,7 @@ from quanopy.codecs.records import (
     RequestRecord,
     TaskEndRecord,
 )
+from quanopy.domain.errors import Invalid
 from quanopy.domain.programs import digest_of
 from quanopy.ports.objects import Objects
 from quanopy.services.archive_packs import Damage, Pack, contents, packs
@@ -53,7 +57,7 @@ def verify(objects: Objects, on_progress: Callable[[int, int], None] | None = No
     """
     count = size = 0
     damaged: list[Damage] = []
-    for pack in packs(objects, PENDING, COMPLETED):
+    for pack in packs(objects, PENDING, COMPLETED, CALIBRATIONS):
         count += 1
         if isinstance(pack, Damage):
             damaged.append(pack)
@@ -98,6 +102,24 @@ def _problems(pack: Pack) -> Iterator[str]:
         else:
             for task in end.tasks:
                 yield from _wrong_result(task, by_name.get(RESULTS))
+    for snapshot in _records(by_name, CALIBRATION, CalibrationRecord):
+        if isinstance(snapshot, str):
+            yield snapshot
+        else:
+            yield from _wrong_snapshot(snapshot, places)
+
+
+def _wrong_snapshot(snapshot: CalibrationRecord, places: Mapping[Span, Member]) -> Iterator[str]:
+    raw, normal = places.get(snapshot.raw), places.get(snapshot.normal)
+    if raw is None or digest_of(raw.data) != snapshot.digest:
+        yield f"a calibration of {snapshot.resource} is not the {snapshot.digest} it is named"
+    try:
+        count = None if normal is None else len(decode_metrics(normal.data))
+    except Invalid as error:
+        yield str(error)
+        return
+    if count != snapshot.metrics:
+        yield f"a calibration of {snapshot.resource} has {count} numbers, not {snapshot.metrics}"
 
 
 def _wrong_name(member: Member) -> Iterator[str]:

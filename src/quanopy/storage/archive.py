@@ -32,12 +32,13 @@ _NAMED = select(_keys.c.id).where(
     or_(
         exists().where(schema.jobs.c.spec_key == _keys.c.id),
         exists().where(schema.tasks.c.result_key == _keys.c.id),
+        exists().where(schema.sightings.c.pack == _keys.c.id),
     )
 )
 
 
 def referenced(connection: Transaction, keys: Collection[str]) -> set[str]:
-    """Those of these object keys that a job or a task names."""
+    """Those of these object keys that a job, a task or a sighting names."""
     return {row.id for row in connection.last(*by_ids(_NAMED, keys))}
 
 

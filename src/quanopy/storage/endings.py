@@ -1,11 +1,13 @@
 """Ends: executions and their tasks, hundreds in one transaction, under the fence of a claim."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict
 
 from quanopy.domain.jobs import Execution
 from quanopy.domain.states import FINAL_EXECUTION_STATES, ExecutionState, TaskState
 from quanopy.ports.store import Ending, Finished, TaskEnd
 from quanopy.storage import claims, ledger, schema
+from quanopy.storage.calibrations import await_younger
 from quanopy.storage.compiled import Row
 from quanopy.storage.events import History
 from quanopy.storage.executions import DEVICES, WORKER, by_name
@@ -68,6 +70,15 @@ def finish(
     ]
     if moves:
         move_tasks(connection, moves, history, now=now, jobs=jobs)
+    await_younger(
+        connection,
+        {
+            end.task_id: (ending.execution.resource, end.awaits_s)
+            for ending, ends in taken
+            for end in ends
+            if end.awaits_s is not None
+        },
+    )
     history.write(connection)
     _settle(connection, taken, tasks, devices)
     claims.release(connection, claim_id)
@@ -115,7 +126,7 @@ def _move(task: Row, end: TaskEnd, execution: Execution, now: int) -> Move:
             "claim_id": None,
             "execution_id": execution.id,
             "attempt": task.attempt + local,
-            "ready_at": ready_stamp(end.ready_at or moment(0), moment(now)),
+            "ready_at": _ready(end, now),
             "result_key": result and result.key,
             "result_offset": result and result.offset,
             "result_length": result and result.length,
@@ -125,6 +136,12 @@ def _move(task: Row, end: TaskEnd, execution: Execution, now: int) -> Move:
             "ended_at": None if again else now,
         },
     )
+
+
+def _ready(end: TaskEnd, now: int) -> int | None:
+    if end.awaits_s is not None and end.ready_at is None:
+        return None
+    return ready_stamp(end.ready_at or moment(0), moment(now))
 
 
 def _write_executions(
@@ -146,13 +163,31 @@ def _write_executions(
         ended.append(_ended(execution))
         jobs = dict.fromkeys(tasks[end.task_id].job_id for end in ends)
         move_execution(sent[execution.id], execution.state, jobs, history)
+        if execution.calibration.changed:
+            _warn(execution, jobs, history)
     insert_rows(connection, schema.executions, new)
     update_rows(connection, schema.executions, ended)
 
 
+def _warn(execution: Execution, job_ids: Iterable[str], history: History) -> None:
+    """Say that its resource was calibrated anew between submission and end."""
+    known = asdict(execution.calibration).items()
+    for job_id in job_ids:
+        history.add(
+            execution.id,
+            "execution.recalibrated",
+            account=execution.account,
+            job_id=job_id,
+            data={name: digest for name, digest in known if digest is not None},
+        )
+
+
 def _ended(execution: Execution) -> Values:
     row = execution_row(execution, device="")
-    kept = ("id", "state", "provider_job_id", "started_at", "ended_at", "usage", "problem")
+    kept = (
+        *("id", "state", "provider_job_id", "started_at", "ended_at", "usage", "problem"),
+        "calibration",
+    )
     return {name: row[name] for name in kept} | {"claim_id": None, "due_at": None}
 
 

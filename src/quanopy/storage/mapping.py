@@ -7,9 +7,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from quanopy.domain.accounts import Scope, Token
+from quanopy.domain.calibration import UNBOUND, Binding, CalibrationLabel
 from quanopy.domain.events import Event, Position
 from quanopy.domain.jobs import Execution, Extent, Job, JobKind, Problem, Slice, Task
 from quanopy.domain.resources import Capabilities, Limits, Resource
+from quanopy.domain.sightings import Sighting
 from quanopy.domain.states import ExecutionState, JobState, ResourceState, TaskState
 from quanopy.storage.compiled import Row
 
@@ -51,7 +53,8 @@ def problem_text(problem: Problem | None) -> str | None:
     return None if problem is None else _compact(asdict(problem))
 
 
-def _problem(text: str | None) -> Problem | None:
+def problem_of(text: str | None) -> Problem | None:
+    """A problem as it was stored."""
     return None if text is None else Problem(**json.loads(text))
 
 
@@ -100,7 +103,7 @@ def job_of(row: Row) -> Job:
         created_at=moment(row.created_at),
         started_at=moment_or_none(row.started_at),
         ended_at=moment_or_none(row.ended_at),
-        problem=_problem(row.problem),
+        problem=problem_of(row.problem),
         cancel_requested=row.cancel_requested,
         held=row.held,
         estimate_s=row.estimate_s,
@@ -167,7 +170,7 @@ def task_of(row: Row) -> Task:
         claim_id=row.claim_id,
         execution_id=row.execution_id,
         result=result and Extent(key=result, offset=row.result_offset, length=row.result_length),
-        problem=_problem(row.problem),
+        problem=problem_of(row.problem),
         cancel_requested=row.cancel_requested,
         queued_at=moment_or_none(row.queued_at),
         started_at=moment_or_none(row.started_at),
@@ -197,7 +200,19 @@ def execution_row(execution: Execution, *, device: str) -> Values:
         "problem": problem_text(execution.problem),
         "stop_requested": execution.stop_requested,
         "stop_seen": False,
+        "calibration": _binding_text(execution.calibration),
     }
+
+
+def _binding_text(binding: Binding) -> str | None:
+    return None if binding == UNBOUND else _compact(asdict(binding))
+
+
+def _binding(text: str | None) -> Binding:
+    if text is None:
+        return UNBOUND
+    stored = json.loads(text)
+    return Binding(**{**stored, "label": CalibrationLabel(stored["label"])})
 
 
 def execution_of(row: Row) -> Execution:
@@ -217,8 +232,9 @@ def execution_of(row: Row) -> Execution:
         started_at=moment_or_none(row.started_at),
         ended_at=moment_or_none(row.ended_at),
         usage=json.loads(row.usage),
-        problem=_problem(row.problem),
+        problem=problem_of(row.problem),
         stop_requested=row.stop_requested,
+        calibration=_binding(row.calibration),
     )
 
 
@@ -277,6 +293,41 @@ def _capabilities(stored: Mapping[str, Any]) -> Capabilities:
             "gates": None if gates is None else tuple(gates),
             "formats": tuple(stored["formats"]),
         }
+    )
+
+
+def sighting_row(sighting: Sighting) -> Values:
+    """A sighting as a row."""
+    return {
+        "resource": sighting.resource,
+        "seen_from": stamp(sighting.seen_from),
+        "seen_until": stamp(sighting.seen_until),
+        "digest": sighting.digest,
+        "format": sighting.format,
+        "metrics": sighting.metrics,
+        "calibrated_at": stamp_or_none(sighting.calibrated_at),
+        "vendor_id": sighting.vendor_id,
+        "pack": sighting.raw.key,
+        "raw_offset": sighting.raw.offset,
+        "raw_length": sighting.raw.length,
+        "normal_offset": sighting.normal.offset,
+        "normal_length": sighting.normal.length,
+    }
+
+
+def sighting_of(row: Row) -> Sighting:
+    """A sighting from its row."""
+    return Sighting(
+        resource=row.resource,
+        digest=row.digest,
+        format=row.format,
+        metrics=row.metrics,
+        calibrated_at=moment_or_none(row.calibrated_at),
+        vendor_id=row.vendor_id,
+        seen_from=moment(row.seen_from),
+        seen_until=moment(row.seen_until),
+        raw=Extent(key=row.pack, offset=row.raw_offset, length=row.raw_length),
+        normal=Extent(key=row.pack, offset=row.normal_offset, length=row.normal_length),
     )
 
 

@@ -180,6 +180,7 @@ executions = Table(
     Column("problem", Text),
     Column("stop_requested", Boolean, nullable=False),
     Column("stop_seen", Boolean, nullable=False),
+    Column("calibration", Text),
     Index("ix_executions_due", "provider", "due_at", sqlite_where=_OPEN, postgresql_where=_OPEN),
     Index("ix_executions_lanes", "device", sqlite_where=_OPEN, postgresql_where=_OPEN),
     Index(
@@ -268,3 +269,45 @@ tokens = Table(
     Column("revoked_at", BigInteger),
     Column("label", Text, nullable=False),
 )
+
+calibrations = Table(
+    "calibrations",
+    metadata,
+    Column("resource", Text, primary_key=True),
+    Column("asked_at", BigInteger),
+    Column("published", Boolean),
+    Column("problem", Text),
+    Column("due_at", BigInteger, nullable=False),
+    Column("due_in", BigInteger, nullable=False),
+)
+"""What is known of each resource's calibration, and when its provider is to be asked again."""
+
+sightings = Table(
+    "sightings",
+    metadata,
+    Column("resource", Text, primary_key=True),
+    Column("seen_from", BigInteger, primary_key=True),
+    Column("seen_until", BigInteger, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("format", Text, nullable=False),
+    Column("metrics", BigInteger, nullable=False),
+    Column("calibrated_at", BigInteger),
+    Column("vendor_id", Text),
+    Column("pack", Text, nullable=False),
+    Column("raw_offset", BigInteger, nullable=False),
+    Column("raw_length", BigInteger, nullable=False),
+    Column("normal_offset", BigInteger, nullable=False),
+    Column("normal_length", BigInteger, nullable=False),
+    Index("ix_sightings_digest", "digest"),
+    Index("ix_sightings_pack", "pack"),
+)
+
+calibration_waits = Table(
+    "calibration_waits",
+    metadata,
+    Column("task_id", Text, primary_key=True),
+    Column("resource", Text, nullable=False),
+    Column("most_us", BigInteger, nullable=False),
+    Index("ix_calibration_waits_resource", "resource"),
+)
+"""Tasks that wait for a calibration of their resource that is younger than so long."""

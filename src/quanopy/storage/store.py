@@ -10,8 +10,9 @@ from sqlalchemy import select
 from quanopy.domain.accounts import Token
 from quanopy.domain.errors import QuanopyError
 from quanopy.domain.events import Position
-from quanopy.domain.jobs import Execution, Job, Task
+from quanopy.domain.jobs import Execution, Job, Problem, Task
 from quanopy.domain.resources import Resource, ResourceStatus
+from quanopy.domain.sightings import Sighting, Standing
 from quanopy.domain.states import ExecutionState, ResourceState
 from quanopy.ports.store import (
     Claim,
@@ -33,6 +34,7 @@ from quanopy.ports.store import (
 )
 from quanopy.storage import (
     archive,
+    calibrations,
     claims,
     endings,
     events,
@@ -276,6 +278,48 @@ class SqlStore:
         return self._write(
             lambda c, now: stranded.hold(c, execution_id, actor=actor, ttl=ttl, now=now)
         )
+
+    # -- calibration --------------------------------------------------------------------------
+    def calibrations_due(self, names: Collection[str], *, hold_s: float) -> set[str]:
+        """See :meth:`Store.calibrations_due`."""
+        hold = span(hold_s)
+        return self._write(lambda c, now: calibrations.due(c, sorted(names), hold=hold, now=now))
+
+    def note_calibration(
+        self,
+        resource: str,
+        found: Sighting | None,
+        problem: Problem | None = None,
+        *,
+        pause_s: float,
+        actor: str = "",
+    ) -> tuple[Standing, int]:
+        """See :meth:`Store.note_calibration`."""
+        pause = span(pause_s)
+        return self._write(
+            lambda c, now: calibrations.note(
+                c, resource, found, problem, pause=pause, actor=actor, now=now
+            )
+        )
+
+    def standings(self, names: Sequence[str]) -> list[Standing]:
+        """See :meth:`Store.standings`."""
+        return self._database.read(lambda c: calibrations.standings(c, names)) if names else []
+
+    def sightings(
+        self, resource: str, *, since: datetime | None, until: datetime, limit: int
+    ) -> list[Sighting]:
+        """See :meth:`Store.sightings`."""
+        return self._database.read(lambda c: calibrations.between(c, resource, since, until, limit))
+
+    def sighting(self, digest: str) -> Sighting | None:
+        """See :meth:`Store.sighting`."""
+        return self._database.read(lambda c: calibrations.by_digest(c, digest))
+
+    def restore_sightings(self, found: Sequence[Sighting]) -> None:
+        """See :meth:`Store.restore_sightings`."""
+        if found:
+            self._database.write(lambda c: calibrations.restore(c, found))
 
     # -- access -------------------------------------------------------------------------------
     def add_token(self, token: Token) -> None:

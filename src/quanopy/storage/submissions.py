@@ -13,11 +13,11 @@ from quanopy.domain.errors import Conflict, Invalid, QuanopyError
 from quanopy.domain.jobs import Job, Task
 from quanopy.domain.states import JobState, TaskState
 from quanopy.ports.store import Claim, Entry, Make, Offering, Repeat, Submission
-from quanopy.storage import claims, schema
+from quanopy.storage import calibrations, claims, schema
 from quanopy.storage.compiled import Row
 from quanopy.storage.events import History
 from quanopy.storage.faults import Refused
-from quanopy.storage.mapping import Values, job_of, job_row, moment, task_row
+from quanopy.storage.mapping import Values, job_of, job_row, moment, ready_stamp, task_row
 from quanopy.storage.rows import document, rows_of
 from quanopy.storage.statements import JOBS, insert_rows, read_ids
 from quanopy.storage.transaction import Asked, Transaction
@@ -107,7 +107,9 @@ def _insert(
     tasks = [task for submission in submissions for task in submission.tasks]
     taken: list[Claim] = []
     if offering and line and not line.waiting:
-        taken = claims.new_claims(line, tasks, offering, now)
+        taken = claims.new_claims(
+            line, [one for one in tasks if _is_ready(one, now)], offering, now
+        )
         offering.begin(taken)
     keep()
     if offering and line and taken:
@@ -126,6 +128,11 @@ def _insert(
     if offering and line and line.waiting and line.resource is not None:
         taken = claims.claim_waiting(connection, offering, clock)
     return taken
+
+
+def _is_ready(task: Task, now: int) -> bool:
+    ready_at = ready_stamp(task.ready_at, task.queued_at)
+    return ready_at is not None and ready_at <= now
 
 
 def _running(job: Job, now: int) -> Job:
@@ -167,6 +174,10 @@ def insert_jobs(connection: Transaction, jobs: Sequence[Job], tasks: Sequence[Ta
         ],
     )
     insert_rows(connection, schema.tasks, [task_row(task) for task in tasks])
+    calibrations.await_younger(
+        connection,
+        {task.id: (task.resource, task.awaits_s) for task in tasks if task.awaits_s is not None},
+    )
     insert_rows(
         connection,
         schema.job_tags,

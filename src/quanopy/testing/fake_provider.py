@@ -5,12 +5,13 @@ Also an example to start from: every call has a time-out, and every failure a cl
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from urllib3 import BaseHTTPResponse, PoolManager
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
-from quanopy.domain.calibration import Snapshot
+from quanopy.domain.calibration import Metric, Snapshot
 from quanopy.domain.errors import (
     NotFound,
     OutcomeUnknown,
@@ -107,8 +108,9 @@ class FakeProvider:
         return Target(data=json.dumps(document, sort_keys=True, separators=(",", ":")).encode())
 
     def calibration(self, resource: str) -> Snapshot | None:
-        """None is published."""
-        return None
+        """What the vendor's script publishes."""
+        document = self._ask("calibration", "calibration", {"resource": resource})
+        return None if document is None else _snapshot(resource, document)
 
     def check(self, work: Work) -> None:
         """It takes everything."""
@@ -140,6 +142,9 @@ class FakeProvider:
             Outcome(
                 result=json.dumps(outcome["pubs"], separators=(",", ":")).encode(),
                 usage=outcome["usage"],
+                calibration=outcome.get("calibration"),
+                started_at=_time(outcome.get("began")),
+                ended_at=_time(outcome.get("ended")),
             )
             for outcome in outcomes
         ]
@@ -201,6 +206,30 @@ class FakeProvider:
         except (ValueError, KeyError, TypeError) as error:
             said = f"{self.name} gave an answer that is none: {type(error).__name__}"
             raise OutcomeUnknown(said) from error
+
+
+def _snapshot(resource: str, document: Mapping[str, Any]) -> Snapshot:
+    """The vendor's answer, which may be anything."""
+    try:
+        at = document.get("at")
+        return Snapshot(
+            resource=resource,
+            format="fake-calibration/1",
+            raw=json.dumps(document, sort_keys=True, separators=(",", ":")).encode(),
+            metrics=[
+                Metric(name="T1", targets=(qubit,), value=float(value) * 1e-6, unit="s")
+                for qubit, value in enumerate(document.get("t1_us", ()))
+            ],
+            calibrated_at=None if at is None else datetime.fromisoformat(at),
+            fetched_at=datetime.now(UTC),
+            vendor_id=document.get("id"),
+        )
+    except (AttributeError, TypeError, ValueError) as error:
+        raise Rejected(f"the vendor's calibration is none: {error}") from error
+
+
+def _time(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
 def _order(order: Order) -> dict[str, object]:

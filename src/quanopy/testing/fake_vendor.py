@@ -30,11 +30,13 @@ CREATE TABLE IF NOT EXISTS executions (
     id TEXT PRIMARY KEY, key TEXT NOT NULL, works TEXT NOT NULL, accepted_at REAL NOT NULL,
     stopped_at REAL, forgotten INTEGER NOT NULL DEFAULT 0);
 CREATE INDEX IF NOT EXISTS by_key ON executions (key);
+CREATE TABLE IF NOT EXISTS calibrations (at REAL NOT NULL, text TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS script (one INTEGER PRIMARY KEY, text TEXT NOT NULL);
 """
 _BY_ID = "SELECT * FROM executions WHERE id IN (SELECT value FROM json_each(?))"
 _BY_KEY = "SELECT * FROM executions WHERE key IN (SELECT value FROM json_each(?))"
 _FORGET = "UPDATE executions SET forgotten = 1 WHERE id IN (SELECT value FROM json_each(?))"
+_CALIBRATION_AT = "SELECT text FROM calibrations WHERE at <= ? ORDER BY at DESC LIMIT 1"
 _STOP = "UPDATE executions SET stopped_at = ? WHERE id IN (SELECT value FROM json_each(?))"
 
 
@@ -42,7 +44,7 @@ _STOP = "UPDATE executions SET stopped_at = ? WHERE id IN (SELECT value FROM jso
 class Script:
     """How the vendor behaves.
 
-    Faults by route (``start``, ``poll``, ``result``, ``stop``, ``find``): those of
+    Faults by route (``start``, ``poll``, ``result``, ``stop``, ``find``, ``calibration``): those of
     :class:`quanopy.testing.vendors.faults.Fault`, and ``twice`` (accepted twice), ``early``
     (a result that is not ready), ``crash`` (the process ends).
     """
@@ -59,6 +61,11 @@ class Script:
     """How late an answer with the fault ``slow`` comes."""
     fail: bool = False
     """Every execution ends in an error."""
+    calibration: dict[str, Any] = field(default_factory=dict)
+    """What is published: ``id`` and ``at`` (ISO 8601) if any, and ``t1_us`` by qubit; empty: none.
+    Setting another calibrates the machine anew."""
+    names_calibration: bool = False
+    """Whether a result names the calibration that its execution began under."""
     next: dict[str, list[str]] = field(default_factory=dict)
     """Faults of a route's next requests, used up one by one (``""``: none)."""
     rates: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -92,7 +99,13 @@ class Vendor:
     def set_script(self, values: Mapping[str, Any]) -> None:
         """Behave like this from now on, also after a restart."""
         with self._lock:
+            before = self.script.calibration
             self.script = Script(**values)
+            if self.script.calibration != before:
+                self._db.execute(
+                    "INSERT INTO calibrations VALUES (?, ?)",
+                    (time.time(), json.dumps(self.script.calibration)),
+                )
             self._random = random.Random(self.script.seed)
             self._keep_script()
 
@@ -140,7 +153,22 @@ class Vendor:
             raise Refused(404, "no such execution")
         if fault == "early" or self._status(rows[0], time.time()) != "DONE":
             raise Refused(409, "not done")
-        return {"outcomes": [_outcome(work) for work in json.loads(rows[0]["works"])]}
+        told = self._told(rows[0])
+        return {"outcomes": [_outcome(work) | told for work in json.loads(rows[0]["works"])]}
+
+    def _told(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """When it ran, and under which calibration, if that is told."""
+        if not self.script.names_calibration:
+            return {}
+        begins = row["accepted_at"] + self.script.queue_s
+        with self._lock:
+            (found,) = self._query(_CALIBRATION_AT, (begins,)) or [{"text": "{}"}]
+        name = json.loads(found["text"]).get("id")
+        return {"calibration": name, "began": begins, "ended": begins + self.script.run_s}
+
+    def calibration(self, body: Mapping[str, Any], fault: str) -> object:
+        """What is published of the machine now."""
+        return {"calibration": self.script.calibration or None}
 
     def stop(self, body: Mapping[str, Any], fault: str) -> object:
         """End executions that are not done."""
@@ -263,6 +291,7 @@ class _Handler(BaseHTTPRequestHandler):
             "result": vendor.result,
             "stop": vendor.stop,
             "find": vendor.find,
+            "calibration": vendor.calibration,
         }
         body = self._body()
         if self.headers.get("Authorization") != f"Bearer {TOKEN}":

@@ -196,7 +196,11 @@ def test_every_option_of_a_job_is_in_the_guide() -> None:
 
 def test_every_record_of_the_archive_is_documented() -> None:
     wanted = [records.JOBS, records.RESULTS, records.ENDINGS, records.EXECUTIONS]
-    for record in (records.JobRecord, records.EndRecord, records.ExecutionRecord):
+    wanted.append(records.CALIBRATION)
+    for record in (
+        *(records.JobRecord, records.EndRecord, records.ExecutionRecord),
+        records.CalibrationRecord,
+    ):
         wanted.append(record.model_fields["format"].default)
         wanted += [name for name in record.model_fields if name != "format"]
     assert [name for name in wanted if f"`{name}`" not in ARCHIVE] == []

@@ -28,6 +28,7 @@ def test_work_whose_commit_failed_before_it_began_is_not_begun() -> None:
         endings=cast(Any, None),
         holding=Holding(cast(Any, None), "worker_1", ttl_s=1.0),
         hints=JobHints(),
+        calibrations=cast(Any, None),
     )
     commit = Commit()
     commit.tell(False)

@@ -1,0 +1,316 @@
+"""Calibrations: whom to ask for them when, which were seen, and which tasks wait for one."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import bindparam, delete, func, or_, select, true, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.types import BigInteger, Boolean, Integer, Text
+
+from quanopy.domain.jobs import Problem
+from quanopy.domain.sightings import Sighting, Standing
+from quanopy.domain.states import TaskState
+from quanopy.storage import schema
+from quanopy.storage.compiled import Row
+from quanopy.storage.events import History
+from quanopy.storage.mapping import (
+    AT_ONCE,
+    Values,
+    moment,
+    moment_or_none,
+    problem_of,
+    problem_text,
+    sighting_of,
+    sighting_row,
+    span,
+    stamp,
+)
+from quanopy.storage.rows import document, id_rows, ids_document, rows_of
+from quanopy.storage.statements import insert_rows
+from quanopy.storage.transaction import Transaction
+
+_standings, _sightings, _waits = schema.calibrations, schema.sightings, schema.calibration_waits
+_now = bindparam("now", type_=BigInteger)
+_resource = bindparam("resource", type_=Text)
+_names = id_rows()
+_INSERT: Mapping[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+
+
+def _ignoring(dialect: str, table: Any) -> Any:
+    rows = rows_of(*table.c)
+    names = [column.name for column in table.c]
+    source = select(*(rows.c[name] for name in names)).where(true()).order_by(rows.c[names[0]])
+    return _INSERT[dialect](table).from_select(names, source).on_conflict_do_nothing()
+
+
+_KNOW = {dialect: _ignoring(dialect, _standings) for dialect in _INSERT}
+_RESTORE = {dialect: _ignoring(dialect, _sightings) for dialect in _INSERT}
+_TAKE = (
+    update(_standings)
+    .where(
+        _standings.c.resource.in_(select(_names.c.id)),
+        # The second was written under another clock, before ours went backwards.
+        or_(_standings.c.due_at <= _now, _standings.c.due_at > _now + _standings.c.due_in),
+    )
+    .values(
+        due_at=_now + bindparam("hold", type_=BigInteger),
+        due_in=bindparam("hold", type_=BigInteger),
+    )
+    .returning(_standings.c.resource)
+)
+_LOCKED = select(_standings).where(_standings.c.resource == _resource).with_for_update()
+_LATEST = (
+    select(_sightings)
+    .where(_sightings.c.resource == _resource)
+    .order_by(_sightings.c.seen_from.desc())
+    .limit(1)
+)
+_EXTEND = (
+    update(_sightings)
+    .where(
+        _sightings.c.resource == _resource,
+        _sightings.c.seen_from == bindparam("first", type_=BigInteger),
+    )
+    .values(seen_until=_now)
+)
+_NOTE = (
+    update(_standings)
+    .where(_standings.c.resource == _resource)
+    .values(
+        asked_at=_now,
+        published=bindparam("shown", type_=Boolean),
+        problem=bindparam("why", type_=Text),
+        due_at=_now + bindparam("pause", type_=BigInteger),
+        due_in=bindparam("pause", type_=BigInteger),
+    )
+)
+_first = _sightings.alias("first")
+_STANDINGS = (
+    select(
+        _names.c.id.label("name"),
+        _standings.c.asked_at,
+        _standings.c.published,
+        _standings.c.problem,
+        *_sightings.c,
+    )
+    .select_from(_names)
+    .outerjoin(_standings, _standings.c.resource == _names.c.id)
+    .outerjoin(
+        _sightings,
+        (_sightings.c.resource == _names.c.id)
+        & (
+            _sightings.c.seen_from
+            == select(func.max(_first.c.seen_from))
+            .where(_first.c.resource == _names.c.id)
+            .correlate(_names)
+            .scalar_subquery()
+        ),
+    )
+)
+_until = bindparam("until", type_=BigInteger)
+_earlier = (
+    select(func.max(_first.c.seen_from))
+    .where(
+        _first.c.resource == _resource,
+        _first.c.seen_from <= bindparam("since", type_=BigInteger),
+    )
+    .scalar_subquery()
+)
+_BETWEEN = (
+    select(_sightings)
+    .where(
+        _sightings.c.resource == _resource,
+        _sightings.c.seen_from <= _until,
+        _sightings.c.seen_from >= func.coalesce(_earlier, 0),
+    )
+    .order_by(_sightings.c.seen_from.desc())
+    .limit(bindparam("most", type_=Integer))
+)
+_BY_DIGEST = (
+    select(_sightings)
+    .where(_sightings.c.digest == bindparam("wanted", type_=Text))
+    .order_by(_sightings.c.seen_from.desc())
+    .limit(1)
+)
+_PACKS = select(_sightings.c.pack).select_from(
+    _names.join(_sightings, _sightings.c.pack == _names.c.id)
+)
+_satisfied = (
+    _waits.c.resource == _resource,
+    _waits.c.most_us >= bindparam("age", type_=BigInteger),
+)
+_RELEASE = (
+    update(schema.tasks)
+    .where(
+        schema.tasks.c.id.in_(select(_waits.c.task_id).where(*_satisfied)),
+        schema.tasks.c.state == TaskState.QUEUED.value,
+    )
+    .values(ready_at=AT_ONCE)
+    .returning(schema.tasks.c.id)
+)
+_FORGET = delete(_waits).where(*_satisfied)
+_waiting = rows_of(*_waits.c)
+_FORGET_THESE = delete(_waits).where(_waits.c.task_id.in_(select(_waiting.c.task_id)))
+
+
+def due(connection: Transaction, names: Sequence[str], *, hold: int, now: int) -> set[str]:
+    """Of these resources, those whose provider is to be asked now; nobody else is told so for
+    ``hold``."""
+    if not names:
+        return set()
+    new: list[Values] = [
+        {
+            "resource": name,
+            "asked_at": None,
+            "published": None,
+            "problem": None,
+            "due_at": 0,
+            "due_in": 0,
+        }
+        for name in sorted(names)
+    ]
+    connection.later(_KNOW[connection.dialect], {"r": document(new)})
+    given = {"r": ids_document(sorted(names)), "now": now, "hold": hold}
+    return {row.resource for row in connection.last(_TAKE, given)}
+
+
+def note(
+    connection: Transaction,
+    resource: str,
+    found: Sighting | None,
+    problem: Problem | None,
+    *,
+    pause: int,
+    actor: str,
+    now: int,
+) -> tuple[Standing, int]:
+    """What a provider answered: how things stand then, and how many tasks may go on."""
+    due_never: Values = {
+        "resource": resource,
+        "asked_at": None,
+        "published": None,
+        "problem": None,
+        "due_at": 0,
+        "due_in": 0,
+    }
+    connection.later(_KNOW[connection.dialect], {"r": document([due_never])})
+    (before,), latest = connection.together(
+        (_LOCKED, {"resource": resource}), (_LATEST, {"resource": resource})
+    )
+    last = latest[0] if latest else None
+    history = History(actor, now)
+    row, released = None, 0
+    if found is not None:
+        row = _see(connection, found, last, history, now)
+        released = _release(connection, row, now)
+    shown = before.published if problem is not None else found is not None
+    given = {"resource": resource, "now": now, "shown": shown, "pause": pause}
+    connection.later(_NOTE, given | {"why": problem_text(problem)})
+    history.write(connection)
+    seen = row if row is not None else None if last is None else last._asdict()
+    return Standing(
+        resource=resource,
+        asked_at=moment(now),
+        sighting=None if seen is None else _sighting(seen),
+        published=shown,
+        problem=problem,
+    ), released
+
+
+def _see(
+    connection: Transaction, found: Sighting, last: Row | None, history: History, now: int
+) -> Values:
+    """The row of what is seen now: that of before, or a new one."""
+    if last is not None and last.digest == found.digest:
+        connection.later(_EXTEND, {"resource": found.resource, "first": last.seen_from, "now": now})
+        same: Values = last._asdict()
+        return same | {"seen_until": now}
+    # Two within a microsecond, or under a clock that went backwards, still have an order.
+    first = now if last is None else max(now, last.seen_from + 1)
+    row = sighting_row(found) | {"seen_from": first, "seen_until": first}
+    insert_rows(connection, _sightings, [row])
+    history.add(
+        found.resource,
+        "resource.calibrated",
+        before=None if last is None else last.digest,
+        after=found.digest,
+        data=None
+        if found.calibrated_at is None
+        else {"calibrated_at": found.calibrated_at.isoformat()},
+    )
+    return row
+
+
+def _release(connection: Transaction, row: Values, now: int) -> int:
+    """Let tasks go on that this is young enough for; how many."""
+    at = row["seen_from"] if row["calibrated_at"] is None else row["calibrated_at"]
+    given = {"resource": row["resource"], "age": max(0, now - at)}
+    released = connection.execute(_RELEASE, given)
+    connection.later(_FORGET, given)
+    return len(released)
+
+
+class _Named:
+    """A row of values, by name."""
+
+    def __init__(self, values: Values) -> None:
+        self.__dict__.update(values)
+
+
+def _sighting(values: Values) -> Sighting:
+    return sighting_of(_Named(values))
+
+
+def standings(connection: Transaction, names: Sequence[str]) -> list[Standing]:
+    """How things stand at each of these resources, in order."""
+    found = connection.last(_STANDINGS, {"r": ids_document(sorted(set(names)))})
+    known = {
+        row.name: Standing(
+            resource=row.name,
+            asked_at=moment_or_none(row.asked_at),
+            sighting=None if row.seen_from is None else sighting_of(row),
+            published=row.published,
+            problem=problem_of(row.problem),
+        )
+        for row in found
+    }
+    return [known[name] for name in names]
+
+
+def between(
+    connection: Transaction, resource: str, since: datetime | None, until: datetime, limit: int
+) -> list[Sighting]:
+    """What was seen of a resource in a time, newest first; what was there when it began, too."""
+    given = {
+        "resource": resource,
+        "since": -1 if since is None else stamp(since),
+        "until": stamp(until),
+        "most": limit,
+    }
+    return [sighting_of(row) for row in connection.last(_BETWEEN, given)]
+
+
+def by_digest(connection: Transaction, digest: str) -> Sighting | None:
+    """Where and when a snapshot was last seen."""
+    rows = connection.last(_BY_DIGEST, {"wanted": digest})
+    return sighting_of(rows[0]) if rows else None
+
+
+def restore(connection: Transaction, found: Sequence[Sighting]) -> None:
+    """Insert what is not there."""
+    wanted = ids_document([sighting.raw.key for sighting in found])
+    there = set(connection.scalars(_PACKS, {"r": wanted}))
+    rows = [sighting_row(one) for one in found if one.raw.key not in there]
+    connection.later(_RESTORE[connection.dialect], {"r": document(rows)})
+
+
+def await_younger(connection: Transaction, tasks: Mapping[str, tuple[str, float]]) -> None:
+    """These tasks wait for a calibration of a resource that is younger than so many seconds."""
+    rows: list[Values] = [
+        {"task_id": task, "resource": resource, "most_us": span(seconds)}
+        for task, (resource, seconds) in tasks.items()
+    ]
+    if rows:
+        connection.later(_FORGET_THESE, {"r": document(rows)})
+        insert_rows(connection, _waits, rows)

@@ -1,0 +1,167 @@
+"""What executions ran under, at a vendor whose machine is calibrated anew meanwhile."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from quanopy.codecs.calibrations import decode_metrics
+from quanopy.domain.calibration import UNBOUND, Binding, CalibrationLabel
+from quanopy.domain.jobs import Execution
+from quanopy.domain.sightings import Sighting
+from quanopy.domain.states import ExecutionState
+from quanopy.testing.fake_provider import FakeProvider
+from quanopy.testing.fake_vendor import TOKEN
+from tests.integration.workplace import Workplace
+from tests.servers.vendor import FakeVendorServer
+
+MORNING: dict[str, Any] = {"id": "cal-1", "at": "2026-03-01T08:00:00+00:00", "t1_us": [90, 110]}
+EVENING: dict[str, Any] = {"id": "cal-2", "at": "2026-03-01T20:00:00+00:00", "t1_us": [80, 120]}
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[FakeVendorServer]:
+    with FakeVendorServer() as server:
+        yield server
+
+
+@pytest.fixture
+def vendor(servers: FakeVendorServer) -> FakeVendorServer:
+    servers.script(calibration=MORNING)
+    return servers
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Workplace]:
+    with Workplace(f"sqlite:///{tmp_path / 'catalogue.db'}", tmp_path / "objects") as place:
+        yield place
+
+
+def provider(vendor: FakeVendorServer, **options: Any) -> FakeProvider:
+    """The fake, in a hurry."""
+    return FakeProvider(
+        vendor.url, token=TOKEN, request_timeout_s=0.5, poll_interval_s=0.05, **options
+    )
+
+
+def seen(place: Workplace, name: str = "cal-1") -> Sighting:
+    """The machine's calibration, once a worker has seen that of this name."""
+
+    def look() -> Sighting | None:
+        (standing,) = place.store.standings(["fake"])
+        return standing.sighting
+
+    found = place.wait_for(look, lambda one: one is not None and one.vendor_id == name)
+    assert found is not None
+    return found
+
+
+def ended(place: Workplace, job_id: str) -> Execution:
+    """A job's one execution, at its end."""
+    place.wait([job_id])
+    (execution,) = place.store.executions(job_id)
+    return execution
+
+
+def running(place: Workplace, job_id: str) -> None:
+    """Wait until the vendor has it."""
+    place.wait_for(
+        lambda: [one.state for one in place.store.executions(job_id)],
+        lambda states: states[:1] in ([ExecutionState.SUBMITTED], [ExecutionState.RUNNING]),
+    )
+
+
+def test_an_execution_under_one_calibration_is_bound_to_it_exactly(
+    place: Workplace, vendor: FakeVendorServer
+) -> None:
+    place.worker(provider(vendor))
+    known = seen(place)
+    (job_id,) = place.submit(1, "fake")
+    digest = known.digest
+    assert ended(place, job_id).calibration == Binding(
+        label=CalibrationLabel.EXACT,
+        snapshot=digest,
+        submitted=digest,
+        started=digest,
+        ended=digest,
+    )
+    assert "execution.recalibrated" not in place.history(job_id)
+
+
+def test_a_change_while_it_runs_leaves_the_closest_and_a_warning(
+    place: Workplace, vendor: FakeVendorServer
+) -> None:
+    vendor.script(calibration=MORNING, run_s=1.0)
+    place.worker(provider(vendor))
+    morning = seen(place)
+    (job_id,) = place.submit(1, "fake")
+    running(place, job_id)
+    vendor.script(calibration=EVENING, run_s=1.0)
+    evening = seen(place, "cal-2")
+    found = ended(place, job_id).calibration
+    assert found.label is CalibrationLabel.CLOSEST
+    assert (found.submitted, found.started, found.ended) == (
+        morning.digest,
+        morning.digest,
+        evening.digest,
+    )
+    assert found.changed
+    assert "execution.recalibrated" in place.history(job_id)
+
+
+def test_a_result_that_names_its_calibration_is_exact_though_it_changed(
+    place: Workplace, vendor: FakeVendorServer
+) -> None:
+    vendor.script(calibration=MORNING, run_s=1.0, names_calibration=True)
+    place.worker(provider(vendor))
+    morning = seen(place)
+    (job_id,) = place.submit(1, "fake")
+    running(place, job_id)
+    vendor.script(calibration=EVENING, run_s=1.0, names_calibration=True)
+    seen(place, "cal-2")
+    found = ended(place, job_id).calibration
+    assert (found.label, found.snapshot) == (CalibrationLabel.EXACT, morning.digest)
+    assert found.named == "cal-1"
+
+
+def test_a_machine_that_publishes_none_leaves_it_unknown(
+    place: Workplace, vendor: FakeVendorServer
+) -> None:
+    vendor.script()
+    place.worker(provider(vendor))
+    (job_id,) = place.submit(1, "fake")
+    assert ended(place, job_id).calibration == UNBOUND
+    (standing,) = place.store.standings(["fake"])
+    assert standing.silent
+
+
+@pytest.mark.parametrize("fault", ["busy", "denied", "cut", "malformed", "strange"])
+def test_a_vendor_that_does_not_tell_its_calibration_fails_nothing(
+    place: Workplace, vendor: FakeVendorServer, fault: str
+) -> None:
+    vendor.script(calibration=MORNING, next={"calibration": [fault] * 1000})
+    place.worker(provider(vendor))
+    (job_id,) = place.submit(1, "fake")
+    execution = ended(place, job_id)
+    assert execution.state is ExecutionState.COMPLETED
+    assert execution.calibration == UNBOUND
+    (standing,) = place.store.standings(["fake"])
+    assert standing.problem is not None
+    assert TOKEN not in standing.problem.message
+
+
+def test_a_change_back_is_a_history_of_three(place: Workplace, vendor: FakeVendorServer) -> None:
+    place.worker(provider(vendor))
+    morning = seen(place)
+    for name, calibration in (("cal-2", EVENING), ("cal-1", MORNING)):
+        vendor.script(calibration=calibration)
+        last = seen(place, name)
+    history = place.store.sightings("fake", since=None, until=last.seen_until, limit=10)
+    assert [one.vendor_id for one in history] == ["cal-1", "cal-2", "cal-1"]
+    assert history[0].digest == morning.digest
+    raw, normal = place.objects.read([last.raw, last.normal])
+    assert b'"t1_us":[90,110]' in raw
+    first, second = decode_metrics(normal)
+    assert (first.name, first.targets, first.unit) == ("T1", (0,), "s")
+    assert [first.value, second.value] == pytest.approx([90e-6, 110e-6])
