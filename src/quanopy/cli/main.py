@@ -16,6 +16,7 @@ from quanopy.cli import (
     service,
     store,
     tokens,
+    vqpu,
 )
 from quanopy.cli.exits import guarded
 
@@ -47,6 +48,7 @@ app.add_typer(executions.app, name="executions")
 app.add_typer(store.app, name="store")
 app.add_typer(tokens.app, name="token")
 app.add_typer(dev.app, name="dev")
+app.add_typer(vqpu.app, name="vqpu")
 
 
 def _version(wanted: bool) -> None:

@@ -17,7 +17,12 @@ from qiskit_aer.noise import NoiseModel
 @lru_cache(maxsize=64)
 def noise_model(device: str, qubits: frozenset[int]) -> NoiseModel:
     """The noise that Aer derives from a device's calibration, for operations on these qubits."""
-    return NoiseModel.from_backend(_Part(_part(_target(device), qubits)))
+    return NoiseModel.from_backend(backend_of(_part(_target(device), qubits)))
+
+
+def backend_of(target: Target) -> BackendV2:
+    """A backend with this target, to derive a noise model from; it runs nothing."""
+    return _Part(target)
 
 
 class _Part(BackendV2):  # type: ignore[misc]
