@@ -78,6 +78,37 @@ class Resource:
     state: ResourceState = ResourceState.ONLINE
     reason: str | None = None
     capabilities: Capabilities = field(default_factory=Capabilities)
+    owner: str | None = None
+    """The account that registered it; ``None``: it is a provider's own."""
+    accounts: tuple[str, ...] | None = None
+    """The accounts that may use it; ``None``: all."""
+
+    def serves(self, account: str) -> bool:
+        """Whether an account may see and use it."""
+        return self.accounts is None or account in self.accounts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registration:
+    """A resource that put itself into the catalogue, and stays there while its heart beats."""
+
+    id: str
+    name: str
+    owner: str
+    url: str
+    target: Target
+    description: str = ""
+    lanes: int = 1
+    """How many programs it runs at once."""
+    accounts: tuple[str, ...] | None
+    """The accounts that may use it; its owner's alone, unless an operator opened it."""
+    registered_at: datetime
+    seen_at: datetime
+    """Its last heartbeat."""
+    ttl_s: float
+    """How long it is taken to live after a heartbeat."""
+    alive: bool = True
+    """Whether that time has not passed, by the catalogue's clock."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

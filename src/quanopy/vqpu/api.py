@@ -9,6 +9,7 @@ states of many at once, cancelling, the device's description, ``/health`` (see `
 import hashlib
 import hmac
 import re
+import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -93,21 +94,7 @@ class Api:
         self._secret = secret
         self._lock = threading.Lock()
         self._reservation: _Reservation | None = None
-        machine = device.machine
-        self._instance = hashlib.sha256(repr((id(self), time.time_ns())).encode()).hexdigest()[:16]
-        self._native = [shown(gate) for gate in machine.places]
-        self._description = {
-            "name": machine.name,
-            "instance": self._instance,
-            "description": machine.description,
-            "method": machine.method,
-            "lanes": machine.pace.lanes,
-            "shot_s": machine.pace.shot_s,
-            "target": decode_target(machine.target),
-            "calibration": machine.calibration(),
-            "extensions": list(EXTENSIONS),
-            "limits": {"circuits": MOST_CIRCUITS, "shots": MOST_SHOTS, "qubits": machine.qubits},
-        }
+        self._instance = secrets.token_hex(8)
 
     def answer(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
         """The answer to a request; ``headers`` by names in lower case. Never raises for what a
@@ -127,9 +114,9 @@ class Api:
             case "DELETE", "/api/v1/reservations":
                 return self._release(token)
             case "GET", "/api/v1/native-gates":
-                return Answer(body=self._native)
+                return Answer(body=[shown(gate) for gate in self._device.machine.places])
             case "GET", "/api/v1/device":
-                return Answer(body=self._description)
+                return Answer(body=self._description())
             case "POST", "/api/v1/circuits":
                 return self._submit(token, headers, body)
             case "POST", "/api/v1/circuits/status":
@@ -231,6 +218,21 @@ class Api:
                 continue
         return Answer()
 
+    def _description(self) -> dict[str, Any]:
+        machine = self._device.machine
+        return {
+            "name": machine.name,
+            "instance": self._instance,
+            "description": machine.description,
+            "method": machine.method,
+            "lanes": machine.pace.lanes,
+            "shot_s": machine.pace.shot_s,
+            "target": decode_target(machine.target),
+            "calibration": machine.calibration(),
+            "extensions": list(EXTENSIONS),
+            "limits": {"circuits": MOST_CIRCUITS, "shots": MOST_SHOTS, "qubits": machine.qubits},
+        }
+
     def _health(self) -> Answer:
         waiting, running = self._device.busy
         state = "ready" if self._device.warm else "warming"
@@ -255,7 +257,8 @@ def _ids(document: Mapping[str, Any]) -> list[str]:
 
 
 def _state(one: Submission) -> dict[str, Any]:
-    return {"state": one.state.value} | ({"error": one.error} if one.error else {})
+    known = {"state": one.state.value, "created_at": one.created_at.isoformat()}
+    return known | ({"error": one.error} if one.error else {})
 
 
 def _result(one: Submission) -> Answer:
@@ -265,15 +268,15 @@ def _result(one: Submission) -> Answer:
         raise Failed(one.error or "the device failed")
     if one.state is State.CANCELLED:
         raise Gone("it was cancelled")
-    rows = [_data(taken, normal=one.normal) for taken in one.taken]
-    return Answer(
-        body={
-            "data": rows[0] if one.single else rows,
-            "seconds": one.seconds,
-            "started_at": one.started_at and one.started_at.isoformat(),
-            "ended_at": one.ended_at and one.ended_at.isoformat(),
-        }
-    )
+    rows = [_data(t, normal=one.normal) if isinstance(t, Taken) else None for t in one.taken]
+    body = {
+        "data": rows[0] if one.single else rows,
+        "seconds": one.seconds,
+        "started_at": one.started_at and one.started_at.isoformat(),
+        "ended_at": one.ended_at and one.ended_at.isoformat(),
+    }
+    errors = {str(i): text for i, text in enumerate(one.taken) if isinstance(text, str)}
+    return Answer(body=body | ({"errors": errors} if errors else {}))
 
 
 def _data(taken: Taken, *, normal: bool) -> Any:

@@ -56,7 +56,8 @@ class Submission:
     state: State = State.QUEUED
     started_at: datetime | None = None
     ended_at: datetime | None = None
-    taken: Sequence[Taken] = ()
+    taken: Sequence[Taken | str] = ()
+    """By circuit: what came of it, or why nothing did."""
     error: str | None = None
     seconds: float = 0.0
     """How long it was on its lane."""
@@ -70,7 +71,7 @@ class Submission:
     @property
     def shots(self) -> int:
         """Outcomes of single shots that are kept of it."""
-        return sum(len(one.memory or ()) for one in self.taken)
+        return sum(len(one.memory or ()) for one in self.taken if isinstance(one, Taken))
 
 
 class Device:
@@ -177,6 +178,14 @@ class Device:
         if call is not None:
             call.cancel()
 
+    def forget(self, id: str) -> None:
+        """Know a submission that has ended no more; ``NotFound``."""
+        found = self.find(id)
+        with self._condition:
+            if found.state in ENDED:
+                self._drop(found)
+                self._ended.remove(found)
+
     def accepted(self, key: str) -> int:
         """How many submissions there are under a key."""
         with self._condition:
@@ -259,8 +268,8 @@ class Device:
                 self._condition.wait(left if left > 0 else None)
         return None
 
-    def _run(self, one: Submission) -> tuple[list[Taken], str | None]:
-        """What came of it, or why nothing did."""
+    def _run(self, one: Submission) -> tuple[list[Taken | str], str | None]:
+        """What came of each circuit, or why nothing did of any."""
         least_s = sum(run.shots for run in one.runs) * self.machine.pace.shot_s
         began = time.monotonic()
         try:
@@ -279,10 +288,10 @@ class Device:
             return [], _said(error)
         if (left := least_s - (time.monotonic() - began)) > 0:
             one.stop.wait(left)
-        errors = [answer for answer in answers if isinstance(answer, QuanopyError)]
-        if errors:
-            return [], str(errors[0])
-        return [answer for answer in answers if isinstance(answer, Taken)], None
+        found = [answer if isinstance(answer, Taken) else str(answer) for answer in answers]
+        if any(isinstance(answer, Taken) for answer in found):
+            return found, None
+        return [], str(found[0])
 
     # -- what is kept, with the condition held ------------------------------------------------
     def _end(self, one: Submission, state: State) -> None:
@@ -299,11 +308,13 @@ class Device:
             or self._shots > KEPT_SHOTS
             or self._ended[0].ended_tick < before
         ):
-            old = self._ended.popleft()
-            self._shots -= old.shots
-            self._all.pop(old.id, None)
-            if old.key is not None:
-                self._keys.pop(old.key, None)
+            self._drop(self._ended.popleft())
+
+    def _drop(self, old: Submission) -> None:
+        self._shots -= old.shots
+        self._all.pop(old.id, None)
+        if old.key is not None:
+            self._keys.pop(old.key, None)
 
 
 def _said(error: Exception) -> str:

@@ -1,0 +1,18 @@
+"""Resources that registered themselves, as the provider that serves them sees them."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from quanopy.domain.resources import Registration
+
+
+class Registrations(Protocol):
+    """Those of the broker's catalogue."""
+
+    def known(self) -> Sequence[Registration]:
+        """All that have not left, those whose heartbeat has stopped included. At most a few
+        seconds old."""
+
+    def token(self, registration_id: str) -> str:
+        """The token that the broker gave one of them; raises ``Denied`` where this process has
+        not the key that tokens are made with."""
