@@ -203,17 +203,17 @@ class Api:
 
     def _states(self, ids: Sequence[str]) -> Answer:
         found: dict[str, Any] = {}
-        for id in ids:
+        for one in ids:
             try:
-                found[id] = _state(self._device.find(id))
+                found[one] = _state(self._device.find(one))
             except NotFound:
                 continue
         return Answer(body={"circuits": found})
 
     def _cancel(self, ids: Sequence[str]) -> Answer:
-        for id in ids:
+        for one in ids:
             try:
-                self._device.cancel(id)
+                self._device.cancel(one)
             except NotFound:
                 continue
         return Answer()

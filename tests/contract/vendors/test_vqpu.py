@@ -82,7 +82,6 @@ class TestVqpu(ProviderContract):
         return VendorBench(vendor, make, work())
 
 
-
 @pytest.fixture
 def provider(bench: VendorBench) -> Iterator[RemoteProvider]:
     provider = bench.provider()
@@ -222,9 +221,7 @@ def test_two_languages_come_to_the_same(vendor: VqpuVendor) -> None:
     ).json()
     deadline = time.monotonic() + 20
     while True:
-        told = urllib3.request(
-            "GET", f"{vendor.url}/api/v1/circuits/{made['id']}", headers=headers
-        )
+        told = urllib3.request("GET", f"{vendor.url}/api/v1/circuits/{made['id']}", headers=headers)
         if told.status != 425:
             break
         assert time.monotonic() < deadline

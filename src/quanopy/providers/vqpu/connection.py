@@ -6,10 +6,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from urllib3 import BaseHTTPResponse, PoolManager, Timeout
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, LocationValueError, NewConnectionError
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    LocationValueError,
+    NewConnectionError,
+)
 
 from quanopy.domain.errors import (
-    Denied,
     Invalid,
     NotReady,
     OutcomeUnknown,
@@ -134,5 +138,3 @@ def _cause(error: Exception) -> str:
 def wrong(who: str, what: str) -> Transient:
     """An answer to a question that is not what belongs there."""
     return Transient(f"{who} answered no {what}")
-
-

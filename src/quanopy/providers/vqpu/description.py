@@ -167,8 +167,9 @@ def _metric(row: object) -> Metric:
         raise Invalid("no metric")
     name, value, unit = row.get("name"), row.get("value"), row.get("unit", "")
     targets: Sequence[object] = row.get("targets") or ()
-    good = isinstance(name, str) and 0 < len(name) <= 100 and isinstance(unit, str)
-    if not good or isinstance(value, bool) or not isinstance(value, int | float):
+    if not isinstance(name, str) or not 0 < len(name) <= 100 or not isinstance(unit, str):
+        raise Invalid("no metric")
+    if isinstance(value, bool) or not isinstance(value, int | float):
         raise Invalid("no metric")
     if not math.isfinite(value) or not isinstance(targets, list | tuple) or len(targets) > 64:
         raise Invalid(f"no metric {name[:100]!r}")

@@ -8,7 +8,7 @@ import logging
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from threading import Lock
@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 
 from urllib3 import PoolManager
 
-from quanopy.codecs.results import encode_result
 from quanopy.domain.calibration import Snapshot
 from quanopy.domain.errors import (
     Invalid,
@@ -36,6 +35,7 @@ from quanopy.domain.states import ExecutionState, ResourceState
 from quanopy.ports.providers import Foreign, Order, Outcome, RemoteCapabilities, Report, Work
 from quanopy.ports.registrations import Registrations
 from quanopy.providers.secrets import Secret
+from quanopy.providers.vqpu.answers import answers_of, foreign_outcome, lost, report_of
 from quanopy.providers.vqpu.connection import Connection
 from quanopy.providers.vqpu.description import (
     Description,
@@ -58,13 +58,6 @@ _BATCH = 100
 _KEPT_WORKS = 2_000
 _CIRCUITS = "/api/v1/circuits"
 _ID = re.compile(r"([A-Za-z0-9._-]{1,100})/([A-Za-z0-9._-]{0,100})/([A-Za-z0-9._-]{1,100})")
-_STATES: Mapping[object, ExecutionState] = {
-    "queued": ExecutionState.SUBMITTED,
-    "running": ExecutionState.RUNNING,
-    "done": ExecutionState.COMPLETED,
-    "failed": ExecutionState.FAILED,
-    "cancelled": ExecutionState.CANCELLED,
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,9 +177,9 @@ class VqpuProvider:
         """A request a vQPU (a plain one: an execution). Where one does not answer, what is there
         is said to be as it last was; raises where none does."""
         by_name: dict[str, list[str]] = {}
-        for id in ids:
-            if (match := _ID.fullmatch(id)) is not None:
-                by_name.setdefault(match[1], []).append(id)
+        for each in ids:
+            if (match := _ID.fullmatch(each)) is not None:
+                by_name.setdefault(match[1], []).append(each)
         groups = list(by_name.items())
         reports: dict[str, Report] = {}
         errors: list[QuanopyError] = []
@@ -196,9 +189,9 @@ class VqpuProvider:
         if errors and len(errors) == len(groups):
             raise errors[0]
         with self._lock:
-            for id, report in reports.items():
+            for each, report in reports.items():
                 if report.state is not None:
-                    _keep(self._last, id, report.state)
+                    _keep(self._last, each, report.state)
         return reports
 
     def result(self, id: str, works: Callable[[], Sequence[Work]] | None) -> list[Outcome]:
@@ -207,9 +200,9 @@ class VqpuProvider:
 
         vqpu, there = self._place(id)
         document = vqpu.connection.ask("GET", f"{_CIRCUITS}/{there}")
-        answers, seconds = _answers(vqpu.name, document)
+        answers, seconds = answers_of(vqpu.name, document)
         if works is None:
-            return [_foreign_outcome(vqpu.name, answers, seconds)]
+            return [foreign_outcome(vqpu.name, answers, seconds)]
         with self._lock:
             known = self._works.get(id)
         (work,) = known if known is not None else works()
@@ -230,9 +223,9 @@ class VqpuProvider:
         if self._plain:
             return
         by_vqpu: dict[_Vqpu, list[str]] = {}
-        for id in ids:
+        for each in ids:
             try:
-                vqpu, there = self._place(id)
+                vqpu, there = self._place(each)
             except NotFound:
                 continue
             by_vqpu.setdefault(vqpu, []).append(there)
@@ -261,7 +254,7 @@ class VqpuProvider:
         return Foreign(
             resource=vqpu.name,
             kind=JobKind.RUN,
-            state=_report(row).state or ExecutionState.SUBMITTED,
+            state=report_of(row).state or ExecutionState.SUBMITTED,
             created_at=moment(row.get("created_at")) if isinstance(row, dict) else None,
         )
 
@@ -305,14 +298,15 @@ class VqpuProvider:
             assert registrations is not None
             found = _Vqpu(
                 name=one.name,
-                connection=self._connection(
-                    one.name, one.url, lambda: registrations.token(one.id)
-                ),
+                connection=self._connection(one.name, one.url, lambda: registrations.token(one.id)),
                 instance=one.id,
                 lanes=one.lanes,
                 # What it registered will do until it is first asked.
                 description=of_target(
-                    one.target, lanes=one.lanes, circuits=1, shots=100_000,
+                    one.target,
+                    lanes=one.lanes,
+                    circuits=1,
+                    shots=100_000,
                     description=one.description,
                 ),
             )
@@ -384,18 +378,16 @@ class VqpuProvider:
             description = self._described(vqpu)
             (work,) = order.works
             body = self._body(work, description)
-            answer = vqpu.connection.tell(
-                _CIRCUITS, body, key=None if self._plain else order.key
-            )
+            answer = vqpu.connection.tell(_CIRCUITS, body, key=None if self._plain else order.key)
             there = answer.get("id") if isinstance(answer, dict) else None
             if not isinstance(there, str) or not re.fullmatch(r"[A-Za-z0-9._-]{1,100}", there):
                 raise OutcomeUnknown(f"{vqpu.name} answered a submission with no id")
         except QuanopyError as error:
             return error
-        id = f"{vqpu.name}/{vqpu.instance}/{there}"
+        made = f"{vqpu.name}/{vqpu.instance}/{there}"
         with self._lock:
-            _keep(self._works, id, order.works)
-        return id
+            _keep(self._works, made, order.works)
+        return made
 
     def _body(self, work: Work, description: Description) -> dict[str, Any]:
         circuits = self._circuits(work, description)
@@ -422,17 +414,15 @@ class VqpuProvider:
             raise Rejected(f"{len(work.pubs)} pubs, at most {description.circuits} at once")
         return circuits_of(work, description.gates)
 
-    def _poll(
-        self, name: str, ids: Sequence[str]
-    ) -> tuple[dict[str, Report], QuanopyError | None]:
+    def _poll(self, name: str, ids: Sequence[str]) -> tuple[dict[str, Report], QuanopyError | None]:
         """What one vQPU says of its executions; and, where it does not answer, why."""
         known = self._all().get(name)
         if known is None:
             if self._registrations is None:
                 return {}, None
-            return {id: _lost(f"{name} has left the catalogue") for id in ids}, None
-        current = [id for id in ids if id.split("/")[1] == known.instance]
-        reports = {id: _lost(f"{name} was started anew") for id in ids if id not in current}
+            return dict.fromkeys(ids, lost(f"{name} has left the catalogue")), None
+        current = [one for one in ids if one.split("/")[1] == known.instance]
+        reports = dict.fromkeys(set(ids).difference(current), lost(f"{name} was started anew"))
         try:
             if current:
                 reports |= self._ask_states(known, current)
@@ -440,23 +430,21 @@ class VqpuProvider:
             registered = known.registration
             if registered is not None and not registered.alive and isinstance(error, Unavailable):
                 died = f"{name} died: nothing was heard of it since {registered.seen_at:%H:%M:%S}"
-                return reports | {id: _lost(died) for id in current}, None
+                return reports | dict.fromkeys(current, lost(died)), None
             return reports | self._as_they_were(current), error
         return reports, None
 
     def _as_they_were(self, ids: Sequence[str]) -> dict[str, Report]:
         with self._lock:
-            return {
-                id: Report(state=self._last.get(id, ExecutionState.SUBMITTED)) for id in ids
-            }
+            return {one: Report(state=self._last.get(one, ExecutionState.SUBMITTED)) for one in ids}
 
     def _ask_states(self, vqpu: _Vqpu, ids: Sequence[str]) -> dict[str, Report]:
-        theirs = {id.split("/")[2]: id for id in ids}
+        theirs = {one.split("/")[2]: one for one in ids}
         if self._plain:
-            told = ((id, self._ask_plain(vqpu, there)) for there, id in theirs.items())
-            return {id: report for id, report in told if report is not None}
+            told = ((one, self._ask_plain(vqpu, there)) for there, one in theirs.items())
+            return {one: report for one, report in told if report is not None}
         rows = self._states(vqpu, list(theirs))
-        return {theirs[there]: _report(row) for there, row in rows.items() if there in theirs}
+        return {theirs[there]: report_of(row) for there, row in rows.items() if there in theirs}
 
     def _states(self, vqpu: _Vqpu, theirs: Sequence[str]) -> dict[str, Any]:
         document = vqpu.connection.ask("POST", f"{_CIRCUITS}/status", {"ids": list(theirs)})
@@ -485,82 +473,3 @@ def _keep(kept: OrderedDict[str, T], id: str, value: T) -> None:
 
 def _reason(error: QuanopyError | None) -> str | None:
     return None if error is None else error.message[:300]
-
-
-def _lost(why: str) -> Report:
-    """An emulation that nobody can fetch any more: nothing was billed."""
-    return Report(state=ExecutionState.FAILED, detail=f"{why}; submit it again")
-
-
-def _report(row: object) -> Report:
-    state = row.get("state") if isinstance(row, dict) else None
-    error = row.get("error") if isinstance(row, dict) else None
-    detail = " ".join(str(error if isinstance(error, str) else state).split())[:500]
-    return Report(state=_STATES.get(state if isinstance(state, str) else None), detail=detail)
-
-
-def _answers(who: str, document: object) -> tuple[list[Any], float]:
-    """What came of each circuit (a text: why nothing did), and the seconds it took."""
-    if not isinstance(document, dict) or "data" not in document:
-        raise Transient(f"{who} answered no result")
-    data, errors = document["data"], document.get("errors")
-    if data is None and not errors:
-        raise NotReady(f"{who}: it has not ended")
-    if not isinstance(data, list):
-        raise Rejected(f"{who} answered a result that is none")
-    # One circuit's shots, or several circuits' answers.
-    rows = [data] if data and isinstance(data[0], list) and _is_shot(data[0]) else data
-    texts = errors if isinstance(errors, dict) else {}
-    found = [
-        str(texts.get(str(index), "it failed"))[:500] if row is None else row
-        for index, row in enumerate(rows)
-    ]
-    return found, _seconds(document.get("seconds"))
-
-
-def _is_shot(row: Sequence[object]) -> bool:
-    return not row or not isinstance(row[0], list)
-
-
-def _seconds(value: object) -> float:
-    good = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 10**7
-    return float(value) if good and isinstance(value, int | float) else 0.0
-
-
-def _foreign_outcome(who: str, answers: Sequence[Any], seconds: float) -> Outcome:
-    """The outcome of a job that was not made here: counts of bits as they are."""
-    pubs = [_foreign_pub(who, answer) for answer in answers]
-    shots = float(sum(pub["shots"] for pub in pubs))
-    return Outcome(result=encode_result(pubs), usage={"seconds": seconds, "shots": shots})
-
-
-def _foreign_pub(who: str, answer: object) -> dict[str, Any]:
-    counts = dict(_foreign_counts(who, answer))
-    bits = max((int(key, 16).bit_length() for key in counts), default=1)
-    if isinstance(answer, list) and answer and isinstance(answer[0], list):
-        bits = len(answer[0])
-    return {
-        "shape": [],
-        "shots": sum(counts.values()),
-        "registers": [{"name": "c", "bits": max(1, bits)}],
-        "counts": [counts],
-    }
-
-
-def _foreign_counts(who: str, answer: object) -> Iterator[tuple[str, int]]:
-    if isinstance(answer, dict):
-        for key, number in answer.items():
-            if not isinstance(number, int) or not re.fullmatch(r"0x[0-9a-f]{1,2500}", str(key)):
-                raise Rejected(f"{who} answered a result that is none")
-            yield str(key), number
-        return
-    if not isinstance(answer, list):
-        raise Rejected(f"{who} answered a result that is none")
-    total: dict[str, int] = {}
-    for row in answer:
-        if not isinstance(row, list) or any(bit not in (0, 1) for bit in row):
-            raise Rejected(f"{who} answered a result that is none")
-        key = hex(sum(int(bit) << index for index, bit in enumerate(row)))
-        total[key] = total.get(key, 0) + 1
-    yield from total.items()
-

@@ -44,9 +44,7 @@ def _pairs(circuit: QuantumCircuit) -> list[list[int]]:
     return [[measured[clbit], bit] for bit, clbit in enumerate(sorted(measured))]
 
 
-def _instructions(
-    circuit: QuantumCircuit, gates: frozenset[str], where: str
-) -> list[Instruction]:
+def _instructions(circuit: QuantumCircuit, gates: frozenset[str], where: str) -> list[Instruction]:
     if len(circuit.data) > MOST_INSTRUCTIONS:
         raise Invalid(f"more than {MOST_INSTRUCTIONS} instructions", where=where)
     place = {qubit: index for index, qubit in enumerate(circuit.qubits)}

@@ -1,8 +1,9 @@
 """A loopback vQPU that misbehaves as it is told: the real device and interface, faults before."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 from quanopy.testing.vendors.base import Reply, Request, Route, Vendor, route
 from quanopy.testing.vendors.faults import Fault
@@ -44,7 +45,7 @@ class VqpuVendor(Vendor):
         """As the vQPU says it."""
         return Reply(status=status, body={"message": message})
 
-    def options(self) -> dict[str, object]:
+    def options(self) -> Mapping[str, Any]:
         """One vQPU, by its own name."""
         token = f"env:{self._variable}"
         return {"vqpus": {self.device.machine.name: {"url": self.url, "token": token}}}
@@ -76,13 +77,13 @@ class VqpuVendor(Vendor):
         if request.fault is Fault.REJECT:
             return self.refuse(400, "told to reject it")
         if request.fault is Fault.VANISHED:
-            for id in request.json()["ids"]:
-                self.device.forget(id)
+            for each in request.json()["ids"]:
+                self.device.forget(each)
         found = self._api.answer(request.method, request.path, request.headers, request.body)
         body = found.body
         if request.fault is Fault.UNSEEN and isinstance(body, dict):
             odd = {"state": "entangling"}
-            body = {"circuits": {id: row | odd for id, row in body["circuits"].items()}}
+            body = {"circuits": {each: row | odd for each, row in body["circuits"].items()}}
         return Reply(status=found.status, body=body, headers=found.headers)
 
 
