@@ -1,0 +1,367 @@
+"""The provider of Quandela's cloud."""
+
+import json
+import re
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from quanopy.codecs.results import encode_result
+from quanopy.domain.calibration import Snapshot
+from quanopy.domain.errors import (
+    Invalid,
+    NotFound,
+    NotReady,
+    ProviderError,
+    QuanopyError,
+    Rejected,
+    ResourceMismatch,
+    TaskFailed,
+)
+from quanopy.domain.jobs import JobKind
+from quanopy.domain.programs import PERCEVAL, digest_of
+from quanopy.domain.resources import Resource, Target
+from quanopy.domain.states import FINAL_EXECUTION_STATES, ExecutionState
+from quanopy.ports.providers import Foreign, Order, Outcome, RemoteCapabilities, Report, Work
+from quanopy.providers.kept import Kept
+from quanopy.providers.perceval.platforms import (
+    Platform,
+    platform_of,
+    resource_of,
+    slug,
+    snapshot_of,
+)
+from quanopy.providers.perceval.results import outcomes_of
+from quanopy.providers.secrets import Secret
+from quanopy.providers.several import Several
+
+if TYPE_CHECKING:
+    from quanopy.providers.perceval.cloud import Cloud
+
+WHO = "Quandela's cloud"
+_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_MOST_PROGRAM = 16 * 1024 * 1024
+_STATES = {
+    "waiting": ExecutionState.SUBMITTED,
+    "suspended": ExecutionState.SUBMITTED,
+    "running": ExecutionState.RUNNING,
+    "cancel_requested": ExecutionState.RUNNING,
+    "completed": ExecutionState.COMPLETED,
+    "error": ExecutionState.FAILED,
+    "canceled": ExecutionState.CANCELLED,
+}
+
+
+class PercevalProvider:
+    """Platforms of one account. The cloud knows no keys of ours: nothing can be sent twice, and
+    nothing that was lost can be searched."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        token: Secret,
+        platforms: tuple[str, ...],
+        url: str,
+        account: str | None,
+        shots_per_sample: float,
+        request_timeout_s: float,
+    ) -> None:
+        """See :func:`quanopy.providers.perceval.create`."""
+        self.name = name
+        self.capabilities = RemoteCapabilities(
+            request_timeout_s=request_timeout_s, poll_interval_s=3.0
+        )
+        self._token = token
+        self._url = url
+        self._account = account
+        self._spent = shots_per_sample
+        self._timeout_s = request_timeout_s
+        self._platforms = {slug(one): one for one in platforms}
+        self._kept = {one: self._asked_for(one) for one in self._platforms}
+        self._several = Several(f"{name}-ask")
+        self._lock = threading.Lock()
+        self._clouds: dict[str, Cloud] = {}
+        self._close: Callable[[], None] = lambda: None
+
+    def __repr__(self) -> str:
+        return f"PercevalProvider({self.name!r}, {self._url!r}, {self._token})"
+
+    # -- what it exposes ----------------------------------------------------------------------
+    def resources(self) -> Sequence[Resource]:
+        """The platforms that were named; what they say of themselves is a minute old at most."""
+        names = list(self._platforms)
+        self._several.each(names, lambda one: self._kept[one].said())
+        return [self._resource(one) for one in names]
+
+    def target(self, resource: str) -> Target:
+        """Nothing is compiled for photons."""
+        self._find(resource)
+        raise ResourceMismatch(f"{resource} runs Perceval experiments as they stand")
+
+    def calibration(self, resource: str) -> Snapshot | None:
+        """Its performance as it is now."""
+        return snapshot_of(self._find(resource).now())
+
+    def check(self, work: Work) -> None:
+        """The format and size; what is in an experiment is for the platform to read."""
+        if work.native != PERCEVAL:
+            raise ResourceMismatch(
+                f"{work.resource} runs Perceval experiments alone",
+                hint="Send what perceval.serialization.serialize(experiment) gives.",
+            )
+        if len(work.pubs) != 1:
+            raise ResourceMismatch("a job of Quandela's cloud is one experiment")
+        _text(work)
+
+    def fingerprint(self) -> str:
+        """Of the cloud and the account; of the token where the account has no name here."""
+        return digest_of(f"{self._url}\0{self._account or self._token.reveal()}".encode())
+
+    # -- executions ---------------------------------------------------------------------------
+    def start(self, orders: Sequence[Order]) -> list[str | ProviderError]:
+        """A job each: the cloud takes them one by one."""
+        return self._several.start(orders, self._send)
+
+    def poll(self, ids: Sequence[str]) -> dict[str, Report]:
+        """A question each: the cloud has no list of jobs."""
+        return self._several.poll(ids, lambda one: _report(self._status(one)))
+
+    def result(self, id: str, works: Callable[[], Sequence[Work]] | None) -> list[Outcome]:
+        """What was counted, with the cloud's own answer beside it."""
+        from quanopy.providers.sessions import asking
+
+        status = self._status(id)
+        state = _report(status).state
+        if state in (ExecutionState.FAILED, ExecutionState.CANCELLED):
+            return [Outcome(error=TaskFailed(_report(status).detail))]
+        if state is not ExecutionState.COMPLETED:
+            raise NotReady(f"job {id} has not ended")
+        with asking(WHO):
+            results = self._any().get_job_results(id)["results"]
+            if not isinstance(results, str | None):
+                raise TypeError("results that are no text")
+        if results is None:
+            raise NotReady(f"the result of job {id} is not there yet")
+        return [_outcome(id, _document(results), status, works)]
+
+    def stop(self, ids: Sequence[str]) -> None:
+        """Ask each to end."""
+        for answer in self._several.each(ids, self._stop):
+            if isinstance(answer, QuanopyError) and not isinstance(answer, NotFound):
+                raise answer
+
+    def logs(self, id: str) -> str:
+        """What the cloud says of its progress, and why it failed."""
+        status = self._status(id)
+        told = (status.get("progress_message"), status.get("status_message"))
+        return "\n".join(one for one in told if isinstance(one, str) and one)
+
+    def describe(self, id: str) -> Foreign:
+        """Its state and times; the cloud does not say which platform it ran on."""
+        status = self._status(id)
+        if len(self._platforms) > 1:
+            raise ResourceMismatch(
+                "Quandela's cloud does not say on which platform a job ran",
+                hint="Name that platform alone in a provider, and adopt the job from it.",
+            )
+        return Foreign(
+            resource=next(iter(self._platforms)),
+            kind=JobKind.RUN,
+            state=_report(status).state or ExecutionState.SUBMITTED,
+            created_at=_time(status.get("creation_datetime")),
+        )
+
+    def find(self, keys: Sequence[str]) -> dict[str, str]:
+        """Nothing: the cloud cannot be searched."""
+        return {}
+
+    def close(self) -> None:
+        """Close the connections; idempotent."""
+        self._several.close()
+        self._close()
+
+    # -- one at a time ------------------------------------------------------------------------
+    def _send(self, order: Order) -> str:
+        from quanopy.providers.sessions import sending
+
+        (work,) = order.works
+        platform = self._find(order.resource).known()
+        cloud = self._cloud(self._platforms[order.resource])
+        request = _request(order.key, work, platform, self._spent)
+        with sending(WHO):
+            job = cloud.create_job(request)
+            if not isinstance(job, str) or not _ID.fullmatch(job):
+                raise ValueError("a job without an id")
+        return job
+
+    def _status(self, id: str) -> Mapping[str, Any]:
+        from quanopy.providers.sessions import asking
+
+        if not _ID.fullmatch(id):
+            raise NotFound(f"{self.name} has no job {id[:128]!r}")
+        with asking(WHO):
+            status = self._any().get_job_status(id)
+            if not isinstance(status, dict) or not isinstance(status["status"], str):
+                raise TypeError("a job without a status")
+        return status
+
+    def _stop(self, id: str) -> None:
+        from quanopy.providers.sessions import asking
+
+        if not _ID.fullmatch(id):
+            return
+        try:
+            with asking(WHO):
+                self._any().cancel_job(id)
+        except (Rejected, NotReady):
+            if _report(self._status(id)).state not in FINAL_EXECUTION_STATES:
+                raise
+
+    # -- the client ---------------------------------------------------------------------------
+    def _find(self, resource: str) -> Kept[Platform]:
+        if resource not in self._kept:
+            raise NotFound(f"{self.name} has no resource {resource!r}")
+        return self._kept[resource]
+
+    def _resource(self, resource: str) -> Resource:
+        said = self._kept[resource].said()
+        return resource_of(
+            said.answer,
+            name=self._platforms[resource],
+            provider=self.name,
+            problem=None if said.problem is None else str(said.problem),
+            spent=self._spent,
+        )
+
+    def _asked_for(self, resource: str) -> Kept[Platform]:
+        return Kept(lambda: self._details(self._platforms[resource]))
+
+    def _details(self, platform: str) -> Platform:
+        from quanopy.providers.sessions import asking
+
+        with asking(WHO):
+            return platform_of(platform, self._cloud(platform).fetch_platform_details())
+
+    def _any(self) -> "Cloud":
+        """The client of some platform: jobs are asked for by their ids alone."""
+        return self._cloud(next(iter(self._platforms.values())))
+
+    def _cloud(self, platform: str) -> "Cloud":
+        with self._lock:
+            if not self._clouds:
+                self._connect()
+            return self._clouds[platform]
+
+    def _connect(self) -> None:
+        from quanopy.providers.perceval.cloud import Cloud
+        from quanopy.providers.sessions import VendorSession
+
+        session = VendorSession(WHO, timeout_s=self._timeout_s)
+        self._close = session.close
+        self._clouds = {
+            one: Cloud(one, url=self._url, token=self._token, session=session)
+            for one in self._platforms.values()
+        }
+
+
+def _text(work: Work) -> str:
+    """The experiment of a work's one pub, as the text it is."""
+    data = work.circuits[work.pubs[0].program]
+    if len(data) > _MOST_PROGRAM:
+        raise ResourceMismatch(f"an experiment of {len(data)} bytes; {_MOST_PROGRAM} are sent")
+    try:
+        text = data.decode("ascii").strip()
+    except UnicodeDecodeError:
+        text = ""
+    if not text.startswith(":PCVL:"):
+        raise Invalid("not a serialised Perceval experiment", where="programs")
+    return text
+
+
+def _request(key: str, work: Work, platform: Platform, spent: float) -> dict[str, Any]:
+    """A job as Perceval's own processors send it, with the experiment as it was submitted."""
+    from perceval.runtime import PayloadGenerator
+
+    shots = work.pubs[0].shots or 1
+    able = platform.commands
+    wanted = "samples" if work.options.memory else "sample_count"
+    payload = {
+        "command": wanted if wanted in able else able[0],
+        "experiment": _text(work),
+        "max_samples": shots,
+        "max_shots": round(shots * spent),
+        "job_context": None,
+    }
+    about = {"platform_name": platform.name, "job_name": key, "job_group_name": None}
+    request: dict[str, Any] = PayloadGenerator.generate_global_data(payload, about)
+    return request
+
+
+def _report(status: Mapping[str, Any]) -> Report:
+    said = str(status["status"])[:100]
+    why = status.get("status_message")
+    detail = f"{said}: {why[:500]}" if isinstance(why, str) and why else said
+    return Report(state=_STATES.get(said.lower()), detail=detail)
+
+
+def _document(results: str) -> dict[str, Any]:
+    try:
+        document = json.loads(results, parse_constant=_no_number)
+    except (ValueError, RecursionError):
+        raise Rejected(f"{WHO} gave a result that is no JSON") from None
+    if not isinstance(document, dict) or "results" not in document:
+        raise Rejected(f"{WHO} gave a result without results")
+    return document
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def _outcome(
+    id: str,
+    document: Mapping[str, Any],
+    status: Mapping[str, Any],
+    works: Callable[[], Sequence[Work]] | None,
+) -> Outcome:
+    def shots() -> int:
+        return 0 if works is None else works()[0].pubs[0].shots or 0
+
+    outcomes = outcomes_of(document["results"], shots=shots, seed=id)
+    counted = sum(outcomes.values())
+    pub = {
+        "shots": counted,
+        "shape": [],
+        "native": PERCEVAL,
+        "outcomes": outcomes,
+        "documents": [document],
+    }
+    seconds = _number(status.get("duration"))
+    spent = _number(document.get("nb_shots_used"))
+    started = _time(status.get("start_time"))
+    return Outcome(
+        result=encode_result([pub]),
+        usage={"seconds": min(seconds or 0.0, 3e7), "shots": float(spent or counted)},
+        started_at=started,
+        ended_at=_time(started.timestamp() + seconds)
+        if started is not None and seconds is not None
+        else None,
+    )
+
+
+def _number(value: Any) -> float | None:
+    """A number that something can have lasted or been counted to."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if 0 <= value < 2**53 else None
+
+
+def _time(value: Any) -> datetime | None:
+    """Seconds since 1970, by the cloud's clock."""
+    seconds = _number(value)
+    try:
+        return None if not seconds else datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, OSError, ValueError):
+        return None

@@ -1,0 +1,135 @@
+"""Under vendors' clients that speak through ``requests``: a session that waits and reads only so
+much, follows nobody elsewhere, and has one of our errors for every failure.
+
+What such a client then raises is ours already; it is none that the client would retry by itself.
+"""
+
+import ssl
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import requests
+from requests.exceptions import ConnectTimeout, InvalidSchema, InvalidURL, MissingSchema
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+
+from quanopy.domain.errors import OutcomeUnknown, QuanopyError, Transient, Unavailable, retry_after
+from quanopy.providers.refusals import refusal, retry_after_s
+
+_CHUNK = 64 * 1024
+_NO_ADDRESS = (InvalidSchema, InvalidURL, MissingSchema)
+_SAID = ("message", "error", "detail", "description")
+"""Where vendors put what they say of an error."""
+
+
+class VendorSession(requests.Session):
+    """Connections to one vendor; threads may share it."""
+
+    def __init__(
+        self,
+        who: str,
+        *,
+        timeout_s: float,
+        most_bytes: int = 64 * 1024 * 1024,
+        connections: int = 16,
+    ) -> None:
+        """``who`` is named in errors; an answer has ``timeout_s`` altogether, and may have
+        ``most_bytes``."""
+        super().__init__()
+        self._who = who
+        self._timeout_s = timeout_s
+        self._most_bytes = most_bytes
+        for scheme in ("http://", "https://"):
+            self.mount(scheme, requests.adapters.HTTPAdapter(pool_maxsize=connections))
+
+    def request(self, *args: Any, **kwargs: Any) -> requests.Response:
+        """As ``requests`` does it, but the answer is whole and a good one, or an error of ours:
+        ``OutcomeUnknown`` where the vendor may have done what was asked."""
+        kwargs |= {"timeout": self._timeout_s, "allow_redirects": False, "stream": True}
+        deadline = time.monotonic() + self._timeout_s
+        try:
+            with super().request(*args, **kwargs) as response:
+                body = self._read(response, deadline)
+        except requests.RequestException as error:
+            raise self._trouble(error) from None
+        response._content, response._content_consumed = body, True
+        if not 200 <= response.status_code < 300:
+            raise refusal(
+                response.status_code,
+                self._who,
+                _said(response),
+                retry_after_s=retry_after_s(dict(response.headers)),
+            )
+        return response
+
+    def _read(self, response: requests.Response, deadline: float) -> bytes:
+        parts, size = [], 0
+        for part in response.iter_content(_CHUNK):
+            size += len(part)
+            if size > self._most_bytes:
+                raise OutcomeUnknown(f"{self._who} answers more than {self._most_bytes} bytes")
+            if time.monotonic() > deadline:
+                raise OutcomeUnknown(f"{self._who} did not end its answer in {self._timeout_s:g} s")
+            parts.append(part)
+        return b"".join(parts)
+
+    def _trouble(self, error: requests.RequestException) -> QuanopyError:
+        """Only the kind of the failure is told: its text may have an address with a signature."""
+        if isinstance(error, _NO_ADDRESS):
+            return Unavailable(f"{self._who} has no usable address", hint="Check its url.")
+        kind = type(error).__name__
+        if _never_left(error):
+            return Unavailable(f"{self._who} cannot be reached: {kind}")
+        return OutcomeUnknown(f"{self._who} did not answer: {kind}")
+
+
+@contextmanager
+def sending(who: str) -> Iterator[None]:
+    """Around a request that must not be repeated blindly: an answer that nobody can read leaves
+    its outcome unknown."""
+    try:
+        yield
+    except QuanopyError:
+        raise
+    except (
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        AssertionError,
+        RecursionError,
+    ) as error:
+        raise OutcomeUnknown(f"{who} gave an answer that is none: {type(error).__name__}") from None
+
+
+@contextmanager
+def asking(who: str) -> Iterator[None]:
+    """Around a question that may be repeated: whatever became of it, it may be asked again."""
+    try:
+        with sending(who):
+            yield
+    except OutcomeUnknown as error:
+        raise Transient(error.message, retry_after_s=retry_after(error)) from None
+
+
+def _never_left(error: requests.RequestException) -> bool:
+    """Whether the vendor cannot have got the request."""
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    if isinstance(error, ConnectTimeout) or isinstance(
+        reason, NewConnectionError | ConnectTimeoutError
+    ):
+        return True
+    return any(isinstance(one, ssl.SSLCertVerificationError) for one in getattr(reason, "args", ()))
+
+
+def _said(response: requests.Response) -> str:
+    """The vendor's own words in an error; what else it answers is nobody's business."""
+    try:
+        found = response.json()
+    except (ValueError, RecursionError):
+        return ""
+    if not isinstance(found, dict):
+        return ""
+    words = (found.get(name) for name in _SAID)
+    return next((word for word in words if isinstance(word, str)), "")
