@@ -72,6 +72,13 @@ def from_npy(data: bytes) -> "NDArray[np.float64]":
     are not there for, and no object is ever unpickled. Raises :class:`Invalid`."""
     import numpy as np
 
+    return read_npy(data).astype(np.float64)
+
+
+def read_npy(data: bytes) -> "NDArray[Any]":
+    """The same with the numbers in the type they were written in."""
+    import numpy as np
+
     header, start = _npy_header(data)
     shape, dtype = _shape_and_dtype(header)
     count = math.prod(shape)
@@ -81,7 +88,7 @@ def from_npy(data: bytes) -> "NDArray[np.float64]":
         raise Invalid("the .npy array is cut short or too long", hint="Write it again.")
     order = "F" if header["fortran_order"] else "C"
     flat = np.frombuffer(data, dtype=dtype, offset=start)
-    return flat.reshape(shape, order=order).astype(np.float64)  # type: ignore[call-overload,no-any-return]
+    return flat.reshape(shape, order=order)  # type: ignore[call-overload,no-any-return]
 
 
 def _npy_header(data: bytes) -> tuple[dict[str, Any], int]:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from quanopy.domain.calibration import Snapshot
-from quanopy.domain.errors import ProviderError, QuanopyError
+from quanopy.domain.errors import QuanopyError
 from quanopy.domain.jobs import MOST_SHOTS, JobKind, Options, Pub
 from quanopy.domain.programs import Program
 from quanopy.domain.resources import Resource, Target
@@ -192,8 +192,9 @@ class RemoteProvider(Provider, Protocol):
         neither account nor credential; no network. The same after a key was renewed, where the
         vendor's account has a name of its own (a CRN, a project)."""
 
-    def start(self, orders: Sequence[Order]) -> list[str | ProviderError]:
-        """Send these; for each the provider's id, or why not. ``OutcomeUnknown`` where the reply
+    def start(self, orders: Sequence[Order]) -> Sequence[str | QuanopyError]:
+        """Send these; for each the provider's id, or why not: once one may have been accepted,
+        nothing is raised any more. ``OutcomeUnknown`` where the reply
         was lost: it may have been accepted."""
 
     def poll(self, ids: Sequence[str]) -> dict[str, Report]:

@@ -4,20 +4,18 @@ Each has a configuration (gates, coupling) and properties (a real calibration sn
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from quanopy.codecs.targets import encode_target
 from quanopy.domain.resources import Capabilities, Target
 from quanopy.providers.aer.methods import TASK_LIMITS, state_qubits
+from quanopy.providers.ibm.documents import target_of
 
 _FOLDER = Path("fake_provider", "backends")
-_SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
-_UNTIMED: Mapping[str, Any] = {"parameters": None, "qubits": None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,13 +40,9 @@ class Device:
 
     def target(self) -> Target:
         """Its gates and coupling, with the errors and durations of the snapshot."""
-        configuration = _load(self.folder / f"conf_{self.name}.json")
-        properties = _load(self.folder / f"props_{self.name}.json")
-        dt = configuration.get("dt")
-        return encode_target(
-            qubits=self.qubits,
-            instructions=_instructions(configuration, properties, self.qubits),
-            dt=dt * 1e-9 if dt else None,
+        return target_of(
+            _load(self.folder / f"conf_{self.name}.json"),
+            _load(self.folder / f"props_{self.name}.json"),
         )
 
 
@@ -74,54 +68,3 @@ def _qubits(file: Path) -> int:
 def _load(file: Path) -> dict[str, Any]:
     document: dict[str, Any] = json.loads(file.read_bytes())
     return document
-
-
-def _instructions(
-    configuration: Mapping[str, Any], properties: Mapping[str, Any], qubits: int
-) -> dict[str, Mapping[str, Any]]:
-    measured = {(gate["gate"], tuple(gate["qubits"])): gate for gate in properties["gates"]}
-    found = {
-        gate["name"]: _gate(gate, measured)
-        for gate in configuration["gates"]
-        if gate["name"] in configuration["basis_gates"] and gate.get("coupling_map")
-    }
-    supported = set(configuration.get("supported_instructions") or ())
-    flow = supported & {"if_else", "for_loop", "while_loop", "switch_case"}
-    return {
-        **found,
-        "measure": _measurement(properties, qubits),
-        "reset": {"parameters": 0, "qubits": None},
-        "delay": {"parameters": 1, "qubits": None},
-        **dict.fromkeys(sorted(flow), _UNTIMED),
-    }
-
-
-def _gate(
-    gate: Mapping[str, Any], measured: Mapping[tuple[str, tuple[int, ...]], Mapping[str, Any]]
-) -> dict[str, Any]:
-    places = [tuple(qubits) for qubits in gate["coupling_map"]]
-    known = [_values(measured.get((gate["name"], place))) for place in places]
-    return {
-        "parameters": len(gate.get("parameters") or ()),
-        "qubits": [list(place) for place in places],
-        "errors": [values.get("gate_error") for values in known],
-        "durations_s": [values.get("gate_length") for values in known],
-    }
-
-
-def _measurement(properties: Mapping[str, Any], qubits: int) -> dict[str, Any]:
-    known = [_values({"parameters": one}) for one in properties["qubits"][:qubits]]
-    return {
-        "parameters": 0,
-        "qubits": [[qubit] for qubit in range(len(known))],
-        "errors": [values.get("readout_error") for values in known],
-        "durations_s": [values.get("readout_length") for values in known],
-    }
-
-
-def _values(entry: Mapping[str, Any] | None) -> dict[str, float]:
-    """Parameters by name, in seconds where they are times."""
-    return {
-        one["name"]: one["value"] * _SECONDS.get(one.get("unit") or "", 1.0)
-        for one in (entry or {}).get("parameters", ())
-    }

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Self
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from quanopy.testing.vendors.faults import STATUSES, Fault, Faults, spoilt
@@ -231,7 +231,7 @@ class Vendor:
         """Its address, with no slash at the end."""
         return f"http://127.0.0.1:{self.port}"
 
-    def start(self) -> "Vendor":
+    def start(self) -> Self:
         """Serve in the background."""
         self._thread.start()
         return self
@@ -243,7 +243,7 @@ class Vendor:
         self._server.server_close()
         self._runners.shutdown(wait=False, cancel_futures=True)
 
-    def __enter__(self) -> "Vendor":
+    def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(self, *_: object) -> None:
