@@ -52,7 +52,7 @@ def vendor() -> Iterator[PercevalVendor]:
 def provider_of(given: Given, *platforms: str) -> RemoteProvider:
     return create(
         url=given.url,
-        token=str(given.secret),
+        token=given.secret,
         platforms=platforms or (SIMULATOR,),
         account=given.account,
         request_timeout_s=given.timeout_s,
@@ -147,7 +147,10 @@ def test_platforms_are_resources_with_what_they_publish(both: RemoteProvider) ->
 
 def test_a_cloud_that_is_away_leaves_its_platforms_offline() -> None:
     provider = create(
-        url="http://127.0.0.1:9", token="env:NOBODY", platforms=["qpu:away"], request_timeout_s=2.0
+        url="http://127.0.0.1:9",
+        token=Secret("env:NOBODY"),
+        platforms=["qpu:away"],
+        request_timeout_s=2.0,
     )
     (resource,) = provider.resources()
     assert resource.state is ResourceState.OFFLINE

@@ -73,8 +73,14 @@ def test_server_brings_all_that_serving_and_reading_programs_needs(project: Any)
 
 
 def test_server_and_aer_bring_all_that_a_broker_with_emulators_needs(project: Any) -> None:
-    missing = imported(*BROKER, "providers") - INDIRECT - brought(project, "server", "aer")
+    missing = imported(*BROKER, "providers/aer") - INDIRECT - brought(project, "server", "aer")
     assert missing <= {"psycopg"}
+
+
+@pytest.mark.parametrize("vendor", ["perceval", "pasqal"])
+def test_a_vendor_s_extra_brings_all_that_its_provider_needs(project: Any, vendor: str) -> None:
+    needed = imported(f"providers/{vendor}") - INDIRECT - {"requests"}  # by the vendor's client
+    assert needed <= brought(project, "server", vendor)
 
 
 def test_the_base_brings_all_that_the_client_needs(project: Any) -> None:

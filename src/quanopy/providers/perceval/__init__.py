@@ -15,7 +15,7 @@ CLOUD = "https://api.cloud.quandela.com"
 def create(
     *,
     name: str = "perceval",
-    token: str,
+    token: Secret,
     platforms: Sequence[str],
     url: str = CLOUD,
     account: str | None = None,
@@ -24,18 +24,18 @@ def create(
 ) -> PercevalProvider:
     """The provider of Quandela's cloud; nothing is asked yet.
 
-    ``token`` is a reference (``env:NAME`` …), ``platforms`` are names there (``qpu:belenos``): the
+    ``platforms`` are names there (``qpu:belenos``): the
     cloud has no list of them. ``account`` tells whose token it is, where tokens are renewed. At
     most ``shots_per_sample`` times the shots of a pub are spent on getting as many samples.
     """
     require("perceval-quandela", "1.3", extra="perceval")
-    if not platforms or isinstance(platforms, str):
+    if not platforms:
         raise Invalid("no platforms are named", hint='Say platforms = ["sim:slos", …].')
     if shots_per_sample < 1:
         raise Invalid("shots_per_sample is below 1: no shot gives more than one sample")
     return PercevalProvider(
         name=name,
-        token=Secret(token),
+        token=token,
         platforms=tuple(platforms),
         url=url.rstrip("/"),
         account=account,
