@@ -80,14 +80,14 @@ def test_a_result_is_saved_as_arrays(client: Client, bell: Path, tmp_path: Path)
 
 def test_resources_are_shown_and_taken_out_of_service(client: Client, bell: Path) -> None:
     assert "aer" in run("quanopy", "resources")
-    run("quanopy", "resources", "set", "aer-mps", "maintenance", "--reason", "fridge")
+    run("quanopy", "resources", "maintenance", "aer-mps", "--reason", "fridge")
     shown = json.loads(run("quanopy", "resources", "--json"))
     assert {r["name"]: r["reason"] for r in shown}["aer-mps"] == "fridge"
     job = client.sample(bell, resource="aer-mps")
     run("quanopy", "cancel", job.id)
     assert job.status() is JobState.CANCELLED
     run("quanopy", "result", job.id, code=1)
-    run("quanopy", "resources", "set", "aer-mps", "online")
+    run("quanopy", "resources", "online", "aer-mps")
     run("quanopy", "retry", job.id)
     job.wait(timeout=LIMIT_S)
 

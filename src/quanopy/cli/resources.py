@@ -72,15 +72,32 @@ def _row(resource: "ResourceOut") -> tuple[object, ...]:
     )
 
 
-@app.command("set")
+Name = Annotated[str, typer.Argument(help="The resource's name.")]
+Reason = Annotated[str | None, typer.Option("--reason", help="Shown to users.")]
+
+
+@app.command()
 @guarded
-def set_state(
-    name: Annotated[str, typer.Argument(help="The resource's name.")],
-    state: Annotated[str, typer.Argument(help="online, maintenance or offline.")],
-    reason: Annotated[str | None, typer.Option("--reason", help="Shown to users.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Take a resource in or out of service; in maintenance what runs may finish."""
+def maintenance(name: Name, reason: Reason = None, as_json: AsJson = False) -> None:
+    """Start no new work on a resource; what runs may finish."""
+    _set_state(name, "maintenance", reason, as_json)
+
+
+@app.command()
+@guarded
+def offline(name: Name, reason: Reason = None, as_json: AsJson = False) -> None:
+    """Say that a resource is gone; what it was given stays queued."""
+    _set_state(name, "offline", reason, as_json)
+
+
+@app.command()
+@guarded
+def online(name: Name, as_json: AsJson = False) -> None:
+    """Take a resource into service again."""
+    _set_state(name, "online", None, as_json)
+
+
+def _set_state(name: str, state: str, reason: str | None, as_json: bool) -> None:
     from quanopy.cli.output import emit
     from quanopy.client import Client
 
@@ -89,6 +106,4 @@ def set_state(
     if as_json:
         emit(found.model_dump(mode="json"))
     else:
-        typer.echo(
-            f"{found.name} is in {found.state}" if state != "online" else f"{name} is online"
-        )
+        typer.echo(f"{found.name} is {'in ' if state == 'maintenance' else ''}{found.state}")

@@ -1,5 +1,6 @@
 """Resources: what can run programs, what it can do, and the machine it compiles for."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -75,6 +76,10 @@ class Resource:
     many as workers bring (emulators in their own processes)."""
     device: str | None = None
     """The physical device it is, or is a part of; ``None``: itself."""
+    part: tuple[str, ...] | None = None
+    """What of its device it takes (names of qubits, lanes, threads …); ``None``: all of it.
+    Resources whose parts overlap are never run on at the same time; those of the same part share
+    its lanes."""
     state: ResourceState = ResourceState.ONLINE
     reason: str | None = None
     capabilities: Capabilities = field(default_factory=Capabilities)
@@ -109,6 +114,16 @@ class Registration:
     """How long it is taken to live after a heartbeat."""
     alive: bool = True
     """Whether that time has not passed, by the catalogue's clock."""
+
+    @property
+    def bounded(self) -> bool:
+        """Whether others may wait for what runs on it to end."""
+        return self.lanes is not None or self.device is not None
+
+
+def overlapping(part: Collection[str] | None, other: Collection[str] | None) -> bool:
+    """Whether two parts of a device (``None``: all of it) have something in common."""
+    return part is None or other is None or not set(part).isdisjoint(other)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

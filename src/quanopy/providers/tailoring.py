@@ -21,10 +21,14 @@ class Changes:
     """How many claims and executions may be on it at once."""
     device: str | None = None
     """The physical device that it is a part of."""
+    part: tuple[str | int, ...] | None = None
+    """What of its device it takes: names or numbers of qubits, lanes, threads."""
 
     def __post_init__(self) -> None:
         if self.lanes is not None and self.lanes < 1:
             raise Invalid("must be 1 or more", where="lanes")
+        if self.part is not None and not self.part:
+            raise Invalid("names nothing", where="part")
 
     def of(self, resource: Resource) -> Resource:
         """The resource, changed."""
@@ -32,6 +36,7 @@ class Changes:
             "description": self.description,
             "lanes": self.lanes,
             "device": self.device,
+            "part": None if self.part is None else tuple(sorted({str(one) for one in self.part})),
         }
         return replace(resource, **{k: v for k, v in given.items() if v is not None})  # type: ignore[arg-type]
 

@@ -212,6 +212,8 @@ def resource_out(status: ResourceStatus) -> ResourceOut:
         simulator=able.simulator,
         kinds=list(able.kinds),
         lanes=resource.lanes,
+        device=resource.device,
+        part=None if resource.part is None else list(resource.part),
         limits=LimitsOut(
             qubits=limits.qubits,
             clifford_qubits=limits.clifford_qubits,

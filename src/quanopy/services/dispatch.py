@@ -169,7 +169,7 @@ class LocalDispatch:
                     lambda: self._calibrations.of_emulator(self._provider, resource.name),
                 ),
             )
-            self._endings.end(claim_id, ends, frees=resource.lanes is not None)
+            self._endings.end(claim_id, ends, frees=resource.bounded)
         except Conflict:
             raise
         except Exception:

@@ -197,7 +197,7 @@ class RemoteDispatch:
         unfit = [(task, error) for task, error in pairs if isinstance(error, QuanopyError)]
         if unfit:
             ends = [self._unfit(task, error, claim) for task, error in unfit]
-            self._endings.end(claim.id, ends, frees=resource.lanes is not None)
+            self._endings.end(claim.id, ends, frees=resource.bounded)
         ready = [(task, work) for task, work in pairs if isinstance(work, Work)]
         if ready:
             self._send(claim, self._intents(ready, claim, self._bindings(claim, resource)))

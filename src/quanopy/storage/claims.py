@@ -18,13 +18,14 @@ from sqlalchemy.types import BigInteger, Text
 
 from quanopy.domain.ids import new_id
 from quanopy.domain.jobs import Task
+from quanopy.domain.resources import overlapping
 from quanopy.domain.states import ResourceState, TaskState
 from quanopy.ports.store import Claim, Offer, Offering
 from quanopy.services.sharing import fair_order
 from quanopy.storage import ledger, queue, schema
 from quanopy.storage.compiled import Row
 from quanopy.storage.events import History
-from quanopy.storage.mapping import Values, moment, span
+from quanopy.storage.mapping import Values, moment, part_of, span
 from quanopy.storage.rows import id_rows, ids_document
 from quanopy.storage.statements import LOCKED_JOBS, LOCKED_TASKS, by_ids, insert_rows
 from quanopy.storage.transaction import Asked, Transaction
@@ -43,7 +44,7 @@ ALIVE: ColumnElement[bool] = and_(
 under another clock, before ours went backwards."""
 
 _RESOURCE = (
-    select(schema.resources, schema.devices.c.name.label("physical"))
+    select(schema.resources, schema.devices.c.name.label("physical"), schema.devices.c.parted)
     .join(
         schema.devices,
         schema.devices.c.name == func.coalesce(schema.resources.c.device, schema.resources.c.name),
@@ -59,6 +60,13 @@ _CLAIMS_IN_USE = select(func.count()).where(
 _EXECUTIONS_IN_USE = select(func.count()).where(
     _executions.c.device == queue.DEVICE,
     _executions.c.state.in_(["submitting", "submitted", "running", "stranded"]),
+)
+_PARTS = select(schema.resources.c.name, schema.resources.c.part).where(
+    func.coalesce(schema.resources.c.device, schema.resources.c.name) == queue.DEVICE
+)
+_CLAIMS_BY_RESOURCE, _EXECUTIONS_BY_RESOURCE = (
+    counted.add_columns(of.c.resource).group_by(of.c.resource)
+    for counted, of in ((_CLAIMS_IN_USE, _claims), (_EXECUTIONS_IN_USE, _executions))
 )
 _RENEW = (
     update(_claims)
@@ -112,7 +120,10 @@ def claim(
     resource = _in_service(found)
     if resource is None:
         return []
-    lanes = min(most, _lanes(resource, offer, claimed + executing))
+    in_use = claimed + executing
+    if resource.parted and in_use:
+        in_use = _in_use_of_part(connection, resource, given)
+    lanes = min(most, _lanes(resource, offer, in_use)) if in_use is not None else 0
     if lanes < 1:
         return []
     used_s = queue.aged(used, now)
@@ -157,7 +168,10 @@ def line(answers: Sequence[Sequence[Row]], offer: Offer) -> Line:
     resource = _in_service(found)
     return Line(
         resource=resource,
-        lanes=_lanes(resource, offer, claimed + executing) if resource else 0,
+        # What is divided is claimed as ever, where overlaps are looked for.
+        lanes=_lanes(resource, offer, claimed + executing)
+        if resource and not resource.parted
+        else 0,
         waiting=bool(waiting),
         used=used,
     )
@@ -201,6 +215,24 @@ def _in_service(found: Sequence[Row]) -> Row | None:
 
 def _lanes(resource: Row, offer: Offer, in_use: int) -> int:
     return offer.claims if resource.lanes is None else min(offer.claims, resource.lanes - in_use)
+
+
+def _in_use_of_part(
+    connection: Transaction, resource: Row, given: Mapping[str, object]
+) -> int | None:
+    """How many lanes of a resource's part are in use; ``None`` while what overlaps it is."""
+    known, claimed, executing = connection.together(
+        (_PARTS, given), (_CLAIMS_BY_RESOURCE, given), (_EXECUTIONS_BY_RESOURCE, given)
+    )
+    parts = {row.name: part_of(row.part) for row in known}
+    own, in_use = part_of(resource.part), 0
+    for number, name in [*claimed, *executing]:
+        part = parts.get(name)
+        if part == own:
+            in_use += number
+        elif overlapping(part, own):
+            return None
+    return in_use
 
 
 def _loads(order: Iterable[Task], offer: Offer, lanes: int) -> list[_Load]:

@@ -262,6 +262,7 @@ def resource_row(resource: Resource) -> Values:
         "description": resource.description,
         "lanes": resource.lanes,
         "device": resource.device,
+        "part": None if resource.part is None else _compact(sorted(set(resource.part))),
         "state": resource.state.value,
         "reason": resource.reason,
         "operated": False,
@@ -277,10 +278,16 @@ def resource_of(row: Row) -> Resource:
         description=row.description,
         lanes=row.lanes,
         device=row.device,
+        part=part_of(row.part),
         state=ResourceState(row.state),
         reason=row.reason,
         capabilities=_capabilities(json.loads(row.capabilities)),
     )
+
+
+def part_of(stored: str | None) -> tuple[str, ...] | None:
+    """What of its device a resource takes, as its row has it."""
+    return None if stored is None else tuple(json.loads(stored))
 
 
 def _capabilities(stored: Mapping[str, Any]) -> Capabilities:

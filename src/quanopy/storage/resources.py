@@ -45,10 +45,14 @@ def _upsert(dialect: str, table: Any, keys: Sequence[str], kept: Sequence[str]) 
     )
 
 
-_DESCRIBED = ("provider", "description", "lanes", "device", "capabilities")
+_DESCRIBED = ("provider", "description", "lanes", "device", "part", "capabilities")
 _SERVED = ("seen_at", "ttl_us", "retired")
 _RESOURCES = {d: _upsert(d, resources, ["name"], _DESCRIBED) for d in _INSERT}
 _DEVICES = {d: _upsert(d, devices, ["name"], []) for d in _INSERT}
+_parted = rows_of(devices.c.name)
+_DIVIDE = (
+    update(devices).where(devices.c.name == _parted.c.name, ~devices.c.parted).values(parted=True)
+)
 _WORKERS = {d: _upsert(d, workers, ["worker", "resource"], _SERVED) for d in _INSERT}
 _named = rows_of(resources.c.name, resources.c.state, resources.c.reason)
 _FOLLOW = (
@@ -122,7 +126,12 @@ def register(
     """A worker serves these resources and lives."""
     dialect = connection.dialect
     rows = [resource_row(resource) for resource in sorted(served, key=lambda r: r.name)]
-    names: list[Values] = [{"name": n} for n in sorted({r.device or r.name for r in served})]
+    names: list[Values] = [
+        {"name": n, "parted": False} for n in sorted({r.device or r.name for r in served})
+    ]
+    parted: list[Values] = [
+        {"name": n} for n in sorted({r.device or r.name for r in served if r.part is not None})
+    ]
     lives: list[Values] = [
         {"worker": worker, "resource": r.name, "seen_at": now, "ttl_us": ttl, "retired": False}
         for r in served
@@ -132,6 +141,9 @@ def register(
     connection.later(_DEVICES[dialect], {"r": document(names)})
     connection.later(_RESOURCES[dialect], {"r": document(rows)})
     connection.later(_FOLLOW, {"r": document(rows)})
+    if parted:
+        # After the resources, in whose order a claim locks, too.
+        connection.later(_DIVIDE, {"r": document(parted)})
     connection.later(_WORKERS[dialect], {"r": document(lives)})
 
 

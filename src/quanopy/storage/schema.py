@@ -16,6 +16,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    false,
     text,
 )
 
@@ -209,13 +210,21 @@ resources = Table(
     Column("description", Text, nullable=False),
     Column("lanes", Integer),
     Column("device", Text),
+    # Names in JSON; NULL: all of the device.
+    Column("part", Text),
     Column("state", Text, nullable=False),
     Column("reason", Text),
     Column("operated", Boolean, nullable=False),
     Column("capabilities", Text, nullable=False),
 )
 
-devices = Table("devices", metadata, Column("name", Text, primary_key=True))
+devices = Table(
+    "devices",
+    metadata,
+    Column("name", Text, primary_key=True),
+    # Whether a resource is a part of it: a claim looks for overlaps on no other device.
+    Column("parted", Boolean, nullable=False, server_default=false()),
+)
 
 workers = Table(
     "workers",

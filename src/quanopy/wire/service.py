@@ -58,6 +58,12 @@ class ResourceOut(Answer):
     simulator: bool = True
     kinds: list[JobKind] = []
     lanes: int | None = None
+    device: str | None = Field(
+        default=None, description="The physical device it is a part of; `null`: itself."
+    )
+    part: list[str] | None = Field(
+        default=None, description="What of its device it takes; `null`: all of it."
+    )
     limits: LimitsOut = LimitsOut()
     default_shots: int = 1024
     gates: list[str] | None = None

@@ -148,7 +148,6 @@ def test_errors_are_a_problem_document_where_json_was_asked_for(broker: OneJob) 
         (("jobs", "--limit", "0"), 65),
         (("jobs", "--since", "yesterday"), 65),
         (("no-such-command",), 2),
-        (("resources", "set", "aer", "broken"), 65),
     ],
 )
 def test_exit_codes_say_what_was_wrong(

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from quanopy.cli.main import app
-from tests.unit.client.stub import Stub, document
+from tests.unit.client.stub import Answer, Seen, Stub, document
 
 
 def resource(name: str, **changes: Any) -> dict[str, Any]:
@@ -69,3 +69,21 @@ def test_json_has_all_that_fit_the_filter() -> None:
 def test_where_no_name_is_like_that_it_is_said() -> None:
     found = run("--filter", "heron")
     assert (found.stdout, found.stderr) == ("", "no resources with 'heron' in their names\n")
+
+
+def test_a_resource_is_taken_out_of_service_with_a_reason_and_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[tuple[str, dict[str, Any]]] = []
+
+    def answer(seen: Seen) -> Answer:
+        asked.append((f"{seen.method} {seen.path}", json.loads(seen.body)))
+        return document(resource("qpu", state=asked[-1][1]["state"]))
+
+    with Stub(answer) as stub:
+        monkeypatch.setenv("QUANOPY_URL", stub.url)
+        assert run("maintenance", "qpu", "--reason", "helium").stdout == "qpu is in maintenance\n"
+        assert run("offline", "qpu").stdout == "qpu is offline\n"
+        assert json.loads(run("online", "qpu", "--json").stdout)["state"] == "online"
+    assert [path for path, _ in asked] == ["PUT /v1/resources/qpu/state"] * 3
+    assert asked[0][1] == {"state": "maintenance", "reason": "helium"}

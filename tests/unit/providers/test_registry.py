@@ -127,10 +127,13 @@ def test_an_option_that_is_needed_and_missing_is_named() -> None:
 
 
 def test_resources_are_as_the_operator_says() -> None:
-    changed = {"left": {"lanes": 3, "device": "machine", "description": "ours"}}
+    changed = {
+        "left": {"lanes": 3, "device": "machine", "description": "ours", "part": [1, "b", 0]}
+    }
     provider = made(lab(resources=changed))
     left, right = provider.resources()
     assert (left.lanes, left.device, left.description) == (3, "machine", "ours")
+    assert left.part == ("0", "1", "b")
     assert (right.lanes, right.device) == (1, None)
     provider.close()
     assert provider.closed
@@ -143,6 +146,8 @@ def test_resources_are_as_the_operator_says() -> None:
         ({"left": 7}, "providers.lab.resources.left"),
         ({"left": {"lanes": "many"}}, "providers.lab.resources.left.lanes"),
         ({"left": {"lanes": 0}}, "providers.lab.resources.left.lanes"),
+        ({"left": {"part": []}}, "providers.lab.resources.left.part"),
+        ({"left": {"part": [True]}}, "providers.lab.resources.left.part[0]"),
         ({"left": {"lane": 1}}, "providers.lab.resources.left.lane"),
     ],
 )

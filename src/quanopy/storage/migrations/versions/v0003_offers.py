@@ -1,4 +1,7 @@
-"""Whose a resource is, and which part of a device."""
+"""Which part of a device a resource is."""
+
+import sqlalchemy as sa
+from alembic import op
 
 revision = "0003"
 down_revision = "0002"
@@ -6,3 +9,8 @@ down_revision = "0002"
 
 def upgrade() -> None:
     """Add what is new."""
+    op.add_column("resources", sa.Column("part", sa.Text()))
+    op.add_column(
+        "devices",
+        sa.Column("parted", sa.Boolean(), nullable=False, server_default=sa.false()),
+    )
