@@ -88,6 +88,11 @@ class Resource:
     accounts: tuple[str, ...] | None = None
     """The accounts that may use it; ``None``: all."""
 
+    @property
+    def bounded(self) -> bool:
+        """Whether others may wait for what runs on it to end."""
+        return self.lanes is not None or self.device is not None
+
     def serves(self, account: str) -> bool:
         """Whether an account may see and use it."""
         return self.accounts is None or account in self.accounts
@@ -114,11 +119,6 @@ class Registration:
     """How long it is taken to live after a heartbeat."""
     alive: bool = True
     """Whether that time has not passed, by the catalogue's clock."""
-
-    @property
-    def bounded(self) -> bool:
-        """Whether others may wait for what runs on it to end."""
-        return self.lanes is not None or self.device is not None
 
 
 def overlapping(part: Collection[str] | None, other: Collection[str] | None) -> bool:
