@@ -67,8 +67,7 @@ def _show(served: "Sequence[Vendor]", *, as_json: bool) -> None:
     toml = "\n".join(_table(one) for one in served)
     if as_json:
         urls = [
-            {"name": one.name, "url": one.url, "provider_options": dict(one.options())}
-            for one in served
+            {"name": one.name, "url": one.url, "options": dict(one.options())} for one in served
         ]
         emit({"vendors": urls, "environment": environment, "toml": toml})
         return
@@ -82,4 +81,4 @@ def _show(served: "Sequence[Vendor]", *, as_json: bool) -> None:
 def _table(vendor: "Vendor") -> str:
     """A provider's options as TOML: JSON's texts, numbers and lists are TOML's, too."""
     lines = [f"{key} = {json.dumps(value)}" for key, value in vendor.options().items()]
-    return "\n".join([f"[provider_options.{vendor.name}]", *lines, ""])
+    return "\n".join([f"[providers.{vendor.name}]", *lines, ""])

@@ -31,8 +31,8 @@ def test_it_serves_says_how_to_use_it_and_ends(
 ) -> None:
     process, said = served
     (vendor,) = said["vendors"]
-    options = tomllib.loads(said["toml"])["provider_options"]["ibm"]
-    assert options == vendor["provider_options"]
+    options = tomllib.loads(said["toml"])["providers"]["ibm"]
+    assert options == vendor["options"]
     scheme, _, variable = options["token"].partition(":")
     assert scheme == "env"
     assert said["environment"][variable]

@@ -153,7 +153,7 @@ class Vendor:
         return {self._variable: self.secret}
 
     def options(self) -> Mapping[str, Any]:
-        """Options of its provider, as ``[provider_options.NAME]`` has them."""
+        """Options of its provider, as ``[providers.NAME]`` has them."""
         return {"url": self.url, "token": f"env:{self._variable}"}
 
     def secrets(self) -> Sequence[str]:
