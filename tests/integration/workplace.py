@@ -15,7 +15,7 @@ from quanopy.domain.jobs import Extent, Job, JobKind, JobSpec, Options, Pub, Rea
 from quanopy.domain.programs import Footprint, Program
 from quanopy.domain.states import FINAL_JOB_STATES, JobState, TaskState
 from quanopy.ports.objects import Objects
-from quanopy.ports.programs import Compilation, Compiled, Reader
+from quanopy.ports.programs import Compilation, Compiled, Compiler, Reader
 from quanopy.ports.providers import LocalProvider, RemoteProvider
 from quanopy.ports.store import EventQuery, Store, Submission
 from quanopy.ports.wakeups import Topic, Wakeups
@@ -80,6 +80,7 @@ class Workplace:
         store: Store | None = None,
         objects: Objects | None = None,
         reader: Reader | None = None,
+        compiler: Compiler | None = None,
         rhythm: Rhythm = QUICK,
     ) -> Worker:
         """A worker that has been started, and is stopped at the end of the block."""
@@ -89,7 +90,7 @@ class Workplace:
             wakeups=self.wakeups,
             hints=JobHints(),
             reader=reader or Unneeded(),
-            compiler=Unneeded(),
+            compiler=compiler or Unneeded(),
             providers=providers,
             rhythm=rhythm,
         )

@@ -145,12 +145,35 @@ def wait_for(client: "Client", jobs: "Sequence[Job]") -> "list[JobOut]":
                 return found
 
 
-def status(ids: JobIds, as_json: AsJson = False) -> None:
+def status(
+    ids: JobIds,
+    expect: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--expect",
+            metavar="NAME=VALUE",
+            help="resource, provider, target or fingerprint; 1 where it differs.",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
     """Show where jobs stand."""
     from quanopy.client import Client
 
+    expected = dict(_expected(text) for text in expect or ())
     with Client() as client:
+        for job_id in ids if expected else ():
+            client.job(job_id, expect=expected)
         _show(client.states(ids), as_json=as_json)
+
+
+def _expected(text: str) -> tuple[str, str]:
+    from quanopy.domain.errors import Invalid
+
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise Invalid(f"{text!r} is not NAME=VALUE", where="--expect")
+    return name, value
 
 
 def jobs(

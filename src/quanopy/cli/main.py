@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from quanopy.cli import (
+    compiled,
     dev,
     executions,
     exits,
@@ -33,6 +34,7 @@ app = typer.Typer(
 for _command in (
     jobs.submit,
     jobs.status,
+    compiled.compiled,
     results.result,
     jobs.jobs,
     results.watch,

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from quanopy.client import drafts, settings
 from quanopy.client.choices import chosen
 from quanopy.client.drafts import Circuit, Draft, How, PubLike
+from quanopy.client.expecting import Expected
 from quanopy.client.handles import Job, checked_id
 from quanopy.client.http import Http
 from quanopy.client.polling import rounds
@@ -129,9 +130,15 @@ class Client:
         return self._http.post(JobsOut, "/jobs/batch", JobsIn(jobs=jobs), headers=key).jobs
 
     # -- finding ------------------------------------------------------------------------------
-    def job(self, id: str) -> Job:
-        """A handle on a job by its id; nothing is asked yet."""
-        return Job(self._http, id)
+    def job(self, id: str, *, expect: Expected | None = None) -> Job:
+        """A handle on a job by its id; nothing is asked yet.
+
+        With ``expect``, an earlier :meth:`Job.identity` or parts of one (``resource``,
+        ``provider``, ``target``, ``fingerprint``), it is asked at once whether the job is what it
+        is taken for: :class:`ResourceMismatch` says what differs.
+        """
+        job = Job(self._http, id)
+        return job.expect(expect) if expect else job
 
     def jobs(self, **filters: Any) -> Iterator[Job]:
         """Handles on jobs, newest first; the filters are those of :meth:`listing`."""

@@ -1,9 +1,11 @@
 """Handles: a submitted job, from any machine and at any later time."""
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from quanopy.client.choices import chosen
+from quanopy.client.compiled import AsRun
+from quanopy.client.expecting import Expected, compare, expectation, identity_of
 from quanopy.client.http import Http
 from quanopy.client.polling import rounds
 from quanopy.client.programs import decode, unpacked
@@ -12,7 +14,7 @@ from quanopy.domain.errors import Invalid, NotReady
 from quanopy.domain.ids import is_id
 from quanopy.domain.programs import Program
 from quanopy.domain.states import FINAL_JOB_STATES, JobState
-from quanopy.wire.jobs import JobDetail, JobOut, ResultOut, SubmittedOut
+from quanopy.wire.jobs import CompiledJobOut, JobDetail, JobOut, ResultOut, SubmittedOut
 from quanopy.wire.service import EventOut, EventsOut
 
 if TYPE_CHECKING:
@@ -24,13 +26,14 @@ NPZ = "application/x-npz"
 class Job:
     """A submitted job, by its id. Letting go of a handle cancels nothing.
 
-    A pickled handle carries the id alone: where it is loaded, the broker is found as
-    ``Client()`` finds it.
+    A pickled handle carries the id and what is expected of the job: where it is loaded, the
+    broker is found as ``Client()`` finds it.
     """
 
     def __init__(self, http: Http, id: str) -> None:
         self._http = http
         self.id = checked_id(id)
+        self._expected: Expected = {}
 
     def detail(self) -> JobDetail:
         """All that the broker says of it: state, times, parts, executions."""
@@ -64,14 +67,18 @@ class Job:
         Raises:
             TaskFailed: the job failed or was cancelled.
             NotReady: it is not done after ``timeout`` seconds.
+            ResourceMismatch: it ran on something else than it was expected to.
         """
         if partial and timeout is None:
             timeout = 0.0
         for wait_s in rounds(timeout):
             try:
-                return result_of(self._fetch(wait_s, partial))
+                found = self._fetch(wait_s, partial)
             except NotReady:
                 continue
+            if self._expected:
+                compare(self.detail(), self._expected)
+            return result_of(found)
         raise self._late(timeout)
 
     def npz(self, timeout: float | None = None) -> bytes:
@@ -130,6 +137,32 @@ class Job:
             found += unpack_circuits(unpacked(program.qpy))
         return found
 
+    def compiled(self) -> "list[AsRun]":
+        """What really ran: its programs as they were compiled, by part of the job and program,
+        with layout, compiler, level, seed and target.
+
+        Raises :class:`NotReady` until something of it has run.
+        """
+        found = self._http.get(CompiledJobOut, f"/jobs/{self.id}/compiled")
+        return [AsRun(one) for one in found.programs]
+
+    def identity(self) -> dict[str, str]:
+        """What it ran on, to be expected of it later: ``resource``, ``provider``, ``target`` (a
+        digest) and ``fingerprint`` (of the account at the vendor), as far as they are known, and
+        the same of all its executions."""
+        return identity_of(self.detail())
+
+    def expect(self, expected: Expected) -> Self:
+        """This handle, once it is seen that the job is what it is taken for. What is not known
+        before its end is looked at again when its result is fetched.
+
+        Raises :class:`ResourceMismatch`, which says what differs.
+        """
+        wanted = expectation(expected)
+        compare(self.detail(), wanted)
+        self._expected = wanted
+        return self
+
     def __repr__(self) -> str:
         return f"Job({self.id!r})"
 
@@ -140,7 +173,7 @@ class Job:
         return hash(self.id)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (_attach, (self.id,))
+        return (_attach, (self.id, self._expected))
 
     def _fetch(self, wait_s: float, partial: bool) -> ResultOut:
         params = {"wait": wait_s, "partial": "true" if partial else None}
@@ -164,7 +197,9 @@ def _states(names: Collection[JobState | str]) -> list[JobState]:
     return [chosen(JobState, name, "state") for name in given]
 
 
-def _attach(id: str) -> Job:
+def _attach(id: str, expected: Expected) -> Job:
     from quanopy.client.client import Client
 
-    return Client().job(id)
+    job = Client().job(id)
+    job._expected = expected
+    return job

@@ -18,7 +18,7 @@ PENDING = "pending"
 COMPLETED = "completed"
 CALIBRATIONS = "calibrations"
 COMPILED = "compiled"
-"""Where compiled programs lie, an object each: no packs, but a cache that may be emptied."""
+"""Where compiled programs lie, an object each: compiled once, and named by what ran them."""
 
 _OWNERS = b"0000644\0" + b"0000000\0" * 2
 _REGULAR_FILE = b"0".ljust(101, b"\0") + b"ustar\x0000".ljust(255, b"\0")

@@ -7,6 +7,16 @@ OLDEST = 13
 MAGIC = b"QISKIT"
 
 
+_WRITER = slice(7, 10)
+
+
 def version_of(data: bytes) -> int | None:
     """The version that a QPY header says; ``None`` for bytes that are no QPY."""
     return data[6] if len(data) > 6 and data.startswith(MAGIC) else None
+
+
+def writer_of(data: bytes) -> str | None:
+    """The version of the Qiskit that wrote a QPY, as its header says; ``None`` if it is none."""
+    if version_of(data) is None or len(data) < _WRITER.stop:
+        return None
+    return ".".join(map(str, data[_WRITER]))

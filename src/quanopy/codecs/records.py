@@ -84,6 +84,20 @@ class JobRecord(Record):
     tasks: tuple[TaskRecord, ...] = ()
 
 
+class RanRecord(Record):
+    """What a task ran of one of its job's programs, where that is not what was read from it."""
+
+    program: int
+    data: Span
+    """Its QPY."""
+    key: str | None = None
+    """The object that it lies in; none: this pack."""
+    level: int | None = None
+    """The optimisation level it was compiled at; none: it was read, but not compiled."""
+    seed: int | None = None
+    """What the compiler's random numbers began with."""
+
+
 class TaskEndRecord(Record):
     """How a task ended; its result is a span of ``results.jsonl`` in the same pack."""
 
@@ -94,6 +108,7 @@ class TaskEndRecord(Record):
     result: Span | None = None
     problem: Problem | None = None
     started_at: datetime | None = None
+    ran: tuple[RanRecord, ...] | None = None
 
 
 class EndRecord(Record):
@@ -112,6 +127,9 @@ class EndRecord(Record):
     started_at: datetime | None = None
     usage: dict[str, float] = {}
     problem: Problem | None = None
+    target: str | None = None
+    fingerprint: str | None = None
+    adopted: bool | None = None
     snapshots: dict[str, Any] = {}
     """What it ran under: a :class:`~quanopy.domain.calibration.Binding`, unless all of it is
     unknown."""
@@ -140,10 +158,11 @@ class PartRecord(Record):
     job_id: str
     slice: Slice
     estimate_s: float = 0.0
+    ran: tuple[RanRecord, ...] | None = None
 
 
 class ExecutionRecord(Record):
-    """A remote execution that is about to be sent."""
+    """A remote execution that is about to be sent, or that was adopted."""
 
     format: Format = "quanopy.execution/1"
     id: str
@@ -155,6 +174,24 @@ class ExecutionRecord(Record):
     """In the order of the execution's slots."""
     snapshots: dict[str, Any] = {}
     """Seen at submission and start."""
+    target: str | None = None
+    fingerprint: str | None = None
+    provider_job_id: str | None = None
+    """Known beforehand of one that was adopted."""
+    adopted: bool | None = None
+
+
+class TaskRanRecord(Record):
+    """What an :class:`EndRecord` and an :class:`ExecutionRecord` both say of a task."""
+
+    id: str
+    ran: tuple[RanRecord, ...] | None = None
+
+
+class ExecutionRanRecord(Record):
+    """Either record, as far as it says what an execution ran."""
+
+    tasks: tuple[TaskRanRecord, ...]
 
 
 class Asked(StrEnum):

@@ -231,3 +231,11 @@ class Execution:
     problem: Problem | None = None
     stop_requested: bool = False
     calibration: Binding = UNBOUND
+    target: str | None = None
+    """Digest of the machine description that its programs were compiled for, or fitted."""
+    fingerprint: str | None = None
+    """Of the account at the vendor that it was sent under; ``None`` for emulators of our own."""
+    record: Extent | None = None
+    """Where the archive says what it ran; ``None``: from before that was kept."""
+    adopted: bool = False
+    """It was made at the vendor by somebody else, and taken over."""

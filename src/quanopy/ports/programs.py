@@ -41,6 +41,12 @@ class Compilation:
     """Optimisation level for what does not fit."""
     options: Options
 
+    @property
+    def seed(self) -> int:
+        """Of what is random in compiling: the same request always gives the same circuits."""
+        given = self.options.seed_transpiler
+        return 0 if given is None else given
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compiled:
@@ -49,6 +55,8 @@ class Compiled:
     circuits: bytes
     changed: bool
     """``False``: everything fitted already and was left alone."""
+    kept: str | None = None
+    """The object that holds these circuits for good, where one does."""
 
 
 class Compiler(Protocol):

@@ -172,6 +172,9 @@ class ExecutionChange:
     state: ExecutionState | None = None
     """``None``: it stays as it is."""
     provider_job_id: str | None = None
+    fingerprint: str | None = None
+    """The account at the vendor that knows it, where that was not known before; empty: not known
+    any more."""
     due_in_s: float | None = None
     """Look again after this long."""
     searched: bool = False

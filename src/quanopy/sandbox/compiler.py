@@ -6,7 +6,9 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from dataclasses import replace
+from functools import cache, partial
+from importlib.metadata import version
 
 from quanopy.codecs.packs import COMPILED
 from quanopy.domain.errors import Invalid, NotFound, QuanopyError, Unavailable
@@ -55,9 +57,7 @@ class ProcessCompiler:
         missing = {key: request for key, request in distinct.items() if key not in found}
         found |= self._stored(missing)
         missing = {key: request for key, request in missing.items() if key not in found}
-        made = self._compile(missing)
-        self._keep(made)
-        found |= made
+        found |= self._keep(self._compile(missing))
         return [found[key] for key in keys]
 
     def close(self) -> None:
@@ -106,24 +106,31 @@ class ProcessCompiler:
             self._known.add(key, one)
         return dict(found)
 
-    def _keep(self, made: Mapping[str, Answer]) -> None:
-        """Remember these; in the store only what was worth the work: what fits is soon seen."""
-        compiled = {key: one for key, one in made.items() if isinstance(one, Compiled)}
-        for key, one in compiled.items():
+    def _keep(self, made: Mapping[str, Answer]) -> dict[str, Answer]:
+        """These as they are remembered; in the store only what was compiled: what fits is there."""
+        compiled = {k: one for k, one in made.items() if isinstance(one, Compiled) and one.changed}
+        kept = {key: replace(one, kept=_object(key)) for key, one in compiled.items()}
+        answers = {**made, **(kept if self._put(compiled) else {})}
+        for key, one in answers.items():
             self._known.add(key, one)
-        worth = {_object(key): one.circuits for key, one in compiled.items() if one.changed}
-        if self._objects is None or not 0 < len(worth) <= _LOOK_UP:
-            return
+        return answers
+
+    def _put(self, compiled: Mapping[str, Compiled]) -> bool:
+        """Whether the store has them now; whoever runs them keeps them where it has not."""
+        if self._objects is None or not 0 < len(compiled) <= _LOOK_UP:
+            return False
         try:
-            self._objects.put(worth)
+            self._objects.put({_object(key): one.circuits for key, one in compiled.items()})
         except Unavailable as error:
-            # Kept for speed alone: the work goes on without.
             _log.warning("compiled programs cannot be kept: %s", error)
+            return False
+        return True
 
 
 def _look_up(objects: Objects, key: str) -> Compiled | None:
     try:
-        return Compiled(circuits=objects.get([_object(key)])[0], changed=True)
+        circuits = objects.get([_object(key)])[0]
+        return Compiled(circuits=circuits, changed=True, kept=_object(key))
     except NotFound:
         return None
 
@@ -157,15 +164,20 @@ class _Known:
 
 
 def _key(request: Compilation) -> str:
-    """Names a program, a target, and every option that changes what comes out."""
+    """Names a program, a target, a compiler, and every option that changes what comes out."""
     options = request.options
     level = options.optimization_level
     how = (
         f"{request.target.digest} {request.level if level is None else level} "
-        f"{'always' if level is not None else 'misfits'} {options.seed_transpiler} "
-        f"{options.compile}"
+        f"{'always' if level is not None else 'misfits'} {request.seed} "
+        f"{options.compile} {_compiler()}"
     )
     return hashlib.sha256(how.encode() + b"\n" + request.circuits).hexdigest()
+
+
+@cache
+def _compiler() -> str:
+    return version("qiskit")
 
 
 def _object(key: str) -> str:

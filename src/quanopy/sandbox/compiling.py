@@ -45,9 +45,7 @@ def compile_one(request: Compilation) -> Compiled:
     if not any(wanted):
         return Compiled(circuits=request.circuits, changed=False)
     _refuse_wide(circuits, goal)
-    passes = _passes(
-        request.target, request.level if level is None else level, options.seed_transpiler
-    )
+    passes = _passes(request.target, request.level if level is None else level, request.seed)
     compiled = [
         _compiled(circuit, passes, goal) if needed else circuit
         for circuit, needed in zip(circuits, wanted, strict=True)
@@ -89,7 +87,7 @@ def _refuse_wide(circuits: Sequence[QuantumCircuit], goal: Machine) -> None:
 
 
 @lru_cache(maxsize=32)
-def _passes(target: Target, level: int, seed: int | None) -> PassManager:
+def _passes(target: Target, level: int, seed: int) -> PassManager:
     """Building one costs more than most compilations."""
     return generate_preset_pass_manager(
         optimization_level=level, target=machine(target).qiskit, seed_transpiler=seed

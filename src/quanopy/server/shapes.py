@@ -148,6 +148,7 @@ def _task_out(task: Task) -> TaskOut:
         first_pub=task.slice.first,
         pubs=task.slice.count,
         attempt=task.attempt,
+        execution_id=task.execution_id,
         result_at=_extent(task.result),
         problem=problem_out(task.problem),
         started_at=task.started_at,
@@ -170,6 +171,10 @@ def _execution_out(execution: Execution) -> ExecutionOut:
         ended_at=execution.ended_at,
         usage=dict(execution.usage),
         problem=problem_out(execution.problem),
+        resource=execution.resource,
+        target=execution.target,
+        fingerprint=execution.fingerprint,
+        adopted=execution.adopted,
     )
 
 
@@ -177,7 +182,6 @@ def execution_line(execution: Execution) -> ExecutionLineOut:
     """An execution as operators see it."""
     return ExecutionLineOut(
         **dict(_execution_out(execution)),
-        resource=execution.resource,
         account=execution.account,
         tasks=list(execution.tasks),
         searches=execution.searches,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from quanopy.codecs.packs import Span
+from quanopy.codecs.packs import Member, Span
 from quanopy.codecs.records import (
     ENDINGS,
     EXECUTIONS,
@@ -36,9 +36,10 @@ CREATE TABLE ends (
     task_id TEXT PRIMARY KEY, job_id TEXT, pack TEXT, ended_at REAL, number INTEGER,
     record BLOB) WITHOUT ROWID;
 CREATE INDEX ends_by_job ON ends (job_id);
-CREATE TABLE ended (number INTEGER PRIMARY KEY, execution_id TEXT, record BLOB);
+CREATE TABLE ended (number INTEGER PRIMARY KEY, execution_id TEXT, record BLOB, pack TEXT,
+    start INTEGER, length INTEGER);
 CREATE INDEX ended_by_execution ON ended (execution_id);
-CREATE TABLE intents (id TEXT PRIMARY KEY, record BLOB) WITHOUT ROWID;
+CREATE TABLE intents (id TEXT PRIMARY KEY, record BLOB, pack TEXT, start INTEGER) WITHOUT ROWID;
 CREATE TABLE parts (job_id TEXT, task_id TEXT, execution_id TEXT,
     PRIMARY KEY (job_id, task_id, execution_id)) WITHOUT ROWID;
 CREATE TABLE requests (task_id TEXT, asked TEXT, job_id TEXT, at REAL, record BLOB,
@@ -55,6 +56,8 @@ class TaskEnding:
     pack: str
     task: TaskEndRecord
     by: EndRecord
+    record: Extent
+    """Where the archive says what the execution ran."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +65,7 @@ class InFlight:
     """A remote execution that may have been sent, and of which no end is known."""
 
     record: ExecutionRecord
+    place: Extent
     unwanted: bool
     """All its tasks were cancelled."""
 
@@ -104,11 +108,11 @@ class ArchiveIndex:
             if member.name == JOBS:
                 self._add_jobs(pack.key, member.span, member.data)
             elif member.name == ENDINGS:
-                for line in member.data.splitlines():
-                    self._add_end(pack.key, EndRecord.model_validate_json(line))
+                for line, place in _lines(pack.key, member):
+                    self._add_end(place, EndRecord.model_validate_json(line))
             elif member.name == EXECUTIONS:
-                for line in member.data.splitlines():
-                    self._add_intent(line, ExecutionRecord.model_validate_json(line))
+                for line, place in _lines(pack.key, member):
+                    self._add_intent(line, place, ExecutionRecord.model_validate_json(line))
             elif member.name == REQUESTS:
                 for line in member.data.splitlines():
                     self._add_request(line, RequestRecord.model_validate_json(line))
@@ -158,21 +162,24 @@ class ArchiveIndex:
             )
             start += len(line)
 
-    def _add_end(self, pack: str, end: EndRecord) -> None:
+    def _add_end(self, place: Extent, end: EndRecord) -> None:
         number = self._db.execute(
-            "INSERT INTO ended (execution_id, record) VALUES (?, ?)",
-            (end.execution_id, end.line()),
+            "INSERT INTO ended (execution_id, record, pack, start, length) VALUES (?, ?, ?, ?, ?)",
+            (end.execution_id, end.line(), place.key, place.offset, place.length),
         ).lastrowid
         at = end.ended_at.timestamp()
         self._db.executemany(
             "INSERT INTO ends VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (task_id) DO UPDATE SET"
             " pack = excluded.pack, ended_at = excluded.ended_at, number = excluded.number,"
             " record = excluded.record WHERE excluded.ended_at < ends.ended_at",
-            [(task.id, task.job_id, pack, at, number, task.line()) for task in end.tasks],
+            [(task.id, task.job_id, place.key, at, number, task.line()) for task in end.tasks],
         )
 
-    def _add_intent(self, line: bytes, intent: ExecutionRecord) -> None:
-        self._db.execute("INSERT OR IGNORE INTO intents VALUES (?, ?)", (intent.id, line))
+    def _add_intent(self, line: bytes, place: Extent, intent: ExecutionRecord) -> None:
+        self._db.execute(
+            "INSERT OR IGNORE INTO intents VALUES (?, ?, ?, ?)",
+            (intent.id, line, place.key, place.offset),
+        )
         self._db.executemany(
             "INSERT OR IGNORE INTO parts VALUES (?, ?, ?)",
             [(task.job_id, task.id, intent.id) for task in intent.tasks],
@@ -219,7 +226,7 @@ class ArchiveIndex:
 
     def _endings(self, job_ids: Sequence[str]) -> dict[str, list[TaskEnding]]:
         found: dict[str, list[TaskEnding]] = {}
-        ended: dict[int, EndRecord] = {}  # shared by the tasks of an execution
+        ended: dict[int, tuple[EndRecord, Extent]] = {}  # shared by the tasks of an execution
         rows = self._db.execute(
             "SELECT job_id, pack, number, record FROM ends"
             " WHERE job_id IN (SELECT value FROM json_each(?)) ORDER BY task_id",
@@ -229,15 +236,20 @@ class ArchiveIndex:
             if number not in ended:
                 ended[number] = self._ended(number)
             task = TaskEndRecord.model_validate_json(line)
-            ending = TaskEnding(pack=pack, task=task, by=ended[number])
+            by, place = ended[number]
+            ending = TaskEnding(pack=pack, task=task, by=by, record=place)
             found.setdefault(job_id, []).append(ending)
         return found
 
-    def _ended(self, number: int) -> EndRecord:
-        (line,) = self._db.execute(
-            "SELECT record FROM ended WHERE number = ?", (number,)
+    def _ended(self, number: int) -> tuple[EndRecord, Extent]:
+        """An end, and where it is said what ran: what was sent has a record from before."""
+        line, pack, start, length = self._db.execute(
+            "SELECT ended.record, coalesce(intents.pack, ended.pack),"
+            " coalesce(intents.start, ended.start), coalesce(length(intents.record), ended.length)"
+            " FROM ended LEFT JOIN intents ON intents.id = execution_id WHERE number = ?",
+            (number,),
         ).fetchone()
-        return EndRecord.model_validate_json(line)
+        return EndRecord.model_validate_json(line), Extent(key=pack, offset=start, length=length)
 
     def _requests(self, job_ids: Sequence[str]) -> dict[str, list[RequestRecord]]:
         found: dict[str, list[RequestRecord]] = {}
@@ -254,7 +266,7 @@ class ArchiveIndex:
         """By job, the executions without an end that still carry a task without one."""
         found: dict[str, list[InFlight]] = {}
         rows = self._db.execute(
-            "SELECT DISTINCT job_id, intents.record FROM parts"
+            "SELECT DISTINCT job_id, intents.record, intents.pack, intents.start FROM parts"
             " JOIN intents ON intents.id = execution_id"
             " WHERE job_id IN (SELECT value FROM json_each(?))"
             " AND NOT EXISTS (SELECT 1 FROM ended WHERE"
@@ -263,9 +275,10 @@ class ArchiveIndex:
             " ORDER BY intents.id",
             (json.dumps(job_ids),),
         )
-        for job_id, line in rows:
+        for job_id, line, pack, start in rows:
             record = ExecutionRecord.model_validate_json(line)
-            sent = InFlight(record=record, unwanted=self._is_unwanted(record))
+            place = Extent(key=pack, offset=start, length=len(line))
+            sent = InFlight(record=record, place=place, unwanted=self._is_unwanted(record))
             found.setdefault(job_id, []).append(sent)
         return found
 
@@ -276,6 +289,14 @@ class ArchiveIndex:
             (Asked.CANCEL, json.dumps([task.id for task in intent.tasks])),
         ).fetchone()
         return bool(cancelled == len(intent.tasks))
+
+
+def _lines(pack: str, member: Member) -> Iterator[tuple[bytes, Extent]]:
+    """The lines of a member, each with where it lies."""
+    start = member.span.offset
+    for line in member.data.splitlines(keepends=True):
+        yield line, Extent(key=pack, offset=start, length=len(line))
+        start += len(line)
 
 
 def _together(one: Found, other: Found) -> bool:

@@ -282,10 +282,10 @@ class RemoteCrew:
                 endings=kit.endings,
                 holding=kit.holding,
                 sending=sending,
-                prepare=self._dispatch.prepare,
+                sent=self._dispatch.sent,
             ),
             calibrations=kit.calibrations,
-            prepare=self._dispatch.prepare,
+            sent=self._dispatch.sent,
             ttl_s=kit.ttl_s,
         )
         self._rounds = Rounds(provider, store=kit.store, calibrations=kit.calibrations)

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from threading import Event, Lock
 
@@ -15,7 +15,9 @@ from quanopy.services.calibrate import Calibrations
 from quanopy.services.ending import Endings, Verdict, by_account, judge
 from quanopy.services.hints import JobHints
 from quanopy.services.holding import Holding
-from quanopy.services.preparing import Prepared, Preparing
+from quanopy.services.identity import target_digest
+from quanopy.services.preparing import Prepared, Preparing, Ready
+from quanopy.services.ran import Ran
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +29,9 @@ class _Batch:
     tasks: frozenset[str]
     cancelled: set[str] = field(default_factory=set)
     running: Running | None = None
+    ran: dict[str, Sequence[Ran]] = field(default_factory=dict)
+    """What tasks ran of their programs, where that is not what was read."""
+    target: str | None = None
 
 
 _Done = tuple[Verdict, Outcome]
@@ -79,6 +84,7 @@ class LocalDispatch:
         self._hints = hints
         self._lock = Lock()
         self._batches: dict[str, _Batch] = {}
+        self._targets: dict[str, str | None] = {}
 
     def run(self, claim: Claim, resource: Resource, commit: Commit | None = None) -> None:
         """Do all that is claimed. A claim lost on the way is left to who has it now. One that is
@@ -138,22 +144,45 @@ class LocalDispatch:
             _judged(task, outcome, cancelled=task.id in batch.cancelled)
             for task, outcome in zip(claim.tasks, outcomes, strict=True)
         ]
-        self._end(claim.id, done, resource, began_at)
+        if batch.ran:
+            done = [(replace(v, ran=batch.ran.get(v.task.id, ())), outcome) for v, outcome in done]
+        self._end(claim.id, done, resource, began_at, self._target(batch, resource.name))
+
+    def _target(self, batch: _Batch, resource: str) -> str | None:
+        """Digest of what the batch was compiled for, or fitted. An emulator is always the same
+        machine, so it is asked once."""
+        if batch.target is not None:
+            return batch.target
+        if resource not in self._targets:
+            self._targets[resource] = target_digest(self._provider, resource)
+        return self._targets[resource]
 
     def _end(
-        self, claim_id: str, done: Sequence[_Done], resource: Resource, began_at: datetime
+        self,
+        claim_id: str,
+        done: Sequence[_Done],
+        resource: Resource,
+        began_at: datetime,
+        target: str | None,
     ) -> None:
         """Write down what became of tasks; where that breaks, of each by itself. One whose own
         end breaks has had an attempt that failed."""
-        if self._written(claim_id, done, resource, began_at):
+        if self._written(claim_id, done, resource, began_at, target):
             return
         for one in done:
             broken = _judged(one[0].task, _UNWRITTEN)
-            if not any(self._written(claim_id, [end], resource, began_at) for end in (one, broken)):
+            if not any(
+                self._written(claim_id, [end], resource, began_at, target) for end in (one, broken)
+            ):
                 self._holding.give_back(claim_id)
 
     def _written(
-        self, claim_id: str, done: Sequence[_Done], resource: Resource, began_at: datetime
+        self,
+        claim_id: str,
+        done: Sequence[_Done],
+        resource: Resource,
+        began_at: datetime,
+        target: str | None,
     ) -> bool:
         """Whether these ends could be written down."""
         try:
@@ -168,6 +197,7 @@ class LocalDispatch:
                     claim_id,
                     lambda: self._calibrations.of_emulator(self._provider, resource.name),
                 ),
+                target=target,
             )
             self._endings.end(claim_id, ends, frees=resource.bounded)
         except Conflict:
@@ -223,11 +253,12 @@ class LocalDispatch:
         self, tasks: Sequence[Task], prepared: Sequence[Prepared], batch: _Batch
     ) -> list[Outcome]:
         """One outcome a task: what the provider says, or why it was never asked."""
-        works = [
-            work
-            for work in prepared
-            if isinstance(work, Work) and work.task_id not in batch.cancelled
-        ]
+        ready = [one for one in prepared if isinstance(one, Ready)]
+        for one in ready:
+            if one.ran:
+                batch.ran[one.work.task_id] = one.ran
+            batch.target = one.target or batch.target
+        works = [one.work for one in ready if one.work.task_id not in batch.cancelled]
         ran = dict(zip([work.task_id for work in works], self._emulate(works, batch), strict=True))
         return [_outcome(task, work, ran) for task, work in zip(tasks, prepared, strict=True)]
 
@@ -236,6 +267,7 @@ class LocalDispatch:
             return []
         try:
             running = self._provider.start(works)
+            self._target(batch, works[0].resource)  # learnt while others work
             with self._lock:
                 batch.running = running
                 cancelled = sorted(batch.cancelled)

@@ -17,6 +17,7 @@ from quanopy.ports.wakeups import Topic, Wakeups
 from quanopy.services.hints import JobHints
 from quanopy.services.holding import Holding
 from quanopy.services.packing import Ended, EndedTask, pack_endings
+from quanopy.services.ran import Ran
 from quanopy.services.results import with_tasks
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,8 @@ class Verdict:
     result: bytes | None = None
     problem: Problem | None = None
     ready_at: datetime | None = None
+    ran: Sequence[Ran] = ()
+    """What it ran of its programs here, where that is not what was read."""
 
 
 def problem_of(error: QuanopyError) -> Problem:
@@ -95,6 +98,7 @@ def by_account(
     provider: str,
     claim_id: str,
     began_at: datetime,
+    target: str | None,
     calibration: Binding = UNBOUND,
 ) -> list[tuple[Execution, list[Verdict]]]:
     """The executions of a batch that has run here: one an account, for usage is an account's."""
@@ -117,6 +121,7 @@ def by_account(
                 ended_at=now,
                 usage=usage_of([outcome for _, outcome in group]),
                 calibration=calibration,
+                target=target,
             ),
             [verdict for verdict, _ in group],
         )
@@ -197,9 +202,11 @@ class Endings:
 def ending_of(
     execution: Execution, verdicts: Sequence[Verdict], extents: Mapping[str, Extent]
 ) -> Ending:
-    """What the rows are told of an end; ``extents``: where results lie, by task."""
+    """What the rows are told of an end; ``extents``: where results lie, by task, and records, by
+    execution. What was sent has a record from before that, which says what it ran."""
+    record = execution.record or extents.get(execution.id)
     return Ending(
-        execution=execution,
+        execution=replace(execution, record=record),
         tasks=[
             TaskEnd(
                 task_id=verdict.task.id,
@@ -224,6 +231,7 @@ def record_of(execution: Execution, verdicts: Sequence[Verdict]) -> Ended:
                 state=verdict.state,
                 result=verdict.result,
                 problem=verdict.problem,
+                ran=verdict.ran,
             )
             for verdict in verdicts
             if verdict.state in FINAL_TASK_STATES

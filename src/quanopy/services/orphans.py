@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import chain, islice
+from itertools import islice
 
-from quanopy.codecs.packs import CALIBRATIONS, COMPILED, COMPLETED, PENDING
+from quanopy.codecs.packs import CALIBRATIONS, COMPLETED, PENDING
 from quanopy.codecs.records import (
     ENDINGS,
     EXECUTIONS,
@@ -18,15 +18,13 @@ from quanopy.ports.store import Store
 from quanopy.services.archive_packs import Damage, Pack, opened
 
 YOUNG = timedelta(hours=1)
-STALE = timedelta(days=30)
-"""Compiled programs older than this may go: they are made again when they are needed."""
 _BATCH = 500
 
 
 def find_orphans(
     objects: Objects, store: Store, *, older_than: timedelta = YOUNG
 ) -> Iterator[ObjectInfo]:
-    """Packs that nothing in the catalogue needs, and compiled programs that are ``STALE``.
+    """Packs that nothing in the catalogue needs.
 
     Never one that a row names; never one younger than ``older_than``, for a pack is written
     before its rows; never one that tells how tasks failed or were cancelled, what was asked of
@@ -38,9 +36,7 @@ def find_orphans(
         Unavailable: database or object store went away meanwhile.
     """
     now = datetime.now(UTC)
-    packs = _packs(objects, store, now - older_than)
-    stale = now - max(older_than, STALE)
-    return chain(packs, (info for info in objects.list(COMPILED) if info.modified_at < stale))
+    return _packs(objects, store, now - older_than)
 
 
 def _packs(objects: Objects, store: Store, before: datetime) -> Iterator[ObjectInfo]:

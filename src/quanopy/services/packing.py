@@ -24,6 +24,7 @@ from quanopy.codecs.records import (
     JobRecord,
     PartRecord,
     ProgramRecord,
+    RanRecord,
     RequestRecord,
     TaskEndRecord,
     TaskRecord,
@@ -33,6 +34,7 @@ from quanopy.domain.jobs import Execution, Extent, JobSpec, Problem, Pub, Readin
 from quanopy.domain.programs import Program, digest_of
 from quanopy.domain.sightings import Sighting
 from quanopy.domain.states import TaskState
+from quanopy.services.ran import Ran, keep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +73,7 @@ class EndedTask:
     result: bytes | None = None
     """``Outcome.result``; must not contain a line break."""
     problem: Problem | None = None
+    ran: Sequence[Ran] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +85,17 @@ class Ended:
     execution: Execution | None = None
     """As it stands at its end: state, usage, times, problem and calibration are its final
     ones."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """A remote execution about to be sent, or adopted, with its tasks in the order of its
+    slots."""
+
+    execution: Execution
+    tasks: Sequence[Task]
+    ran: Sequence[Sequence[Ran]]
+    """One a task: its programs that do not run as they were read."""
 
 
 def pack_submissions(accepted: Sequence[Accepted], made_at: datetime) -> Packed:
@@ -100,25 +114,33 @@ def pack_submissions(accepted: Sequence[Accepted], made_at: datetime) -> Packed:
 def pack_endings(
     endings: Sequence[Ended], made_at: datetime
 ) -> tuple[str, bytes, dict[str, Extent]]:
-    """Pack what executions brought back: the pack's key, its bytes, and by task id the extent
-    of exactly the JSON array of the task's pub results, so that arrays join without parsing."""
+    """Pack what executions brought back: the pack's key, its bytes, and extents: by task id that
+    of exactly the JSON array of the task's pub results, so that arrays join without parsing; by
+    execution id that of its record."""
     builder = PackBuilder(made_at)
     text, spans = _results([task for ended in endings for task in ended.tasks])
     place = builder.add(RESULTS, text)
     found = {task: Span(place.offset + s.offset, s.length) for task, s in spans.items()}
-    builder.add(ENDINGS, b"".join(_end_record(ended, found).line() for ended in endings))
+    lines = [_end_record(ended, found, builder).line() for ended in endings]
+    records = _line_spans(builder.add(ENDINGS, b"".join(lines)), lines)
+    for ended, span in zip(endings, records, strict=True):
+        if ended.execution is not None:
+            found[ended.execution.id] = span
     key, data = builder.close(COMPLETED)
-    return key, data, {task: span.within(key) for task, span in found.items()}
+    return key, data, {name: span.within(key) for name, span in found.items()}
 
 
 def pack_executions(
-    intents: Sequence[tuple[Execution, Sequence[Task]]], made_at: datetime
-) -> tuple[str, bytes]:
-    """Pack remote executions that are about to be sent, each with its tasks in the order of
-    its slots: the pack's key and bytes. Put it before the vendor is called."""
+    intents: Sequence[Sent], made_at: datetime
+) -> tuple[str, bytes, dict[str, Extent]]:
+    """Pack remote executions that are about to be sent, with what they run: the pack's key, its
+    bytes, and by execution id the extent of its record. Put it before the vendor is called."""
     builder = PackBuilder(made_at)
-    builder.add(EXECUTIONS, b"".join(_execution_record(*intent).line() for intent in intents))
-    return builder.close(PENDING)
+    lines = [_execution_record(intent, builder).line() for intent in intents]
+    records = _line_spans(builder.add(EXECUTIONS, b"".join(lines)), lines)
+    key, data = builder.close(PENDING)
+    spans = zip(intents, records, strict=True)
+    return key, data, {sent.execution.id: span.within(key) for sent, span in spans}
 
 
 def pack_requests(asked: Asked, tasks: Sequence[Task]) -> tuple[str, bytes]:
@@ -241,9 +263,11 @@ def _results(tasks: Sequence[EndedTask]) -> tuple[bytes, dict[str, Span]]:
     return b"".join(parts), spans
 
 
-def _end_record(ended: Ended, spans: Mapping[str, Span]) -> EndRecord:
+def _end_record(ended: Ended, spans: Mapping[str, Span], builder: PackBuilder) -> EndRecord:
     execution = ended.execution
-    tasks = tuple(_task_end(task, spans.get(task.task.id)) for task in ended.tasks)
+    tasks = tuple(
+        _task_end(task, spans.get(task.task.id), keep(task.ran, builder)) for task in ended.tasks
+    )
     if execution is None:
         return EndRecord(ended_at=ended.ended_at, tasks=tasks)
     return EndRecord(
@@ -260,10 +284,15 @@ def _end_record(ended: Ended, spans: Mapping[str, Span]) -> EndRecord:
         usage=dict(execution.usage),
         problem=execution.problem,
         snapshots=_snapshots(execution.calibration),
+        target=execution.target,
+        fingerprint=execution.fingerprint,
+        adopted=execution.adopted or None,
     )
 
 
-def _task_end(ended: EndedTask, span: Span | None) -> TaskEndRecord:
+def _task_end(
+    ended: EndedTask, span: Span | None, ran: tuple[RanRecord, ...] | None
+) -> TaskEndRecord:
     return TaskEndRecord(
         id=ended.task.id,
         job_id=ended.task.job_id,
@@ -272,10 +301,12 @@ def _task_end(ended: EndedTask, span: Span | None) -> TaskEndRecord:
         result=span,
         problem=ended.problem,
         started_at=ended.task.started_at,
+        ran=ran,
     )
 
 
-def _execution_record(execution: Execution, tasks: Sequence[Task]) -> ExecutionRecord:
+def _execution_record(sent: Sent, builder: PackBuilder) -> ExecutionRecord:
+    execution = sent.execution
     return ExecutionRecord(
         id=execution.id,
         account=execution.account,
@@ -283,10 +314,20 @@ def _execution_record(execution: Execution, tasks: Sequence[Task]) -> ExecutionR
         provider=execution.provider,
         created_at=execution.created_at,
         tasks=tuple(
-            PartRecord(id=task.id, job_id=task.job_id, slice=task.slice, estimate_s=task.estimate_s)
-            for task in tasks
+            PartRecord(
+                id=task.id,
+                job_id=task.job_id,
+                slice=task.slice,
+                estimate_s=task.estimate_s,
+                ran=keep(ran, builder),
+            )
+            for task, ran in zip(sent.tasks, sent.ran, strict=True)
         ),
         snapshots=_snapshots(execution.calibration),
+        target=execution.target,
+        fingerprint=execution.fingerprint,
+        provider_job_id=execution.provider_job_id,
+        adopted=execution.adopted or None,
     )
 
 

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 from quanopy.codecs.records import JobRecord
 from quanopy.domain.errors import NotFound, QuanopyError, ResourceMismatch, Transient
@@ -13,12 +14,25 @@ from quanopy.ports.objects import Objects
 from quanopy.ports.programs import Compilation, Compiled, Compiler, Reader
 from quanopy.ports.providers import Work
 from quanopy.services.matching import settle
+from quanopy.services.ran import Ran, load_ran
 from quanopy.services.splitting import split
 from quanopy.services.unpacking import load_circuits, load_jobs, load_programs
 
 log = logging.getLogger(__name__)
 
-Prepared = Work | QuanopyError
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """A work that can be run, and how it differs from what was submitted."""
+
+    work: Work
+    ran: tuple[Ran, ...] = ()
+    """Its programs that do not run as they were read at submission."""
+    target: str | None = None
+    """Digest of what they were compiled for."""
+
+
+Prepared = Ready | QuanopyError
 """A work, or why its task fails."""
 
 
@@ -59,8 +73,20 @@ class Preparing:
             Unavailable: the object store cannot be reached.
         """
         jobs = self._load(list(dict.fromkeys(task.spec for task in tasks)), resource)
-        works = [_work(task, jobs[task.spec]) for task in tasks]
-        return self._compile(works, [jobs[task.spec] for task in tasks], resource, target)
+        works = [_ready(task, jobs[task.spec]) for task in tasks]
+        return self._compile(works, [jobs[task.spec] for task in tasks], resource, cache(target))
+
+    def recall(self, tasks: Sequence[Task], resource: Resource, record: Extent) -> list[Work]:
+        """The works of an execution as they were sent, which its ``record`` tells: nothing is
+        compiled again, for the target may have changed since.
+
+        Raises:
+            NotFound: what was sent is not in the archive any more.
+            Unavailable: the object store cannot be reached.
+        """
+        ran = load_ran(self._objects, record)
+        jobs = self._load(list(dict.fromkeys(task.spec for task in tasks)), resource)
+        return [_recalled(_ready(task, jobs[task.spec]), ran.get(task.id, ())) for task in tasks]
 
     def _load(
         self, extents: Sequence[Extent], resource: Resource
@@ -117,17 +143,17 @@ class Preparing:
     ) -> list[Prepared]:
         """The works with what does not fit the target compiled, each distinct program once."""
         wanted: dict[tuple[int, int], Compilation] = {}
-        for index, (work, job) in enumerate(zip(works, jobs, strict=True)):
-            if isinstance(work, QuanopyError) or isinstance(job, QuanopyError):
+        for index, (ready, job) in enumerate(zip(works, jobs, strict=True)):
+            if isinstance(ready, QuanopyError) or isinstance(job, QuanopyError):
                 continue
-            for program in _to_compile(work, job, resource):
-                wanted[index, program] = _compilation(work, program, resource, target)
+            for program in _to_compile(ready.work, job, resource):
+                wanted[index, program] = _compilation(ready.work, program, resource, target)
         if not wanted:
             return list(works)
         answers = self._compiler.compile(list(wanted.values()))
         compiled = list(works)
-        for (index, program), answer in zip(wanted, answers, strict=True):
-            compiled[index] = _with_compiled(compiled[index], program, answer)
+        for ((index, program), asked), answer in zip(wanted.items(), answers, strict=True):
+            compiled[index] = _with_compiled(compiled[index], program, asked, answer)
         return compiled
 
 
@@ -138,14 +164,41 @@ def _lost(error: NotFound | ValueError) -> QuanopyError:
     return NotFound("the job's record is damaged", hint="`quanopy store verify` shows the pack.")
 
 
-def _with_compiled(work: Prepared, program: int, answer: Compiled | QuanopyError) -> Prepared:
-    if isinstance(work, QuanopyError):
-        return work
+def _with_compiled(
+    ready: Prepared, program: int, asked: Compilation, answer: Compiled | QuanopyError
+) -> Prepared:
+    if isinstance(ready, QuanopyError):
+        return ready
     if isinstance(answer, QuanopyError):
         answer.where = answer.where or f"programs[{program}]"
         return answer
+    ready = replace(ready, target=asked.target.digest)
+    if not answer.changed:
+        return ready
+    ran = Ran(
+        program=program,
+        circuits=answer.circuits,
+        level=asked.level,
+        seed=asked.seed,
+        kept=answer.kept,
+    )
+    others = tuple(one for one in ready.ran if one.program != program)
+    return replace(ready, work=_with(ready.work, [ran]), ran=(*others, ran))
+
+
+def _recalled(ready: Prepared, ran: Sequence[Ran]) -> Work:
+    if isinstance(ready, QuanopyError):
+        raise ready
+    return _with(ready.work, ran)
+
+
+def _with(work: Work, ran: Sequence[Ran]) -> Work:
+    """The work with these programs in place of what was read."""
     circuits = list(work.circuits)
-    circuits[program] = answer.circuits
+    for one in ran:
+        if one.program >= len(circuits):
+            raise NotFound(f"what ran of {work.task_id} is not of its job")
+        circuits[one.program] = one.circuits
     return replace(work, circuits=circuits)
 
 
@@ -190,9 +243,22 @@ def _as_read(
     )
 
 
-def _work(task: Task, job: _Loaded | QuanopyError) -> Prepared:
+def _ready(task: Task, job: _Loaded | QuanopyError) -> Prepared:
     if isinstance(job, QuanopyError):
         return job
+    work = _work(task, job)
+    if job.record.read or work.native is not None:
+        return Ready(work=work)
+    # The archive has no circuits of a job that was read late.
+    late = [
+        Ran(program=index, circuits=circuits, level=None)
+        for index, circuits in enumerate(work.circuits)
+        if circuits
+    ]
+    return Ready(work=work, ran=tuple(late))
+
+
+def _work(task: Task, job: _Loaded) -> Work:
     part = task.slice
     pubs = job.pubs[part.first : part.first + part.count] if job.record.read else job.pubs
     if part.shots:

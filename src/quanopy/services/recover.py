@@ -4,7 +4,13 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-from quanopy.domain.errors import OutcomeUnknown, QuanopyError, Transient
+from quanopy.domain.errors import (
+    Conflict,
+    OutcomeUnknown,
+    QuanopyError,
+    Transient,
+    Unavailable,
+)
 from quanopy.domain.jobs import Execution, Task
 from quanopy.domain.resources import Resource
 from quanopy.domain.states import ExecutionState
@@ -12,7 +18,6 @@ from quanopy.ports.providers import RemoteProvider, Work
 from quanopy.ports.store import Due, ExecutionChange
 from quanopy.services.ending import Endings, Verdict, problem_of
 from quanopy.services.holding import Holding
-from quanopy.services.preparing import Prepared
 from quanopy.services.remote import Intent, Sending, refusal, search_delay_s
 
 log = logging.getLogger(__name__)
@@ -35,13 +40,14 @@ class Recovery:
         endings: Endings,
         holding: Holding,
         sending: Sending,
-        prepare: Callable[[Sequence[Task], Resource], list[Prepared]],
+        sent: Callable[[Execution, Sequence[Task], Resource], list[Work]],
     ) -> None:
+        """``sent`` tells what an execution was sent with; it raises why it cannot."""
         self._provider = provider
         self._endings = endings
         self._holding = holding
         self._sending = sending
-        self._prepare = prepare
+        self._sent = sent
 
     def recover(self, due: Due, executions: Sequence[Execution]) -> None:
         """Settle these, which are ``submitting``. Raises ``Conflict`` when the claim is lost."""
@@ -55,7 +61,8 @@ class Recovery:
 
     def revisit(self, due: Due, executions: Sequence[Execution]) -> None:
         """Stranded executions that somebody asks about: those that the provider knows after all
-        go on, the others are put down as they were. Raises as :meth:`recover`."""
+        go on, the others are put down as they were; so are those of another account. Raises as
+        :meth:`recover`."""
         known: dict[str, str] = {}
         try:
             ids = {e.id: e.provider_job_id for e in executions if e.provider_job_id is not None}
@@ -79,7 +86,7 @@ class Recovery:
         intents, stranded = [], []
         for execution in executions:
             tasks = due.tasks[execution.id]
-            works = self._works(due, tasks, resources.get(execution.resource))
+            works = self._works(due, execution, tasks, resources.get(execution.resource))
             if works is None:
                 stranded.append(_stranded(execution))
             else:
@@ -89,13 +96,19 @@ class Recovery:
             self._sending.send(due.claim_id, intents, repeated=True)
 
     def _works(
-        self, due: Due, tasks: Sequence[Task], resource: Resource | None
+        self, due: Due, execution: Execution, tasks: Sequence[Task], resource: Resource | None
     ) -> list[Work] | None:
         if resource is None:
             return None
-        prepared = self._holding.persist(due.claim_id, lambda: self._prepare(tasks, resource))
-        works = [work for work in prepared if isinstance(work, Work)]
-        return works if len(works) == len(tasks) else None
+        try:
+            return self._holding.persist(
+                due.claim_id, lambda: self._sent(execution, tasks, resource)
+            )
+        except (Unavailable, Conflict):
+            raise
+        except QuanopyError as error:
+            log.warning("%s cannot be sent again: %s", execution.id, error)
+            return None
 
     def _search(self, due: Due, executions: Sequence[Execution]) -> None:
         early = [e for e in executions if self._too_early_s(e) > 0]

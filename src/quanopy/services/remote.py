@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from quanopy.domain.calibration import Binding
@@ -26,8 +26,10 @@ from quanopy.services.alarm import Alarm
 from quanopy.services.calibrate import Calibrations
 from quanopy.services.ending import Endings, Verdict, again, ended, failed, problem_of
 from quanopy.services.holding import Holding
-from quanopy.services.packing import pack_executions
-from quanopy.services.preparing import Prepared, Preparing
+from quanopy.services.identity import target_digest
+from quanopy.services.packing import Sent, pack_executions
+from quanopy.services.preparing import Prepared, Preparing, Ready
+from quanopy.services.ran import Ran
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +44,8 @@ class Intent:
     execution: Execution
     tasks: Sequence[Task]
     works: Sequence[Work]
+    ran: Sequence[Sequence[Ran]] = ()
+    """Of each task, its programs that do not run as they were read; as ``works`` has them."""
 
     @property
     def order(self) -> Order:
@@ -198,9 +202,22 @@ class RemoteDispatch:
         if unfit:
             ends = [self._unfit(task, error, claim) for task, error in unfit]
             self._endings.end(claim.id, ends, frees=resource.bounded)
-        ready = [(task, work) for task, work in pairs if isinstance(work, Work)]
+        ready = [(task, one) for task, one in pairs if isinstance(one, Ready)]
         if ready:
-            self._send(claim, self._intents(ready, claim, self._bindings(claim, resource)))
+            self._send_under_account(claim, ready, resource)
+
+    def _send_under_account(
+        self, claim: Claim, ready: Sequence[tuple[Task, Ready]], resource: Resource
+    ) -> None:
+        """Nothing is sent while nobody can say under which account."""
+        try:
+            fingerprint = self._provider.fingerprint()
+        except QuanopyError as error:
+            ends = [self._unfit(task, error, claim) for task, _ in ready]
+            self._endings.end(claim.id, ends, frees=resource.bounded)
+            return
+        bindings = self._bindings(claim, resource)
+        self._send(claim, self._intents(ready, claim, resource, bindings, fingerprint))
 
     def _bindings(self, claim: Claim, resource: Resource) -> Callable[[datetime], Binding]:
         """What is known of the calibration as these are sent, by when they were submitted."""
@@ -220,10 +237,26 @@ class RemoteDispatch:
         except QuanopyError as error:
             return [error] * len(tasks)
 
+    def sent(self, execution: Execution, tasks: Sequence[Task], resource: Resource) -> list[Work]:
+        """What an execution was sent, or is to be sent, with: the very programs, not compiled
+        anew. Raises why it cannot be told."""
+        if execution.record is not None:
+            return self._preparing.recall(tasks, resource, execution.record)
+        works = []
+        for one in self.prepare(tasks, resource):  # It was sent before that was kept.
+            if isinstance(one, QuanopyError):
+                raise one
+            works.append(one.work)
+        return works
+
     def _send(self, claim: Claim, intents: Sequence[Intent]) -> None:
+        kept = [Sent(execution=i.execution, tasks=i.tasks, ran=i.ran) for i in intents]
+        key, data, records = pack_executions(kept, datetime.now(UTC))
+        intents = [
+            replace(i, execution=replace(i.execution, record=records[i.execution.id]))
+            for i in intents
+        ]
         executions = [intent.execution for intent in intents]
-        kept = [(intent.execution, intent.tasks) for intent in intents]
-        key, data = pack_executions(kept, datetime.now(UTC))
         persist = self._holding.persist
         persist(claim.id, lambda: self._objects.put({key: data}))
         persist(claim.id, lambda: self._store.begin(claim.id, executions, ttl_s=self._ttl_s))
@@ -231,16 +264,25 @@ class RemoteDispatch:
 
     def _intents(
         self,
-        ready: Sequence[tuple[Task, Work]],
+        ready: Sequence[tuple[Task, Ready]],
         claim: Claim,
+        resource: Resource,
         binding: Callable[[datetime], Binding],
+        fingerprint: str,
     ) -> list[Intent]:
         size = self._provider.capabilities.tasks_per_execution
+        compiled_for = (one.target for _, one in ready if one.target is not None)
+        target = next(compiled_for, None) or target_digest(self._provider, resource.name)
         return [
             Intent(
-                execution=self._execution([task for task, _ in batch], claim, binding),
+                execution=replace(
+                    self._execution([task for task, _ in batch], claim, binding),
+                    target=target,
+                    fingerprint=fingerprint,
+                ),
                 tasks=[task for task, _ in batch],
-                works=[work for _, work in batch],
+                works=[one.work for _, one in batch],
+                ran=[one.ran for _, one in batch],
             )
             for group in _groups(ready)
             for batch in (group[i : i + size] for i in range(0, len(group), size))
@@ -279,10 +321,10 @@ class RemoteDispatch:
         return refusal(never_sent, [task], error)
 
 
-def _groups(ready: Sequence[tuple[Task, Work]]) -> list[list[tuple[Task, Work]]]:
+def _groups(ready: Sequence[tuple[Task, Ready]]) -> list[list[tuple[Task, Ready]]]:
     """Tasks that may share executions: of one account, alike in kind and options; solo alone."""
-    groups: dict[object, list[tuple[Task, Work]]] = {}
-    for task, work in ready:
-        alike = (task.account, work.kind, work.options)
-        groups.setdefault(task.id if task.solo else alike, []).append((task, work))
+    groups: dict[object, list[tuple[Task, Ready]]] = {}
+    for task, one in ready:
+        alike = (task.account, one.work.kind, one.work.options)
+        groups.setdefault(task.id if task.solo else alike, []).append((task, one))
     return list(groups.values())

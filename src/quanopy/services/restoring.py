@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 
-from quanopy.codecs.records import Asked, EndRecord, RequestRecord
+from quanopy.codecs.records import Asked, RequestRecord
 from quanopy.domain.calibration import UNBOUND, Binding, CalibrationLabel
 from quanopy.domain.jobs import Execution, Job, Problem, Slice, Task
 from quanopy.domain.states import (
@@ -51,7 +51,7 @@ def executions_of(jobs: Iterable[Found], now: datetime) -> list[Execution]:
         for ending in found.endings:
             key = ending.by.execution_id
             if key is not None and key not in executions:
-                executions[key] = _ended(ending.by, key, found)
+                executions[key] = _ended(ending, key, found)
         for sent in found.in_flight:
             if sent.record.id not in executions:
                 executions[sent.record.id] = _stranded(sent, now)
@@ -202,8 +202,8 @@ def _job(found: Found, tasks: Sequence[Task]) -> Job:
     )
 
 
-def _ended(end: EndRecord, id: str, found: Found) -> Execution:
-    job = found.record
+def _ended(ending: TaskEnding, id: str, found: Found) -> Execution:
+    job, end = found.record, ending.by
     return Execution(
         id=id,
         resource=end.resource or job.resource,
@@ -218,6 +218,10 @@ def _ended(end: EndRecord, id: str, found: Found) -> Execution:
         usage=end.usage,
         problem=end.problem,
         calibration=_binding(end.snapshots),
+        target=end.target,
+        fingerprint=end.fingerprint,
+        record=ending.record,
+        adopted=end.adopted or False,
     )
 
 
@@ -245,4 +249,9 @@ def _stranded(sent: InFlight, now: datetime) -> Execution:
         problem=LOST_TRACK,
         stop_requested=sent.unwanted,
         calibration=_binding(intent.snapshots),
+        provider_job_id=intent.provider_job_id,
+        target=intent.target,
+        fingerprint=intent.fingerprint,
+        record=sent.place,
+        adopted=intent.adopted or False,
     )

@@ -76,6 +76,7 @@ def _goes_on(store: Store, due: Due, found: Settlement) -> Execution:
         execution_id=execution.id,
         state=found.state,
         provider_job_id=known,
+        fingerprint="",  # It is the account that has it now: the next look says which.
         due_in_s=0.0,
         detail={"reason": found.reason},
     )

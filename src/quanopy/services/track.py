@@ -23,7 +23,7 @@ from quanopy.ports.store import Due, ExecutionChange, Store
 from quanopy.services.calibrate import Calibrations
 from quanopy.services.ending import Endings, Verdict, ended, failed, problem_of, usage_of
 from quanopy.services.holding import Holding
-from quanopy.services.preparing import Prepared
+from quanopy.services.identity import estranged, strangers
 from quanopy.services.recover import Recovery
 from quanopy.services.remote import Sending, search_delay_s
 
@@ -48,9 +48,10 @@ class Tracking:
         sending: Sending,
         recovery: Recovery,
         calibrations: Calibrations,
-        prepare: Callable[[Sequence[Task], Resource], list[Prepared]],
+        sent: Callable[[Execution, Sequence[Task], Resource], list[Work]],
         ttl_s: float,
     ) -> None:
+        """``sent`` tells what an execution was sent with; it raises why it cannot."""
         self._provider = provider
         self._worker = worker
         self._store = store
@@ -59,7 +60,7 @@ class Tracking:
         self._sending = sending
         self._recovery = recovery
         self._calibrations = calibrations
-        self._prepare = prepare
+        self._sent = sent
         self._ttl_s = ttl_s
         self._odd: dict[str, str] = {}
 
@@ -75,13 +76,14 @@ class Tracking:
 
     def _handle(self, due: Due) -> None:
         try:
-            lost = [e for e in due.executions if e.state is ExecutionState.SUBMITTING]
+            own = self._own(due)
+            lost = [e for e in own if e.state is ExecutionState.SUBMITTING]
             if lost:
                 self._recovery.recover(due, lost)
-            active = [e for e in due.executions if e.state in _ACTIVE]
+            active = [e for e in own if e.state in _ACTIVE]
             if active:
                 self._follow(due, active)
-            stranded = [e for e in due.executions if e.state is ExecutionState.STRANDED]
+            stranded = [e for e in own if e.state is ExecutionState.STRANDED]
             if stranded:
                 self._recovery.revisit(due, stranded)
         except Conflict as error:
@@ -91,6 +93,18 @@ class Tracking:
             self._holding.give_back(due.claim_id)
         finally:
             self._holding.drop(due.claim_id)
+
+    def _own(self, due: Due) -> list[Execution]:
+        """Those of the account that the provider speaks for; the others are stranded. None while
+        nobody can say whose they are."""
+        try:
+            others = strangers(self._provider, due.executions)
+        except QuanopyError as error:
+            changes = [self._later(e, error) for e in due.executions]
+            self._sending.advance(due.claim_id, changes)
+            return []
+        self._sending.advance(due.claim_id, [estranged(e) for e in others])
+        return [e for e in due.executions if e not in others]
 
     def _follow(self, due: Due, executions: Sequence[Execution]) -> None:
         ids = {e.id: e.provider_job_id for e in executions if e.provider_job_id is not None}
@@ -103,11 +117,22 @@ class Tracking:
             self._sending.advance(due.claim_id, [self._later(e, error) for e in executions])
             return
         changes, ends = self._sort(due, executions, reports)
+        self._sending.advance(due.claim_id, self._recognised(executions, reports))
         self._sending.advance(due.claim_id, changes)
         if ends:
             self._endings.end(due.claim_id, ends, frees=True)
             for execution, _ in ends:
                 self._odd.pop(execution.id, None)
+
+    def _recognised(
+        self, executions: Sequence[Execution], reports: Mapping[str, Report]
+    ) -> list[ExecutionChange]:
+        """Executions of which it was not known which account has them: this one has."""
+        return [
+            ExecutionChange(execution_id=one.id, fingerprint=self._provider.fingerprint())
+            for one in executions
+            if one.fingerprint is None and one.provider_job_id in reports
+        ]
 
     def _sort(
         self, due: Due, executions: Sequence[Execution], reports: Mapping[str, Report]
@@ -170,7 +195,8 @@ class Tracking:
     ) -> ExecutionChange | tuple[Execution, list[Verdict]]:
         try:
             outcomes = self._provider.result(
-                execution.provider_job_id or "", lambda: self._works(execution, tasks)
+                execution.provider_job_id or "",
+                None if execution.adopted else lambda: self._works(execution, tasks),
             )
             if len(outcomes) != len(tasks):
                 raise Rejected(f"{len(outcomes)} results came back for {len(tasks)} tasks")
@@ -195,16 +221,11 @@ class Tracking:
         return replace(execution, calibration=calibration)
 
     def _works(self, execution: Execution, tasks: Sequence[Task]) -> Sequence[Work]:
-        """What was sent; raises why it cannot be prepared again."""
+        """What was sent; raises why it cannot be told."""
         resources = {one.name: one for one in self._provider.resources()}
         if execution.resource not in resources:
             raise Unavailable(f"{self._provider.name} has no resource {execution.resource} now")
-        works = []
-        for work in self._prepare(tasks, resources[execution.resource]):
-            if isinstance(work, QuanopyError):
-                raise work
-            works.append(work)
-        return works
+        return self._sent(execution, tasks, resources[execution.resource])
 
     def _later(self, execution: Execution, error: QuanopyError) -> ExecutionChange:
         """The provider did not answer: the execution is what it was, and is asked for again."""

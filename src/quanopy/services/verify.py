@@ -48,9 +48,8 @@ def verify(objects: Objects, on_progress: Callable[[int, int], None] | None = No
 
     Each pack's digest must be its key's, each program's and circuit's its member's name, each
     record must parse, and each span it names must lie inside and hold what it says. Of compiled
-    programs only name and form are checked: delete what is damaged, it is made again. Reads from
-    the store, never from memory; a few packs are held at a time. ``on_progress`` is told
-    (packs, bytes) so far.
+    programs only name and form are checked. Reads from the store, never from memory; a few packs
+    are held at a time. ``on_progress`` is told (packs, bytes) so far.
 
     Raises:
         Unavailable: the object store went away meanwhile.
@@ -75,7 +74,7 @@ def _damaged_cache(objects: Objects) -> Iterator[Damage]:
         if not _COMPILED_KEY.fullmatch(info.key):
             yield Damage(key=info.key, problem="has a name that no compiled program has")
         elif data is not None and not data.startswith(_QPY):
-            yield Damage(key=info.key, problem="is no QPY; delete it, it is compiled again")
+            yield Damage(key=info.key, problem="is no QPY; restore it from a copy")
 
 
 def _problems(pack: Pack) -> Iterator[str]:

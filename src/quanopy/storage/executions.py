@@ -243,6 +243,9 @@ def _advanced(change: ExecutionChange, row: Row, now: int) -> Values:
         "id": row.id,
         "state": state.value,
         "provider_job_id": change.provider_job_id or row.provider_job_id,
+        "fingerprint": row.fingerprint
+        if change.fingerprint is None
+        else change.fingerprint or None,
         "searches": row.searches + change.searched,
         "problem": problem_text(change.problem) or row.problem,
         "started_at": row.started_at or (now if state is ExecutionState.RUNNING else None),

@@ -180,6 +180,7 @@ def task_of(row: Row) -> Task:
 
 def execution_row(execution: Execution, *, device: str) -> Values:
     """An execution as a row."""
+    record = execution.record
     return {
         "id": execution.id,
         "resource": execution.resource,
@@ -201,6 +202,12 @@ def execution_row(execution: Execution, *, device: str) -> Values:
         "stop_requested": execution.stop_requested,
         "stop_seen": False,
         "calibration": _binding_text(execution.calibration),
+        "target": execution.target,
+        "fingerprint": execution.fingerprint,
+        "record_key": record and record.key,
+        "record_offset": record and record.offset,
+        "record_length": record and record.length,
+        "adopted": execution.adopted,
     }
 
 
@@ -217,6 +224,7 @@ def _binding(text: str | None) -> Binding:
 
 def execution_of(row: Row) -> Execution:
     """An execution from its row."""
+    record = row.record_key
     return Execution(
         id=row.id,
         resource=row.resource,
@@ -235,6 +243,10 @@ def execution_of(row: Row) -> Execution:
         problem=problem_of(row.problem),
         stop_requested=row.stop_requested,
         calibration=_binding(row.calibration),
+        target=row.target,
+        fingerprint=row.fingerprint,
+        record=record and Extent(key=record, offset=row.record_offset, length=row.record_length),
+        adopted=row.adopted,
     )
 
 

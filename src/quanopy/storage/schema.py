@@ -33,6 +33,7 @@ _QUEUED = text("state = 'queued'")
 _UNDER_CLAIM = text("claim_id IS NOT NULL")
 _ENDED = text("result_key IS NOT NULL")
 _BUSY = text("state IN ('claimed', 'executing')")
+_SENT = text("provider_job_id IS NOT NULL")
 _OPEN = text("state IN ('submitting', 'submitted', 'running', 'stranded')")
 
 jobs = Table(
@@ -182,6 +183,19 @@ executions = Table(
     Column("stop_requested", Boolean, nullable=False),
     Column("stop_seen", Boolean, nullable=False),
     Column("calibration", Text),
+    Column("target", Text),
+    Column("fingerprint", Text),
+    Column("record_key", Text),
+    Column("record_offset", BigInteger),
+    Column("record_length", BigInteger),
+    Column("adopted", Boolean, nullable=False, server_default=false()),
+    Index(
+        "ix_executions_vendor",
+        "provider",
+        "provider_job_id",
+        sqlite_where=_SENT,
+        postgresql_where=_SENT,
+    ),
     Index("ix_executions_due", "provider", "due_at", sqlite_where=_OPEN, postgresql_where=_OPEN),
     Index("ix_executions_lanes", "device", sqlite_where=_OPEN, postgresql_where=_OPEN),
     Index(

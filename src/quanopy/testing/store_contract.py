@@ -13,7 +13,7 @@ from quanopy.domain.accounts import Scope, Token
 from quanopy.domain.errors import Conflict, InvalidTransition, NotFound
 from quanopy.domain.events import Event
 from quanopy.domain.ids import new_id
-from quanopy.domain.jobs import Execution, Job, JobKind, Problem, Task
+from quanopy.domain.jobs import Execution, Extent, Job, JobKind, Problem, Task
 from quanopy.domain.resources import Resource
 from quanopy.domain.states import ExecutionState, JobState, ResourceState, TaskState
 from quanopy.ports.store import (
@@ -644,6 +644,40 @@ class StoreContract(AcceptingContract, PartsContract):
         store.advance(due.claim_id, [found])
         (again,) = store.due("worker_1", ["fake"], limit=9, ttl_s=TTL)
         assert again.executions[0].provider_job_id == "v7"
+
+    def test_an_execution_keeps_what_it_was_sent_to_and_where_what_it_ran_lies(
+        self, store: Store
+    ) -> None:
+        self.submit(store, job(resource="qpu"))
+        claim = take(store, "qpu")
+        record = Extent(key="pending/2030/01/01/a.tar", offset=512, length=99)
+        sent = replace(
+            execution(claim, provider="fake"),
+            target="sha256:machine",
+            fingerprint="sha256:ann",
+            record=record,
+        )
+        store.begin(claim.id, [sent], ttl_s=TTL)
+        job_id = claim.tasks[0].job_id
+        (kept,) = store.executions(job_id)
+        assert (kept.target, kept.fingerprint, kept.record) == (
+            "sha256:machine",
+            "sha256:ann",
+            record,
+        )
+        for said, known in (("sha256:bob", "sha256:bob"), ("", None), (None, None)):
+            store.advance(claim.id, [ExecutionChange(execution_id=sent.id, fingerprint=said)])
+            assert store.executions(job_id)[0].fingerprint == known
+        assert not kept.adopted
+
+    def test_an_execution_that_ran_here_keeps_them_too(self, store: Store) -> None:
+        self.submit(store, job(resource="aer"))
+        claim = take(store)
+        record = Extent(key="completed/2030/01/01/a.tar", offset=512, length=99)
+        ran = replace(execution(claim), target="sha256:machine", record=record)
+        store.finish(claim.id, [ending(ran)])
+        (kept,) = store.executions(claim.tasks[0].job_id)
+        assert (kept.target, kept.fingerprint, kept.record) == ("sha256:machine", None, record)
 
     def test_only_what_is_stranded_and_in_nobodys_hands_can_be_held(
         self, store: Store, clock: MovableClock

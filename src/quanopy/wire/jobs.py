@@ -180,6 +180,14 @@ class ExecutionOut(Answer):
     ended_at: datetime | None = None
     usage: dict[str, float] = {}
     problem: ProblemOut | None = None
+    resource: str
+    target: str | None = Field(
+        default=None, description="Digest of the target that its programs were compiled for."
+    )
+    fingerprint: str | None = Field(
+        default=None, description="Of the account at the vendor; `null` for local emulators."
+    )
+    adopted: bool = Field(default=False, description="Taken over: it was not made here.")
 
 
 class TaskOut(Answer):
@@ -190,6 +198,7 @@ class TaskOut(Answer):
     first_pub: int
     pubs: int
     attempt: int
+    execution_id: str | None = None
     result_at: str | None = Field(
         default=None, description="Where its result lies in the object store: key#offset+length."
     )
@@ -222,6 +231,30 @@ class SubmittedOut(Answer):
     job_id: str
     programs: list[ProgramOut]
     pubs: list[PubIn] | None = None
+    options: OptionsIn
+
+
+class CompiledOut(Answer):
+    """A program as a part of the job ran it."""
+
+    program: int = Field(description="Its index in the job.")
+    part: int = Field(description="Index of the part of the job that ran it so.")
+    execution_id: str
+    qpy: str | None = Field(default=None, description="Its circuits, base64; layouts are kept.")
+    native: str | None = Field(default=None, description="The format of one that is no circuits.")
+    data: str | None = Field(default=None, description="A native program, base64.")
+    changed: bool = Field(description="Whether it was compiled; else it ran as it was read.")
+    compiler: str | None = Field(default=None, description="Of one that was compiled.")
+    level: int | None = Field(default=None, description="Optimisation level it was compiled at.")
+    seed: int | None = Field(default=None, description="The compiler's `seed_transpiler`.")
+    target: str | None = Field(default=None, description="Digest of what it was compiled for.")
+
+
+class CompiledJobOut(Answer):
+    """What really ran: programs as the parts of a job ran them, by part and program."""
+
+    job_id: str
+    programs: list[CompiledOut]
     options: OptionsIn
 
 

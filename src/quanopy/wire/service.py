@@ -90,7 +90,6 @@ class ResourceStateIn(Strict):
 class ExecutionLineOut(ExecutionOut):
     """An execution as operators see it: also whose, where, and with which tasks."""
 
-    resource: str
     account: str
     tasks: list[str]
     searches: int = Field(default=0, description="How often it was looked for.")

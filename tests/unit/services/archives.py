@@ -26,6 +26,7 @@ from quanopy.services.packing import (
     Ended,
     EndedTask,
     Packed,
+    Sent,
     pack_endings,
     pack_executions,
     pack_submissions,
@@ -155,6 +156,7 @@ def failed(task: Task, message: str = "it broke") -> EndedTask:
 
 def send(objects: Objects, by: Execution, *tasks: Task) -> str:
     """Put the intent to send these into the archive."""
-    key, data = pack_executions([(by, tasks)], NOW)
+    sent = Sent(execution=by, tasks=tasks, ran=[()] * len(tasks))
+    key, data, _ = pack_executions([sent], NOW)
     objects.put({key: data})
     return key

@@ -85,6 +85,7 @@ def test_a_batch_is_one_execution_an_account_with_its_own_usage() -> None:
         provider="aer",
         claim_id="claim_1",
         began_at=datetime.now(UTC),
+        target="sha256:t",
     )
     (a, a_verdicts), (b, _) = ends
     assert (a.account, a.state, a.usage) == (

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from quanopy.codecs.records import EndRecord
 from quanopy.domain.errors import NotFound
 from quanopy.domain.jobs import Extent
 from quanopy.ports.objects import Objects
@@ -81,10 +82,13 @@ def test_a_result_extent_is_exactly_its_array() -> None:
     ends = [completed(first, arrays[first.id]), failed(second), completed(third, arrays[third.id])]
     by = execution(first, second, third)
     _, data, extents = pack_endings([Ended(tasks=ends, ended_at=later(2), execution=by)], NOW)
-    assert {
-        task: data[extent.offset : extent.offset + extent.length]
-        for task, extent in extents.items()
-    } == arrays
+    found = {
+        name: data[extent.offset : extent.offset + extent.length]
+        for name, extent in extents.items()
+    }
+    record = EndRecord.model_validate_json(found.pop(by.id))
+    assert record.execution_id == by.id
+    assert found == arrays
 
 
 def test_every_line_of_a_completed_pack_is_json() -> None:

@@ -16,15 +16,25 @@ from quanopy.domain.errors import (
     Transient,
 )
 from quanopy.domain.ids import new_id
-from quanopy.domain.jobs import Extent, JobKind, JobSpec, Options, Pub, Reading, Slice, Task
+from quanopy.domain.jobs import (
+    Execution,
+    Extent,
+    JobKind,
+    JobSpec,
+    Options,
+    Pub,
+    Reading,
+    Slice,
+    Task,
+)
 from quanopy.domain.programs import Footprint, Program
 from quanopy.domain.resources import Capabilities, Limits, Resource, Target
-from quanopy.domain.states import TaskState
+from quanopy.domain.states import ExecutionState, TaskState
 from quanopy.ports.objects import Objects
 from quanopy.ports.programs import Compilation, Compiled
 from quanopy.ports.providers import Work
-from quanopy.services.packing import Accepted, pack_submissions
-from quanopy.services.preparing import Prepared, Preparing
+from quanopy.services.packing import Accepted, Sent, pack_executions, pack_submissions
+from quanopy.services.preparing import Prepared, Preparing, Ready
 from quanopy.storage.objects import open_objects
 
 RESOURCE = Resource(
@@ -159,7 +169,7 @@ def prepare(
 
 
 def works(prepared: Sequence[Prepared]) -> list[Work]:
-    found = [work for work in prepared if isinstance(work, Work)]
+    found = [one.work for one in prepared if isinstance(one, Ready)]
     assert len(found) == len(prepared), prepared
     return found
 
@@ -204,21 +214,21 @@ def test_a_program_that_cannot_be_compiled_fails_its_own_task(objects: Objects) 
     failed, work = prepare(objects, [task(bad), task(good)], compiler=compiler)
     assert isinstance(failed, ResourceMismatch)
     assert failed.where == "programs[0]"
-    assert isinstance(work, Work)
+    assert isinstance(work, Ready)
 
 
 def test_a_lost_pack_fails_its_own_task(objects: Objects) -> None:
     lost = Extent(key="pending/2030/01/01/lost.tar", offset=0, length=10)
     failed, work = prepare(objects, [task(lost), task(stored(objects))])
     assert isinstance(failed, NotFound)
-    assert isinstance(work, Work)
+    assert isinstance(work, Ready)
 
 
 def test_a_damaged_record_fails_its_own_task(objects: Objects) -> None:
     good = stored(objects)
     failed, work = prepare(objects, [task(replace(good, offset=good.offset + 3)), task(good)])
     assert isinstance(failed, NotFound)
-    assert isinstance(work, Work)
+    assert isinstance(work, Ready)
 
 
 # -- programs that submission left unread ---------------------------------------------------------
@@ -251,7 +261,7 @@ def test_what_cannot_be_read_fails_with_the_reason(objects: Objects) -> None:
     bad, late, work = prepare(objects, [task(spec) for spec in specs], reader=reader)
     assert isinstance(bad, Invalid)
     assert isinstance(late, Transient)
-    assert isinstance(work, Work)
+    assert isinstance(work, Ready)
 
 
 def test_what_turns_out_not_to_fit_fails_as_submission_would_have_refused_it(
@@ -263,3 +273,57 @@ def test_what_turns_out_not_to_fit_fails_as_submission_would_have_refused_it(
     wide, long = prepare(objects, [task(spec) for spec in specs], reader=reader, resource=small)
     assert isinstance(wide, ResourceMismatch)
     assert isinstance(long, ResourceMismatch)
+
+
+# -- what was sent, back again ---------------------------------------------------------------------
+
+
+def _sent(objects: Objects, ready: Ready, of: Task) -> Extent:
+    by = Execution(
+        id="exec_1",
+        resource="aer",
+        provider="aer",
+        account="ada",
+        state=ExecutionState.SUBMITTING,
+        tasks=(of.id,),
+        created_at=datetime.now(UTC),
+    )
+    sent = Sent(execution=by, tasks=[of], ran=[ready.ran])
+    key, data, records = pack_executions([sent], datetime.now(UTC))
+    objects.put({key: data})
+    return records[by.id]
+
+
+def test_what_was_sent_is_recalled_and_not_compiled_anew(objects: Objects) -> None:
+    of = task(stored(objects, [(b"toffoli", ("ccx",))]))
+    compiler = ScriptedCompiler()
+    preparing = Preparing(objects=objects, reader=ScriptedReader(), compiler=compiler)
+    (ready,) = preparing.prepare([of], RESOURCE, lambda: TARGET)
+    assert isinstance(ready, Ready)
+    assert ready.target == TARGET.digest
+    record = _sent(objects, ready, of)
+    asked = len(compiler.asked)
+    assert preparing.recall([of], RESOURCE, record) == [ready.work]
+    assert len(compiler.asked) == asked
+
+
+def test_what_was_read_late_is_recalled_as_it_was_read(objects: Objects) -> None:
+    of = task(stored(objects, read=False), Slice(first=0, count=0))
+    preparing = Preparing(
+        objects=objects, reader=ScriptedReader([reading()]), compiler=ScriptedCompiler()
+    )
+    (ready,) = preparing.prepare([of], RESOURCE, lambda: TARGET)
+    assert isinstance(ready, Ready)
+    record = _sent(objects, ready, of)
+    again = replace(reading(), circuits=(b"read otherwise",))
+    preparing = Preparing(
+        objects=objects, reader=ScriptedReader([again]), compiler=ScriptedCompiler()
+    )
+    assert preparing.recall([of], RESOURCE, record) == [ready.work]
+
+
+def test_a_record_that_is_lost_is_said(objects: Objects) -> None:
+    of = task(stored(objects))
+    preparing = Preparing(objects=objects, reader=ScriptedReader(), compiler=ScriptedCompiler())
+    with pytest.raises(NotFound):
+        preparing.recall([of], RESOURCE, Extent(key="pending/none.tar", offset=0, length=10))

@@ -62,6 +62,23 @@ SUBMITTED = {
     "pubs": [{"program": 0, "circuit": 0, "shots": 1000}],
     "options": {"shots": 1000},
 }
+COMPILED = {
+    "job_id": JOB_ID,
+    "programs": [
+        {
+            "program": 0,
+            "part": 0,
+            "execution_id": "exec_019a9e3c5b7c7a1e8f2d4c6b8a0e1f26",
+            "qpy": "UUlTS0lUDwI…",
+            "changed": True,
+            "compiler": "qiskit 2.1.0",
+            "level": 1,
+            "seed": 0,
+            "target": "sha256:9c1d…",
+        }
+    ],
+    "options": {"shots": 1000},
+}
 EVENTS = {
     "events": [
         {

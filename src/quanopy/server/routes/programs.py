@@ -6,6 +6,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from quanopy.codecs.qpy import writer_of
 from quanopy.domain.jobs import Job
 from quanopy.domain.programs import Program
 from quanopy.server.openapi import problems, shows
@@ -13,8 +14,9 @@ from quanopy.server.routes import examples
 from quanopy.server.routes.jobs import JobId
 from quanopy.server.shapes import options_out, pub_out
 from quanopy.server.web import Web, answer, identity_of, web_of
+from quanopy.services.ran import AsRun, all_as_run
 from quanopy.services.unpacking import load_circuits, load_jobs, load_programs
-from quanopy.wire.jobs import ProgramOut, SubmittedOut
+from quanopy.wire.jobs import CompiledJobOut, CompiledOut, ProgramOut, SubmittedOut
 
 router = APIRouter(prefix="/v1/jobs", tags=["programs"])
 
@@ -46,6 +48,49 @@ def _submitted(web: Web, job: Job) -> SubmittedOut:
         ],
         pubs=None if record.pubs is None else [pub_out(pub) for pub in record.pubs],
         options=options_out(record.options),
+    )
+
+
+@router.get(
+    "/{id}/compiled",
+    summary="What really ran",
+    response_model=CompiledJobOut,
+    responses={**shows(examples.COMPILED), **problems(404, 409)},
+)
+async def get_compiled(request: Request, id: JobId) -> Response:
+    """Programs as they were compiled, by part of the job, with compiler, level, seed and target;
+    one that fitted as it was ran so. 409 until something of the job has run."""
+    web = web_of(request)
+    (job,) = await web.reads.owned([id], identity_of(request))
+    return answer(await web.calls.run(_compiled, web, job))
+
+
+def _compiled(web: Web, job: Job) -> CompiledJobOut:
+    record, programs = all_as_run(
+        web.objects, job, web.store.tasks([job.id]), web.store.executions(job.id)
+    )
+    return CompiledJobOut(
+        job_id=job.id,
+        programs=[_as_run(program) for program in programs],
+        options=options_out(record.options),
+    )
+
+
+def _as_run(one: AsRun) -> CompiledOut:
+    data = base64.b64encode(one.data).decode()
+    compiled = one.ran if one.ran is not None and one.ran.level is not None else None
+    return CompiledOut(
+        program=one.program,
+        part=one.part,
+        execution_id=one.execution.id,
+        qpy=data if one.native is None else None,
+        native=one.native,
+        data=None if one.native is None else data,
+        changed=compiled is not None,
+        compiler=None if compiled is None else f"qiskit {writer_of(one.data)}",
+        level=None if compiled is None else compiled.level,
+        seed=None if compiled is None else compiled.seed,
+        target=one.execution.target,
     )
 
 

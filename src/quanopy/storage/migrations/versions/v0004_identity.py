@@ -1,8 +1,28 @@
 """What an execution ran: the account at the vendor, the target, the compiled programs."""
 
+import sqlalchemy as sa
+from alembic import op
+
 revision = "0004"
 down_revision = "0003"
 
 
 def upgrade() -> None:
     """Add what is new."""
+    for column in (
+        sa.Column("target", sa.Text(), nullable=True),
+        sa.Column("fingerprint", sa.Text(), nullable=True),
+        sa.Column("record_key", sa.Text(), nullable=True),
+        sa.Column("record_offset", sa.BigInteger(), nullable=True),
+        sa.Column("record_length", sa.BigInteger(), nullable=True),
+        sa.Column("adopted", sa.Boolean(), server_default=sa.false(), nullable=False),
+    ):
+        op.add_column("executions", column)
+    op.create_index(
+        "ix_executions_vendor",
+        "executions",
+        ["provider", "provider_job_id"],
+        unique=False,
+        sqlite_where=sa.text("provider_job_id IS NOT NULL"),
+        postgresql_where=sa.text("provider_job_id IS NOT NULL"),
+    )
