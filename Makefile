@@ -6,7 +6,9 @@ BIN := .venv/bin
 RUN := .venv/.run-stamp
 VENDORS := .venv/.vendors-stamp
 DEV := .venv/.dev-stamp
+IQM := .venv-iqm/.iqm-stamp
 FAST_TESTS := $(wildcard tests/unit tests/contract)
+IQM_TESTS := tests/contract/vendors/test_iqm.py
 REAL_TESTS := $(wildcard tests/integration tests/e2e)
 PYTEST := $(BIN)/python -m pytest --numprocesses=auto --dist=loadscope $(PYTEST_ARGS)
 
@@ -18,16 +20,17 @@ help: ## show this list
 demo: $(RUN) ## a broker, an emulator and a job, in one go
 	$(BIN)/python examples/demo.py
 
-demo-vendors: $(VENDORS) ## one program on every vendor's machine, on loopback
+demo-vendors: $(VENDORS) $(IQM) ## one program on every vendor's machine, on loopback
 	$(BIN)/python examples/demo_vendors.py
 
 serve: $(RUN) ## run the broker on this machine
 	$(BIN)/quanopy serve
 
-test: $(DEV) lint types ## linters, types, and all tests on real servers
+test: $(DEV) $(IQM) lint types ## linters, types, and all tests on real servers
 	tools/install-test-servers
 ifneq ($(FAST_TESTS),)
 	$(PYTEST) $(FAST_TESTS)
+	.venv-iqm/bin/python -m pytest $(IQM_TESTS)
 endif
 ifneq ($(REAL_TESTS),)
 	$(PYTEST) $(REAL_TESTS)
@@ -48,8 +51,8 @@ bench: $(DEV) ## benchmarks; each prints JSON
 lock: $(DEV) ## compile requirements/*.txt again
 	tools/lock-requirements
 
-clean: ## remove .venv, caches and build outputs
-	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+clean: ## remove environments, caches and build outputs
+	rm -rf .venv .venv-iqm build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(RUN): requirements/run.txt pyproject.toml
@@ -60,3 +63,6 @@ $(VENDORS): requirements/vendors.txt pyproject.toml
 
 $(DEV): requirements/dev.txt pyproject.toml
 	@tools/make-environment dev
+
+$(IQM): requirements/iqm.txt pyproject.toml
+	@tools/make-environment iqm
