@@ -30,7 +30,7 @@ test: $(DEV) $(IQM) lint types ## linters, types, and all tests on real servers
 	tools/install-test-servers
 ifneq ($(FAST_TESTS),)
 	$(PYTEST) $(FAST_TESTS)
-	.venv-iqm/bin/python -m pytest $(IQM_TESTS)
+	.venv-iqm/bin/python -m pytest --confcutdir=tests/contract $(IQM_TESTS)
 endif
 ifneq ($(REAL_TESTS),)
 	$(PYTEST) $(REAL_TESTS)

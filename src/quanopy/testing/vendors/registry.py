@@ -9,6 +9,7 @@ from quanopy.testing.vendors.base import Vendor
 SERVICES: Mapping[str, str] = {
     "ibm": "quanopy.testing.vendors.ibm:IbmService",
     "perceval": "quanopy.testing.vendors.perceval:PercevalVendor",
+    "iqm": "quanopy.testing.vendors.iqm:IqmVendor",
     "vqpu": "quanopy.testing.vendors.vqpu:VqpuVendor",
 }
 """Where the class of each is; it is built with ``port``."""
