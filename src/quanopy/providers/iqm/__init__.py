@@ -5,12 +5,10 @@ iqm-client holds pydantic and Qiskit back, so it is installed apart from the oth
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from quanopy.providers.iqm.provider import IqmProvider
+from quanopy.providers.sdk import require
 from quanopy.providers.secrets import Secret
-
-if TYPE_CHECKING:
-    from quanopy.providers.iqm.provider import IqmProvider
 
 
 def create(
@@ -23,15 +21,14 @@ def create(
     max_shots: int | None = None,
     max_circuits: int | None = None,
     timeout_s: float = 30.0,
-) -> "IqmProvider":
+) -> IqmProvider:
     """The entry point.
 
     ``quantum_computers`` are aliases; none: all that the token gives access to. ``account`` names
     who is billed: IQM's tokens carry no name. ``max_shots`` and ``max_circuits`` are what a job
     may ask of IQM; what is more is split over several.
     """
-    from quanopy.providers.iqm.provider import IqmProvider
-
+    require("iqm-client", "36.0", extra="iqm")
     return IqmProvider(
         name=name,
         url=url,

@@ -9,8 +9,7 @@ from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
-from quanopy.domain.errors import NotFound, OutcomeUnknown, Transient, Unavailable
-from quanopy.providers.sdk import require
+from quanopy.domain.errors import Denied, NotFound, OutcomeUnknown, Transient, Unavailable
 from quanopy.providers.secrets import Secret
 
 _MOST_BYTES = 512 * 1024 * 1024
@@ -76,8 +75,6 @@ class IqmClient:
             raise Transient(f"{self.who} gave an answer that is no JSON") from None
 
     def _send(self, method: str, path: str, body: bytes | None = None) -> Any:
-        from quanopy.domain.errors import Denied
-
         client, session = self._opened()
         try:
             return client.send_request(
@@ -92,7 +89,6 @@ class IqmClient:
             if self._session is None:
                 from quanopy.providers.sessions import VendorSession
 
-                require("iqm-client", "36.0", extra="iqm")
                 self._session = VendorSession(
                     self.who, timeout_s=self._timeout_s, most_bytes=_MOST_BYTES
                 )
