@@ -79,7 +79,7 @@ def broker(tmp_path: Path, vendor: IqmVendor) -> Iterator[Client]:
 def test_a_job_is_run_by_a_worker_of_another_environment(broker: Client, vendor: IqmVendor) -> None:
     job = broker.submit(BELL, resource="adonis", shots=500)
     (pub,) = job.result(timeout=180)
-    counts = pub.counts()
+    counts = pub.counts
     assert sum(counts.values()) == 500
     assert counts["00"] + counts["11"] > 380
     assert len(vendor.jobs) == 1
