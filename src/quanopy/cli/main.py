@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from quanopy.cli import (
+    calibration,
     compiled,
     dev,
     executions,
@@ -40,6 +41,7 @@ for _command in (
     results.watch,
     jobs.cancel,
     jobs.retry,
+    calibration.calibration,
     service.serve,
     service.worker,
     providers.providers,

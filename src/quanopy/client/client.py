@@ -3,12 +3,14 @@
 import time
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 from urllib.parse import quote
 
 from quanopy.client import drafts, settings
+from quanopy.client.calibrations import Calibration
 from quanopy.client.choices import chosen
 from quanopy.client.drafts import Circuit, Draft, How, PubLike
 from quanopy.client.expecting import Expected
@@ -21,6 +23,7 @@ from quanopy.domain.errors import Invalid, NotReady, TaskFailed
 from quanopy.domain.jobs import JobKind
 from quanopy.domain.resources import Target
 from quanopy.domain.states import FINAL_JOB_STATES, ExecutionState, JobState, ResourceState
+from quanopy.wire.calibrations import CalibrationOut, SnapshotOut, SnapshotsOut
 from quanopy.wire.jobs import (
     CancelIn,
     JobIn,
@@ -241,6 +244,42 @@ class Client:
         cannot tell."""
         path = f"/resources/{quote(name, safe='')}/target"
         return Target(data=self._http.request("GET", path))
+
+    def calibration(self, resource: str) -> Calibration | None:
+        """How a resource is calibrated, as it was seen last; ``None`` where it publishes nothing,
+        or nothing was seen yet. Raises :class:`NotFound`."""
+        found = self.calibration_of(resource).snapshot
+        return None if found is None else Calibration(self._http, found.digest, found)
+
+    def calibration_of(self, resource: str, *, metrics: Sequence[str] = ()) -> CalibrationOut:
+        """How a resource's calibration stands: when it was asked for, why there is none, and the
+        snapshot with these ``metrics`` (by default all)."""
+        path = f"/resources/{quote(resource, safe='')}/calibration"
+        return self._http.get(CalibrationOut, path, params={"metric": list(metrics)})
+
+    def calibrations(
+        self,
+        resource: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        metrics: Sequence[str] = (),
+        limit: int = 100,
+    ) -> list[SnapshotOut]:
+        """Snapshots of a resource that were seen in a time (aware datetimes), newest first, with
+        these ``metrics``; at most 1000."""
+        params = {
+            "since": since and since.isoformat(),
+            "until": until and until.isoformat(),
+            "metric": list(metrics),
+            "limit": limit,
+        }
+        path = f"/resources/{quote(resource, safe='')}/calibrations"
+        return self._http.get(SnapshotsOut, path, params=params).snapshots
+
+    def snapshot(self, digest: str) -> Calibration:
+        """A snapshot by its digest; nothing is asked yet."""
+        return Calibration(self._http, digest)
 
     def set_resource_state(
         self, name: str, state: ResourceState | str, reason: str | None = None

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, Self
 
+from quanopy.client.calibrations import JobCalibration
 from quanopy.client.choices import chosen
 from quanopy.client.compiled import AsRun
 from quanopy.client.expecting import Expected, compare, expectation, identity_of
@@ -99,6 +100,11 @@ class Job:
     def cancel(self) -> JobState:
         """Ask for its end: what is queued is cancelled now, what runs soon; the state after."""
         return self._http.post(JobOut, f"/jobs/{self.id}/cancel").state
+
+    @property
+    def calibration(self) -> JobCalibration:
+        """What each of its executions ran under, and how surely that is known. Asks the broker."""
+        return JobCalibration(self._http, self.detail().executions)
 
     def retry(self) -> JobState:
         """Queue its failed and cancelled parts again; the state after."""

@@ -13,6 +13,7 @@ from quanopy.server.gate import Gate
 from quanopy.server.openapi import describe
 from quanopy.server.problems import handle_error
 from quanopy.server.routes import (
+    calibrations,
     events,
     executions,
     health,
@@ -31,6 +32,7 @@ TAGS = [
     {"name": "programs", "description": "What was submitted, back again."},
     {"name": "events", "description": "History, by page or as it happens."},
     {"name": "resources", "description": "What can run programs, and how busy it is."},
+    {"name": "calibrations", "description": "What resources were like, and when."},
     {"name": "executions", "description": "Requests to providers. For operators."},
     {"name": "tokens", "description": "Who may use the service. For administrators."},
     {"name": "health", "description": "Whether the service stands and can work."},
@@ -49,7 +51,10 @@ def create_app(web: Web) -> ASGIApp:
         redirect_slashes=False,
     )
     app.state.web = web
-    for part in (jobs, results, programs, events, resources, executions, tokens, health):
+    for part in (
+        *(jobs, results, programs, events, resources, calibrations),
+        *(executions, tokens, health),
+    ):
         app.include_router(part.router)
     for error in (QuanopyError, HTTPException, RequestValidationError):
         app.add_exception_handler(error, handle_error)

@@ -5,12 +5,14 @@ import binascii
 from collections.abc import Sequence
 
 from quanopy.domain.accounts import Token
+from quanopy.domain.calibration import Binding
 from quanopy.domain.errors import Invalid
 from quanopy.domain.events import Event
 from quanopy.domain.jobs import Execution, Extent, Job, JobSpec, Options, Problem, Pub, Task
 from quanopy.domain.programs import Program
 from quanopy.domain.resources import ResourceStatus
 from quanopy.wire.jobs import (
+    BindingOut,
     ExecutionOut,
     JobDetail,
     JobIn,
@@ -22,6 +24,8 @@ from quanopy.wire.jobs import (
     TaskOut,
 )
 from quanopy.wire.service import EventOut, ExecutionLineOut, LimitsOut, ResourceOut, TokenOut
+
+_RECALIBRATED = "the resource was calibrated anew between submission and end"
 
 
 def spec_of(job: JobIn, where: str = "") -> JobSpec:
@@ -175,6 +179,20 @@ def _execution_out(execution: Execution) -> ExecutionOut:
         target=execution.target,
         fingerprint=execution.fingerprint,
         adopted=execution.adopted,
+        calibration=binding_out(execution.calibration),
+    )
+
+
+def binding_out(binding: Binding) -> BindingOut:
+    """What an execution ran under."""
+    return BindingOut(
+        label=binding.label,
+        snapshot=binding.snapshot,
+        submitted=binding.submitted,
+        started=binding.started,
+        ended=binding.ended,
+        named=binding.named,
+        warning=_RECALIBRATED if binding.changed else None,
     )
 
 

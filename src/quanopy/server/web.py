@@ -18,6 +18,7 @@ from quanopy.server.loop import Calls, Mailbox
 from quanopy.server.metrics import Metrics
 from quanopy.server.reads import JobReads
 from quanopy.server.settings import Settings
+from quanopy.services.calibration_reads import CalibrationReads
 from quanopy.services.hints import JobHints
 from quanopy.services.submit import Submit, Submitted
 
@@ -34,6 +35,7 @@ class Parts:
     reader: Reader
     submit: Submit
     targets: Targets
+    calibrations: CalibrationReads
 
 
 class Web:
@@ -47,6 +49,7 @@ class Web:
         self.reader = parts.reader
         self.submit = parts.submit
         self.targets = parts.targets
+        self.calibrations = parts.calibrations
         self.calls = Calls()
         self.feed = Feed(parts.store, parts.wakeups, parts.hints)
         self.reads = JobReads(parts.store)

@@ -15,7 +15,8 @@ from quanopy.sandbox.reader import ProcessReader
 from quanopy.server.settings import Settings
 from quanopy.server.web import Parts
 from quanopy.server.worker import Worker, rhythm
-from quanopy.services.calibrate import Pace
+from quanopy.services.calibrate import Calibrations, Pace
+from quanopy.services.calibration_reads import CalibrationReads
 from quanopy.services.hints import JobHints
 from quanopy.services.submit import Submit
 from quanopy.services.targets import ProviderTargets
@@ -53,10 +54,7 @@ class Broker:
             providers=self.providers(),
             rhythm=rhythm(
                 parts.settings.worker_ttl_s,
-                Pace(
-                    every_s=parts.settings.calibrate_s,
-                    fresh_s=parts.settings.calibration_fresh_s,
-                ),
+                _pace(parts.settings),
             ),
         )
 
@@ -76,6 +74,9 @@ def build(settings: Settings) -> Broker:
         providers = _Providers(settings)
         stack.callback(providers.close)
         targets = ProviderTargets(store, providers)
+        calibrations = Calibrations(
+            store=store, objects=objects, wakeups=wakeups, pace=_pace(settings)
+        )
         reader = ProcessReader(
             memory_bytes=settings.reader_memory_mb * MEBIBYTE, trials=targets.trials
         )
@@ -99,8 +100,15 @@ def build(settings: Settings) -> Broker:
             reader=reader,
             submit=submit,
             targets=targets,
+            calibrations=CalibrationReads(
+                store=store, objects=objects, calibrations=calibrations, providers=providers
+            ),
         )
         return Broker(parts=parts, providers=providers, stack=stack.pop_all())
+
+
+def _pace(settings: Settings) -> Pace:
+    return Pace(every_s=settings.calibrate_s, fresh_s=settings.calibration_fresh_s)
 
 
 def archive(settings: Settings) -> Objects:

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from quanopy.domain.calibration import CalibrationLabel
 from quanopy.domain.jobs import LEAST_PRECISION, MOST_PRECISION, MOST_SHOTS, JobKind
 from quanopy.domain.states import ExecutionState, JobState, TaskState
 from quanopy.domain.texts import is_showable
@@ -168,6 +169,24 @@ class JobPage(Answer):
     next: str | None = None
 
 
+class BindingOut(Answer):
+    """What an execution ran under: snapshots, each by its digest."""
+
+    label: CalibrationLabel = CalibrationLabel.UNKNOWN
+    snapshot: str | None = Field(
+        default=None, description="The one it ran under, as surely as the label says."
+    )
+    submitted: str | None = Field(default=None, description="Seen last at submission.")
+    started: str | None = Field(default=None, description="Seen just before it was sent, or begun.")
+    ended: str | None = Field(default=None, description="Seen once its result was there.")
+    named: str | None = Field(
+        default=None, description="The vendor's own name of it, given with the result."
+    )
+    warning: str | None = Field(
+        default=None, description="Says so where these are not the same calibration."
+    )
+
+
 class ExecutionOut(Answer):
     """One request to a provider that carried a task."""
 
@@ -188,6 +207,7 @@ class ExecutionOut(Answer):
         default=None, description="Of the account at the vendor; `null` for local emulators."
     )
     adopted: bool = Field(default=False, description="Taken over: it was not made here.")
+    calibration: BindingOut = BindingOut()
 
 
 class TaskOut(Answer):

@@ -24,6 +24,8 @@ from quanopy.server.listening import listening
 from quanopy.server.run import serving
 from quanopy.server.settings import Settings
 from quanopy.server.web import Parts, Web
+from quanopy.services.calibrate import Calibrations
+from quanopy.services.calibration_reads import CalibrationReads
 from quanopy.services.hints import JobHints
 from quanopy.services.packing import Ended, EndedTask, pack_endings
 from quanopy.services.submit import Submit
@@ -220,6 +222,12 @@ def running(data: Path) -> Iterator[Service]:
                 hints=hints,
                 reader=reader,
                 submit=submit,
+                calibrations=CalibrationReads(
+                    store=store,
+                    objects=objects,
+                    calibrations=Calibrations(store=store, objects=objects, wakeups=wakeups),
+                    providers=lambda: [FakeEmulator(name="aer")],
+                ),
                 targets=ProviderTargets(store, lambda: [FakeEmulator(name="aer")]),
             )
         )

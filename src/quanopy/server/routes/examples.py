@@ -105,6 +105,23 @@ RESOURCE = {
     "wait_s": 0.0,
     "workers": 1,
 }
+SNAPSHOT = {
+    "digest": "sha256:3a7b…",
+    "resource": "acme-7",
+    "format": "acme-calibration/1",
+    "calibrated_at": "2026-01-31T08:00:00Z",
+    "seen_from": "2026-01-31T08:04:10Z",
+    "seen_until": "2026-01-31T12:00:00Z",
+    "age_s": 14400.0,
+    "count": 2,
+    "metrics": {"T1": {"0": {"value": 9.1e-05, "unit": "s"}, "1": {"value": 1.2e-04, "unit": "s"}}},
+}
+CALIBRATION = {
+    "resource": "acme-7",
+    "published": True,
+    "asked_at": "2026-01-31T12:00:00Z",
+    "snapshot": SNAPSHOT,
+}
 EXECUTION = {
     "id": "exec_019a9e3c5b7c7a1e8f2d4c6b8a0e1f26",
     "provider": "acme",

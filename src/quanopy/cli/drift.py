@@ -1,0 +1,105 @@
+"""A picture of how a resource's calibration drifted."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from quanopy.domain.errors import Invalid, Unsupported
+
+if TYPE_CHECKING:
+    from quanopy.wire.calibrations import MetricOut, Metrics, SnapshotOut
+
+_MOST = 4
+_PREFERRED = ("T1", "T2", "readout_error")
+_SUFFIXES = (".png", ".svg")
+
+
+def usual(metrics: "Metrics") -> list[str]:
+    """The few that are drawn where nobody says which."""
+    first = [name for name in _PREFERRED if name in metrics]
+    pairs = sorted(
+        name
+        for name, places in metrics.items()
+        if "error" in name and any("," in targets for targets in places)
+    )
+    return [*first, *pairs, *(name for name in sorted(metrics) if name not in first)][:_MOST]
+
+
+def draw(
+    file: Path,
+    resource: str,
+    snapshots: Sequence["SnapshotOut"],
+    metrics: Sequence[str],
+    qubits: Sequence[int],
+) -> None:
+    """Draw metrics over time, a panel each: a line a qubit that was asked for, else the median
+    with the least and the most.
+
+    Raises:
+        Unsupported: the file is to be neither PNG nor SVG, or matplotlib is not installed.
+        Invalid: it cannot be written.
+    """
+    if file.suffix.lower() not in _SUFFIXES:
+        raise Unsupported(f"{file.name} is neither PNG nor SVG", where="--plot")
+    figure, panels = _figure(len(metrics))
+    # Oldest first. One without the vendor's time is where it was seen first.
+    ordered = sorted(snapshots, key=lambda one: one.calibrated_at or one.seen_from)
+    for panel, name in zip(panels, metrics, strict=True):
+        _draw_metric(panel, ordered, name, qubits)
+    figure.suptitle(f"Calibration of {resource}")
+    figure.autofmt_xdate()
+    try:
+        figure.savefig(file, format=file.suffix[1:].lower(), dpi=150, bbox_inches="tight")
+    except OSError as error:
+        raise Invalid(f"cannot write {file}: {error.strerror}", where="--plot") from error
+
+
+def _figure(panels: int) -> tuple[Any, Any]:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise Unsupported(
+            "matplotlib is not installed", hint="Install it: pip install 'quanopy[plots]'."
+        ) from error
+    figure = Figure(figsize=(9, 2.4 * panels + 0.8), layout="constrained")
+    return figure, figure.subplots(panels, 1, sharex=True, squeeze=False)[:, 0]
+
+
+def _draw_metric(
+    panel: Any, snapshots: Sequence["SnapshotOut"], name: str, qubits: Sequence[int]
+) -> None:
+    shown = [one for one in snapshots if (one.metrics or {}).get(name)]
+    times = [one.calibrated_at or one.seen_from for one in shown]
+    places = [(one.metrics or {})[name] for one in shown]
+    unit = next((number.unit for numbers in places for number in numbers.values()), "")
+    panel.set_ylabel(f"{name} ({unit})" if unit else name)
+    panel.grid(alpha=0.3)
+    if qubits:
+        _draw_lines(panel, times, places, qubits)
+        return
+    values = [[number.value for number in numbers.values()] for numbers in places]
+    panel.plot(times, [median(some) for some in values], marker="o", label="median")
+    panel.fill_between(
+        times, [min(some) for some in values], [max(some) for some in values], alpha=0.15
+    )
+
+
+def _draw_lines(
+    panel: Any,
+    times: Sequence[object],
+    places: Sequence[dict[str, "MetricOut"]],
+    qubits: Sequence[int],
+) -> None:
+    wanted = {str(qubit) for qubit in qubits}
+    names = {targets for numbers in places for targets in numbers}
+    lines = sorted(targets for targets in names if wanted & {*targets.split(",")})
+    for targets in lines:
+        known = [
+            (at, numbers[targets].value)
+            for at, numbers in zip(times, places, strict=True)
+            if targets in numbers
+        ]
+        panel.plot(*zip(*known, strict=True), marker="o", label=targets)
+    if lines:
+        panel.legend(title="qubits", fontsize="small")
