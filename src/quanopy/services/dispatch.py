@@ -273,6 +273,7 @@ class LocalDispatch:
                 cancelled = sorted(batch.cancelled)
             if cancelled:
                 running.cancel(cancelled)
+            self._look(works[0].resource)
             return running.wait()
         except QuanopyError as error:
             return [Outcome(error=error)] * len(works)
@@ -281,6 +282,14 @@ class LocalDispatch:
             log.exception("provider %s broke", self._provider.name)
             broken = TaskFailed(f"the provider broke: {type(error).__name__}: {error}")
             return [Outcome(error=broken)] * len(works)
+
+    def _look(self, resource: str) -> None:
+        """Have the calibration at hand by the time it is needed: the first time takes a while,
+        in which the batch runs."""
+        try:
+            self._calibrations.of_emulator(self._provider, resource)
+        except Unavailable as error:
+            log.info("%s: %s; tried again once its batch has run", resource, error)
 
 
 def _outcome(task: Task, work: Prepared, ran: Mapping[str, Outcome]) -> Outcome:

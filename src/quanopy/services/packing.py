@@ -163,7 +163,7 @@ def pack_snapshot(snapshot: Snapshot) -> tuple[str, bytes, Sighting]:
         fetched_at=snapshot.fetched_at,
         calibrated_at=snapshot.calibrated_at,
         vendor_id=snapshot.vendor_id,
-        metrics=len(snapshot.metrics),
+        metrics=len({(metric.name, metric.targets) for metric in snapshot.metrics}),
         raw=builder.add("raw.json", snapshot.raw),
         normal=builder.add("metrics.json", encode_metrics(snapshot.metrics)),
     )

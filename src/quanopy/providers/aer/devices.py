@@ -6,14 +6,16 @@ Each has a configuration (gates, coupling) and properties (a real calibration sn
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from quanopy.domain.calibration import Snapshot
 from quanopy.domain.resources import Capabilities, Target
 from quanopy.providers.aer.methods import TASK_LIMITS, state_qubits
-from quanopy.providers.ibm.documents import target_of
+from quanopy.providers.ibm.documents import snapshot_of, target_of
 
 _FOLDER = Path("fake_provider", "backends")
 
@@ -44,6 +46,11 @@ class Device:
             _load(self.folder / f"conf_{self.name}.json"),
             _load(self.folder / f"props_{self.name}.json"),
         )
+
+    def snapshot(self) -> Snapshot:
+        """The properties that its noise is made from."""
+        properties = _load(self.folder / f"props_{self.name}.json")
+        return snapshot_of(self.resource, properties, datetime.now(UTC))
 
 
 @cache
