@@ -129,12 +129,16 @@ def _show_summary(metrics: "Metrics") -> None:
     from quanopy.cli.output import show_table
 
     rows = []
-    for name, places in sorted(metrics.items()):
+    # Of the device as a whole there may be hundreds, each a metric of its own.
+    local = {name: places for name, places in metrics.items() if {*places} != {""}}
+    for name, places in sorted(local.items()):
         values = [one.value for one in places.values()]
         unit = next(iter(places.values())).unit
         spread = (_value(v, unit) for v in (median(values), min(values), max(values)))
         rows.append((name, len(values), *spread))
     show_table(("metric", "of", "median", "least", "most"), rows)
+    if rest := len(metrics) - len(local):
+        typer.echo(f"and {rest} of the device as a whole: --metric NAME, or --json", err=True)
 
 
 def _show_numbers(metrics: "Metrics") -> None:
@@ -162,7 +166,7 @@ _PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, 
 
 def _value(value: float, unit: str) -> str:
     """A number to read: times and frequencies with a prefix, ratios as they are."""
-    if unit not in ("s", "Hz"):
+    if unit not in ("s", "Hz") or not value:
         return f"{value:.4g} {unit}".strip()
     size, prefix = next(
         ((size, prefix) for size, prefix in _PREFIXES if abs(value) >= size), _PREFIXES[-1]

@@ -4,6 +4,7 @@ import math
 import re
 
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_LONG = 30 * 86400
 _WRITTEN = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)\s*([smhd]?)")
 
 
@@ -18,6 +19,8 @@ def seconds_of(text: str) -> float:
 def duration_text(seconds: float) -> str:
     """A duration to read: its two largest units."""
     left = math.floor(max(0.0, seconds))
+    if left >= _LONG:
+        return f"{left // 86400} d"
     if left < 60:
         return f"{left} s"
     for name, size, lesser, smaller in (
