@@ -42,6 +42,11 @@ class Kept(Generic[T]):
                 self._renew()
             return self._said
 
+    @property
+    def latest(self) -> T | None:
+        """The latest answer there was; nothing is asked."""
+        return self._said.answer
+
     def now(self) -> T:
         """The answer as it is now; raises why there is none."""
         with self._lock:

@@ -9,12 +9,20 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from requests.exceptions import ConnectTimeout, InvalidSchema, InvalidURL, MissingSchema
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
-from quanopy.domain.errors import OutcomeUnknown, QuanopyError, Transient, Unavailable, retry_after
+from quanopy.domain.errors import (
+    OutcomeUnknown,
+    QuanopyError,
+    Rejected,
+    Transient,
+    Unavailable,
+    retry_after,
+)
 from quanopy.providers.refusals import refusal, retry_after_s
 
 _CHUNK = 64 * 1024
@@ -30,26 +38,33 @@ class VendorSession(requests.Session):
         self,
         who: str,
         *,
+        home: str,
         timeout_s: float,
         most_bytes: int = 64 * 1024 * 1024,
         connections: int = 16,
     ) -> None:
-        """``who`` is named in errors; an answer has ``timeout_s`` altogether, and may have
+        """``who`` is named in errors. Where the vendor names addresses itself, only its own, at
+        ``home``, need not be encrypted. An answer has ``timeout_s`` altogether, and may have
         ``most_bytes``."""
         super().__init__()
         self._who = who
+        self._home = _origin(home)
         self._timeout_s = timeout_s
         self._most_bytes = most_bytes
         for scheme in ("http://", "https://"):
             self.mount(scheme, requests.adapters.HTTPAdapter(pool_maxsize=connections))
 
-    def request(self, *args: Any, **kwargs: Any) -> requests.Response:
+    def request(  # type: ignore[override]
+        self, method: str, url: str, *args: Any, **kwargs: Any
+    ) -> requests.Response:
         """As ``requests`` does it, but the answer is whole and a good one, or an error of ours:
         ``OutcomeUnknown`` where the vendor may have done what was asked."""
+        if urlsplit(url).scheme != "https" and _origin(url) != self._home:
+            raise Rejected(f"{self._who} names an address that is not asked: it is not https")
         kwargs |= {"timeout": self._timeout_s, "allow_redirects": False, "stream": True}
         deadline = time.monotonic() + self._timeout_s
         try:
-            with super().request(*args, **kwargs) as response:
+            with super().request(method, url, *args, **kwargs) as response:
                 body = self._read(response, deadline)
         except requests.RequestException as error:
             raise self._trouble(error) from None
@@ -123,6 +138,11 @@ def _never_left(error: requests.RequestException) -> bool:
     return any(isinstance(one, ssl.SSLCertVerificationError) for one in getattr(reason, "args", ()))
 
 
+def _origin(url: str) -> tuple[str, str]:
+    split = urlsplit(url)
+    return split.scheme, split.netloc
+
+
 def _said(response: requests.Response) -> str:
     """The vendor's own words in an error; what else it answers is nobody's business."""
     try:
@@ -131,5 +151,7 @@ def _said(response: requests.Response) -> str:
         return ""
     if not isinstance(found, dict):
         return ""
-    words = (found.get(name) for name in _SAID)
-    return next((word for word in words if isinstance(word, str)), "")
+    inner = found.get("data")
+    places = (inner, found) if isinstance(inner, dict) else (found,)
+    words = (place.get(name) for place in places for name in _SAID)
+    return next((word for word in words if isinstance(word, str) and word), "")

@@ -258,7 +258,7 @@ class PercevalProvider:
         from quanopy.providers.perceval.cloud import Cloud
         from quanopy.providers.sessions import VendorSession
 
-        session = VendorSession(WHO, timeout_s=self._timeout_s)
+        session = VendorSession(WHO, home=self._url, timeout_s=self._timeout_s)
         self._close = session.close
         self._clouds = {
             one: Cloud(one, url=self._url, token=self._token, session=session)

@@ -8,6 +8,7 @@ from quanopy.testing.vendors.base import Vendor
 
 SERVICES: Mapping[str, str] = {
     "ibm": "quanopy.testing.vendors.ibm:IbmService",
+    "pasqal": "quanopy.testing.vendors.pasqal:PasqalVendor",
     "perceval": "quanopy.testing.vendors.perceval:PercevalVendor",
     "iqm": "quanopy.testing.vendors.iqm:IqmVendor",
     "vqpu": "quanopy.testing.vendors.vqpu:VqpuVendor",
