@@ -90,7 +90,10 @@ class IqmClient:
                 from quanopy.providers.sessions import VendorSession
 
                 self._session = VendorSession(
-                    self.who, timeout_s=self._timeout_s, most_bytes=_MOST_BYTES
+                    self.who,
+                    home=self._url,
+                    timeout_s=self._timeout_s,
+                    most_bytes=_MOST_BYTES,
                 )
             if self._client is None:
                 self._client = self._connected()
