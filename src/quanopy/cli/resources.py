@@ -107,3 +107,40 @@ def _set_state(name: str, state: str, reason: str | None, as_json: bool) -> None
         emit(found.model_dump(mode="json"))
     else:
         typer.echo(f"{found.name} is {'in ' if state == 'maintenance' else ''}{found.state}")
+
+
+@app.command("open")
+@guarded
+def open_resource(
+    name: Annotated[str, typer.Argument(help="The resource's name.")],
+    accounts: Annotated[
+        list[str] | None,
+        typer.Option("--account", help="Beside its owner's; repeat for several. Default: all."),
+    ] = None,
+    owner_only: Annotated[
+        bool, typer.Option("--owner-only", help="Close it to all but its owner again.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Open a resource that registered itself to other accounts than its owner's. For operators."""
+    from quanopy.cli.output import emit
+    from quanopy.client import Client
+
+    with Client() as client:
+        found = client.open_resource(name, [] if owner_only else accounts or None)
+    if as_json:
+        emit(found.model_dump(mode="json"))
+    else:
+        served = "everybody" if found.accounts is None else ", ".join(found.accounts)
+        typer.echo(f"{name} serves {served}")
+
+
+@app.command("remove")
+@guarded
+def remove(name: Annotated[str, typer.Argument(help="The resource's name.")]) -> None:
+    """Take a resource that registered itself out of the catalogue: your own, or as an operator."""
+    from quanopy.client import Client
+
+    with Client() as client:
+        client.remove_resource(name)
+    typer.echo(f"{name} has left")

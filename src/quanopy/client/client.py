@@ -1,5 +1,6 @@
 """``Client``: submit quantum programs to a broker, and find them again."""
 
+import json
 import time
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -37,10 +38,14 @@ from quanopy.wire.jobs import (
 )
 from quanopy.wire.refusals import checked
 from quanopy.wire.service import (
+    AccessIn,
     EventOut,
     ExecutionLineOut,
     ExecutionsOut,
     HealthOut,
+    HeartbeatIn,
+    RegistrationIn,
+    RegistrationOut,
     ResourceOut,
     ResourcesOut,
     ResourceStateIn,
@@ -288,6 +293,50 @@ class Client:
         asked = chosen(ResourceState, state, "state")
         body = checked(ResourceStateIn, {"state": asked, "reason": reason})
         path = f"/resources/{quote(name, safe='')}/state"
+        return self._http.read(ResourceOut, self._http.request("PUT", path, body=body))
+
+    def register_resource(
+        self,
+        name: str,
+        url: str,
+        target: Target,
+        *,
+        description: str = "",
+        lanes: int = 1,
+    ) -> RegistrationOut:
+        """Put a virtual QPU that answers at ``url`` into the broker's catalogue, for this account;
+        raises :class:`Conflict` where the name is another's, :class:`Forbidden` where the url is
+        neither this machine's nor one the operator allows."""
+        body = checked(
+            RegistrationIn,
+            {
+                "name": name,
+                "url": url,
+                "target": json.loads(target.data),
+                "description": description,
+                "lanes": lanes,
+            },
+        )
+        return self._http.post(RegistrationOut, "/resources", body)
+
+    def heartbeat(self, name: str, registration_id: str, *, leaving: bool = False) -> ResourceOut:
+        """Say that a registered resource lives; ``leaving``: and takes no new work. Raises
+        :class:`NotFound` once the registration does not stand any more."""
+        body = checked(HeartbeatIn, {"id": registration_id, "leaving": leaving})
+        path = f"/resources/{quote(name, safe='')}/heartbeat"
+        return self._http.read(ResourceOut, self._http.request("PUT", path, body=body))
+
+    def remove_resource(self, name: str, registration_id: str | None = None) -> None:
+        """Take a resource that registered itself out of the catalogue (only this registration of
+        it, if one is given): one's own, or anybody's with the operator's scope."""
+        params = {"id": registration_id} if registration_id is not None else None
+        self._http.request("DELETE", f"/resources/{quote(name, safe='')}", params=params)
+
+    def open_resource(self, name: str, accounts: Sequence[str] | None) -> ResourceOut:
+        """Have a resource serve these accounts and its owner (``None``: everybody); needs the
+        operator's scope."""
+        body = checked(AccessIn, {"accounts": None if accounts is None else list(accounts)})
+        path = f"/resources/{quote(name, safe='')}/accounts"
         return self._http.read(ResourceOut, self._http.request("PUT", path, body=body))
 
     def executions(

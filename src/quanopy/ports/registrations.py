@@ -1,11 +1,12 @@
 """Resources that registered themselves, as the provider that serves them sees them."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from quanopy.domain.resources import Registration
 
 
+@runtime_checkable
 class Registrations(Protocol):
     """Those of the broker's catalogue."""
 

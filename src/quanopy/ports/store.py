@@ -15,7 +15,7 @@ from quanopy.domain.accounts import Token
 from quanopy.domain.errors import QuanopyError
 from quanopy.domain.events import Event, Position
 from quanopy.domain.jobs import Execution, Extent, Job, JobKind, Problem, Task
-from quanopy.domain.resources import Resource, ResourceStatus
+from quanopy.domain.resources import Registration, Resource, ResourceStatus
 from quanopy.domain.sightings import Sighting, Standing
 from quanopy.domain.states import ExecutionState, JobState, ResourceState, TaskState
 
@@ -275,9 +275,11 @@ class Store(Protocol):
         Also releases jobs that a rebuild held."""
 
     # -- workers ------------------------------------------------------------------------------
-    def register(self, worker: str, resources: Sequence[Resource], *, ttl_s: float) -> None:
+    def register(self, worker: str, resources: Sequence[Resource], *, ttl_s: float) -> set[str]:
         """Say that a live worker serves these resources; again every third of ``ttl_s``. State
-        and reason that an operator has set are left alone."""
+        and reason that an operator has set are left alone, and all of those that registered
+        themselves (they have an owner). The names that others registered for resources of their
+        own, which this worker may not serve."""
 
     def retire(self, worker: str) -> None:
         """The worker stops: its claims expire now."""
@@ -331,7 +333,29 @@ class Store(Protocol):
         nothing is left under it."""
 
     def sweep(self) -> Swept:
-        """Expire claims of dead workers, queue their local tasks again, free their executions."""
+        """Expire claims of dead workers, queue their local tasks again, free their executions.
+        Registered resources without a heartbeat go offline, and leave after a day."""
+
+    # -- resources that register themselves ---------------------------------------------------
+    def enrol(self, registration: Registration, resource: Resource) -> Registration:
+        """Put a resource into the catalogue for the account that owns it, or in the place of one
+        that this account had put there under the same name; as it then is, with the accounts that
+        it serves. ``Conflict`` where the name is another's, or others' work waits for it."""
+
+    def beat(self, name: str, registration_id: str, *, leaving: bool = False) -> None:
+        """It lives (``leaving``: and takes no new work). ``NotFound`` where this registration does
+        not stand, or no longer."""
+
+    def withdraw(self, name: str, registration_id: str | None, *, actor: str) -> None:
+        """Take a registered resource out of the catalogue; tasks that wait for it go on waiting.
+        ``NotFound`` where the registration (``None``: any) does not stand."""
+
+    def registrations(self) -> list[Registration]:
+        """All registrations, by name."""
+
+    def open_resource(self, name: str, accounts: Sequence[str] | None, *, actor: str) -> Resource:
+        """Have a resource serve these accounts and its owner (``None``: everybody); ``NotFound``.
+        Tasks of others that wait for it are not begun."""
 
     # -- operators ----------------------------------------------------------------------------
     def open_executions(self, state: ExecutionState, *, limit: int) -> list[Execution]:

@@ -60,6 +60,11 @@ def require(identity: Identity, scope: Scope) -> None:
         )
 
 
+def is_operator(identity: Identity) -> bool:
+    """Whether the caller has the operator's scope, or more."""
+    return _RANK[identity.scope] >= _RANK[Scope.OPERATOR]
+
+
 class Authenticator:
     """Tells identities by their tokens and remembers each for a moment."""
 

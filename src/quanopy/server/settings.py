@@ -74,10 +74,20 @@ class Settings:
     calibration_fresh_s: float = 60.0
     """Seconds for which what was seen of a calibration is taken for current where work starts or
     ends; 0 asks each time."""
-    providers: dict[str, dict[str, Any]] = field(default_factory=lambda: {"aer": {}}, repr=False)
+    providers: dict[str, dict[str, Any]] = field(
+        default_factory=lambda: {"aer": {}, "vqpu": {}}, repr=False
+    )
     """Tables of providers by their names: ``plugin`` (default: the name), ``resources``, and the
     options of the plugin. In the environment and on the command line: the names of those to load;
     one without a table is loaded without options."""
+    registration_hosts: tuple[str, ...] = ("peer",)
+    """Where resources that register themselves may be: networks, addresses, host names; ``peer``
+    is the registrar's own address. Workers connect there."""
+    registration_key: str | None = None
+    """Where the key is that their tokens are made with (``env:NAME``, ``file:PATH``,
+    ``command:…``), the same for servers and workers; ``None``: a file in the data folder."""
+    registration_ttl_s: float = 15.0
+    """Seconds without a heartbeat after which one of them is offline."""
     emulator_processes: int = 0
     """Processes that emulate; 0: one for every ``emulator_threads`` cores."""
     emulator_threads: int = 1
@@ -112,7 +122,7 @@ class Settings:
             _check(getattr(self, name) > 0, name, "must be more than 0")
         for name in (
             *("read_deadline_s", "body_timeout_s", "shutdown_s", "worker_ttl_s"),
-            "calibrate_s",
+            *("calibrate_s", "registration_ttl_s"),
         ):
             _check(getattr(self, name) > 0, name, "must be more than 0 seconds")
         _check(self.calibration_fresh_s >= 0, "calibration_fresh_s", "must not be negative")

@@ -251,6 +251,8 @@ def resource_out(status: ResourceStatus) -> ResourceOut:
         wait_s=status.wait_s,
         workers=status.workers,
         seen_at=status.seen_at,
+        owner=resource.owner,
+        accounts=None if resource.accounts is None else list(resource.accounts),
     )
 
 

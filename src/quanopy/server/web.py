@@ -1,5 +1,6 @@
 """What the routes share: the broker's parts, and those that belong to one HTTP server."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pydantic import BaseModel
@@ -36,6 +37,8 @@ class Parts:
     submit: Submit
     targets: Targets
     calibrations: CalibrationReads
+    registration_token: Callable[[str], str]
+    """Makes the token of a resource that registered itself from its registration's id."""
 
 
 class Web:
@@ -50,6 +53,7 @@ class Web:
         self.submit = parts.submit
         self.targets = parts.targets
         self.calibrations = parts.calibrations
+        self.registration_token = parts.registration_token
         self.calls = Calls()
         self.feed = Feed(parts.store, parts.wakeups, parts.hints)
         self.reads = JobReads(parts.store)

@@ -10,20 +10,26 @@ from typing import Any
 
 from quanopy.ports.objects import Objects
 from quanopy.ports.providers import is_remote
+from quanopy.ports.registrations import Registrations
 from quanopy.providers.registry import AnyProvider, Plugin, load
+from quanopy.providers.secrets import Secret
 from quanopy.sandbox.reader import ProcessReader
+from quanopy.server.registering import RegistrationTokens, key_in
 from quanopy.server.settings import Settings
 from quanopy.server.web import Parts
 from quanopy.server.worker import Worker, rhythm
 from quanopy.services.calibrate import Calibrations, Pace
 from quanopy.services.calibration_reads import CalibrationReads
 from quanopy.services.hints import JobHints
+from quanopy.services.registrations import CatalogueRegistrations
 from quanopy.services.submit import Submit
 from quanopy.services.targets import ProviderTargets
 from quanopy.storage.objects import S3Access, open_objects
 from quanopy.storage.store import open_store
 from quanopy.storage.wakeups import open_wakeups
 
+VQPU = "vqpu"
+"""The provider of resources that register themselves."""
 MEBIBYTE = 1024 * 1024
 logger = logging.getLogger(__name__)
 
@@ -71,7 +77,8 @@ def build(settings: Settings) -> Broker:
         objects = archive(settings)
         wakeups = open_wakeups(settings.database_url, listen_dsn=settings.listen_dsn)
         stack.callback(wakeups.close)
-        providers = _Providers(settings)
+        tokens = RegistrationTokens(_registration_key(settings))
+        providers = _Providers(settings, CatalogueRegistrations(store, tokens))
         stack.callback(providers.close)
         targets = ProviderTargets(store, providers)
         calibrations = Calibrations(
@@ -103,6 +110,7 @@ def build(settings: Settings) -> Broker:
             calibrations=CalibrationReads(
                 store=store, objects=objects, calibrations=calibrations, providers=providers
             ),
+            registration_token=tokens,
         )
         return Broker(parts=parts, providers=providers, stack=stack.pop_all())
 
@@ -116,16 +124,18 @@ def archive(settings: Settings) -> Objects:
     return open_objects(settings.objects_url, s3=_s3(settings))
 
 
-def plugins(settings: Settings) -> list[Plugin]:
-    """The providers that these settings name, each created or with the reason why not."""
-    return load(_provider_tables(settings))
+def plugins(settings: Settings, registrations: Registrations | None = None) -> list[Plugin]:
+    """The providers that these settings name, each created or with the reason why not;
+    ``registrations`` are for the one that serves them."""
+    return load(_provider_tables(settings, registrations))
 
 
 class _Providers:
     """The providers of this process, loaded when they are first asked for."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, registrations: Registrations) -> None:
         self._settings = settings
+        self._registrations = registrations
         self._lock = Lock()
         self._loaded: list[AnyProvider] | None = None
 
@@ -146,7 +156,7 @@ class _Providers:
             provider.close()
 
     def _load(self) -> Iterator[AnyProvider]:
-        for plugin in plugins(self._settings):
+        for plugin in plugins(self._settings, self._registrations):
             if plugin.provider is None:
                 logger.error("provider %s is not available: %s", plugin.name, plugin.problem)
             else:
@@ -162,8 +172,18 @@ def _s3(settings: Settings) -> S3Access:
     )
 
 
-def _provider_tables(settings: Settings) -> Mapping[str, Mapping[str, Any]]:
-    """What each provider is created from; Aer's with the settings about emulators."""
+def _registration_key(settings: Settings) -> Callable[[], str]:
+    """Where the key of registrations is found, when it is needed."""
+    if settings.registration_key is not None:
+        return Secret(settings.registration_key).reveal
+    return lambda: key_in(settings.data)
+
+
+def _provider_tables(
+    settings: Settings, registrations: Registrations | None
+) -> Mapping[str, Mapping[str, Any]]:
+    """What each provider is created from; Aer's with the settings about emulators, the vQPUs'
+    with those that registered themselves."""
     cores = len(os.sched_getaffinity(0))
     emulators = {
         "processes": settings.emulator_processes or max(1, cores // settings.emulator_threads),
@@ -171,7 +191,13 @@ def _provider_tables(settings: Settings) -> Mapping[str, Mapping[str, Any]]:
         "memory_bytes": settings.emulator_memory_mb * MEBIBYTE or None,
     }
     given = {name: value for name, value in emulators.items() if value is not None}
-    return {
+    tables = {
         name: given | table if table.get("plugin", name) == "aer" else table
         for name, table in settings.providers.items()
     }
+    if registrations is not None and tables.get(VQPU, {}).get("plugin", VQPU) == VQPU:
+        tables = {
+            name: {**table, "registrations": registrations} if name == VQPU else table
+            for name, table in tables.items()
+        }
+    return tables

@@ -287,7 +287,10 @@ class Worker:
             for resource in _resources(provider):
                 if found.setdefault(resource.name, resource).provider != resource.provider:
                     self._tell_twice(resource, found[resource.name])
-        self._store.register(self.id, list(found.values()), ttl_s=self._rhythm.ttl_s)
+        taken = self._store.register(self.id, list(found.values()), ttl_s=self._rhythm.ttl_s)
+        for name in taken:
+            left_out = found.pop(name)
+            log.warning("%s is another's: that of %s is left out", name, left_out.provider)
         self._resources = found
         self._served = {
             provider.name: tuple(n for n, r in found.items() if r.provider == provider.name)

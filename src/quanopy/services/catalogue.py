@@ -41,15 +41,18 @@ class Catalogue:
         self._known: Mapping[str, Resource] = {}
         self._loaded_at = float("-inf")
 
-    def find(self, name: str) -> Resource:
-        """The resource of this name; :class:`NotFound` lists the names there are."""
+    def find(self, name: str, account: str | None = None) -> Resource:
+        """The resource of this name that serves an account (``None``: whichever);
+        :class:`NotFound` lists the names there are for it, and tells of no other."""
         with self._lock:
             age = time.monotonic() - self._loaded_at
             if age > self._fresh_s or (name not in self._known and age > self._fresh_s / 20):
                 self._load()
             found = self._known.get(name)
-        if found is None:
-            raise no_resource(name, self._known, where="resource")
+            known = self._known
+        if found is None or not (account is None or found.serves(account)):
+            seen = [n for n, one in known.items() if account is None or one.serves(account)]
+            raise no_resource(name, seen, where="resource")
         return found
 
     def _load(self) -> None:

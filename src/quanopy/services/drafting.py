@@ -40,7 +40,7 @@ def draft(
 
     For each request its drafts, or why one of its jobs was refused (``where`` says which one).
     """
-    found = [_resources(specs, catalogue) for _, specs in requests]
+    found = [_resources(account, specs, catalogue) for account, specs in requests]
     wanted = [
         spec
         for (_, specs), resources in zip(requests, found, strict=True)
@@ -56,12 +56,14 @@ def draft(
     ]
 
 
-def _resources(specs: Sequence[JobSpec], catalogue: Catalogue) -> list[Resource] | QuanopyError:
+def _resources(
+    account: str, specs: Sequence[JobSpec], catalogue: Catalogue
+) -> list[Resource] | QuanopyError:
     """The resource of each job, once all of them are seen to offer what is asked."""
     found = []
     for index, spec in enumerate(specs):
         try:
-            resource = catalogue.find(spec.resource)
+            resource = catalogue.find(spec.resource, account)
             check_request(spec, resource)
         except QuanopyError as error:
             return _placed(error, index, len(specs))

@@ -25,7 +25,7 @@ from quanopy.services.sharing import fair_order
 from quanopy.storage import ledger, queue, schema
 from quanopy.storage.compiled import Row
 from quanopy.storage.events import History
-from quanopy.storage.mapping import Values, moment, part_of, span
+from quanopy.storage.mapping import Values, accounts_of, moment, part_of, span
 from quanopy.storage.rows import id_rows, ids_document
 from quanopy.storage.statements import LOCKED_JOBS, LOCKED_TASKS, by_ids, insert_rows
 from quanopy.storage.transaction import Asked, Transaction
@@ -127,6 +127,7 @@ def claim(
     if lanes < 1:
         return []
     used_s = queue.aged(used, now)
+    groups = [group for group in groups if _serves(resource, group.account)]
     queues = queue.candidates(connection, offer.resource, groups, used_s, most=offer.tasks, now=now)
     order = fair_order(queues, used_s, now=datetime.fromtimestamp(now / 1_000_000, UTC))
     loads = _loads(order, offer, lanes)
@@ -186,7 +187,8 @@ def new_claims(found: Line, tasks: Sequence[Task], offering: Offering, now: int)
     used_s = queue.aged(found.used, now)
     queues: dict[str, list[Task]] = {}
     for task in tasks:
-        queues.setdefault(task.account, []).append(task)
+        if _serves(found.resource, task.account):
+            queues.setdefault(task.account, []).append(task)
     order = fair_order(queues, used_s, now=datetime.fromtimestamp(now / 1_000_000, UTC))
     loads = _loads(order, offering.offer, found.lanes)
     ids = {task.id: new for load in loads for new in [new_id("claim")] for task in load.tasks}
@@ -211,6 +213,12 @@ def keep_new(
 
 def _in_service(found: Sequence[Row]) -> Row | None:
     return found[0] if found and found[0].state == ResourceState.ONLINE.value else None
+
+
+def _serves(resource: Row, account: str) -> bool:
+    """Whether a resource may be used for an account: it may have been closed to it since."""
+    accounts = accounts_of(resource.accounts)
+    return accounts is None or account in accounts
 
 
 def _lanes(resource: Row, offer: Offer, in_use: int) -> int:

@@ -279,6 +279,8 @@ def resource_row(resource: Resource) -> Values:
         "reason": resource.reason,
         "operated": False,
         "capabilities": _compact(asdict(resource.capabilities)),
+        "owner": resource.owner,
+        "accounts": None if resource.accounts is None else _compact(resource.accounts),
     }
 
 
@@ -294,11 +296,18 @@ def resource_of(row: Row) -> Resource:
         state=ResourceState(row.state),
         reason=row.reason,
         capabilities=_capabilities(json.loads(row.capabilities)),
+        owner=row.owner,
+        accounts=accounts_of(row.accounts),
     )
 
 
 def part_of(stored: str | None) -> tuple[str, ...] | None:
     """What of its device a resource takes, as its row has it."""
+    return None if stored is None else tuple(json.loads(stored))
+
+
+def accounts_of(stored: str | None) -> tuple[str, ...] | None:
+    """The accounts that a resource serves, as its row has them; ``None``: all."""
     return None if stored is None else tuple(json.loads(stored))
 
 

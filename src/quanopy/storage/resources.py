@@ -31,8 +31,14 @@ _now = bindparam("now", type_=BigInteger)
 _INSERT: Mapping[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
-def _upsert(dialect: str, table: Any, keys: Sequence[str], kept: Sequence[str]) -> Any:
-    """Insert rows, or set the ``kept`` columns of those that are there."""
+def upsert(
+    dialect: str,
+    table: Any,
+    keys: Sequence[str],
+    kept: Sequence[str],
+    only: ColumnElement[bool] | None = None,
+) -> Any:
+    """Insert rows, or set the ``kept`` columns of those that are there (and are ``only`` such)."""
     rows = rows_of(*table.c)
     names = [column.name for column in table.c]
     source = select(*(rows.c[name] for name in names)).where(true()).order_by(rows.c[keys[0]])
@@ -42,23 +48,31 @@ def _upsert(dialect: str, table: Any, keys: Sequence[str], kept: Sequence[str]) 
     return statement.on_conflict_do_update(
         index_elements=[table.c[key] for key in keys],
         set_={name: statement.excluded[name] for name in kept},
+        where=only,
     )
 
 
 _DESCRIBED = ("provider", "description", "lanes", "device", "part", "capabilities")
 _SERVED = ("seen_at", "ttl_us", "retired")
-_RESOURCES = {d: _upsert(d, resources, ["name"], _DESCRIBED) for d in _INSERT}
-_DEVICES = {d: _upsert(d, devices, ["name"], []) for d in _INSERT}
+_PROVIDERS_OWN = resources.c.owner.is_(None)
+_RESOURCES = {d: upsert(d, resources, ["name"], _DESCRIBED, _PROVIDERS_OWN) for d in _INSERT}
+_DEVICES = {d: upsert(d, devices, ["name"], []) for d in _INSERT}
 _parted = rows_of(devices.c.name)
 _DIVIDE = (
     update(devices).where(devices.c.name == _parted.c.name, ~devices.c.parted).values(parted=True)
 )
-_WORKERS = {d: _upsert(d, workers, ["worker", "resource"], _SERVED) for d in _INSERT}
+_WORKERS = {d: upsert(d, workers, ["worker", "resource"], _SERVED) for d in _INSERT}
 _named = rows_of(resources.c.name, resources.c.state, resources.c.reason)
 _FOLLOW = (
     update(resources)
-    .where(resources.c.name == _named.c.name, ~resources.c.operated)
+    .where(resources.c.name == _named.c.name, ~resources.c.operated, _PROVIDERS_OWN)
     .values(state=_named.c.state, reason=_named.c.reason)
+)
+_wanted = rows_of(resources.c.name)
+_TAKEN = (
+    select(_wanted.c.name)
+    .select_from(_wanted.join(resources, resources.c.name == _wanted.c.name))
+    .where(resources.c.owner.is_not(None))
 )
 _RETIRE = (
     update(workers).where(workers.c.worker == bindparam("by", type_=Text)).values(retired=True)
@@ -122,29 +136,42 @@ _SEEN = select(
 
 def register(
     connection: Transaction, worker: str, served: Sequence[Resource], *, ttl: int, now: int
-) -> None:
-    """A worker serves these resources and lives."""
+) -> set[str]:
+    """A worker serves these resources and lives; the names it may not serve. What registered
+    itself is in the catalogue already: a worker that has not heard that it left must not put it
+    there again."""
     dialect = connection.dialect
-    rows = [resource_row(resource) for resource in sorted(served, key=lambda r: r.name)]
+    own = sorted((one for one in served if one.owner is None), key=lambda r: r.name)
+    taken = _taken(connection, [one.name for one in own])
+    own = [one for one in own if one.name not in taken]
+    rows = [resource_row(resource) for resource in own]
     names: list[Values] = [
-        {"name": n, "parted": False} for n in sorted({r.device or r.name for r in served})
+        {"name": n, "parted": False} for n in sorted({r.device or r.name for r in own})
     ]
     parted: list[Values] = [
-        {"name": n} for n in sorted({r.device or r.name for r in served if r.part is not None})
+        {"name": n} for n in sorted({r.device or r.name for r in own if r.part is not None})
     ]
     lives: list[Values] = [
         {"worker": worker, "resource": r.name, "seen_at": now, "ttl_us": ttl, "retired": False}
         for r in served
+        if r.name not in taken
     ]
-    if not rows:
-        return
-    connection.later(_DEVICES[dialect], {"r": document(names)})
-    connection.later(_RESOURCES[dialect], {"r": document(rows)})
-    connection.later(_FOLLOW, {"r": document(rows)})
+    if rows:
+        connection.later(_DEVICES[dialect], {"r": document(names)})
+        connection.later(_RESOURCES[dialect], {"r": document(rows)})
+        connection.later(_FOLLOW, {"r": document(rows)})
     if parted:
         # After the resources, in whose order a claim locks, too.
         connection.later(_DIVIDE, {"r": document(parted)})
-    connection.later(_WORKERS[dialect], {"r": document(lives)})
+    if lives:
+        connection.later(_WORKERS[dialect], {"r": document(lives)})
+    return taken
+
+
+def _taken(connection: Transaction, names: Sequence[str]) -> set[str]:
+    """Those of these names that somebody registered for a resource of their own."""
+    given = {"r": document([{"name": name} for name in names])}
+    return set(connection.scalars(_TAKEN, given)) if names else set()
 
 
 def retire(connection: Transaction, worker: str) -> None:

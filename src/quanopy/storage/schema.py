@@ -229,7 +229,26 @@ resources = Table(
     Column("state", Text, nullable=False),
     Column("reason", Text),
     Column("operated", Boolean, nullable=False),
+    # Who registered it; NULL: a provider's own.
+    Column("owner", Text),
+    # Accounts in JSON that it serves; NULL: all.
+    Column("accounts", Text),
     Column("capabilities", Text, nullable=False),
+)
+
+registrations = Table(
+    "registrations",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("id", Text, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("target", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("lanes", Integer, nullable=False),
+    Column("registered_at", BigInteger, nullable=False),
+    Column("seen_at", BigInteger, nullable=False),
+    Column("ttl_us", BigInteger, nullable=False),
 )
 
 devices = Table(

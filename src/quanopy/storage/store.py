@@ -11,7 +11,7 @@ from quanopy.domain.accounts import Token
 from quanopy.domain.errors import QuanopyError
 from quanopy.domain.events import Position
 from quanopy.domain.jobs import Execution, Job, Problem, Task
-from quanopy.domain.resources import Resource, ResourceStatus
+from quanopy.domain.resources import Registration, Resource, ResourceStatus
 from quanopy.domain.sightings import Sighting, Standing
 from quanopy.domain.states import ExecutionState, ResourceState
 from quanopy.ports.store import (
@@ -42,6 +42,7 @@ from quanopy.storage import (
     listing,
     queue,
     reading,
+    registrations,
     resources,
     stranded,
     submissions,
@@ -178,10 +179,10 @@ class SqlStore:
         return self._write(lambda c, now: users.retry(c, job_ids, actor=actor, now=now))
 
     # -- workers ------------------------------------------------------------------------------
-    def register(self, worker: str, served: Sequence[Resource], *, ttl_s: float) -> None:
+    def register(self, worker: str, served: Sequence[Resource], *, ttl_s: float) -> set[str]:
         """See :meth:`Store.register`."""
         ttl = span(ttl_s)
-        self._write(lambda c, now: resources.register(c, worker, served, ttl=ttl, now=now))
+        return self._write(lambda c, now: resources.register(c, worker, served, ttl=ttl, now=now))
 
     def retire(self, worker: str) -> None:
         """See :meth:`Store.retire`."""
@@ -266,6 +267,33 @@ class SqlStore:
     def sweep(self) -> Swept:
         """See :meth:`Store.sweep`."""
         return self._write(lambda c, now: sweeping.sweep(c, now=now))
+
+    # -- resources that register themselves ---------------------------------------------------
+    def enrol(self, registration: Registration, resource: Resource) -> Registration:
+        """See :meth:`Store.enrol`."""
+        return self._write(lambda c, now: registrations.enrol(c, registration, resource, now=now))
+
+    def beat(self, name: str, registration_id: str, *, leaving: bool = False) -> None:
+        """See :meth:`Store.beat`."""
+        self._write(
+            lambda c, now: registrations.beat(c, name, registration_id, leaving=leaving, now=now)
+        )
+
+    def withdraw(self, name: str, registration_id: str | None, *, actor: str) -> None:
+        """See :meth:`Store.withdraw`."""
+        self._write(
+            lambda c, now: registrations.withdraw(c, name, registration_id, actor=actor, now=now)
+        )
+
+    def registrations(self) -> list[Registration]:
+        """See :meth:`Store.registrations`."""
+        return self._database.read(lambda c: registrations.everyone(c, now=self._now()))
+
+    def open_resource(self, name: str, accounts: Sequence[str] | None, *, actor: str) -> Resource:
+        """See :meth:`Store.open_resource`."""
+        return self._write(
+            lambda c, now: registrations.open_to(c, name, accounts, actor=actor, now=now)
+        )
 
     # -- operators ----------------------------------------------------------------------------
     def open_executions(self, state: ExecutionState, *, limit: int) -> list[Execution]:

@@ -9,7 +9,7 @@ from sqlalchemy.types import BigInteger
 from quanopy.domain.jobs import Problem
 from quanopy.domain.states import FINAL_TASK_STATES, TaskState
 from quanopy.ports.store import Swept
-from quanopy.storage import ledger, queue, schema
+from quanopy.storage import ledger, queue, registrations, schema
 from quanopy.storage.claims import ALIVE
 from quanopy.storage.compiled import Row
 from quanopy.storage.events import History
@@ -65,6 +65,7 @@ def sweep(connection: Transaction, *, now: int) -> Swept:
             if e.claim_id in gone
         ],
     )
+    registrations.sweep(connection, now=now)
     connection.later(_FORGOTTEN, {"before": now - _FORGET})
     return Swept(
         tasks_requeued=sum(move.after is TaskState.QUEUED for move in moves),

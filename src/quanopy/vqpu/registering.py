@@ -1,29 +1,125 @@
 """A vQPU's place in a broker's catalogue: registered, kept by a heartbeat, given up at the end."""
 
-from typing import Any
+import logging
+import socket
+import threading
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
 
-from quanopy.domain.errors import Unsupported
+from quanopy.client import Client
+from quanopy.client.settings import find as find_settings
+from quanopy.domain.errors import NotFound, QuanopyError
 from quanopy.vqpu.machine import Machine
+from quanopy.vqpu.stopping import Stop
+from quanopy.wire.service import RegistrationOut
+
+log = logging.getLogger(__name__)
+_BEATS = 3
+"""Heartbeats in the time after which a silent resource is offline."""
+_ANYWHERE = ("0.0.0.0", "::")
 
 
 class Registered:
-    """Not there yet."""
+    """Registers when it is entered; its heart beats in a thread until it leaves."""
 
-    def __init__(self, machine: Machine, url: str, stop: Any) -> None:
-        raise Unsupported("no broker takes registrations yet")
+    def __init__(self, machine: Machine, url: str, stop: Stop) -> None:
+        """The broker is the one that a client finds (``QUANOPY_URL``, ``QUANOPY_TOKEN``); ``stop``
+        is asked where the broker removed the registration."""
+        self._machine = machine
+        self._url = url
+        self._stop = stop
+        self._client = Client()
+        self._leaving = self._news = False
+        self._again = threading.Condition()
+        self._ended = False
+        self._thread = threading.Thread(target=self._beat_on, name="heartbeat", daemon=True)
+        self._made: RegistrationOut | None = None
 
-    def __enter__(self) -> "Registered":
+    def __enter__(self) -> Self:
+        machine = self._machine
+        try:
+            self._made = self._client.register_resource(
+                machine.name,
+                self._url,
+                machine.target,
+                description=machine.description,
+                lanes=machine.pace.lanes,
+            )
+        except BaseException:
+            self._client.close()
+            raise
         return self
 
-    def __exit__(self, *_: object) -> None:
-        pass
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Leave the catalogue; where the broker is away it finds out by the silence."""
+        with self._again:
+            self._ended = True
+            self._again.notify_all()
+        if self._thread.is_alive():
+            self._thread.join()
+        made = self._registration
+        try:
+            self._client.remove_resource(made.name, made.id)
+        except NotFound:
+            log.info("%s had left the catalogue already", made.name)
+        except QuanopyError as refused:
+            log.warning("%s could not leave the catalogue: %s", made.name, refused)
+        finally:
+            self._client.close()
+
+    @property
+    def _registration(self) -> RegistrationOut:
+        if self._made is None:
+            raise RuntimeError("not registered")
+        return self._made
 
     def secret(self) -> str:
-        """The token."""
-        return ""
+        """The token that the broker's workers send."""
+        return self._registration.token
 
     def beat(self) -> None:
-        """Begin."""
+        """Begin to say that it lives."""
+        self._thread.start()
 
     def take_no_more(self) -> None:
-        """Leave."""
+        """Say that it is about to end, so that no new work is sent."""
+        with self._again:
+            self._leaving = self._news = True
+            self._again.notify_all()
+
+    def _beat_on(self) -> None:
+        made = self._registration
+        while True:
+            with self._again:
+                self._again.wait_for(lambda: self._ended or self._news, made.ttl_s / _BEATS)
+                if self._ended:
+                    return
+                leaving, self._news = self._leaving, False
+            try:
+                self._client.heartbeat(made.name, made.id, leaving=leaving)
+            except NotFound:
+                self._stop.ask("the broker removed its registration")
+                return
+            except QuanopyError as error:
+                log.warning("no heartbeat: %s", error)
+
+
+def own_url(host: str, url: str) -> str:
+    """Where a vQPU is reached from its broker: as it listens, or, where it listens on all
+    addresses, at the one that this machine has on the way there."""
+    to = urlsplit(find_settings().url)
+    if host not in _ANYWHERE or to.hostname is None:
+        return url
+    found = socket.getaddrinfo(to.hostname, to.port or 80, type=socket.SOCK_DGRAM)[0]
+    with socket.socket(found[0], socket.SOCK_DGRAM) as probe:
+        probe.connect(found[4])  # sends nothing
+        own = probe.getsockname()[0]
+    split = urlsplit(url)
+    shown = f"[{own}]" if ":" in own else own
+    return f"{split.scheme}://{shown}:{split.port}"

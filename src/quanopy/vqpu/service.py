@@ -4,8 +4,6 @@ import contextlib
 import json
 import logging
 import os
-import signal
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +17,7 @@ from quanopy.vqpu.api import Api
 from quanopy.vqpu.device import Device
 from quanopy.vqpu.listening import answering
 from quanopy.vqpu.machine import Machine
+from quanopy.vqpu.stopping import Stop
 
 LINGER_S = 10.0
 """How long results that nobody has fetched are waited for when the service ends."""
@@ -64,49 +63,6 @@ def serve(service: Service, ready: Callable[[dict[str, Any]], None]) -> None:
     logger.info("stopped")
 
 
-class Stop:
-    """Asked to end: gracefully the first time, at once the second."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._asked = threading.Event()
-        self._hurry: Callable[[], None] | None = None
-        self.why: str | None = None
-
-    def ask(self, why: str) -> None:
-        """End gracefully; asked again, at once."""
-        with self._lock:
-            again = self._asked.is_set()
-            self.why = self.why or why
-            self._asked.set()
-        if again and self._hurry is not None:
-            self._hurry()
-
-    def wait(self, timeout_s: float | None = None) -> bool:
-        """Until it is asked to end, or so long; whether it was."""
-        return self._asked.wait(timeout_s)
-
-    def hurry_with(self, hurry: Callable[[], None]) -> None:
-        """What to do when it is to end at once."""
-        self._hurry = hurry
-
-    @contextlib.contextmanager
-    def listening_to_signals(self) -> Iterator[None]:
-        """Asked by SIGTERM and SIGINT."""
-
-        def told(number: int, _: object) -> None:
-            # A handler runs between two steps of the main thread, which may hold the lock.
-            threading.Thread(target=self.ask, args=(signal.Signals(number).name,)).start()
-
-        numbers = (signal.SIGTERM, signal.SIGINT)
-        before = {number: signal.signal(number, told) for number in numbers}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-
 @contextlib.contextmanager
 def running(service: Service, stop: Stop) -> Iterator[dict[str, Any]]:
     """A vQPU that answers, and is registered if it is to be; ends gracefully after the block."""
@@ -118,8 +74,10 @@ def running(service: Service, stop: Stop) -> Iterator[dict[str, Any]]:
         secret = service.secret
         registration = None
         if service.register:
-            from quanopy.vqpu.registering import Registered  # a client, only where one is wanted
+            from quanopy.vqpu.registering import Registered, own_url  # only here is a client needed
 
+            if service.advertised is None:
+                url = own_url(service.settings.host, url)
             registration = stack.enter_context(Registered(service.machine, url, stop))
             secret = registration.secret
         if secret is None:

@@ -72,6 +72,10 @@ class ResourceOut(Answer):
     wait_s: float = Field(default=0.0, description="Estimated seconds before a new task starts.")
     workers: int = Field(default=0, description="Live workers that serve it.")
     seen_at: datetime | None = None
+    owner: str | None = Field(default=None, description="The account that registered it.")
+    accounts: list[str] | None = Field(
+        default=None, description="The accounts that may use it; `null`: all."
+    )
 
 
 class ResourcesOut(Answer):
@@ -85,6 +89,32 @@ class ResourceStateIn(Strict):
 
     state: ResourceState
     reason: Line | None = Field(default=None, max_length=500)
+
+
+class RegistrationIn(Strict):
+    """A resource that registers itself: a virtual QPU."""
+
+    name: str = Field(min_length=1, max_length=64, pattern=r"^[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?$")
+    url: str = Field(min_length=1, max_length=300, description="Where workers reach it.")
+    target: dict[str, Any] = Field(description="Its machine as `quanopy.target/1`.")
+    description: Line = Field(default="", max_length=500)
+    lanes: int = Field(default=1, ge=1, le=256, description="Programs it runs at once.")
+
+
+class RegistrationOut(Answer):
+    """A registration; ``token`` is what workers will send, and the only one it should take."""
+
+    id: str
+    name: str
+    token: str
+    ttl_s: float = Field(description="Seconds without a heartbeat until it is offline.")
+
+
+class HeartbeatIn(Strict):
+    """A registered resource lives."""
+
+    id: Line = Field(min_length=1, max_length=100, description="The registration's id.")
+    leaving: bool = Field(default=False, description="It takes no new work.")
 
 
 class ExecutionLineOut(ExecutionOut):
@@ -128,6 +158,14 @@ Account = Annotated[
     Field(max_length=100, json_schema_extra={"minLength": 1, "pattern": f"^{_ACCOUNT.pattern}$"}),
     AfterValidator(_account),
 ]
+
+
+class AccessIn(Strict):
+    """Whom a resource serves."""
+
+    accounts: list[Account] | None = Field(
+        max_length=1_000, description="And its owner; `null`: everybody."
+    )
 
 
 class TokenIn(Strict):

@@ -21,6 +21,7 @@ from quanopy.ports.store import Ending, Offer, Store, TaskEnd
 from quanopy.ports.wakeups import Topic, Wakeups
 from quanopy.server.auth import make_token, new_secret
 from quanopy.server.listening import listening
+from quanopy.server.registering import RegistrationTokens
 from quanopy.server.run import serving
 from quanopy.server.settings import Settings
 from quanopy.server.web import Parts, Web
@@ -229,6 +230,7 @@ def running(data: Path) -> Iterator[Service]:
                     providers=lambda: [FakeEmulator(name="aer")],
                 ),
                 targets=ProviderTargets(store, lambda: [FakeEmulator(name="aer")]),
+                registration_token=RegistrationTokens(lambda: "a key of these tests"),
             )
         )
         stack.callback(web.close)

@@ -122,6 +122,27 @@ CALIBRATION = {
     "asked_at": "2026-01-31T12:00:00Z",
     "snapshot": SNAPSHOT,
 }
+REGISTERS = {
+    "name": "vq1",
+    "url": "http://10.1.0.7:40411",
+    "target": {
+        "format": "quanopy.target/1",
+        "qubits": 2,
+        "dt": None,
+        "instructions": {
+            "rx": {"parameters": 1, "qubits": None},
+            "ry": {"parameters": 1, "qubits": None},
+            "cz": {"parameters": 0, "qubits": None},
+            "measure": {"parameters": 0, "qubits": None},
+        },
+    },
+}
+REGISTRATION = {
+    "id": "registration_019a9e3c5b7c7a1e8f2d4c6b8a0e1f28",
+    "name": "vq1",
+    "token": "qnv_…",
+    "ttl_s": 15.0,
+}
 EXECUTION = {
     "id": "exec_019a9e3c5b7c7a1e8f2d4c6b8a0e1f26",
     "provider": "acme",

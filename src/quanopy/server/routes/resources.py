@@ -1,22 +1,36 @@
 """Resources: what can run programs, and how busy it is."""
 
+from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from quanopy.domain.accounts import Scope
-from quanopy.domain.resources import ResourceStatus
+from quanopy.codecs.targets import checked_target
+from quanopy.domain.accounts import Identity, Scope
+from quanopy.domain.errors import NotFound
+from quanopy.domain.ids import new_id
+from quanopy.domain.resources import Registration, ResourceStatus
 from quanopy.ports.wakeups import Topic
-from quanopy.server.auth import require
+from quanopy.server.auth import is_operator, require
 from quanopy.server.bodies import parse, read_body
 from quanopy.server.openapi import problems, shows, takes
+from quanopy.server.registering import checked_url
 from quanopy.server.routes import examples
 from quanopy.server.shapes import resource_out
 from quanopy.server.web import Web, answer, identity_of, json_response, web_of
 from quanopy.services.catalogue import no_resource
-from quanopy.wire.service import ResourceOut, ResourcesOut, ResourceStateIn
+from quanopy.services.registrations import resource_of
+from quanopy.wire.service import (
+    AccessIn,
+    HeartbeatIn,
+    RegistrationIn,
+    RegistrationOut,
+    ResourceOut,
+    ResourcesOut,
+    ResourceStateIn,
+)
 
 router = APIRouter(prefix="/v1/resources", tags=["resources"])
 
@@ -31,8 +45,8 @@ Name = Annotated[str, Path(description="A resource's name.", max_length=100, exa
 )
 async def list_resources(request: Request) -> Response:
     """With how many tasks wait and how long a new one would."""
-    web = web_of(request)
-    found = await web.calls.run(web.store.resources)
+    web, identity = web_of(request), identity_of(request)
+    found = await web.calls.run(_visible, web, identity)
     return answer(ResourcesOut(resources=[resource_out(status) for status in found]))
 
 
@@ -45,7 +59,7 @@ async def list_resources(request: Request) -> Response:
 async def get_resource(request: Request, name: Name) -> Response:
     """Its state, limits, queue depth and estimated wait."""
     web = web_of(request)
-    return answer(resource_out(await web.calls.run(_status, web, name)))
+    return answer(resource_out(await web.calls.run(_status, web, identity_of(request), name)))
 
 
 @router.get(
@@ -56,6 +70,7 @@ async def get_resource(request: Request, name: Name) -> Response:
 async def get_target(request: Request, name: Name) -> Response:
     """Gates, connections, errors and durations as `quanopy.target/1`; the `ETag` is its digest."""
     web = web_of(request)
+    await web.calls.run(_status, web, identity_of(request), name)
     target = await web.calls.run(web.targets.target, name)
     tag = f'"{target.digest}"'
     if tag in request.headers.get("if-none-match", ""):
@@ -82,11 +97,129 @@ async def set_state(request: Request, name: Name) -> Response:
         web.store.set_resource_state, name, asked.state, asked.reason, actor=identity.account
     )
     web.wakeups.notify(Topic.WORK, Topic.EVENTS)
-    return answer(resource_out(await web.calls.run(_status, web, name)))
+    return answer(resource_out(await web.calls.run(_status, web, identity, name)))
 
 
-def _status(web: Web, name: str) -> ResourceStatus:
-    known = {status.resource.name: status for status in web.store.resources()}
+@router.post(
+    "",
+    summary="Register a virtual QPU",
+    status_code=201,
+    response_model=RegistrationOut,
+    responses={
+        **shows(examples.REGISTRATION, status=201),
+        **problems(403, 409, 413, 415),
+    },
+    openapi_extra=takes(RegistrationIn, example=examples.REGISTERS),
+)
+async def register(request: Request) -> Response:
+    """It serves the caller's account alone until an operator opens it. Its name must not be
+    another's; registering again under it takes the place of one's own."""
+    web, identity = web_of(request), identity_of(request)
+    body = await read_body(
+        request, limit=web.settings.body_limit, timeout_s=web.settings.body_timeout_s
+    )
+    asked = parse(RegistrationIn, body)
+    peer = request.client.host if request.client is not None else None
+    url = checked_url(asked.url, peer, web.settings.registration_hosts)
+    made = await web.calls.run(_enrol, web, asked, url, identity.account)
+    web.wakeups.notify(Topic.WORK, Topic.EVENTS)
+    told = RegistrationOut(
+        id=made.id, name=made.name, token=web.registration_token(made.id), ttl_s=made.ttl_s
+    )
+    return answer(told, status=201)
+
+
+@router.put(
+    "/{name}/heartbeat",
+    summary="Say that a registered resource lives",
+    response_model=ResourceOut,
+    responses={**shows(examples.RESOURCE), **problems(404, 413, 415)},
+    openapi_extra=takes(HeartbeatIn, example={"id": examples.REGISTRATION["id"]}),
+)
+async def heartbeat(request: Request, name: Name) -> Response:
+    """Again every third of `ttl_s`. 404 once it was removed, or registered anew elsewhere."""
+    web, identity = web_of(request), identity_of(request)
+    body = await read_body(request, limit=64 * 1024, timeout_s=web.settings.body_timeout_s)
+    asked = parse(HeartbeatIn, body)
+    await web.calls.run(_own, web, identity, name)
+    await web.calls.run(web.store.beat, name, asked.id, leaving=asked.leaving)
+    return answer(resource_out(await web.calls.run(_status, web, identity, name)))
+
+
+@router.delete(
+    "/{name}",
+    summary="Take a registered resource out of the catalogue",
+    status_code=204,
+    responses={204: {"description": "It has left."}, **problems(404)},
+)
+async def withdraw(
+    request: Request,
+    name: Name,
+    id: Annotated[
+        str | None, Query(description="Only this registration of it.", max_length=100)
+    ] = None,
+) -> Response:
+    """By its owner, or an operator. Tasks that wait for it go on waiting."""
+    web, identity = web_of(request), identity_of(request)
+    await web.calls.run(_own, web, identity, name)
+    await web.calls.run(web.store.withdraw, name, id, actor=identity.account)
+    web.wakeups.notify(Topic.EVENTS)
+    return Response(status_code=204)
+
+
+@router.put(
+    "/{name}/accounts",
+    summary="Say whom a resource serves",
+    response_model=ResourceOut,
+    responses={**shows(examples.RESOURCE), **problems(403, 404, 413, 415)},
+    openapi_extra=takes(AccessIn, example={"accounts": ["ada", "grace"]}),
+)
+async def open_resource(request: Request, name: Name) -> Response:
+    """These accounts and its owner, or everybody. For operators."""
+    web, identity = web_of(request), identity_of(request)
+    require(identity, Scope.OPERATOR)
+    body = await read_body(request, limit=64 * 1024, timeout_s=web.settings.body_timeout_s)
+    asked = parse(AccessIn, body)
+    await web.calls.run(web.store.open_resource, name, asked.accounts, actor=identity.account)
+    web.wakeups.notify(Topic.WORK, Topic.EVENTS)
+    return answer(resource_out(await web.calls.run(_status, web, identity, name)))
+
+
+def _enrol(web: Web, asked: RegistrationIn, url: str, account: str) -> Registration:
+    target = checked_target(asked.target)
+    now = datetime.now(UTC)
+    registration = Registration(
+        id=new_id("registration"),
+        name=asked.name,
+        owner=account,
+        url=url,
+        target=target,
+        description=asked.description,
+        lanes=asked.lanes,
+        accounts=(account,),
+        registered_at=now,
+        seen_at=now,
+        ttl_s=web.settings.registration_ttl_s,
+    )
+    return web.store.enrol(registration, resource_of(registration))
+
+
+def _visible(web: Web, identity: Identity) -> list[ResourceStatus]:
+    """What an account may see; operators see all."""
+    everything = is_operator(identity)
+    found = web.store.resources()
+    return [one for one in found if everything or one.resource.serves(identity.account)]
+
+
+def _own(web: Web, identity: Identity, name: str) -> None:
+    """Raise ``NotFound`` unless the resource is the caller's, or the caller an operator."""
+    found = _status(web, identity, name).resource
+    if found.owner is None or not (found.owner == identity.account or is_operator(identity)):
+        raise NotFound(f"you have registered no resource {name!r}", where="name")
+
+
+def _status(web: Web, identity: Identity, name: str) -> ResourceStatus:
+    known = {status.resource.name: status for status in _visible(web, identity)}
     if name not in known:
         raise no_resource(name, known, where="name")
     return known[name]

@@ -1,0 +1,216 @@
+"""What every catalogue does with resources that register themselves."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import pytest
+
+from quanopy.codecs.targets import encode_target
+from quanopy.domain.errors import Conflict, NotFound
+from quanopy.domain.events import Event
+from quanopy.domain.ids import new_id
+from quanopy.domain.resources import Registration, Resource
+from quanopy.domain.states import ResourceState
+from quanopy.ports.store import EventQuery, Offer, Store
+from quanopy.testing.accepting_contract import offering
+from quanopy.testing.catalogue import MovableClock, job, submission
+
+TTL = 15.0
+_TARGET = encode_target(
+    qubits=2, instructions={"rx": {"parameters": 1, "qubits": None}}
+)
+
+
+def registration(clock: MovableClock, name: str = "vq1", owner: str = "alice") -> Registration:
+    """One that an account makes now."""
+    return Registration(
+        id=new_id("registration"),
+        name=name,
+        owner=owner,
+        url="http://127.0.0.1:4000",
+        target=_TARGET,
+        lanes=2,
+        accounts=(owner,),
+        registered_at=clock(),
+        seen_at=clock(),
+        ttl_s=TTL,
+    )
+
+
+def resource(one: Registration) -> Resource:
+    """What is registered."""
+    return Resource(
+        name=one.name, provider="vqpu", lanes=8, owner=one.owner, accounts=one.accounts
+    )
+
+
+def shown(store: Store, name: str = "vq1") -> Resource:
+    """A resource as it is listed."""
+    found = {one.resource.name: one.resource for one in store.resources()}
+    return found[name]
+
+
+def told(store: Store, name: str = "vq1") -> list[str]:
+    """Kinds of events about a resource."""
+    events: Sequence[Event] = store.events(EventQuery()).events
+    return [event.kind for event in events if event.subject == name]
+
+
+class RegistrationsContract:
+    """The checks of :class:`~quanopy.testing.store_contract.StoreContract` about these; its
+    fixtures ``store`` and ``clock`` are used."""
+
+    def enrolled(self, store: Store, one: Registration) -> Registration:
+        """Put it there."""
+        return store.enrol(one, resource(one))
+
+    def test_a_registered_resource_serves_its_owner_alone(
+        self, store: Store, clock: MovableClock
+    ) -> None:
+        made = self.enrolled(store, registration(clock))
+        assert made.accounts == ("alice",)
+        assert made.alive
+        assert store.registrations() == [made]
+        found = shown(store)
+        assert (found.owner, found.accounts, found.state) == (
+            "alice",
+            ("alice",),
+            ResourceState.ONLINE,
+        )
+        assert told(store) == ["resource.registered"]
+
+    def test_work_of_others_is_not_begun_on_it(self, store: Store, clock: MovableClock) -> None:
+        self.enrolled(store, registration(clock))
+        for account in ("mallory", "alice"):
+            store.submit([submission(job(account, resource="vq1"), account=account)])
+        offer = Offer(resource="vq1", tasks=10, claims=8)
+        claims = store.claim("worker_1", [offer], ttl_s=TTL)
+        assert {task.account for claim in claims for task in claim.tasks} == {"alice"}
+
+    def test_what_is_submitted_by_others_is_not_begun_at_once_either(
+        self, store: Store, clock: MovableClock
+    ) -> None:
+        self.enrolled(store, registration(clock))
+        one = submission(job("mallory", resource="vq1"), account="mallory")
+        _, claims = store.accept([one.entry], lambda _: [one], offering("vq1"))
+        assert claims == []
+
+    def test_an_operator_opens_it_and_closes_it_again(
+        self, store: Store, clock: MovableClock
+    ) -> None:
+        self.enrolled(store, registration(clock))
+        opened = store.open_resource("vq1", ["bob"], actor="op")
+        assert opened.accounts == ("alice", "bob")
+        assert store.open_resource("vq1", None, actor="op").accounts is None
+        assert store.open_resource("vq1", [], actor="op").accounts == ("alice",)
+        assert told(store)[1:] == ["resource.opened"] * 3
+        with pytest.raises(NotFound):
+            store.open_resource("vq2", None, actor="op")
+
+    def test_it_stays_open_when_it_is_registered_anew(
+        self, store: Store, clock: MovableClock
+    ) -> None:
+        self.enrolled(store, registration(clock))
+        store.open_resource("vq1", ["bob"], actor="op")
+        again = self.enrolled(store, registration(clock))
+        assert again.accounts == ("alice", "bob")
+        assert shown(store).accounts == ("alice", "bob")
+
+    def test_a_name_is_not_taken_from_its_owner(self, store: Store, clock: MovableClock) -> None:
+        first = self.enrolled(store, registration(clock))
+        with pytest.raises(Conflict):
+            self.enrolled(store, registration(clock, owner="mallory"))
+        assert store.registrations() == [first]
+
+    def test_a_name_is_not_taken_from_a_provider(self, store: Store, clock: MovableClock) -> None:
+        with pytest.raises(Conflict):
+            self.enrolled(store, registration(clock, name="aer"))
+        assert shown(store, "aer").owner is None
+
+    def test_a_provider_does_not_take_a_registered_name(
+        self, store: Store, clock: MovableClock
+    ) -> None:
+        self.enrolled(store, registration(clock))
+        taken = store.register("worker_9", [Resource(name="vq1", provider="aer")], ttl_s=TTL)
+        assert taken == {"vq1"}
+        assert (shown(store).provider, shown(store).owner) == ("vqpu", "alice")
+
+    def test_a_worker_does_not_bring_back_what_has_left(
+        self, store: Store, clock: MovableClock
+    ) -> None:
+        made = self.enrolled(store, registration(clock))
+        store.withdraw("vq1", made.id, actor="alice")
+        assert store.register("worker_9", [resource(made)], ttl_s=TTL) == set()
+        assert "vq1" not in {one.resource.name for one in store.resources()}
+
+    def test_a_name_for_which_others_work_waits_is_not_given_away(
+        self, store: Store, clock: MovableClock
+    ) -> None:
+        made = self.enrolled(store, registration(clock))
+        store.submit([submission(job("alice", resource="vq1"), account="alice")])
+        store.withdraw("vq1", made.id, actor="alice")
+        with pytest.raises(Conflict):
+            self.enrolled(store, registration(clock, owner="mallory"))
+        assert self.enrolled(store, registration(clock)).owner == "alice"
+
+    def test_registering_again_takes_the_place_of_the_first(
+        self, store: Store, clock: MovableClock
+    ) -> None:
+        first = self.enrolled(store, registration(clock))
+        second = self.enrolled(store, registration(clock))
+        assert store.registrations() == [second]
+        with pytest.raises(NotFound):
+            store.beat("vq1", first.id)
+        with pytest.raises(NotFound):
+            store.withdraw("vq1", first.id, actor="alice")
+        store.beat("vq1", second.id)
+
+    def test_without_a_heartbeat_it_goes_offline_and_back_with_one(
+        self, store: Store, clock: MovableClock
+    ) -> None:
+        made = self.enrolled(store, registration(clock))
+        clock.move(TTL - 1)
+        store.beat("vq1", made.id)
+        clock.move(TTL - 1)
+        store.sweep()
+        assert shown(store).state is ResourceState.ONLINE
+        clock.move(2)
+        store.sweep()
+        assert shown(store).state is ResourceState.OFFLINE
+        assert "no heartbeat" in (shown(store).reason or "")
+        assert not store.registrations()[0].alive
+        store.sweep()
+        store.beat("vq1", made.id)
+        assert (shown(store).state, shown(store).reason) == (ResourceState.ONLINE, None)
+        assert told(store)[1:] == ["resource.offline", "resource.online"]
+
+    def test_one_that_is_about_to_end_takes_nothing_more(
+        self, store: Store, clock: MovableClock
+    ) -> None:
+        made = self.enrolled(store, registration(clock))
+        store.beat("vq1", made.id, leaving=True)
+        assert shown(store).state is ResourceState.MAINTENANCE
+        store.withdraw("vq1", made.id, actor="alice")
+        assert store.registrations() == []
+        assert told(store) == [
+            "resource.registered",
+            "resource.maintenance",
+            "resource.left",
+        ]
+
+    def test_what_an_operator_said_outlives_heartbeats_and_registering(
+        self, store: Store, clock: MovableClock
+    ) -> None:
+        made = self.enrolled(store, registration(clock))
+        store.set_resource_state("vq1", ResourceState.OFFLINE, "not now", actor="op")
+        store.beat("vq1", made.id)
+        self.enrolled(store, registration(clock))
+        store.register("worker_1", [resource(made)], ttl_s=TTL)
+        assert (shown(store).state, shown(store).reason) == (ResourceState.OFFLINE, "not now")
+
+    def test_after_a_day_of_silence_it_has_left(self, store: Store, clock: MovableClock) -> None:
+        self.enrolled(store, registration(clock))
+        clock.move(timedelta(days=1, minutes=1).total_seconds())
+        store.sweep()
+        assert store.registrations() == []
+        assert told(store)[-1] == "resource.left"
