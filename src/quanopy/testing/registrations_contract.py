@@ -16,9 +16,7 @@ from quanopy.testing.accepting_contract import offering
 from quanopy.testing.catalogue import MovableClock, job, submission
 
 TTL = 15.0
-_TARGET = encode_target(
-    qubits=2, instructions={"rx": {"parameters": 1, "qubits": None}}
-)
+_TARGET = encode_target(qubits=2, instructions={"rx": {"parameters": 1, "qubits": None}})
 
 
 def registration(clock: MovableClock, name: str = "vq1", owner: str = "alice") -> Registration:
@@ -39,9 +37,7 @@ def registration(clock: MovableClock, name: str = "vq1", owner: str = "alice") -
 
 def resource(one: Registration) -> Resource:
     """What is registered."""
-    return Resource(
-        name=one.name, provider="vqpu", lanes=8, owner=one.owner, accounts=one.accounts
-    )
+    return Resource(name=one.name, provider="vqpu", lanes=8, owner=one.owner, accounts=one.accounts)
 
 
 def shown(store: Store, name: str = "vq1") -> Resource:
@@ -82,7 +78,7 @@ class RegistrationsContract:
     def test_work_of_others_is_not_begun_on_it(self, store: Store, clock: MovableClock) -> None:
         self.enrolled(store, registration(clock))
         for account in ("mallory", "alice"):
-            store.submit([submission(job(account, resource="vq1"), account=account)])
+            store.submit([submission(job(account, resource="vq1"))])
         offer = Offer(resource="vq1", tasks=10, claims=8)
         claims = store.claim("worker_1", [offer], ttl_s=TTL)
         assert {task.account for claim in claims for task in claim.tasks} == {"alice"}
@@ -91,7 +87,7 @@ class RegistrationsContract:
         self, store: Store, clock: MovableClock
     ) -> None:
         self.enrolled(store, registration(clock))
-        one = submission(job("mallory", resource="vq1"), account="mallory")
+        one = submission(job("mallory", resource="vq1"))
         _, claims = store.accept([one.entry], lambda _: [one], offering("vq1"))
         assert claims == []
 
@@ -147,7 +143,7 @@ class RegistrationsContract:
         self, store: Store, clock: MovableClock
     ) -> None:
         made = self.enrolled(store, registration(clock))
-        store.submit([submission(job("alice", resource="vq1"), account="alice")])
+        store.submit([submission(job("alice", resource="vq1"))])
         store.withdraw("vq1", made.id, actor="alice")
         with pytest.raises(Conflict):
             self.enrolled(store, registration(clock, owner="mallory"))

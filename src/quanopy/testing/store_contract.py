@@ -28,6 +28,7 @@ from quanopy.ports.store import (
 from quanopy.testing.accepting_contract import AcceptingContract, offering
 from quanopy.testing.catalogue import MovableClock, ending, execution, job, submission
 from quanopy.testing.parts_contract import PartsContract
+from quanopy.testing.registrations_contract import RegistrationsContract
 
 MakeStore = Callable[[Callable[[], datetime]], Store]
 TTL = 30.0
@@ -63,7 +64,7 @@ def kinds(events: Sequence[Event], subject: str) -> list[str]:
     return [event.kind for event in events if event.subject == subject]
 
 
-class StoreContract(AcceptingContract, PartsContract):
+class StoreContract(AcceptingContract, PartsContract, RegistrationsContract):
     """Cases over a fresh, empty catalogue each."""
 
     @pytest.fixture
