@@ -39,10 +39,24 @@ def create(
     )
 
 
-def plain(*, name: str = "vqpu-plain", **options: Any) -> VqpuProvider:
-    """As :func:`create`, for vQPUs that have nothing but Quantum Brilliance's routes; named in
-    the settings as ``quanopy.providers.vqpu:plain``."""
-    return create(name=name, plain=True, **options)
+def plain(
+    *,
+    name: str = "vqpu-plain",
+    vqpus: Mapping[str, Mapping[str, Any]] | None = None,
+    account: str = "",
+    request_timeout_s: float = 20.0,
+    poll_interval_s: float = 0.25,
+) -> VqpuProvider:
+    """As :func:`create`, for vQPUs that have nothing but Quantum Brilliance's routes; the plugin
+    ``quanopy.providers.vqpu:plain``."""
+    return create(
+        name=name,
+        vqpus=vqpus,
+        account=account,
+        plain=True,
+        request_timeout_s=request_timeout_s,
+        poll_interval_s=poll_interval_s,
+    )
 
 
 def _configured(name: str, options: Mapping[str, Any], plain: bool) -> Configured:

@@ -11,7 +11,7 @@ from quanopy.codecs.targets import checked_target
 from quanopy.domain.accounts import Identity, Scope
 from quanopy.domain.errors import NotFound
 from quanopy.domain.ids import new_id
-from quanopy.domain.resources import Registration, ResourceStatus
+from quanopy.domain.resources import Registration
 from quanopy.ports.wakeups import Topic
 from quanopy.server.auth import is_operator, require
 from quanopy.server.bodies import parse, read_body
@@ -19,8 +19,8 @@ from quanopy.server.openapi import problems, shows, takes
 from quanopy.server.registering import checked_url
 from quanopy.server.routes import examples
 from quanopy.server.shapes import resource_out
+from quanopy.server.visible import status_of, visible
 from quanopy.server.web import Web, answer, identity_of, json_response, web_of
-from quanopy.services.catalogue import no_resource
 from quanopy.services.registrations import resource_of
 from quanopy.wire.service import (
     AccessIn,
@@ -46,7 +46,7 @@ Name = Annotated[str, Path(description="A resource's name.", max_length=100, exa
 async def list_resources(request: Request) -> Response:
     """With how many tasks wait and how long a new one would."""
     web, identity = web_of(request), identity_of(request)
-    found = await web.calls.run(_visible, web, identity)
+    found = await web.calls.run(visible, web, identity)
     return answer(ResourcesOut(resources=[resource_out(status) for status in found]))
 
 
@@ -59,7 +59,7 @@ async def list_resources(request: Request) -> Response:
 async def get_resource(request: Request, name: Name) -> Response:
     """Its state, limits, queue depth and estimated wait."""
     web = web_of(request)
-    return answer(resource_out(await web.calls.run(_status, web, identity_of(request), name)))
+    return answer(resource_out(await web.calls.run(status_of, web, identity_of(request), name)))
 
 
 @router.get(
@@ -70,7 +70,7 @@ async def get_resource(request: Request, name: Name) -> Response:
 async def get_target(request: Request, name: Name) -> Response:
     """Gates, connections, errors and durations as `quanopy.target/1`; the `ETag` is its digest."""
     web = web_of(request)
-    await web.calls.run(_status, web, identity_of(request), name)
+    await web.calls.run(status_of, web, identity_of(request), name)
     target = await web.calls.run(web.targets.target, name)
     tag = f'"{target.digest}"'
     if tag in request.headers.get("if-none-match", ""):
@@ -97,7 +97,7 @@ async def set_state(request: Request, name: Name) -> Response:
         web.store.set_resource_state, name, asked.state, asked.reason, actor=identity.account
     )
     web.wakeups.notify(Topic.WORK, Topic.EVENTS)
-    return answer(resource_out(await web.calls.run(_status, web, identity, name)))
+    return answer(resource_out(await web.calls.run(status_of, web, identity, name)))
 
 
 @router.post(
@@ -143,7 +143,7 @@ async def heartbeat(request: Request, name: Name) -> Response:
     asked = parse(HeartbeatIn, body)
     await web.calls.run(_own, web, identity, name)
     await web.calls.run(web.store.beat, name, asked.id, leaving=asked.leaving)
-    return answer(resource_out(await web.calls.run(_status, web, identity, name)))
+    return answer(resource_out(await web.calls.run(status_of, web, identity, name)))
 
 
 @router.delete(
@@ -182,7 +182,7 @@ async def open_resource(request: Request, name: Name) -> Response:
     asked = parse(AccessIn, body)
     await web.calls.run(web.store.open_resource, name, asked.accounts, actor=identity.account)
     web.wakeups.notify(Topic.WORK, Topic.EVENTS)
-    return answer(resource_out(await web.calls.run(_status, web, identity, name)))
+    return answer(resource_out(await web.calls.run(status_of, web, identity, name)))
 
 
 def _enrol(web: Web, asked: RegistrationIn, url: str, account: str) -> Registration:
@@ -204,22 +204,8 @@ def _enrol(web: Web, asked: RegistrationIn, url: str, account: str) -> Registrat
     return web.store.enrol(registration, resource_of(registration))
 
 
-def _visible(web: Web, identity: Identity) -> list[ResourceStatus]:
-    """What an account may see; operators see all."""
-    everything = is_operator(identity)
-    found = web.store.resources()
-    return [one for one in found if everything or one.resource.serves(identity.account)]
-
-
 def _own(web: Web, identity: Identity, name: str) -> None:
     """Raise ``NotFound`` unless the resource is the caller's, or the caller an operator."""
-    found = _status(web, identity, name).resource
+    found = status_of(web, identity, name).resource
     if found.owner is None or not (found.owner == identity.account or is_operator(identity)):
         raise NotFound(f"you have registered no resource {name!r}", where="name")
-
-
-def _status(web: Web, identity: Identity, name: str) -> ResourceStatus:
-    known = {status.resource.name: status for status in _visible(web, identity)}
-    if name not in known:
-        raise no_resource(name, known, where="name")
-    return known[name]
