@@ -113,8 +113,8 @@ def test_each_table_is_a_provider_and_names_choose_among_them(tmp_path: Path) ->
     }
 
 
-def test_with_no_table_there_is_the_emulator_alone() -> None:
-    assert load(environ={}).providers == {"aer": {}}
+def test_with_no_table_there_are_the_emulator_and_what_registers_itself() -> None:
+    assert load(environ={}).providers == {"aer": {}, "vqpu": {}}
 
 
 @pytest.mark.parametrize(

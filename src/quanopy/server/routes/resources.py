@@ -11,7 +11,7 @@ from quanopy.codecs.targets import checked_target
 from quanopy.domain.accounts import Identity, Scope
 from quanopy.domain.errors import NotFound
 from quanopy.domain.ids import new_id
-from quanopy.domain.resources import Registration
+from quanopy.domain.resources import Registration, ResourceStatus
 from quanopy.ports.wakeups import Topic
 from quanopy.server.auth import is_operator, require
 from quanopy.server.bodies import parse, read_body
@@ -149,8 +149,8 @@ async def heartbeat(request: Request, name: Name) -> Response:
 @router.delete(
     "/{name}",
     summary="Take a registered resource out of the catalogue",
-    status_code=204,
-    responses={204: {"description": "It has left."}, **problems(404)},
+    response_model=ResourceOut,
+    responses={**shows(examples.RESOURCE), **problems(404)},
 )
 async def withdraw(
     request: Request,
@@ -159,12 +159,13 @@ async def withdraw(
         str | None, Query(description="Only this registration of it.", max_length=100)
     ] = None,
 ) -> Response:
-    """By its owner, or an operator. Tasks that wait for it go on waiting."""
+    """By its owner, or an operator; the answer shows it as it was. Tasks that wait for it go on
+    waiting."""
     web, identity = web_of(request), identity_of(request)
-    await web.calls.run(_own, web, identity, name)
+    before = await web.calls.run(_own, web, identity, name)
     await web.calls.run(web.store.withdraw, name, id, actor=identity.account)
     web.wakeups.notify(Topic.EVENTS)
-    return Response(status_code=204)
+    return answer(resource_out(before))
 
 
 @router.put(
@@ -204,8 +205,11 @@ def _enrol(web: Web, asked: RegistrationIn, url: str, account: str) -> Registrat
     return web.store.enrol(registration, resource_of(registration))
 
 
-def _own(web: Web, identity: Identity, name: str) -> None:
-    """Raise ``NotFound`` unless the resource is the caller's, or the caller an operator."""
-    found = status_of(web, identity, name).resource
-    if found.owner is None or not (found.owner == identity.account or is_operator(identity)):
+def _own(web: Web, identity: Identity, name: str) -> ResourceStatus:
+    """A resource that the caller registered, or anybody if the caller is an operator; raises
+    ``NotFound``."""
+    found = status_of(web, identity, name)
+    owner = found.resource.owner
+    if owner is None or not (owner == identity.account or is_operator(identity)):
         raise NotFound(f"you have registered no resource {name!r}", where="name")
+    return found
