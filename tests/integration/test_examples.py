@@ -10,11 +10,22 @@ import pytest
 
 from quanopy import Client
 from quanopy.client.settings import data_path
+from quanopy.testing.vendors.registry import build
 from tests.unit.docs.blocks import ROOT
 
 EXAMPLES = ROOT / "examples"
 OWN_BROKER = {"demo.py"}
 """Examples that start a broker themselves."""
+VENDORS = {
+    ("hong_ou_mandel", "perceval"): ["sim-loopback"],
+    ("rydberg_blockade", "pasqal"): ["fresnel", "emu-free"],
+}
+"""Examples for vendors' own programs, by the vendor on loopback: resources they are run on."""
+LOCAL = {
+    "hong_ou_mandel": "quanopy.providers.perceval:create_local",
+    "rydberg_blockade": "quanopy.providers.pasqal:create_local",
+}
+"""The same by the plugin with the vendor's own emulator."""
 RUN_S = 110.0
 
 
@@ -23,10 +34,10 @@ def environment(data: Path) -> dict[str, str]:
     return {**kept, "HOME": str(data.parent), "QUANOPY_DATA": str(data), "OMP_NUM_THREADS": "1"}
 
 
-def run(example: Path, data: Path) -> str:
+def run(example: Path, data: Path, *arguments: str) -> str:
     """What an example prints; whatever it has started ends with it."""
     with subprocess.Popen(
-        [sys.executable, str(example)],
+        [sys.executable, str(example), *arguments],
         env=environment(data),
         cwd=data.parent,
         stdin=subprocess.DEVNULL,
@@ -46,7 +57,11 @@ def run(example: Path, data: Path) -> str:
 
 @pytest.mark.parametrize(
     "example",
-    [path for path in sorted(EXAMPLES.glob("*.py")) if path.name not in OWN_BROKER],
+    [
+        path
+        for path in sorted(EXAMPLES.glob("*.py"))
+        if path.name not in OWN_BROKER and path.stem not in LOCAL
+    ],
     ids=lambda path: path.stem,
 )
 def test_an_example_runs_at_a_broker(example: Path, tmp_path: Path) -> None:
@@ -54,6 +69,29 @@ def test_an_example_runs_at_a_broker(example: Path, tmp_path: Path) -> None:
     with Client.embedded(data, emulator_processes=1):
         assert data_path(environment(data)) == data
         assert run(example, data).strip()
+
+
+@pytest.mark.parametrize(("name", "vendor"), VENDORS, ids=lambda one: str(one))
+def test_an_example_runs_at_a_vendor(
+    name: str, vendor: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip({"perceval": "perceval", "pasqal": "pasqal_cloud"}[vendor])
+    with build(vendor) as service:
+        for variable, value in service.environment().items():
+            monkeypatch.setenv(variable, value)
+        providers = {vendor: dict(service.options())}
+        with Client.embedded(tmp_path / "data", providers=providers):
+            for resource in VENDORS[name, vendor]:
+                printed = run(EXAMPLES / f"{name}.py", tmp_path / "data", resource)
+                assert f"on {resource}" in printed
+
+
+@pytest.mark.parametrize("name", LOCAL)
+def test_an_example_runs_on_the_vendor_s_own_emulator(name: str, tmp_path: Path) -> None:
+    pytest.importorskip({"hong_ou_mandel": "perceval", "rydberg_blockade": "pulser"}[name])
+    providers = {"local": {"plugin": LOCAL[name], "processes": 1}}
+    with Client.embedded(tmp_path / "data", providers=providers):
+        assert "on p" in run(EXAMPLES / f"{name}.py", tmp_path / "data")
 
 
 def test_the_circuits_are_read_and_run(tmp_path: Path) -> None:
