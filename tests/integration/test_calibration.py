@@ -1,6 +1,8 @@
 """What executions ran under, at a vendor whose machine is calibrated anew meanwhile."""
 
 from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +10,13 @@ import pytest
 
 from quanopy.codecs.calibrations import decode_metrics
 from quanopy.domain.calibration import UNBOUND, Binding, CalibrationLabel
-from quanopy.domain.jobs import Execution
+from quanopy.domain.jobs import Execution, Options
 from quanopy.domain.sightings import Sighting
-from quanopy.domain.states import ExecutionState
+from quanopy.domain.states import ExecutionState, JobState
+from quanopy.services.orphans import find_orphans
+from quanopy.services.rebuild import rebuild
+from quanopy.services.verify import verify
+from quanopy.storage.store import open_store
 from quanopy.testing.fake_provider import FakeProvider
 from quanopy.testing.fake_vendor import TOKEN
 from tests.integration.workplace import Workplace
@@ -165,3 +171,81 @@ def test_a_change_back_is_a_history_of_three(place: Workplace, vendor: FakeVendo
     first, second = decode_metrics(normal)
     assert (first.name, first.targets, first.unit) == ("T1", (0,), "s")
     assert [first.value, second.value] == pytest.approx([90e-6, 110e-6])
+
+
+# -- demands ----------------------------------------------------------------------------------
+def fresh(name: str = "cal-3", *, age_s: float = 0.0) -> dict[str, Any]:
+    """A calibration of so long ago."""
+    made = datetime.now(UTC) - timedelta(seconds=age_s)
+    return {"id": name, "at": made.isoformat(), "t1_us": [100, 100]}
+
+
+def test_a_job_waits_for_a_calibration_that_is_young_enough(
+    place: Workplace, vendor: FakeVendorServer
+) -> None:
+    place.worker(provider(vendor))
+    seen(place)
+    (job_id,) = place.submit(1, "fake", options=Options(max_calibration_age_s=3600.0))
+    place.wait_for(lambda: place.history(job_id), lambda kinds: kinds.count("task.queued") == 1)
+    (task,) = place.store.tasks([job_id])
+    assert task.ready_at is None
+    assert task.problem is not None
+    assert "is asked for" in task.problem.message
+    assert vendor.counts()["accepted"].get(task.id) is None
+    vendor.script(calibration=fresh())
+    assert ended(place, job_id).state is ExecutionState.COMPLETED
+    (done,) = place.store.jobs([job_id])
+    assert done.state is JobState.COMPLETED
+
+
+def test_a_job_waits_only_so_long(place: Workplace, vendor: FakeVendorServer) -> None:
+    place.worker(provider(vendor))
+    seen(place)
+    options = Options(max_calibration_age_s=3600.0, max_calibration_wait_s=1.0)
+    (job_id,) = place.submit(1, "fake", options=options)
+    (job,) = place.wait([job_id])
+    assert job.state is JobState.FAILED
+    assert job.problem is not None
+    assert job.problem.message.startswith("calibration age: ")
+
+
+def test_a_job_runs_under_the_calibration_of_another_or_not_at_all(
+    place: Workplace, vendor: FakeVendorServer
+) -> None:
+    place.worker(provider(vendor))
+    seen(place)
+    (first,) = place.submit(1, "fake")
+    digest = ended(place, first).calibration.snapshot
+    options = Options(same_calibration_as=first)
+    (second,) = place.submit(1, "fake", options=options)
+    assert ended(place, second).calibration.snapshot == digest
+    vendor.script(calibration=EVENING)
+    seen(place, "cal-2")
+    (third,) = place.submit(1, "fake", options=options)
+    (job,) = place.wait([third])
+    assert job.state is JobState.FAILED
+    assert job.problem is not None
+    assert "calibrated anew" in job.problem.message
+
+
+def test_a_calibration_is_restored_from_the_archive_alone(
+    place: Workplace, vendor: FakeVendorServer, tmp_path: Path
+) -> None:
+    worker = place.worker(provider(vendor))
+    seen(place)
+    (job_id,) = place.submit(1, "fake")
+    before = ended(place, job_id)
+    vendor.script(calibration=EVENING)
+    latest = seen(place, "cal-2")
+    worker.stop()
+    assert verify(place.objects).damaged == ()
+    with closing(open_store(f"sqlite:///{tmp_path / 'new.db'}")) as store:
+        found = rebuild(place.objects, store)
+        assert (found.snapshots, found.damaged) == (2, ())
+        (after,) = store.executions(job_id)
+        assert after.calibration == before.calibration
+        history = store.sightings("fake", since=None, until=datetime.now(UTC), limit=10)
+        assert [one.vendor_id for one in history] == ["cal-2", "cal-1"]
+        assert (history[0].digest, history[0].raw) == (latest.digest, latest.raw)
+        orphans = find_orphans(place.objects, store, older_than=timedelta(seconds=-60))
+        assert list(orphans) == []

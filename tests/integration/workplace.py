@@ -107,9 +107,12 @@ class Workplace:
         solo: bool = False,
         estimate_s: float = 0.001,
         parts: int = 1,
+        options: Options | None = None,
     ) -> list[str]:
         """Submit jobs of one read circuit each, a pub a part; their ids."""
-        accepted = [_accepted(resource, account, solo, estimate_s, parts) for _ in range(count)]
+        accepted = [
+            _accepted(resource, account, solo, estimate_s, parts, options) for _ in range(count)
+        ]
         pack, submission = _packed(accepted)
         self.objects.put(pack)
         (answer,) = self.store.submit([submission])
@@ -192,7 +195,14 @@ def _packed(accepted: Sequence[Accepted]) -> tuple[dict[str, bytes], Submission]
     return {packed.key: packed.data}, submission
 
 
-def _accepted(resource: str, account: str, solo: bool, estimate_s: float, parts: int) -> Accepted:
+def _accepted(
+    resource: str,
+    account: str,
+    solo: bool,
+    estimate_s: float,
+    parts: int,
+    options: Options | None = None,
+) -> Accepted:
     pubs = tuple(Pub(shots=10) for _ in range(parts))
     footprint = Footprint(
         circuits=1,
@@ -212,7 +222,7 @@ def _accepted(resource: str, account: str, solo: bool, estimate_s: float, parts:
             resource=resource,
             programs=[Program(format="openqasm3", data=b"bell")],
             pubs=pubs,
-            options=Options(),
+            options=options or Options(),
         ),
         tasks=[
             TaskRecord(

@@ -46,6 +46,28 @@ SeedTranspiler = Annotated[
     int | None,
     typer.Option("--seed-transpiler", min=0, max=2**32 - 1, help="Makes compiling repeatable."),
 ]
+MaxCalibrationAge = Annotated[
+    str | None,
+    typer.Option(
+        "--max-calibration-age",
+        metavar="DURATION",
+        help="Run only under a calibration younger than this (90s, 15m, 2h, 7d); wait for one.",
+    ),
+]
+MaxCalibrationWait = Annotated[
+    str | None,
+    typer.Option(
+        "--max-calibration-wait", metavar="DURATION", help="How long to wait for one, at most."
+    ),
+]
+SameCalibration = Annotated[
+    str | None,
+    typer.Option(
+        "--same-calibration-as",
+        metavar="ID",
+        help="Run only under the calibration that this job ran under.",
+    ),
+]
 Observables = Annotated[
     list[str] | None,
     typer.Option(

@@ -13,11 +13,14 @@ from quanopy.cli.arguments import (
     JobId,
     JobIds,
     Level,
+    MaxCalibrationAge,
+    MaxCalibrationWait,
     Memory,
     NoCompile,
     Observables,
     Precision,
     Resource,
+    SameCalibration,
     Seed,
     SeedTranspiler,
     Shots,
@@ -54,6 +57,9 @@ def submit(
     priority: Annotated[
         int, typer.Option("--priority", min=-100, max=100, help="Higher first, among your own.")
     ] = 0,
+    max_calibration_age: MaxCalibrationAge = None,
+    max_calibration_wait: MaxCalibrationWait = None,
+    same_calibration_as: SameCalibration = None,
     together: Annotated[
         bool, typer.Option("--together", help="All files as one job, not one job a file.")
     ] = False,
@@ -75,6 +81,9 @@ def submit(
         ),
         "tags": tag or (),
         "priority": priority,
+        "max_calibration_age": max_calibration_age,
+        "max_calibration_wait": max_calibration_wait,
+        "same_calibration_as": same_calibration_as,
     }
     groups = [files] if together else [[file] for file in files]
     drafts = [

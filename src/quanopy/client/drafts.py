@@ -34,6 +34,12 @@ class How(TypedDict, total=False):
     seed_transpiler: int | None
     memory: bool
     """Keep each shot's outcome in order."""
+    max_calibration_age: float | str | None
+    """Run only while the resource's calibration is younger: seconds, or ``2h``; wait for one."""
+    max_calibration_wait: float | str | None
+    """How long to wait for one."""
+    same_calibration_as: Any
+    """A job, or its id: run only under the calibration that it ran under."""
     name: str | None
     tags: Sequence[str]
     priority: int
@@ -55,6 +61,9 @@ class Draft:
             known = ", ".join(sorted(How.__annotations__))
             raise Invalid(f"there is no option {min(unknown)!r}", hint=f"Known: {known}.")
         how: dict[str, Any] = {name: v for name, v in self.how.items() if v is not None}
+        if "same_calibration_as" in how:
+            other = how["same_calibration_as"]
+            how["same_calibration_as"] = getattr(other, "id", other)
         fields: dict[str, Any] = {
             "kind": self.kind,
             "resource": self.resource or resource,

@@ -77,6 +77,9 @@ def _options(options: OptionsIn) -> Options:
         optimization_level=options.optimization_level,
         seed_transpiler=options.seed_transpiler,
         memory=options.memory,
+        max_calibration_age_s=options.max_calibration_age,
+        max_calibration_wait_s=options.max_calibration_wait,
+        same_calibration_as=options.same_calibration_as,
     )
 
 
@@ -102,6 +105,9 @@ def options_out(options: Options) -> OptionsIn:
         optimization_level=options.optimization_level,
         seed_transpiler=options.seed_transpiler,
         memory=options.memory,
+        max_calibration_age=options.max_calibration_age_s,
+        max_calibration_wait=options.max_calibration_wait_s,
+        same_calibration_as=options.same_calibration_as,
     )
 
 
@@ -155,6 +161,7 @@ def _task_out(task: Task) -> TaskOut:
         execution_id=task.execution_id,
         result_at=_extent(task.result),
         problem=problem_out(task.problem),
+        ready_at=task.ready_at,
         started_at=task.started_at,
         ended_at=task.ended_at,
     )

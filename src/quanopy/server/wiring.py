@@ -84,6 +84,9 @@ def build(settings: Settings) -> Broker:
         calibrations = Calibrations(
             store=store, objects=objects, wakeups=wakeups, pace=_pace(settings)
         )
+        reads = CalibrationReads(
+            store=store, objects=objects, calibrations=calibrations, providers=providers
+        )
         reader = ProcessReader(
             memory_bytes=settings.reader_memory_mb * MEBIBYTE, trials=targets.trials
         )
@@ -96,6 +99,7 @@ def build(settings: Settings) -> Broker:
             deadline_s=settings.read_deadline_s,
             most_waiting=settings.most_waiting,
             first=providers.warm if settings.worker else None,
+            standings=reads,
         )
         stack.callback(submit.close)
         parts = Parts(
@@ -107,9 +111,7 @@ def build(settings: Settings) -> Broker:
             reader=reader,
             submit=submit,
             targets=targets,
-            calibrations=CalibrationReads(
-                store=store, objects=objects, calibrations=calibrations, providers=providers
-            ),
+            calibrations=reads,
             registration_token=tokens,
         )
         return Broker(parts=parts, providers=providers, stack=stack.pop_all())

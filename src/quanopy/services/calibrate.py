@@ -17,6 +17,7 @@ from quanopy.ports.providers import Outcome, Provider
 from quanopy.ports.store import Store
 from quanopy.ports.wakeups import Topic, Wakeups
 from quanopy.services.binding import Run, concluded, constant
+from quanopy.services.demands import Demands
 from quanopy.services.ending import problem_of
 from quanopy.services.packing import pack_snapshot
 
@@ -54,6 +55,7 @@ class Calibrations:
         self._wakeups = wakeups
         self.pace = pace or Pace()
         self._actor = actor
+        self.demands = Demands(store)
         self._lock = Lock()
         self._asking: defaultdict[str, Lock] = defaultdict(Lock)
         self._known: dict[str, Standing] = {}

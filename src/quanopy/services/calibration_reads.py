@@ -46,6 +46,11 @@ class CalibrationReads:
                 return self._of_emulator(one, resource)
         return standing
 
+    def is_constant(self, resource: str) -> bool:
+        """Whether it is an emulator's of this process, which never changes."""
+        provider = self._provider_of(resource)
+        return any(one.name == provider and not is_remote(one) for one in self._providers())
+
     def history(
         self, resource: str, since: datetime | None, until: datetime | None, limit: int
     ) -> Sequence[Sighting]:

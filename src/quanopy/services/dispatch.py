@@ -12,6 +12,7 @@ from quanopy.domain.resources import Resource
 from quanopy.ports.providers import LocalProvider, Outcome, Running, Work
 from quanopy.ports.store import Claim
 from quanopy.services.calibrate import Calibrations
+from quanopy.services.demands import demands
 from quanopy.services.ending import Endings, Verdict, by_account, judge
 from quanopy.services.hints import JobHints
 from quanopy.services.holding import Holding
@@ -78,6 +79,7 @@ class LocalDispatch:
     ) -> None:
         self._provider = provider
         self._calibrations = calibrations
+        self._demands = calibrations.demands
         self._preparing = preparing
         self._endings = endings
         self._holding = holding
@@ -241,13 +243,27 @@ class LocalDispatch:
 
     def _prepare(self, tasks: Sequence[Task], resource: Resource) -> list[Prepared]:
         try:
-            return self._preparing.prepare(
+            prepared = self._preparing.prepare(
                 tasks, resource, lambda: self._provider.target(resource.name)
             )
         except (Unavailable, Transient):
             raise
         except QuanopyError as error:
             return [error] * len(tasks)
+        return [
+            self._demanded(task, one) if isinstance(one, Ready) else one
+            for task, one in zip(tasks, prepared, strict=True)
+        ]
+
+    def _demanded(self, task: Task, ready: Ready) -> Prepared:
+        """The same, or why its resource's calibration is not what it asks for."""
+        if not demands(ready.work.options):
+            return ready
+        standing = self._calibrations.current(self._provider, ready.work.resource)
+        verdict = self._demands.verdict(task, ready.work.options, standing)
+        if verdict is None or verdict.problem is None:
+            return ready
+        return TaskFailed(verdict.problem.message, hint=verdict.problem.hint)
 
     def _outcomes(
         self, tasks: Sequence[Task], prepared: Sequence[Prepared], batch: _Batch

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from quanopy.codecs.records import TaskRecord
 from quanopy.domain.errors import QuanopyError
@@ -13,8 +13,9 @@ from quanopy.domain.states import JobState, TaskState
 from quanopy.ports.programs import Reader
 from quanopy.ports.store import Submission
 from quanopy.services.catalogue import Catalogue
+from quanopy.services.demands import Demands, Standings, demands
 from quanopy.services.matching import check_request, default_shots, settle
-from quanopy.services.packing import Accepted, pack_submissions
+from quanopy.services.packing import Accepted, Awaiting, pack_submissions
 from quanopy.services.splitting import Part, split
 
 
@@ -28,6 +29,8 @@ class Draft:
     parts: Sequence[Part]
     shots: int | None
     solo: bool
+    awaiting: Awaiting | None = None
+    """What it is to wait for before it may run."""
 
 
 def draft(
@@ -112,6 +115,28 @@ def _draft(
     )
 
 
+def demanding(
+    answer: Sequence[Draft] | QuanopyError, asked: Demands, standings: Standings
+) -> Sequence[Draft] | QuanopyError:
+    """The drafts of a request with what they have to wait for; or why one asks of its resource's
+    calibration what can never be."""
+    if isinstance(answer, QuanopyError):
+        return answer
+    found = []
+    for index, one in enumerate(answer):
+        if not demands(one.spec.options):
+            found.append(one)
+            continue
+        try:
+            awaiting = asked.at_submission(
+                one.spec.options, one.account, one.spec.resource, standings
+            )
+        except QuanopyError as error:
+            return _placed(error, index, len(answer))
+        found.append(replace(one, awaiting=awaiting))
+    return found
+
+
 def _shots(pubs: Sequence[Pub]) -> int | None:
     """What a listing shows: the most shots of a pub."""
     return max((pub.shots for pub in pubs if pub.shots is not None), default=None)
@@ -139,6 +164,7 @@ def accept(drafts: Sequence[Draft], key: str | None, digest: str, now: datetime)
                 for part in one.parts
             ],
             reading=one.reading,
+            awaiting=one.awaiting,
             shots=one.shots,
             idempotency_key=key,
             request_digest=digest,
@@ -189,7 +215,11 @@ def _job(accepted: Accepted, extent: Extent) -> Job:
 
 
 def _tasks(accepted: Accepted, extent: Extent) -> Iterator[Task]:
-    spec, now = accepted.spec, accepted.created_at
+    spec, now, awaiting = accepted.spec, accepted.created_at, accepted.awaiting
+    ready_at: datetime | None = now
+    if awaiting is not None:
+        most_s = awaiting.at_most_s
+        ready_at = None if most_s is None else now + timedelta(seconds=most_s)
     for record in accepted.tasks:
         yield Task(
             id=record.id,
@@ -203,6 +233,7 @@ def _tasks(accepted: Accepted, extent: Extent) -> Iterator[Task]:
             attempt=0,
             solo=record.solo,
             spec=extent,
-            ready_at=now,
+            ready_at=ready_at,
             queued_at=now,
+            awaits_s=None if awaiting is None else awaiting.age_s,
         )

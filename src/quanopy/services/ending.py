@@ -37,6 +37,9 @@ class Verdict:
     result: bytes | None = None
     problem: Problem | None = None
     ready_at: datetime | None = None
+    awaits_s: float | None = None
+    """Set where it waits for a calibration younger than this: until ``ready_at``, if that is
+    set, or until one comes."""
     ran: Sequence[Ran] = ()
     """What it ran of its programs here, where that is not what was read."""
 
@@ -214,6 +217,7 @@ def ending_of(
                 result=extents.get(verdict.task.id),
                 problem=verdict.problem,
                 ready_at=verdict.ready_at,
+                awaits_s=verdict.awaits_s,
             )
             for verdict in verdicts
         ],

@@ -38,6 +38,15 @@ from quanopy.services.ran import Ran, keep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Awaiting:
+    """A job waits for a calibration younger than ``age_s``, for ``at_most_s`` (``None``: until
+    one comes)."""
+
+    age_s: float
+    at_most_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
     """A job that is to be submitted, before it has a place in a pack."""
 
@@ -50,6 +59,8 @@ class Accepted:
     """``None``: its programs have not been read yet, and are checked at dispatch."""
     shots: int | None = None
     """As its row will show them."""
+    awaiting: Awaiting | None = None
+    """What it is to wait for before it may run."""
     idempotency_key: str | None = None
     request_digest: str = ""
 

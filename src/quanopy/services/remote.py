@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 
 from quanopy.domain.calibration import Binding
 from quanopy.domain.errors import (
@@ -18,12 +19,14 @@ from quanopy.domain.errors import (
 from quanopy.domain.ids import made_at, new_id
 from quanopy.domain.jobs import Execution, Task
 from quanopy.domain.resources import Resource
+from quanopy.domain.sightings import Standing
 from quanopy.domain.states import ExecutionState
 from quanopy.ports.objects import Objects
 from quanopy.ports.providers import Order, RemoteProvider, Work
 from quanopy.ports.store import Claim, ExecutionChange, Store
 from quanopy.services.alarm import Alarm
 from quanopy.services.calibrate import Calibrations
+from quanopy.services.demands import demands
 from quanopy.services.ending import Endings, Verdict, again, ended, failed, problem_of
 from quanopy.services.holding import Holding
 from quanopy.services.identity import target_digest
@@ -216,15 +219,41 @@ class RemoteDispatch:
             ends = [self._unfit(task, error, claim) for task, _ in ready]
             self._endings.end(claim.id, ends, frees=resource.bounded)
             return
-        bindings = self._bindings(claim, resource)
-        self._send(claim, self._intents(ready, claim, resource, bindings, fingerprint))
+        name = resource.name
+        standing = self._holding.persist(
+            claim.id, lambda: self._calibrations.current(self._provider, name)
+        )
+        met = self._met(claim, ready, standing, resource)
+        if met:
+            bindings = self._bindings(claim, standing)
+            self._send(claim, self._intents(met, claim, resource, bindings, fingerprint))
 
-    def _bindings(self, claim: Claim, resource: Resource) -> Callable[[datetime], Binding]:
+    def _met(
+        self,
+        claim: Claim,
+        ready: Sequence[tuple[Task, Ready]],
+        standing: Standing,
+        resource: Resource,
+    ) -> list[tuple[Task, Ready]]:
+        """Those that ask nothing of the calibration, or what it is; the others wait, or fail."""
+        if not any(demands(one.work.options) for _, one in ready):
+            return list(ready)
+        judge = self._calibrations.demands.verdict
+        verdicts = [
+            self._holding.persist(claim.id, partial(judge, task, one.work.options, standing))
+            for task, one in ready
+        ]
+        unmet = [self._unmet(verdict, claim) for verdict in verdicts if verdict is not None]
+        if unmet:
+            self._endings.end(claim.id, unmet, frees=resource.bounded)
+        return [pair for pair, verdict in zip(ready, verdicts, strict=True) if verdict is None]
+
+    def _bindings(self, claim: Claim, standing: Standing) -> Callable[[datetime], Binding]:
         """What is known of the calibration as these are sent, by when they were submitted."""
-        calibrations, name = self._calibrations, resource.name
-        persist = self._holding.persist
-        standing = persist(claim.id, lambda: calibrations.current(self._provider, name))
-        return lambda at: persist(claim.id, lambda: calibrations.begun(name, at, standing))
+        begun = self._calibrations.begun
+        return lambda at: self._holding.persist(
+            claim.id, lambda: begun(claim.resource, at, standing)
+        )
 
     def prepare(self, tasks: Sequence[Task], resource: Resource) -> list[Prepared]:
         """The works of tasks, or why they cannot be; raises ``Unavailable``."""
@@ -303,12 +332,22 @@ class RemoteDispatch:
             calibration=binding(min(made_at(task.job_id) for task in tasks)),
         )
 
+    def _unmet(self, verdict: Verdict, claim: Claim) -> tuple[Execution, list[Verdict]]:
+        """A task whose resource's calibration is not what it asks for."""
+        never_sent = self._never_sent(verdict.task, claim)
+        now = datetime.now(UTC)
+        return replace(never_sent, ended_at=now, problem=verdict.problem), [verdict]
+
     def _unfit(
         self, task: Task, error: QuanopyError, claim: Claim
     ) -> tuple[Execution, list[Verdict]]:
-        """A task that cannot be sent; its execution only says why."""
+        """A task that cannot be sent."""
+        return refusal(self._never_sent(task, claim), [task], error)
+
+    def _never_sent(self, task: Task, claim: Claim) -> Execution:
+        """An execution that only says why."""
         now = datetime.now(UTC)
-        never_sent = Execution(
+        return Execution(
             id=new_id("exec"),
             resource=task.resource,
             provider=self._provider.name,
@@ -318,7 +357,6 @@ class RemoteDispatch:
             created_at=now,
             claim_id=claim.id,
         )
-        return refusal(never_sent, [task], error)
 
 
 def _groups(ready: Sequence[tuple[Task, Ready]]) -> list[list[tuple[Task, Ready]]]:

@@ -20,7 +20,8 @@ from quanopy.ports.wakeups import Topic, Wakeups
 from quanopy.services.accepting import Acceptance, Accepting, Candidate
 from quanopy.services.batching import Batching
 from quanopy.services.catalogue import Catalogue
-from quanopy.services.drafting import Draft, draft
+from quanopy.services.demands import Demands, Standings
+from quanopy.services.drafting import Draft, demanding, draft
 
 LARGE = 64 * 1024
 _QUICK = 1024 * 1024
@@ -89,16 +90,20 @@ class Submit:
         most_waiting: int = 5_000,
         most_bytes: int = 256 * 1024 * 1024,
         first: Callable[[], None] | None = None,
+        standings: Standings | None = None,
     ) -> None:
         """``deadline_s`` bounds reading: what takes longer is accepted and checked at dispatch.
         ``most_waiting`` requests and ``most_bytes`` of programs may wait. ``first`` is called
-        when the first request has been taken, before it is read."""
+        when the first request has been taken, before it is read. ``standings`` are what jobs'
+        demands of calibrations are held against."""
         self._store = store
         self._objects = objects
         self._wakeups = wakeups
         self._reader = reader
         self._catalogue = Catalogue(store)
         self._accepting = Accepting(store, objects)
+        self._demands = Demands(store)
+        self._standings = standings
         self._deadline_s = deadline_s
         self._most_waiting = most_waiting
         self._most_bytes = most_bytes
@@ -194,7 +199,10 @@ class Submit:
 
     def _draft(self, tickets: Sequence[_Ticket]) -> list[Sequence[Draft] | QuanopyError]:
         requests = [(ticket.request.account, ticket.request.specs) for ticket in tickets]
-        return draft(requests, self._catalogue, self._reader, self._deadline_s)
+        answers = draft(requests, self._catalogue, self._reader, self._deadline_s)
+        if self._standings is None:
+            return answers
+        return [demanding(one, self._demands, self._standings) for one in answers]
 
     def _draft_alone(self, ticket: _Ticket) -> Sequence[Draft] | Exception:
         try:

@@ -70,7 +70,8 @@ class Compiled:
     def _typed(self, row: Sequence[Any]) -> list[Any]:
         values = list(row)
         for index in self.booleans:
-            values[index] = bool(values[index])
+            if values[index] is not None:
+                values[index] = bool(values[index])
         return values
 
 

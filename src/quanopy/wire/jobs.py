@@ -3,9 +3,10 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from quanopy.domain.calibration import CalibrationLabel
+from quanopy.domain.durations import seconds_of
 from quanopy.domain.jobs import LEAST_PRECISION, MOST_PRECISION, MOST_SHOTS, JobKind
 from quanopy.domain.states import ExecutionState, JobState, TaskState
 from quanopy.domain.texts import is_showable
@@ -53,6 +54,18 @@ Precision = Annotated[
     ),
     AfterValidator(_precision),
 ]
+
+
+def _seconds(value: object) -> object:
+    return seconds_of(value) if isinstance(value, str) else value
+
+
+Duration = Annotated[
+    float,
+    BeforeValidator(_seconds, json_schema_input_type=float | str),
+    Field(gt=0, le=10 * 366 * 24 * 3600, allow_inf_nan=False),
+]
+"""Seconds, or text such as ``2h``."""
 
 
 class Strict(BaseModel):
@@ -105,6 +118,19 @@ class OptionsIn(Strict):
     optimization_level: int | None = Field(default=None, ge=0, le=3)
     seed_transpiler: int | None = Field(default=None, ge=0, lt=2**32)
     memory: bool = False
+    max_calibration_age: Duration | None = Field(
+        default=None,
+        description="Run only while the resource's calibration is younger, and wait for one that "
+        "is: seconds, or `90s`, `15m`, `2h`, `7d`.",
+    )
+    max_calibration_wait: Duration | None = Field(
+        default=None, description="How long to wait for one; `null`: until cancelled."
+    )
+    same_calibration_as: Line | None = Field(
+        default=None,
+        max_length=100,
+        description="Id of a job: run only under the calibration that it ran under.",
+    )
 
 
 class JobIn(Strict):
@@ -223,6 +249,11 @@ class TaskOut(Answer):
         default=None, description="Where its result lies in the object store: key#offset+length."
     )
     problem: ProblemOut | None = None
+    ready_at: datetime | None = Field(
+        default=None,
+        description="From when on it may run; `null`: it waits for a younger calibration, or for "
+        "someone to release it.",
+    )
     started_at: datetime | None = None
     ended_at: datetime | None = None
 
