@@ -205,12 +205,19 @@ def running(data: Path) -> Iterator[Service]:
         stack.callback(wakeups.close)
         reader = PlainReader()
         first: list[str] = []
+        calibrations = CalibrationReads(
+            store=store,
+            objects=objects,
+            calibrations=Calibrations(store=store, objects=objects, wakeups=wakeups),
+            providers=lambda: [FakeEmulator(name="aer")],
+        )
         submit = Submit(
             store=store,
             objects=objects,
             wakeups=wakeups,
             reader=reader,
             first=lambda: first.append("job"),
+            standings=calibrations,
         )
         stack.callback(submit.close)
         hints = JobHints()
@@ -223,12 +230,7 @@ def running(data: Path) -> Iterator[Service]:
                 hints=hints,
                 reader=reader,
                 submit=submit,
-                calibrations=CalibrationReads(
-                    store=store,
-                    objects=objects,
-                    calibrations=Calibrations(store=store, objects=objects, wakeups=wakeups),
-                    providers=lambda: [FakeEmulator(name="aer")],
-                ),
+                calibrations=calibrations,
                 targets=ProviderTargets(store, lambda: [FakeEmulator(name="aer")]),
                 registration_token=RegistrationTokens(lambda: "a key of these tests"),
             )
