@@ -9,7 +9,7 @@ import pytest
 from quanopy.domain.errors import ProviderError, QuanopyError
 from quanopy.domain.programs import digest_of
 from quanopy.domain.resources import Resource
-from quanopy.domain.states import ExecutionState, JobState
+from quanopy.domain.states import ExecutionState, JobState, WayOut
 from quanopy.ports.programs import Compilation, Compiled
 from quanopy.ports.providers import Order, Outcome, Work
 from quanopy.ports.wakeups import Topic
@@ -162,7 +162,7 @@ def test_what_was_sent_under_another_account_is_not_asked_for_as_if_it_were_ours
         place.store,
         place.objects,
         stranded.id,
-        Settlement(state=ExecutionState.SUBMITTED, reason="the same account, renamed"),
+        Settlement(way=WayOut.FOUND, reason="the same account, renamed"),
         actor="olga",
     )
     place.wakeups.notify(Topic.WORK, Topic.EVENTS)

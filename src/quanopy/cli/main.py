@@ -6,10 +6,10 @@ from typing import Annotated
 import typer
 
 from quanopy.cli import (
+    adopting,
     calibration,
     compiled,
     dev,
-    executions,
     exits,
     jobs,
     providers,
@@ -17,6 +17,7 @@ from quanopy.cli import (
     results,
     service,
     store,
+    stranded,
     tokens,
     vqpu,
 )
@@ -36,6 +37,7 @@ for _command in (
     jobs.submit,
     jobs.status,
     compiled.compiled,
+    adopting.adopt,
     results.result,
     jobs.jobs,
     results.watch,
@@ -48,7 +50,7 @@ for _command in (
 ):
     app.command(_command.__name__)(guarded(_command))
 app.add_typer(resources.app, name="resources")
-app.add_typer(executions.app, name="executions")
+app.add_typer(stranded.app, name="stranded")
 app.add_typer(store.app, name="store")
 app.add_typer(tokens.app, name="token")
 app.add_typer(dev.app, name="dev")

@@ -20,10 +20,10 @@ from quanopy.client.http import Http
 from quanopy.client.polling import rounds
 from quanopy.client.results import Result, result_of
 from quanopy.client.streams import follow
-from quanopy.domain.errors import Invalid, NotReady, TaskFailed
+from quanopy.domain.errors import Conflict, Invalid, NotReady, Rejected, TaskFailed
 from quanopy.domain.jobs import JobKind
 from quanopy.domain.resources import Target
-from quanopy.domain.states import FINAL_JOB_STATES, ExecutionState, JobState, ResourceState
+from quanopy.domain.states import FINAL_JOB_STATES, JobState, ResourceState, WayOut
 from quanopy.wire.calibrations import CalibrationOut, SnapshotOut, SnapshotsOut
 from quanopy.wire.jobs import (
     CancelIn,
@@ -39,9 +39,9 @@ from quanopy.wire.jobs import (
 from quanopy.wire.refusals import checked
 from quanopy.wire.service import (
     AccessIn,
+    AdoptIn,
+    AdoptionOut,
     EventOut,
-    ExecutionLineOut,
-    ExecutionsOut,
     HealthOut,
     HeartbeatIn,
     RegistrationIn,
@@ -49,15 +49,18 @@ from quanopy.wire.service import (
     ResourceOut,
     ResourcesOut,
     ResourceStateIn,
-    SettleIn,
+    StrandedListOut,
+    StrandedOut,
     TokenIn,
     TokenOut,
     TokensOut,
+    WayOutIn,
 )
 
 if TYPE_CHECKING:
     from quanopy.client.embedded import EmbeddedClient
 
+_ADOPTING_S = 0.25
 AT_ONCE = 10_000
 """Ids in one request, at most."""
 T = TypeVar("T")
@@ -339,36 +342,63 @@ class Client:
         path = f"/resources/{quote(name, safe='')}/accounts"
         return self._http.read(ResourceOut, self._http.request("PUT", path, body=body))
 
-    def executions(
-        self, state: ExecutionState | str = ExecutionState.STRANDED
-    ) -> list[ExecutionLineOut]:
-        """Executions of all accounts in an open state, the oldest first; needs the operator's
-        scope."""
-        params = {"state": chosen(ExecutionState, state, "state").value, "limit": 500}
-        return self._http.get(ExecutionsOut, "/executions", params=params).executions
+    def stranded(self) -> list[StrandedOut]:
+        """Executions of all accounts that may have been billed and nobody can tell of, the oldest
+        first; needs the operator's scope."""
+        return self._http.get(StrandedListOut, "/stranded", params={"limit": 500}).executions
 
     def settle(
-        self,
-        id: str,
-        state: ExecutionState | str,
-        reason: str,
-        *,
-        provider_job_id: str | None = None,
-        retry: bool = False,
-    ) -> ExecutionLineOut:
-        """Say what became of a stranded execution: ``failed`` (``retry``: its tasks queue
-        again), ``cancelled``, or ``submitted``. Needs the operator's scope."""
+        self, id: str, way: WayOut | str, reason: str, *, provider_job_id: str | None = None
+    ) -> StrandedOut:
+        """Say what became of a stranded execution: ``found`` (at the provider, perhaps under
+        ``provider_job_id``), ``resend`` (only where the provider never had it), ``give-up``, or
+        ``look`` (have a worker ask the provider once more). Needs the operator's scope."""
         body = checked(
-            SettleIn,
+            WayOutIn,
             {
-                "state": chosen(ExecutionState, state, "state"),
+                "way": chosen(WayOut, way, "way"),
                 "reason": reason,
                 "provider_job_id": provider_job_id,
-                "retry": retry,
             },
         )
-        path = f"/executions/{quote(id, safe='')}/settle"
-        return self._http.post(ExecutionLineOut, path, body, repeatable=False)
+        path = f"/stranded/{quote(id, safe='')}"
+        return self._http.post(StrandedOut, path, body, repeatable=False)
+
+    def adopt(
+        self,
+        provider: str,
+        id: str,
+        *,
+        name: str | None = None,
+        tags: Iterable[str] = (),
+        account: str | None = None,
+        timeout: float = 60.0,
+    ) -> Job:
+        """Take over a vendor's job that was made elsewhere: a job here, which is followed to its
+        end and whose result is kept. The same one is taken over once. Needs the operator's scope.
+
+        Raises:
+            Conflict: it was sent from here; the message names its job.
+            Rejected: the vendor does not have it, or does not give it away.
+            NotReady: no worker has asked the vendor within ``timeout`` seconds.
+        """
+        asked = {"provider": provider, "id": id, "name": name, "tags": list(tags)}
+        body = checked(AdoptIn, {**asked, "account": account})
+        found = self._http.post(AdoptionOut, "/adoptions", body)
+        ends_at = time.monotonic() + timeout
+        while found.job_id is None and found.problem is None:
+            if time.monotonic() > ends_at:
+                raise NotReady(
+                    f"{provider} has not been asked for {id} yet",
+                    hint="Adopt it again to see what became of it.",
+                )
+            time.sleep(_ADOPTING_S)  # A worker asks a vendor meanwhile.
+            params = {"provider": provider, "id": id}
+            found = self._http.get(AdoptionOut, "/adoptions", params=params)
+        if found.problem is not None:
+            kind = Conflict if found.problem.type == "Conflict" else Rejected
+            raise kind(found.problem.message, where=id, hint=found.problem.hint)
+        return Job(self._http, found.job_id or "")
 
     def create_token(self, token: TokenIn) -> TokenOut:
         """Make a token; its ``secret`` is shown this once. Needs the admin's scope."""

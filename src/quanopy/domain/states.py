@@ -29,6 +29,19 @@ class ExecutionState(StrEnum):
     CANCELLED = "cancelled"
 
 
+class WayOut(StrEnum):
+    """What an operator says of an execution that is stranded."""
+
+    FOUND = "found"
+    """The provider has it: it is followed again."""
+    RESEND = "resend"
+    """The provider never had it: its tasks queue again."""
+    GIVE_UP = "give-up"
+    """It is lost, or nobody wants it any more: its tasks fail."""
+    LOOK = "look"
+    """Ask the provider once more."""
+
+
 class JobState(StrEnum):
     """The roll-up of a job's tasks."""
 

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Protocol
 
 from quanopy.domain.accounts import Token
+from quanopy.domain.adoptions import Adoption
 from quanopy.domain.errors import QuanopyError
 from quanopy.domain.events import Event, Position
 from quanopy.domain.jobs import Execution, Extent, Job, JobKind, Problem, Task
@@ -361,6 +362,9 @@ class Store(Protocol):
     def open_executions(self, state: ExecutionState, *, limit: int) -> list[Execution]:
         """Executions in this state, which must not be final; the oldest first."""
 
+    def jobs_of(self, execution_ids: Collection[str]) -> Mapping[str, Sequence[str]]:
+        """The jobs whose tasks these executions carry, by execution id."""
+
     def hold_stranded(self, execution_id: str, *, actor: str, ttl_s: float) -> Due:
         """Claim a stranded execution for an operator, who then ends or advances it as a worker
         would: events name the ``actor``.
@@ -401,6 +405,25 @@ class Store(Protocol):
 
     def restore_sightings(self, found: Sequence[Sighting]) -> None:
         """Insert what a rebuild found; what is there already stays."""
+
+    def ask_adoption(self, asked: Adoption) -> Adoption:
+        """Note that a vendor's job is to be taken over; what stands, where that was asked
+        before: its job, or the open question (a refused one is asked anew). ``Conflict`` for one
+        that was sent from here, which names its job."""
+
+    def adoption(self, provider: str, provider_job_id: str) -> Adoption | None:
+        """What stands of it."""
+
+    def open_adoptions(self, provider: str, *, limit: int) -> list[Adoption]:
+        """Those that this provider is still to be asked about, the oldest first."""
+
+    def adopt(self, asked: Adoption, submission: Submission, execution: Execution) -> None:
+        """Insert the one job and task that a vendor's job has become, with its execution, due at
+        once. Where somebody was quicker, theirs stands; where it turns out to be one of ours,
+        the adoption is refused."""
+
+    def refuse_adoption(self, asked: Adoption, problem: Problem) -> None:
+        """Note why it cannot be taken over."""
 
     # -- access -------------------------------------------------------------------------------
     def add_token(self, token: Token) -> None:

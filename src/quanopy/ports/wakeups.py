@@ -13,7 +13,8 @@ class Topic(StrEnum):
     EVENTS = "events"
     """Events were written."""
     CANCEL = "cancel"
-    """A cancel was requested of something claimed or executing."""
+    """A cancel was requested of something claimed or executing, or an operator wants something
+    looked at with its provider: what is followed there is looked at now."""
 
 
 class Wakeups(Protocol):

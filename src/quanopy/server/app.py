@@ -13,14 +13,15 @@ from quanopy.server.gate import Gate
 from quanopy.server.openapi import describe
 from quanopy.server.problems import handle_error
 from quanopy.server.routes import (
+    adoptions,
     calibrations,
     events,
-    executions,
     health,
     jobs,
     programs,
     resources,
     results,
+    stranded,
     tokens,
 )
 from quanopy.server.routes.health import VERSION
@@ -33,7 +34,11 @@ TAGS = [
     {"name": "events", "description": "History, by page or as it happens."},
     {"name": "resources", "description": "What can run programs, and how busy it is."},
     {"name": "calibrations", "description": "What resources were like, and when."},
-    {"name": "executions", "description": "Requests to providers. For operators."},
+    {
+        "name": "stranded",
+        "description": "What nobody can tell of, and the ways out. For operators.",
+    },
+    {"name": "adoptions", "description": "Vendors' jobs, taken over. For operators."},
     {"name": "tokens", "description": "Who may use the service. For administrators."},
     {"name": "health", "description": "Whether the service stands and can work."},
 ]
@@ -53,7 +58,7 @@ def create_app(web: Web) -> ASGIApp:
     app.state.web = web
     for part in (
         *(jobs, results, programs, events, resources, calibrations),
-        *(executions, tokens, health),
+        *(stranded, adoptions, tokens, health),
     ):
         app.include_router(part.router)
     for error in (QuanopyError, HTTPException, RequestValidationError):

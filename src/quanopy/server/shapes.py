@@ -23,7 +23,7 @@ from quanopy.wire.jobs import (
     PubIn,
     TaskOut,
 )
-from quanopy.wire.service import EventOut, ExecutionLineOut, LimitsOut, ResourceOut, TokenOut
+from quanopy.wire.service import EventOut, LimitsOut, ResourceOut, StrandedOut, TokenOut
 
 _RECALIBRATED = "the resource was calibrated anew between submission and end"
 
@@ -203,12 +203,13 @@ def binding_out(binding: Binding) -> BindingOut:
     )
 
 
-def execution_line(execution: Execution) -> ExecutionLineOut:
-    """An execution as operators see it."""
-    return ExecutionLineOut(
+def stranded_out(execution: Execution, jobs: Sequence[str] = ()) -> StrandedOut:
+    """A stranded execution as operators see it."""
+    return StrandedOut(
         **dict(_execution_out(execution)),
         account=execution.account,
         tasks=list(execution.tasks),
+        jobs=list(jobs),
         searches=execution.searches,
     )
 

@@ -81,6 +81,7 @@ class Worker:
             slow_s=self._rhythm.sweep_s,
             store=store,
             objects=objects,
+            wakeups=wakeups,
             preparing=Preparing(objects=objects, reader=reader, compiler=compiler),
             endings=Endings(
                 store=store, objects=objects, wakeups=wakeups, holding=self._holding, hints=hints

@@ -12,6 +12,8 @@ from quanopy.domain.resources import Resource
 from quanopy.ports.objects import Objects
 from quanopy.ports.providers import LocalProvider, RemoteProvider
 from quanopy.ports.store import Claim, Offer, Store
+from quanopy.ports.wakeups import Wakeups
+from quanopy.services.adopting import Adopting
 from quanopy.services.alarm import Alarm
 from quanopy.services.calibrate import Calibrations
 from quanopy.services.dispatch import Commit, LocalDispatch
@@ -44,6 +46,7 @@ class Kit:
     """How long a lost hint may cost."""
     store: Store
     objects: Objects
+    wakeups: Wakeups
     preparing: Preparing
     endings: Endings
     holding: Holding
@@ -288,6 +291,9 @@ class RemoteCrew:
             sent=self._dispatch.sent,
             ttl_s=kit.ttl_s,
         )
+        self._adopting = Adopting(
+            provider, store=kit.store, objects=kit.objects, wakeups=kit.wakeups
+        )
         self._rounds = Rounds(provider, store=kit.store, calibrations=kit.calibrations)
         self._thread = Thread(target=self._track, name=f"track-{provider.name}", daemon=True)
         self._thread.start()
@@ -348,6 +354,7 @@ class RemoteCrew:
         while not self._stopping.is_set():
             pause = self._kit.slow_s
             try:
+                self._adopting.look()
                 while not self._stopping.is_set() and self._tracking.look():
                     pass
             except Unavailable as error:

@@ -108,11 +108,14 @@ class Preparing:
         records = load_jobs(self._objects, extents)
         circuits = load_circuits(self._objects, extents, records)
         unread = [i for i, found in enumerate(circuits) if found is None]
+        unread = [i for i in unread if records[i].programs]
         late = iter(self._read([extents[i] for i in unread], [records[i] for i in unread]))
         return {
             extent: _as_stored(record, found)
             if found is not None
             else _as_read(record, next(late), resource)
+            if record.programs
+            else _without_program(record)
             for extent, record, found in zip(extents, records, circuits, strict=True)
         }
 
@@ -200,6 +203,13 @@ def _with(work: Work, ran: Sequence[Ran]) -> Work:
             raise NotFound(f"what ran of {work.task_id} is not of its job")
         circuits[one.program] = one.circuits
     return replace(work, circuits=circuits)
+
+
+def _without_program(record: JobRecord) -> QuanopyError:
+    return ResourceMismatch(
+        f"{record.id} was made elsewhere and adopted; its program is not known",
+        hint="Submit the program as a job of its own.",
+    )
 
 
 def _as_stored(record: JobRecord, circuits: tuple[bytes, ...]) -> _Loaded | QuanopyError:

@@ -73,11 +73,25 @@ class Recovery:
                 known |= self._provider.find(keys)
         except QuanopyError as error:
             log.warning("looking for stranded executions: %s", error)
+        else:
+            missing = [e for e in executions if e.id not in known]
+            self._sending.advance(due.claim_id, [self._not_found(e) for e in missing])
+            executions = [e for e in executions if e.id in known]
         changes = [
             self._found(e, known[e.id]) if e.id in known else ExecutionChange(execution_id=e.id)
             for e in executions
         ]
         self._sending.advance(due.claim_id, changes)
+
+    def _not_found(self, execution: Execution) -> ExecutionChange:
+        """It stays stranded; that it was looked for is told."""
+        asked = execution.provider_job_id is not None or self._provider.capabilities.searchable
+        status = "does not know it" if asked else "cannot be asked for it: it has no id there"
+        return ExecutionChange(
+            execution_id=execution.id,
+            searched=asked,
+            detail={"status": f"{self._provider.name} {status}"},
+        )
 
     def _send_again(self, due: Due, executions: Sequence[Execution]) -> None:
         """The same key again. What can no longer be prepared may still have been sent before,

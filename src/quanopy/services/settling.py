@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from quanopy.domain.errors import Conflict, Invalid, TaskFailed
 from quanopy.domain.jobs import Execution, Task
-from quanopy.domain.states import ExecutionState, TaskState
+from quanopy.domain.states import ExecutionState, TaskState, WayOut
 from quanopy.ports.objects import Objects
 from quanopy.ports.store import Due, ExecutionChange, Store
 from quanopy.services.ending import Verdict, ended, ending_of, failed, problem_of, record_of
@@ -18,15 +18,12 @@ _TTL_S = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settlement:
-    """What an operator found out: it was never done, is not wanted any more, or goes on."""
+    """What an operator found out, or wants."""
 
-    state: ExecutionState
-    """``failed``, ``cancelled`` or ``submitted``."""
+    way: WayOut
     reason: str
     provider_job_id: str | None = None
-    """The provider's id, where it goes on; ``None``: the one that is known."""
-    retry: bool = False
-    """Whether tasks of a failed one queue again: only where nothing of it can be billed."""
+    """The provider's id of one that was found; ``None``: the one that is known."""
 
 
 def settle(
@@ -35,15 +32,16 @@ def settle(
     """Settle a stranded execution; the execution after. The archive is told before the rows.
 
     Raises:
-        Invalid: no settlement, or without the provider's id.
+        Invalid: it was found, and nobody knows the provider's id of it.
         NotFound, InvalidTransition, Conflict: it is not there, not stranded, or in other hands.
         Unavailable: database or object store are away; nothing is settled.
     """
-    _check(found)
     due = store.hold_stranded(execution_id, actor=actor, ttl_s=_TTL_S)
     try:
-        if found.state is ExecutionState.SUBMITTED:
+        if found.way is WayOut.FOUND:
             return _goes_on(store, due, found)
+        if found.way is WayOut.LOOK:
+            return _looked_for(store, due)
         return _ends(store, objects, due, found)
     except BaseException:
         # Put it down as it was, for the next who tries.
@@ -51,16 +49,11 @@ def settle(
         raise
 
 
-def _check(found: Settlement) -> None:
-    known = (ExecutionState.FAILED, ExecutionState.CANCELLED, ExecutionState.SUBMITTED)
-    if found.state not in known:
-        raise Invalid(
-            f"nothing is settled as {found.state}",
-            where="state",
-            hint=f"Say {', '.join(known)}.",
-        )
-    if found.retry and found.state is not ExecutionState.FAILED:
-        raise Invalid(f"what is {found.state} is not done again", where="retry")
+def _looked_for(store: Store, due: Due) -> Execution:
+    """A worker asks the provider once more; it stays stranded unless it is found."""
+    (execution,) = due.executions
+    store.advance(due.claim_id, [ExecutionChange(execution_id=execution.id, due_in_s=0.0)])
+    return execution
 
 
 def _goes_on(store: Store, due: Due, found: Settlement) -> Execution:
@@ -74,20 +67,20 @@ def _goes_on(store: Store, due: Due, found: Settlement) -> Execution:
         )
     change = ExecutionChange(
         execution_id=execution.id,
-        state=found.state,
+        state=ExecutionState.SUBMITTED,
         provider_job_id=known,
         fingerprint="",  # It is the account that has it now: the next look says which.
         due_in_s=0.0,
         detail={"reason": found.reason},
     )
     store.advance(due.claim_id, [change])
-    return replace(execution, state=found.state, provider_job_id=known)
+    return replace(execution, state=ExecutionState.SUBMITTED, provider_job_id=known)
 
 
 def _ends(store: Store, objects: Objects, due: Due, found: Settlement) -> Execution:
     (execution,) = due.executions
     error = TaskFailed(f"an operator settled it: {found.reason}")
-    after = ended(execution, found.state, error)
+    after = ended(execution, ExecutionState.FAILED, error)
     verdicts = _verdicts(due.tasks[execution.id], found, error)
     key, data, extents = pack_endings([record_of(after, verdicts)], datetime.now(UTC))
     objects.put({key: data})
@@ -98,9 +91,7 @@ def _ends(store: Store, objects: Objects, due: Due, found: Settlement) -> Execut
 
 
 def _verdicts(tasks: Sequence[Task], found: Settlement, error: TaskFailed) -> list[Verdict]:
-    if found.state is ExecutionState.CANCELLED:
-        return [Verdict(task=task, state=TaskState.CANCELLED) for task in tasks]
-    if not found.retry:
+    if found.way is WayOut.GIVE_UP:
         return [failed(task, error) for task in tasks]
     return [
         Verdict(

@@ -213,7 +213,10 @@ class Tracking:
         return _with_result(self._bound(due, execution, outcomes), tasks, outcomes)
 
     def _bound(self, due: Due, execution: Execution, outcomes: Sequence[Outcome]) -> Execution:
-        """The execution with what it ran under, as is known now that it has ended."""
+        """The execution with what it ran under, as is known now that it has ended; nothing of one
+        that was made elsewhere, unless its vendor says so with the result."""
+        if execution.adopted and not any(outcome.calibration for outcome in outcomes):
+            return execution
         calibration = self._holding.persist(
             due.claim_id,
             lambda: self._calibrations.concluded(self._provider, execution, outcomes),

@@ -263,6 +263,11 @@ def worker_of(connection: Transaction, claim_id: str) -> str:
     return connection.scalar(WORKER, {"claim": claim_id}) or ""
 
 
+def jobs_of(connection: Transaction, ids: Collection[str]) -> Mapping[str, list[str]]:
+    """The jobs whose tasks these executions carry."""
+    return _jobs_of(connection, read_ids(connection, EXECUTIONS, ids))
+
+
 def _jobs_of(connection: Transaction, rows: Any) -> Mapping[str, list[str]]:
     parts: dict[str, list[str]] = {row.id: json.loads(row.tasks) for row in rows}
     ids = [task for tasks in parts.values() for task in tasks]

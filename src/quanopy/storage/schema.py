@@ -33,6 +33,7 @@ _QUEUED = text("state = 'queued'")
 _UNDER_CLAIM = text("claim_id IS NOT NULL")
 _ENDED = text("result_key IS NOT NULL")
 _BUSY = text("state IN ('claimed', 'executing')")
+_UNANSWERED = text("job_id IS NULL AND problem IS NULL")
 _SENT = text("provider_job_id IS NOT NULL")
 _OPEN = text("state IN ('submitting', 'submitted', 'running', 'stranded')")
 
@@ -311,6 +312,22 @@ tokens = Table(
     Column("revoked_at", BigInteger),
     Column("label", Text, nullable=False),
 )
+
+adoptions = Table(
+    "adoptions",
+    metadata,
+    Column("provider", Text, primary_key=True),
+    Column("provider_job_id", Text, primary_key=True),
+    Column("account", Text, nullable=False),
+    Column("name", Text),
+    Column("tags", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("asked_at", BigInteger, nullable=False),
+    Column("job_id", Text),
+    Column("problem", Text),
+    Index("ix_adoptions_open", "provider", sqlite_where=_UNANSWERED, postgresql_where=_UNANSWERED),
+)
+"""Jobs of vendors that are to be taken over, or were."""
 
 calibrations = Table(
     "calibrations",

@@ -1,6 +1,6 @@
 """The catalogue on SQLite or PostgreSQL: every method one transaction."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -8,6 +8,7 @@ from typing import TypeVar
 from sqlalchemy import select
 
 from quanopy.domain.accounts import Token
+from quanopy.domain.adoptions import Adoption
 from quanopy.domain.errors import QuanopyError
 from quanopy.domain.events import Position
 from quanopy.domain.jobs import Execution, Job, Problem, Task
@@ -33,6 +34,7 @@ from quanopy.ports.store import (
     Swept,
 )
 from quanopy.storage import (
+    adoptions,
     archive,
     calibrations,
     claims,
@@ -300,6 +302,10 @@ class SqlStore:
         """See :meth:`Store.open_executions`."""
         return self._database.read(lambda c: stranded.in_state(c, state, limit=limit))
 
+    def jobs_of(self, execution_ids: Collection[str]) -> Mapping[str, Sequence[str]]:
+        """See :meth:`Store.jobs_of`."""
+        return self._database.read(lambda c: executions.jobs_of(c, execution_ids))
+
     def hold_stranded(self, execution_id: str, *, actor: str, ttl_s: float) -> Due:
         """See :meth:`Store.hold_stranded`."""
         ttl = span(ttl_s)
@@ -348,6 +354,26 @@ class SqlStore:
         """See :meth:`Store.restore_sightings`."""
         if found:
             self._database.write(lambda c: calibrations.restore(c, found))
+
+    def ask_adoption(self, asked: Adoption) -> Adoption:
+        """See :meth:`Store.ask_adoption`."""
+        return self._database.write(lambda c: adoptions.ask(c, asked))
+
+    def adoption(self, provider: str, provider_job_id: str) -> Adoption | None:
+        """See :meth:`Store.adoption`."""
+        return self._database.read(lambda c: adoptions.one(c, provider, provider_job_id))
+
+    def open_adoptions(self, provider: str, *, limit: int) -> list[Adoption]:
+        """See :meth:`Store.open_adoptions`."""
+        return self._database.read(lambda c: adoptions.still_open(c, provider, limit=limit))
+
+    def adopt(self, asked: Adoption, submission: Submission, execution: Execution) -> None:
+        """See :meth:`Store.adopt`."""
+        self._write(lambda c, now: adoptions.adopt(c, asked, submission, execution, now))
+
+    def refuse_adoption(self, asked: Adoption, problem: Problem) -> None:
+        """See :meth:`Store.refuse_adoption`."""
+        self._database.write(lambda c: adoptions.refuse(c, asked, problem))
 
     # -- access -------------------------------------------------------------------------------
     def add_token(self, token: Token) -> None:

@@ -8,8 +8,8 @@ from pydantic import AfterValidator, ConfigDict, Field
 
 from quanopy.domain.accounts import Scope
 from quanopy.domain.jobs import JobKind
-from quanopy.domain.states import ExecutionState, ResourceState
-from quanopy.wire.jobs import Answer, ExecutionOut, Line, Strict
+from quanopy.domain.states import ResourceState, WayOut
+from quanopy.wire.jobs import MAX_NAME, Answer, ExecutionOut, Line, ProblemOut, Strict, Tag
 
 LONGEST_S = 10 * 366 * 24 * 3600
 _ACCOUNT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]*")
@@ -117,32 +117,35 @@ class HeartbeatIn(Strict):
     leaving: bool = Field(default=False, description="It takes no new work.")
 
 
-class ExecutionLineOut(ExecutionOut):
-    """An execution as operators see it: also whose, where, and with which tasks."""
+class StrandedOut(ExecutionOut):
+    """A stranded execution: what is known of it. Its id is the key that it was sent under."""
 
     account: str
     tasks: list[str]
-    searches: int = Field(default=0, description="How often it was looked for.")
+    jobs: list[str] = Field(default=[], description="Whose tasks it carries.")
+    searches: int = Field(default=0, description="How often it was looked for, and not found.")
 
 
-class ExecutionsOut(Answer):
-    """Executions in a state, the oldest first."""
+class StrandedListOut(Answer):
+    """Stranded executions, the oldest first."""
 
-    executions: list[ExecutionLineOut]
+    executions: list[StrandedOut]
 
 
-class SettleIn(Strict):
-    """What became of a stranded execution."""
+class WayOutIn(Strict):
+    """What an operator says of a stranded execution."""
 
-    state: ExecutionState = Field(description="`failed`, `cancelled` or `submitted`.")
+    way: WayOut = Field(
+        description="`found`: it is followed again; `resend`: its tasks queue again, only where "
+        "the provider never had it; `give-up`: its tasks fail; `look`: ask the provider once more."
+    )
     reason: Line = Field(min_length=1, max_length=500, description="What was found out.")
     provider_job_id: Line | None = Field(
         default=None,
         min_length=1,
-        max_length=200,
-        description="The provider's id, of one that goes on; default: the one known.",
+        max_length=500,
+        description="The provider's id, of one that was found; default: the one known.",
     )
-    retry: bool = Field(default=False, description="Queue the tasks of a failed one again.")
 
 
 def _account(text: str) -> str:
@@ -166,6 +169,29 @@ class AccessIn(Strict):
     accounts: list[Account] | None = Field(
         max_length=1_000, description="And its owner; `null`: everybody."
     )
+
+
+class AdoptIn(Strict):
+    """A job to take over that was made at a vendor by somebody else."""
+
+    provider: Line = Field(min_length=1, max_length=100)
+    id: Line = Field(min_length=1, max_length=500, description="The vendor's id of it.")
+    account: Account | None = Field(
+        default=None, description="Whose job it is to be; default: the caller's own."
+    )
+    name: Line | None = Field(default=None, max_length=MAX_NAME)
+    tags: list[Tag] = Field(default_factory=list, max_length=50)
+
+
+class AdoptionOut(Answer):
+    """What became of an adoption: a job, a problem, or neither yet."""
+
+    provider: str
+    id: str
+    account: str
+    job_id: str | None = None
+    problem: ProblemOut | None = None
+    asked_at: datetime
 
 
 class TokenIn(Strict):

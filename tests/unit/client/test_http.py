@@ -187,13 +187,13 @@ def test_what_json_cannot_hold_is_invalid_and_not_sent() -> None:
 def test_a_state_that_there_is_not_is_invalid_and_not_sent() -> None:
     with Stub(RESOURCES) as stub, Client(stub.url, "t") as client:
         for ask in (
-            lambda: client.executions("gone"),
             lambda: client.set_resource_state("aer", "gone"),
-            lambda: client.settle("exec_1", "gone", "looked it up"),
             lambda: client.job(str(JOB["id"])).wait(["gone"]),
         ):
             with pytest.raises(errors.Invalid, match=r"no state 'gone'.*Known: "):
                 ask()
+        with pytest.raises(errors.Invalid, match=r"no way 'gone'.*Known: "):
+            client.settle("exec_1", "gone", "looked it up")
         with pytest.raises(errors.Invalid, match="at most 500"):
             client.set_resource_state("aer", "offline", "x" * 501)
         assert stub.seen == []

@@ -156,6 +156,13 @@ EXECUTION = {
     "account": "ada",
     "tasks": ["task_019a9e3c5b7c7a1e8f2d4c6b8a0e1f27"],
 }
+ADOPTION = {
+    "provider": "acme",
+    "id": "d1a2",
+    "account": "ada",
+    "job_id": JOB_ID,
+    "asked_at": "2026-01-31T12:00:00Z",
+}
 TARGET = {
     "format": "quanopy.target/1",
     "qubits": 2,

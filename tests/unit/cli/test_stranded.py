@@ -1,4 +1,4 @@
-"""What operators type about executions, and what they see."""
+"""What operators type about stranded executions, and what they see."""
 
 import json
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from tests.unit.client.stub import Answer, Seen, Stub, document
 def answer(seen: Seen) -> Answer:
     if seen.method == "GET":
         return document({"executions": [EXECUTION]})
-    return document({**EXECUTION, "state": json.loads(seen.body)["state"]})
+    return document({**EXECUTION, "state": "submitted"})
 
 
 @pytest.fixture
@@ -28,33 +28,44 @@ def broker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Stub]:
 
 
 def run(*arguments: str) -> Result:
-    return CliRunner().invoke(app, ["executions", *arguments])
+    return CliRunner().invoke(app, ["stranded", *arguments])
 
 
-def test_stranded_executions_are_listed(broker: Stub) -> None:
+def test_stranded_executions_are_listed_with_what_is_known(broker: Stub) -> None:
     found = run()
     assert found.exit_code == 0, found.output
     assert str(EXECUTION["id"]) in found.stdout
-    assert "state=stranded" in broker.seen[0].path
     assert json.loads(run("--json").stdout)[0]["account"] == "ada"
 
 
-def test_one_is_settled(broker: Stub) -> None:
-    found = run("settle", str(EXECUTION["id"]), "failed", "--reason", "lost", "--retry")
-    assert found.stdout.strip() == f"{EXECUTION['id']} is failed"
+@pytest.mark.parametrize(
+    ("arguments", "way", "vendor"),
+    [
+        (("found", "exec_1", "d1a2"), "found", "d1a2"),
+        (("resend", "exec_1", "--reason", "not there"), "resend", None),
+        (("give-up", "exec_1", "--reason", "lost"), "give-up", None),
+        (("look", "exec_1"), "look", None),
+    ],
+)
+def test_the_ways_out(
+    broker: Stub, arguments: tuple[str, ...], way: str, vendor: str | None
+) -> None:
+    found = run(*arguments)
+    assert found.stdout.strip() == f"{EXECUTION['id']} is submitted"
+    assert broker.seen[0].path == "/v1/stranded/exec_1"
     body = json.loads(broker.seen[0].body)
-    assert (body["state"], body["reason"], body["retry"]) == ("failed", "lost", True)
+    assert (body["way"], body["provider_job_id"]) == (way, vendor)
+    assert body["reason"]
 
 
-def test_a_state_that_there_is_not_is_refused_here(broker: Stub) -> None:
-    assert run("settle", "exec_1", "gone", "--reason", "x").exit_code == 65
-    assert run("--state", "gone").exit_code == 65
+def test_what_may_have_been_billed_is_not_sent_again_without_a_reason(broker: Stub) -> None:
+    assert run("resend", "exec_1").exit_code == 2
     assert broker.seen == []
 
 
 def test_where_there_are_none_that_is_said(broker: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
     with Stub(document({"executions": []})) as empty:
         monkeypatch.setenv("QUANOPY_URL", empty.url)
-        found = run("--state", "running")
-        assert (found.stdout, found.stderr) == ("", "no executions that are running\n")
+        found = run()
+        assert (found.stdout, found.stderr) == ("", "nothing is stranded\n")
         assert json.loads(run("--json").stdout) == []

@@ -14,10 +14,10 @@ from quanopy.services.ending import problem_of
 from quanopy.services.rebuild import rebuild
 from quanopy.storage.store import open_store
 from quanopy.testing.catalogue import execution
-from quanopy.wire.service import ExecutionLineOut
+from quanopy.wire.service import StrandedOut
 from tests.unit.server.service import AER, JOB, WORKER, Service
 
-FAILED = {"state": "failed", "reason": "not in the vendor's list"}
+GIVE_UP = {"way": "give-up", "reason": "not in the vendor's list"}
 
 
 def strand(service: Service, account: str) -> tuple[str, str]:
@@ -43,29 +43,28 @@ Settle = Callable[..., Any]
 def settle(service: Service) -> Settle:
     """What an operator is answered who settles an execution."""
     operator = service.client("olga", Scope.OPERATOR)
-    return lambda run, **body: operator.post(f"/v1/executions/{run}/settle", json=body)
+    return lambda run, **body: operator.post(f"/v1/stranded/{run}", json=body)
 
 
 def test_operators_see_what_is_stranded_and_users_do_not(service: Service, settle: Settle) -> None:
     job, run = strand(service, "ann")
-    found = service.client("olga", Scope.OPERATOR).get("/v1/executions?state=stranded").json()
+    found = service.client("olga", Scope.OPERATOR).get("/v1/stranded").json()
     (line,) = [one for one in found["executions"] if one["id"] == run]
-    shown = ExecutionLineOut.model_validate(line)
+    shown = StrandedOut.model_validate(line)
     assert (shown.provider, shown.account, shown.resource) == ("acme", "ann", "aer")
     assert shown.tasks == [task.id for task in service.store.tasks([job])]
-    assert service.client("ann").get("/v1/executions").status_code == 403
-    refused = service.client("ann").post(f"/v1/executions/{run}/settle", json=FAILED)
+    assert service.client("ann").get("/v1/stranded").status_code == 403
+    refused = service.client("ann").post(f"/v1/stranded/{run}", json=GIVE_UP)
     assert refused.status_code == 403
-    final = service.client("olga", Scope.OPERATOR).get("/v1/executions?state=completed")
-    assert final.status_code == 422
-    assert settle(run, **FAILED).status_code == 200
+    assert shown.jobs == [job]
+    assert settle(run, **GIVE_UP).status_code == 200
 
 
 def test_one_that_never_arrived_is_done_again_when_asked_for(
     service: Service, settle: Settle
 ) -> None:
     job, run = strand(service, "ben")
-    assert settle(run, **FAILED, retry=True).json()["state"] == "failed"
+    assert settle(run, way="resend", reason="never there").json()["state"] == "failed"
     assert service.job(job).state is JobState.QUEUED
     service.complete()
     assert service.job(job).state is JobState.COMPLETED
@@ -74,30 +73,26 @@ def test_one_that_never_arrived_is_done_again_when_asked_for(
     assert (told["before"], told["actor"]) == ("stranded", "olga")
 
 
-@pytest.mark.parametrize(
-    ("state", "after"), [("failed", JobState.FAILED), ("cancelled", JobState.CANCELLED)]
-)
 def test_what_ends_for_good_is_in_the_archive_too(
-    service: Service, settle: Settle, tmp_path: Path, state: str, after: JobState
+    service: Service, settle: Settle, tmp_path: Path
 ) -> None:
     job, run = strand(service, "cleo")
-    assert settle(run, state=state, reason="billed, unwanted").status_code == 200
-    assert service.job(job).state is after
+    assert settle(run, way="give-up", reason="billed, unwanted").status_code == 200
+    assert service.job(job).state is JobState.FAILED
     task, _ = service.store.tasks([job])
-    if after is JobState.FAILED:
-        assert task.problem is not None
-        assert "billed, unwanted" in task.problem.message
+    assert task.problem is not None
+    assert "billed, unwanted" in task.problem.message
     copy = open_store(f"sqlite:///{tmp_path / 'copy.db'}")
     rebuild(service.objects, copy)
-    assert copy.jobs([job])[0].state is after
-    assert copy.tasks([job])[0].state is TaskState(after.value)
+    assert copy.jobs([job])[0].state is JobState.FAILED
+    assert copy.tasks([job])[0].state is TaskState.FAILED
     copy.close()
 
 
 def test_one_that_the_provider_has_is_followed_again(service: Service, settle: Settle) -> None:
     job, run = strand(service, "dora")
-    assert settle(run, state="submitted", reason="found").status_code == 422
-    found = settle(run, state="submitted", reason="found", provider_job_id="v7")
+    assert settle(run, way="found", reason="found").status_code == 422
+    found = settle(run, way="found", reason="found", provider_job_id="v7")
     assert (found.json()["state"], found.json()["provider_job_id"]) == ("submitted", "v7")
     (due,) = service.store.due("worker_acme", ["acme"], limit=9, ttl_s=30)
     assert due.executions[0].provider_job_id == "v7"
@@ -105,10 +100,17 @@ def test_one_that_the_provider_has_is_followed_again(service: Service, settle: S
 
 
 def test_what_cannot_be_settled_is_refused(service: Service, settle: Settle) -> None:
-    assert settle("exec_none", **FAILED).status_code == 404
+    assert settle("exec_none", **GIVE_UP).status_code == 404
     _, run = strand(service, "emil")
-    assert settle(run, state="running", reason="x").json()["where"] == "state"
-    assert settle(run, state="cancelled", reason="x", retry=True).json()["where"] == "retry"
-    assert settle(run, state="failed").json()["where"] == "reason"
-    assert settle(run, **FAILED).status_code == 200
-    assert settle(run, **FAILED).status_code == 409
+    assert settle(run, way="gone", reason="x").json()["where"] == "way"
+    assert settle(run, way="give-up").json()["where"] == "reason"
+    assert settle(run, **GIVE_UP).status_code == 200
+    assert settle(run, **GIVE_UP).status_code == 409
+
+
+def test_one_is_looked_for_once_more_and_stays_stranded(service: Service, settle: Settle) -> None:
+    job, run = strand(service, "fay")
+    assert settle(run, way="look", reason="again").json()["state"] == "stranded"
+    (due,) = service.store.due("worker_acme", ["acme"], limit=9, ttl_s=30)
+    assert due.executions[0].id == run
+    assert service.job(job).state is JobState.RUNNING

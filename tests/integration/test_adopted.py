@@ -1,0 +1,224 @@
+"""Jobs that were made at a vendor by somebody else: taken over, followed, results kept."""
+
+import json
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from quanopy.domain.adoptions import Adoption
+from quanopy.domain.calibration import CalibrationLabel
+from quanopy.domain.errors import Conflict, ResourceMismatch
+from quanopy.domain.jobs import JobKind
+from quanopy.domain.states import ExecutionState, JobState
+from quanopy.ports.providers import Foreign, Outcome, Work
+from quanopy.ports.wakeups import Topic
+from quanopy.services.rebuild import rebuild
+from quanopy.storage.store import open_store
+from quanopy.testing.fake_provider import FakeProvider
+from quanopy.testing.fake_vendor import TOKEN
+from tests.integration.workplace import Workplace
+from tests.servers.vendor import FakeVendorServer
+
+
+class Strict(FakeProvider):
+    """Notes whether it was told what was sent."""
+
+    told: bool | None = None
+
+    def result(self, id: str, works: Callable[[], Sequence[Work]] | None) -> list[Outcome]:
+        """Note it."""
+        self.told = works is not None
+        return super().result(id, works)
+
+    def describe(self, id: str) -> Foreign:
+        """As a vendor that knows when."""
+        found = super().describe(id)
+        return Foreign(
+            resource=found.resource,
+            kind=JobKind.RUN,
+            state=found.state,
+            created_at=datetime(2026, 1, 1, tzinfo=UTC),
+            shots=7,
+        )
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[FakeVendorServer]:
+    with FakeVendorServer() as server:
+        yield server
+
+
+@pytest.fixture
+def vendor(servers: FakeVendorServer) -> FakeVendorServer:
+    servers.script()
+    return servers
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Workplace]:
+    with Workplace(f"sqlite:///{tmp_path / 'catalogue.db'}", tmp_path / "objects") as place:
+        yield place
+
+
+def provider(vendor: FakeVendorServer) -> Strict:
+    return Strict(vendor.url, token=TOKEN, request_timeout_s=0.5, poll_interval_s=0.05)
+
+
+def made_elsewhere(vendor: FakeVendorServer) -> str:
+    """The vendor's id of a job that nobody here has sent."""
+    works = [{"task": "t", "kind": "sample", "pubs": [{"program": 0, "shots": 7}]}]
+    order = {"key": f"somebody {datetime.now(UTC)}", "resource": "fake", "works": works}
+    request = urllib.request.Request(
+        f"{vendor.url}/start",
+        data=json.dumps({"orders": [order]}).encode(),
+        headers={"Authorization": f"Bearer {TOKEN}"},
+    )
+    with urllib.request.urlopen(request, timeout=5) as answer:
+        return str(json.load(answer)["answers"][0]["id"])
+
+
+def ask(place: Workplace, id: str, **fields: object) -> Adoption:
+    """Ask for it as an operator does; what stands."""
+    values = {"account": "ada", "name": "old", "tags": ("a",), **fields}
+    asked = Adoption(
+        provider="fake",
+        provider_job_id=id,
+        actor="olga",
+        asked_at=datetime.now(UTC),
+        **values,  # type: ignore[arg-type]
+    )
+    found = place.store.ask_adoption(asked)
+    place.wakeups.notify(Topic.CANCEL)
+    return found
+
+
+def answered(place: Workplace, id: str) -> Adoption:
+    """What became of it."""
+    found = place.wait_for(
+        lambda: place.store.adoption("fake", id),
+        lambda found: found is not None and not found.open,
+    )
+    assert found is not None
+    return found
+
+
+def test_a_job_made_elsewhere_is_followed_and_its_result_kept(
+    place: Workplace, vendor: FakeVendorServer
+) -> None:
+    vendor.script(queue_s=0.3, run_s=0.3)
+    own = provider(vendor)
+    place.worker(own)
+    vendors = made_elsewhere(vendor)
+    assert ask(place, vendors).open
+    job_id = answered(place, vendors).job_id
+    assert job_id is not None
+    (job,) = place.store.jobs([job_id])
+    assert (job.account, job.name, job.tags, job.kind, job.shots) == (
+        "ada",
+        "old",
+        ("a",),
+        JobKind.RUN,
+        7,
+    )
+    assert job.state is JobState.RUNNING
+    assert {one.state for one in place.wait([job_id])} == {JobState.COMPLETED}
+    (result,) = place.result(job_id)
+    assert json.loads(result)[0]["shots"] == 7
+    assert own.told is False
+    (execution,) = place.store.executions(job_id)
+    assert execution.adopted
+    assert execution.provider_job_id == vendors
+    assert execution.fingerprint == own.fingerprint()
+    assert execution.calibration.label is CalibrationLabel.UNKNOWN
+    assert "job.adopted" in place.history(job_id)
+
+
+def test_adopting_twice_gives_the_same_job(place: Workplace, vendor: FakeVendorServer) -> None:
+    place.worker(provider(vendor))
+    vendors = made_elsewhere(vendor)
+    ask(place, vendors)
+    first = answered(place, vendors).job_id
+    again = ask(place, vendors, account="bob", name="other")
+    assert (again.job_id, again.account) == (first, "ada")
+
+
+def test_what_was_sent_from_here_is_refused_with_the_name_of_its_job(
+    place: Workplace, vendor: FakeVendorServer
+) -> None:
+    place.worker(provider(vendor))
+    (job_id,) = place.submit(1, "fake")
+    place.wait([job_id])
+    (execution,) = place.store.executions(job_id)
+    with pytest.raises(Conflict, match=job_id):
+        ask(place, execution.provider_job_id or "")
+
+
+def test_what_the_vendor_does_not_know_is_refused_and_may_be_asked_again(
+    place: Workplace, vendor: FakeVendorServer
+) -> None:
+    place.worker(provider(vendor))
+    ask(place, "nowhere")
+    refused = answered(place, "nowhere")
+    assert refused.problem is not None
+    assert refused.problem.type == "NotFound"
+    assert ask(place, "nowhere").open
+
+
+def test_a_vendor_that_is_busy_is_asked_again(place: Workplace, vendor: FakeVendorServer) -> None:
+    place.worker(provider(vendor))
+    vendors = made_elsewhere(vendor)
+    vendor.script(next={"poll": ["busy", "busy"]})
+    ask(place, vendors)
+    assert answered(place, vendors).job_id is not None
+
+
+def test_a_job_of_which_no_program_is_known_cannot_run_again(
+    place: Workplace, vendor: FakeVendorServer
+) -> None:
+    vendor.script(fail=True)
+    place.worker(provider(vendor))
+    vendors = made_elsewhere(vendor)
+    ask(place, vendors)
+    job_id = answered(place, vendors).job_id or ""
+    assert [job.state for job in place.wait([job_id])] == [JobState.FAILED]
+    place.store.retry([job_id], actor="ada")
+    place.wakeups.notify(Topic.WORK)
+    (job,) = place.wait([job_id])
+    assert job.problem is not None
+    assert job.problem.type == ResourceMismatch.__name__
+    assert "adopted" in job.problem.message
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_rebuild_knows_it_and_finds_it_at_the_vendor(
+    place: Workplace, vendor: FakeVendorServer, tmp_path: Path, ended: bool
+) -> None:
+    vendor.script(run_s=0.0 if ended else 3600.0)
+    place.worker(provider(vendor))
+    vendors = made_elsewhere(vendor)
+    ask(place, vendors)
+    job_id = answered(place, vendors).job_id or ""
+    if ended:
+        place.wait([job_id])
+    store = open_store(f"sqlite:///{tmp_path / 'rebuilt.db'}")
+    try:
+        rebuild(place.objects, store)
+        (execution,) = store.executions(job_id)
+        assert (execution.provider_job_id, execution.adopted) == (vendors, True)
+        wanted = ExecutionState.COMPLETED if ended else ExecutionState.STRANDED
+        assert execution.state is wanted
+        asked = Adoption(
+            provider="fake",
+            provider_job_id=vendors,
+            account="ada",
+            name=None,
+            tags=(),
+            actor="olga",
+            asked_at=datetime.now(UTC),
+        )
+        assert store.ask_adoption(asked).job_id == job_id
+    finally:
+        store.close()
