@@ -9,6 +9,7 @@ import json
 import re
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -22,7 +23,7 @@ from quanopy.testing.vendors.faults import STATUSES, Fault, Faults, spoilt
 
 CONTROL = "/quanopy/"
 """Routes under this steer the server itself: ``fault``, ``clear``, ``latency``, ``hold``,
-``release``, ``recalibrate``, ``skew`` (POST) and ``jobs`` (GET)."""
+``release``, ``recalibrate``, ``skew`` (POST), ``jobs`` and ``requests`` (GET)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -312,6 +313,9 @@ class Vendor:
                 self.recalibrate()
             case "skew":
                 self.skew = timedelta(seconds=told["seconds"])
+            case "requests":
+                with self.lock:
+                    return Reply(body=dict(Counter(about for about, _ in self.requests)))
             case "jobs":
                 with self.lock:
                     rows = [
