@@ -16,7 +16,7 @@ from rich.table import Table
 import benchmarks
 
 RESULTS = Path(__file__).parent / "results"
-NOT_BENCHMARKS = {"__main__", "measure", "peer", "serving"}
+NOT_BENCHMARKS = {"__main__", "measure", "peer", "serving", "vendor_pairs"}
 LIMIT_S = 900
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "RAYON_NUM_THREADS": "1"}
 

@@ -49,8 +49,8 @@ class Served:
 def broker(**settings: str) -> Iterator[Served]:
     """``quanopy serve`` in a process of its own, with fresh data unless ``settings`` say so."""
     with tempfile.TemporaryDirectory(prefix="quanopy-bench-") as folder:
-        data = Path(folder)
         given = {"data": folder, "port": "0", "log_level": "warning"} | settings
+        data = Path(given["data"])
         environment = {f"QUANOPY_{name.upper()}": value for name, value in given.items()}
         with _process([sys.executable, "-m", "quanopy", "serve"], environment) as process:
             _await(lambda: (data / "server.json").exists())

@@ -1,6 +1,8 @@
 """Tracking: remote executions followed to their end, by whichever worker finds them due."""
 
 import logging
+import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -243,7 +245,15 @@ class Tracking:
         base = self._provider.capabilities.poll_interval_s
         since = execution.started_at or execution.created_at
         unchanged = (datetime.now(UTC) - since).total_seconds()
-        return min(max(base, unchanged), _SLOWEST * base)
+        return _in_step(min(max(base, unchanged), _SLOWEST * base), base)
+
+
+def _in_step(pause_s: float, base_s: float) -> float:
+    """A pause, cut by a quarter at most so that it ends when those of others that wait about as
+    long do: one request then tells of many."""
+    step_s = base_s / 4 * 2 ** int(math.log2(pause_s / base_s))
+    now = time.time()
+    return max(base_s, math.floor((now + pause_s) / step_s) * step_s - now)
 
 
 def _age_s(execution: Execution) -> float:

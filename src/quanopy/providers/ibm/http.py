@@ -51,6 +51,7 @@ class Login(AuthBase):
                 self._manager = None
                 raise self._refused(error) from None
             except (RequestException, ValueError, KeyError, TypeError) as error:
+                self._manager = None
                 kind = type(error).__name__
                 raise Unavailable(f"IBM's IAM gave no token: {kind}") from None
 

@@ -36,9 +36,9 @@ class Watch:
         missing = list(dict.fromkeys(ids))
         for _ in range(2):
             if len(missing) > _FEW:
-                self._list(service, missing, found)
+                self._list(service, ids, found)
                 missing = [one for one in missing if one not in found]
-            if len(missing) > _FEW and not self._window(missing):
+            if len(missing) > _FEW and not self._window(ids):
                 # Nothing tells when these were created: the first and last do, for a second list.
                 self._ask(service, [missing[0], missing[-1]], found)
                 missing = [one for one in missing if one not in found]
@@ -49,7 +49,7 @@ class Watch:
         self, service: Service, wanted: Sequence[str], found: dict[str, Mapping[str, Any]]
     ) -> None:
         since, until = self._window(wanted) or (None, None)
-        left = set(wanted)
+        left = set(wanted) - found.keys()
         for page in range(len(wanted) // PAGE + 2):
             listed = service.jobs(tags=[TAG], skip=page * PAGE, since=since, until=until)
             for job in listed:

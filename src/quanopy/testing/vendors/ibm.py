@@ -90,10 +90,12 @@ class IbmService(Vendor):
             machine.recalibrate(self.now())
 
     def environment(self) -> Mapping[str, str]:
-        """For the provider, and for the vendor's own client and QRMI."""
+        """For the provider, for the vendor's own client (which is to ask no search of all
+        instances), and for QRMI."""
         return {
             **super().environment(),
             "IAM_URL": self.url,
+            "QISKIT_FUNCTIONS_EXPERIMENTAL": "1",
             **{
                 f"{name}_QRMI_IBM_QCS_{key}": value
                 for name in self._machines
@@ -134,6 +136,10 @@ class IbmService(Vendor):
 
             return json.dumps(found, cls=RuntimeEncoder)
         return json.dumps(_plain(found))
+
+    def session(self, id: str) -> dict[str, Any]:
+        """A batch or session as it is now."""
+        return self._sessions[id]
 
     # -- who asks -----------------------------------------------------------------------------
     def _login(self, request: Request) -> Reply:
