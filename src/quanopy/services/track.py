@@ -251,7 +251,7 @@ class Tracking:
 def _in_step(pause_s: float, base_s: float) -> float:
     """A pause, cut by a quarter at most so that it ends when those of others that wait about as
     long do: one request then tells of many."""
-    step_s = base_s / 4 * 2 ** int(math.log2(pause_s / base_s))
+    step_s: float = base_s / 4 * 2 ** int(math.log2(pause_s / base_s))
     now = time.time()
     return max(base_s, math.floor((now + pause_s) / step_s) * step_s - now)
 

@@ -9,7 +9,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -252,7 +252,7 @@ def test_a_calibration_is_in_si_units_with_its_dates(provider: RemoteProvider) -
 
 @pytest.mark.parametrize("mode", ["batch", "session"])
 def test_work_goes_into_a_session_that_is_opened_and_closed(
-    bench: VendorBench, vendor: IbmService, mode: str
+    bench: VendorBench, vendor: IbmService, mode: Literal["batch", "session"]
 ) -> None:
     made = create(**vendor.options(), mode=mode)
     ids = start(made, [order_of() for _ in range(3)])
