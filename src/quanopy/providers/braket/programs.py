@@ -1,0 +1,215 @@
+"""Works as Braket's tasks: the action that is sent, and the shots.
+
+Circuits are translated by Amazon's own ``qiskit-braket-provider``; a stranger's program in one of
+Braket's formats is sent as the bytes it is.
+"""
+
+import math
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import matmul
+from typing import TYPE_CHECKING, Any
+
+from quanopy.domain.errors import Invalid, ResourceMismatch
+from quanopy.domain.jobs import JobKind
+from quanopy.ports.providers import Work
+from quanopy.providers.braket.devices import Device
+
+if TYPE_CHECKING:
+    from qiskit import QuantumCircuit
+
+    from quanopy.providers.circuits import Run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """A task as it is created."""
+
+    action: str
+    shots: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Executable:
+    """One circuit as it is run: how often in the set, and from which of the vendor's qubits each
+    classical bit is read."""
+
+    source: str
+    shots: int
+    measured: Mapping[int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Set:
+    """Circuits that share a task, each repeated until all have the same shots."""
+
+    executables: Sequence[Executable]
+    shots: int
+    """Of each."""
+
+    @property
+    def repeats(self) -> list[int]:
+        """How many of the task's executables belong to each circuit."""
+        return [one.shots // self.shots for one in self.executables]
+
+
+def check_native(work: Work) -> None:
+    """Raises :class:`ResourceMismatch` for several programs, :class:`Invalid` for no text."""
+    if len(work.pubs) != 1:
+        raise ResourceMismatch(
+            f"{len(work.pubs)} programs in one task of Braket's",
+            hint="Submit each as a job of its own.",
+        )
+    native_action(work)
+
+
+def native_action(work: Work) -> str:
+    """The program as it was submitted."""
+    try:
+        return work.circuits[work.pubs[0].program].decode()
+    except UnicodeDecodeError:
+        raise Invalid("the program is no text") from None
+
+
+def sent_of(work: Work, device: Device) -> Sent:
+    """The task of a work; raises what makes it impossible on this device."""
+    if work.native is not None:
+        check_native(work)
+        return Sent(action=native_action(work), shots=work.pubs[0].shots or 1)
+    if work.kind is JobKind.ESTIMATE and device.exact:
+        return Sent(action=_program(exact_source(work)), shots=0)
+    together = set_of(work, device)
+    if device.set_size == 1:
+        if len(together.executables) != 1:
+            raise ResourceMismatch(f"{device.name} takes one circuit a task")
+        return Sent(action=_program(together.executables[0].source), shots=together.shots)
+    return _set_sent(together, device)
+
+
+def _set_sent(together: Set, device: Device) -> Sent:
+    sources = [
+        one.source
+        for one, times in zip(together.executables, together.repeats, strict=True)
+        for _ in range(times)
+    ]
+    total = len(sources) * together.shots
+    if len(sources) > device.set_size or total > device.set_shots:
+        raise ResourceMismatch(
+            f"{len(sources)} circuits of {together.shots} shots; a task on {device.name} takes "
+            f"{device.set_size} circuits and {device.set_shots} shots",
+            hint="Submit fewer pubs or parameter sets a job, all with the same shots.",
+        )
+    return Sent(action=_program_set(sources), shots=total)
+
+
+def set_of(work: Work, device: Device) -> Set:
+    """The circuits of a work; the same whenever it is asked for."""
+    from quanopy.providers.circuits import runs_of
+
+    gates = device.paradigm["nativeGateSet"] if device.verbatim else None
+    names = None if gates is None else ["r" if gate == "prx" else gate for gate in gates]
+    runs = runs_of(work, gates=names)
+    if not runs:
+        raise Invalid("there is nothing to run", hint="Give parameter sets, and a Pauli.")
+    executables = list(_executables(runs, device))
+    return Set(executables=executables, shots=math.gcd(*(one.shots for one in executables)))
+
+
+def _executables(runs: Sequence["Run"], device: Device) -> Iterator[Executable]:
+    from quanopy.providers.circuits import final_measurements
+
+    for run in runs:
+        labels = device.labels[: run.circuit.num_qubits]
+        measured = final_measurements(run.circuit)
+        if not measured:
+            raise Invalid("a circuit measures nothing", hint="Measure some qubits.")
+        yield Executable(
+            source=_source(translated(run.circuit, labels=labels, verbatim=device.verbatim)),
+            shots=run.shots,
+            measured={clbit: labels[qubit] for clbit, qubit in measured.items()},
+        )
+
+
+def translated(
+    circuit: "QuantumCircuit", *, labels: Sequence[int], verbatim: bool, measured: bool = True
+) -> Any:
+    """A bound circuit as one of Braket's; raises :class:`Invalid` for what Braket has not."""
+    from qiskit_braket_provider import to_braket
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return to_braket(
+                _without_barriers(circuit),
+                qubit_labels=list(labels),
+                verbatim=verbatim,
+                add_measurements=measured,
+            )
+        except (ValueError, NotImplementedError, KeyError, TypeError) as error:
+            raise Invalid(f"Braket has no such circuit: {error}"[:300]) from None
+
+
+def _without_barriers(circuit: "QuantumCircuit") -> "QuantumCircuit":
+    """Barriers told the compiler what it may not move; the vendor's programs have none."""
+    if "barrier" not in circuit.count_ops():
+        return circuit
+    plain = circuit.copy_empty_like()
+    for one in circuit.data:
+        if one.name != "barrier":
+            plain.append(one.operation, one.qubits, one.clbits)
+    return plain
+
+
+def _source(circuit: Any) -> str:
+    from braket.circuits.serialization import IRType
+
+    return str(circuit.to_ir(IRType.OPENQASM).source)
+
+
+def exact_source(work: Work) -> str:
+    """A circuit with the expectation value of each Pauli, in the order of :func:`exact_labels`."""
+    from braket.circuits import observables
+    from braket.circuits.serialization import IRType
+
+    from quanopy.providers.circuits import bound_pubs
+    from quanopy.providers.observables import letters_on, places_in
+
+    letters = {"X": observables.X(), "Y": observables.Y(), "Z": observables.Z()}
+    (one,) = bound_pubs(work)
+    if one.sets != 1:
+        raise ResourceMismatch(f"{one.sets} parameter sets; one is taken a task")
+    places = places_in(one.circuit)
+    circuit = translated(
+        one.bound(0), labels=range(one.circuit.num_qubits), verbatim=False, measured=False
+    )
+    for label in exact_labels(work):
+        on = letters_on(label, places)
+        observable = reduce(matmul, [letters[letter] for letter in on.values()])
+        circuit.expectation(observable, target=list(on))
+    return str(circuit.to_ir(IRType.OPENQASM).source)
+
+
+def exact_labels(work: Work) -> list[str]:
+    """The Paulis whose values are asked for."""
+    from quanopy.providers.observables import labels_in
+
+    (pub,) = work.pubs
+    found = [label for label in labels_in(pub.observables) if set(label) - {"I"}]
+    if not found:
+        raise Invalid("only identities are asked for", hint="Their expectation value is 1.")
+    return found
+
+
+def _program(source: str) -> str:
+    from braket.ir.openqasm.program_v1 import Program
+
+    return str(Program(source=source).json())
+
+
+def _program_set(sources: Sequence[str]) -> str:
+    from braket.ir.openqasm.program_set_v1 import ProgramSet
+    from braket.ir.openqasm.program_v1 import Program
+
+    return str(ProgramSet(programs=[Program(source=source) for source in sources]).json())
