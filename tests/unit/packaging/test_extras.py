@@ -77,9 +77,10 @@ def test_server_and_aer_bring_all_that_a_broker_with_emulators_needs(project: An
     assert missing <= {"psycopg"}
 
 
-@pytest.mark.parametrize("vendor", ["perceval", "pasqal"])
+@pytest.mark.parametrize("vendor", ["perceval", "pasqal", "braket"])
 def test_a_vendor_s_extra_brings_all_that_its_provider_needs(project: Any, vendor: str) -> None:
-    needed = imported(f"providers/{vendor}") - INDIRECT - {"requests"}  # by the vendor's client
+    by_its_client = {"requests", "boto3", "botocore"}
+    needed = imported(f"providers/{vendor}") - INDIRECT - by_its_client
     assert needed <= brought(project, "server", vendor)
 
 

@@ -20,7 +20,6 @@ from quanopy.domain.errors import (
     Unavailable,
 )
 from quanopy.providers.refusals import refusal, retry_after_s
-from quanopy.providers.sdk import require
 from quanopy.providers.secrets import Secret
 
 MAX_RESULT = 256 * 1024 * 1024
@@ -62,7 +61,6 @@ class Access:
 
     def session(self) -> Any:
         """A boto3 session with the credentials as they are now."""
-        require("amazon-braket-sdk", "1.127", extra="braket")
         import boto3
 
         named = {

@@ -253,4 +253,8 @@ def _performance(drift: float) -> dict[str, Any]:
     }
 
 
-_DOCUMENTS: Mapping[str, Callable[[int, str], dict[str, Any]]] = {SV1: _sv1, LARK: _lark, AQUILA: _aquila}
+_DOCUMENTS: Mapping[str, Callable[[int, str], dict[str, Any]]] = {
+    SV1: _sv1,
+    LARK: _lark,
+    AQUILA: _aquila,
+}

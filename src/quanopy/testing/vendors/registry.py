@@ -7,6 +7,7 @@ from quanopy.domain.errors import NotFound, Unavailable
 from quanopy.testing.vendors.base import Vendor
 
 SERVICES: Mapping[str, str] = {
+    "braket": "quanopy.testing.vendors.braket:BraketVendor",
     "ibm": "quanopy.testing.vendors.ibm:IbmService",
     "pasqal": "quanopy.testing.vendors.pasqal:PasqalVendor",
     "perceval": "quanopy.testing.vendors.perceval:PercevalVendor",
