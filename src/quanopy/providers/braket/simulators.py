@@ -1,6 +1,6 @@
 """Braket's own simulators, in processes of our own."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from quanopy.codecs.targets import encode_target
@@ -9,12 +9,14 @@ from quanopy.domain.errors import NotFound, ResourceMismatch
 from quanopy.domain.jobs import JobKind
 from quanopy.domain.programs import BRAKET_AHS, BRAKET_IR, CIRCUITS
 from quanopy.domain.resources import Capabilities, Limits, Resource, Target
-from quanopy.ports.providers import Work
+from quanopy.ports.providers import Outcome, Work
 from quanopy.providers.braket import child
 from quanopy.providers.running import ChildrenRunning
 from quanopy.sandbox.confinement import Confinement
 from quanopy.sandbox.pool import Children
 
+Emulate = Callable[[str, Sequence[Work]], list[Outcome]]
+"""Runs works on a backend, in a child."""
 _ROTATIONS = dict.fromkeys(("p", "cp", "rx", "ry", "rz", "rxx", "ryy", "rzz"), 1)
 GATES = {
     **dict.fromkeys(("x", "y", "z", "h", "s", "sdg", "t", "tdg", "sx", "sxdg", "id", "swap"), 0),
@@ -68,15 +70,19 @@ class BraketSimulators:
         memory_bytes: int,
         time_limit_s: float,
         simulators: Sequence[Simulator] = SIMULATORS,
+        warm_up: Callable[[], None] = child.warm_up,
+        emulate: Emulate = child.emulate,
     ) -> None:
-        """See :func:`quanopy.providers.braket.create_local`."""
+        """See :func:`quanopy.providers.braket.create_local`; others that run programs of atoms
+        bring ``simulators`` of their own, and what loads and runs them in a child."""
         self.name = name
         self.processes = processes
         self._simulators = simulators
         self._memory_bytes = memory_bytes
         self._time_limit_s = time_limit_s
-        confinement = Confinement(threads=1, memory_bytes=memory_bytes, warm_up=child.warm_up)
-        self._children = Children(processes, confinement, child.emulate, name=name)
+        confinement = Confinement(threads=1, memory_bytes=memory_bytes, warm_up=warm_up)
+        self._emulate = emulate
+        self._children = Children(processes, confinement, emulate, name=name)
 
     def resources(self) -> Sequence[Resource]:
         """One a simulator."""
@@ -120,7 +126,7 @@ class BraketSimulators:
         return ChildrenRunning(
             works,
             lambda some: self._children.submit(
-                child.emulate, backend, some, timeout_s=self._time_limit_s
+                self._emulate, backend, some, timeout_s=self._time_limit_s
             ),
             time_limit_s=self._time_limit_s,
         )
