@@ -1,10 +1,7 @@
 """In a child process: circuits, and strangers' programs, on Braket's own simulators."""
 
-import hashlib
 import json
 import re
-import time
-import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
@@ -19,15 +16,12 @@ from braket.ir.jaqcd.program_v1 import Program as JaqcdProgram
 from braket.ir.openqasm.program_v1 import Program
 from qiskit_braket_provider import to_braket  # noqa: F401 - loaded before limits are set
 
-from quanopy.codecs.results import PubResult, encode_result
-from quanopy.domain.errors import Invalid, QuanopyError, ResourceMismatch, TaskFailed
+from quanopy.codecs.results import PubResult
+from quanopy.domain.errors import Invalid
 from quanopy.ports.providers import Outcome, Work
+from quanopy.providers.braket.natives import native_pubs, outcome, seed_of
 from quanopy.providers.braket.programs import translated
-from quanopy.providers.braket.results import native_result
 from quanopy.providers.circuits import Counted, Run, final_measurements, results_of, runs_of
-
-Native = Callable[[bytes, int, int | None], dict[str, Any]]
-"""Runs a stranger's program, so many shots under a seed; gives the vendor's document."""
 
 _INCLUDE = re.compile(r"\binclude\b")
 
@@ -70,43 +64,6 @@ def _pubs(backend: str, work: Work) -> Callable[[], list[PubResult]]:
     if work.native is not None:
         return lambda: native_pubs(work, lambda *told: _gates(backend, *told))
     return lambda: _circuits(backend, work)
-
-
-def outcome(work: Work, run: Callable[[], list[PubResult]]) -> Outcome:
-    """What a work comes to; whatever a simulator raises is its own work's."""
-    began = time.perf_counter()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            pubs = run()
-    except QuanopyError as error:
-        return Outcome(error=error)
-    except MemoryError:
-        return Outcome(error=ResourceMismatch("the emulation ran out of memory"))
-    except Exception as error:  # noqa: BLE001 - a simulator raises what it likes
-        reason = f"the emulation failed: {type(error).__name__}: {error}"
-        return Outcome(error=TaskFailed(" ".join(reason.split())[:500]))
-    shots = float(sum(pub.get("shots", 0) * max(1, len(pub.get("counts", ()))) for pub in pubs))
-    usage = {"seconds": time.perf_counter() - began, "shots": shots}
-    return Outcome(result=encode_result(pubs), usage=usage)
-
-
-def native_pubs(work: Work, run: Native) -> list[PubResult]:
-    """The result of each program that runs as it stands."""
-    found = []
-    for place, pub in enumerate(work.pubs):
-        seed = seed_of(work, work.first_pub + place, 0)
-        document = run(work.circuits[pub.program], pub.shots or 1, seed)
-        found.append(native_result(document, _no_more))
-    return found
-
-
-def seed_of(work: Work, pub: int, run: int) -> int | None:
-    """A seed from the job's own indices: the same however the job is split."""
-    if work.options.seed is None:
-        return None
-    name = f"{work.options.seed}/{pub}/{run}/{work.shots_from}".encode()
-    return int.from_bytes(hashlib.sha256(name).digest()[:4], "big")
 
 
 def atoms(program: bytes, shots: int, seed: int | None) -> dict[str, Any]:
@@ -181,7 +138,3 @@ def _counted(backend: str, run: Run, seed: int | None) -> Counted:
 def _document(result: Any) -> dict[str, Any]:
     document: dict[str, Any] = json.loads(result.json())
     return document
-
-
-def _no_more(path: str) -> Any:
-    raise TaskFailed(f"the simulator's result names a document elsewhere: {path[:100]}")

@@ -42,6 +42,9 @@ _ERRORS = {
     429: "ThrottlingException",
     503: "ServiceUnavailableException",
 }
+_STEP_S = 4e-9
+_LEAST_STEPS = 100
+"""Steps in which atoms are evolved: a thousand at most, as the simulator's default has it."""
 _FILTERS = ("quantumTaskArn", "deviceArn", "status", "createdAt")
 
 
@@ -299,6 +302,15 @@ def _simulators() -> dict[str, Any]:
     }
 
 
+def _duration_s(action: dict[str, Any]) -> float:
+    """How long the atoms are driven."""
+    times = [
+        float(field["amplitude"]["time_series"]["times"][-1])
+        for field in action["hamiltonian"]["drivingFields"]
+    ]
+    return max(times, default=0.0)
+
+
 def _simulated(action: dict[str, Any], device: str, shots: int) -> dict[str, Any]:
     from braket.ir.ahs.program_v1 import Program as Atoms
     from braket.ir.openqasm.program_set_v1 import ProgramSet
@@ -307,7 +319,8 @@ def _simulated(action: dict[str, Any], device: str, shots: int) -> dict[str, Any
     text = json.dumps(action)
     name = action["braketSchemaHeader"]["name"]
     if name == "braket.ir.ahs.program":
-        result = _simulators()["atoms"].run(Atoms.parse_raw(text), shots=shots)
+        steps = max(_LEAST_STEPS, int(_duration_s(action) / _STEP_S))
+        result = _simulators()["atoms"].run(Atoms.parse_raw(text), shots=shots, steps=steps)
     else:
         simulator = _simulators()["gates" if device == SV1 else "noisy"]
         kind = ProgramSet if name.endswith("program_set") else Program
