@@ -68,6 +68,7 @@ class BraketVendor(Vendor):
         self._born = self.now()
         self._tokens: dict[str, str] = {}
         self._programs = threading.Lock()
+        _simulators()
 
     def routes(self) -> Sequence[Route]:
         """Braket's, then S3's."""
