@@ -1,7 +1,7 @@
 """Arguments and options that several commands share."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +15,14 @@ Resource = Annotated[
     str | None,
     typer.Option(
         "--resource", "-r", help="What to run on; by default QUANOPY_RESOURCE, or the emulator aer."
+    ),
+]
+Requires = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--require",
+        help="What to run on, by what it must be: qubits=20, connectivity=linear, simulator=false, "
+        "policy=cheapest …; repeat for several. See `quanopy match`.",
     ),
 ]
 Shots = Annotated[
@@ -85,6 +93,24 @@ Timeout = Annotated[
 Data = Annotated[
     Path | None, typer.Option("--data", help="Folder of the broker's data; default QUANOPY_DATA.")
 ]
+
+
+def required(given: list[str] | None) -> "dict[str, Any] | None":
+    """Requirements of a resource from ``name=value`` each, where values are JSON or text."""
+    import json
+
+    from quanopy.domain.errors import Invalid
+
+    found: dict[str, Any] = {}
+    for text in given or ():
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise Invalid(f"{text[:60]!r} is no NAME=VALUE", where="--require")
+        try:
+            found[name] = json.loads(value)
+        except ValueError:
+            found[name] = value
+    return found or None
 
 
 def how_to_run(

@@ -19,12 +19,14 @@ from quanopy.cli.arguments import (
     NoCompile,
     Observables,
     Precision,
+    Requires,
     Resource,
     SameCalibration,
     Seed,
     SeedTranspiler,
     Shots,
     how_to_run,
+    required,
 )
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ def submit(
         str | None, typer.Option("--kind", help="sample, estimate or run; default: as it fits.")
     ] = None,
     resource: Resource = None,
+    require: Requires = None,
     shots: Shots = None,
     precision: Precision = None,
     seed: Seed = None,
@@ -84,6 +87,7 @@ def submit(
         "max_calibration_age": max_calibration_age,
         "max_calibration_wait": max_calibration_wait,
         "same_calibration_as": same_calibration_as,
+        "requires": required(require),
     }
     groups = [files] if together else [[file] for file in files]
     drafts = [

@@ -12,6 +12,7 @@ from quanopy.cli import (
     dev,
     exits,
     jobs,
+    matching,
     providers,
     resources,
     results,
@@ -47,6 +48,7 @@ for _command in (
     service.serve,
     service.worker,
     providers.providers,
+    matching.match,
 ):
     app.command(_command.__name__)(guarded(_command))
 app.add_typer(resources.app, name="resources")

@@ -3,7 +3,7 @@
 import json
 import time
 import uuid
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -36,6 +36,7 @@ from quanopy.wire.jobs import (
     ResultsIn,
     ResultsOut,
 )
+from quanopy.wire.matching import MatchIn, MatchOut, RequirementsIn
 from quanopy.wire.refusals import checked
 from quanopy.wire.service import (
     AccessIn,
@@ -126,6 +127,26 @@ class Client:
         """
         draft = drafts.programs(programs, kind=kind, resource=resource, **how)
         return self.submit_many([draft])[0]
+
+    def match(
+        self,
+        requires: Mapping[str, Any] | None = None,
+        *,
+        kind: JobKind | str | None = None,
+        formats: Sequence[str] = (),
+        shots: int | None = None,
+    ) -> MatchOut:
+        """All resources, those that fit ``requires`` first, the best before all; the others with
+        the reasons why they do not. The fields are those of
+        :class:`~quanopy.wire.matching.RequirementsIn`; ``shots`` are of all pubs, for the cost.
+        """
+        asked = {
+            "requires": checked(RequirementsIn, dict(requires or {}), within="requires"),
+            "kind": chosen(JobKind, kind, "kind") if kind else None,
+            "formats": list(formats),
+            "shots": shots,
+        }
+        return self._http.post(MatchOut, "/match", checked(MatchIn, asked))
 
     def submit_many(self, jobs: Iterable[Draft]) -> list[Job]:
         """Submit many jobs (see :mod:`quanopy.client.drafts`) in one request: all, or none."""

@@ -1,6 +1,6 @@
 """Drafts: jobs put together but not submitted, so that many can go in one request."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from typing import Any, TypedDict, Unpack
@@ -11,6 +11,7 @@ from quanopy.domain.errors import Invalid, Unsupported
 from quanopy.domain.jobs import JobKind
 from quanopy.domain.programs import Program
 from quanopy.wire.jobs import JobIn, OptionsIn, ProgramIn, PubIn
+from quanopy.wire.matching import RequirementsIn
 from quanopy.wire.refusals import checked
 
 Circuit = Any
@@ -43,6 +44,8 @@ class How(TypedDict, total=False):
     name: str | None
     tags: Sequence[str]
     priority: int
+    requires: Mapping[str, Any] | None
+    """What its resource must be, where it names none: fields of ``RequirementsIn``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +69,7 @@ class Draft:
             how["same_calibration_as"] = getattr(other, "id", other)
         fields: dict[str, Any] = {
             "kind": self.kind,
-            "resource": self.resource or resource,
+            **self._on(resource, how.pop("requires", None)),
             "programs": list(self.programs),
             **{name: how.pop(name) for name in ("name", "priority") if name in how},
         }
@@ -75,6 +78,16 @@ class Draft:
         if self.pubs is not None:
             fields["pubs"] = list(self.pubs)
         return checked(JobIn, fields | {"options": checked(OptionsIn, how, within="options")})
+
+    def _on(self, resource: str, requires: Mapping[str, Any] | None) -> dict[str, Any]:
+        """What it runs on, by name or by what that must be."""
+        if requires is None:
+            return {"resource": self.resource or resource}
+        if self.resource is not None:
+            raise Invalid(
+                "the job names a resource and asks for one", where="requires", hint="Give one."
+            )
+        return {"requires": checked(RequirementsIn, requires, within="requires")}
 
 
 def sample(pubs: PubLike, *, resource: str | None = None, **how: Unpack[How]) -> Draft:

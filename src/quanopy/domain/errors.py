@@ -23,6 +23,7 @@
 """
 
 import math
+from collections.abc import Mapping
 
 LONGEST_RETRY_S = 24 * 3600.0
 """The longest that anybody is left alone because an error asks for it."""
@@ -37,6 +38,8 @@ class QuanopyError(Exception):
         self.message = message
         self.where = where
         self.hint = hint
+        self.more: Mapping[str, object] = {}
+        """What else programs may read of it, as plain JSON: members of its problem document."""
 
     def __str__(self) -> str:
         parts = [f"{self.where}: {self.message}" if self.where else self.message]

@@ -79,6 +79,7 @@ class JobSpec:
 
     kind: JobKind
     resource: str
+    """Empty while it is to be chosen."""
     programs: Sequence[Program]
     pubs: Sequence[Pub] | None = None
     """``None``: one pub for every circuit of every program."""
@@ -204,6 +205,9 @@ class Job:
     held: bool = False
     """Restored from the archive, and not to run before someone releases it."""
     estimate_s: float = 0.0
+    chosen: Mapping[str, Any] | None = None
+    """Why it was given to its resource, where it named none; goes into its history, and is not
+    read back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

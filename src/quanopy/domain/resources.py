@@ -45,6 +45,11 @@ class Capabilities:
     """Formats of programs that it takes; circuits are compiled for it."""
     coalesce: bool = True
     """Whether tasks of several jobs may share one call."""
+    technology: str | None = None
+    """What it is made of: ``superconducting``, ``trapped-ion``, ``neutral-atom``, ``photonic`` …"""
+    price_per_task: float | None = None
+    """What a task costs besides its shots; both prices ``None``: not known."""
+    price_per_shot: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

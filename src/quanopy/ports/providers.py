@@ -115,6 +115,9 @@ class Targets(Protocol):
     def target(self, resource: str) -> Target:
         """The target of a resource; ``NotFound`` where no provider here serves it."""
 
+    def at_hand(self, resource: str) -> Target | None:
+        """The same where no vendor need be asked: of an emulator, or known from before."""
+
 
 class LocalProvider(Provider, Protocol):
     """Emulators in processes of our own: nothing is billed, so work may be repeated."""

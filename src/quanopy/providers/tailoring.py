@@ -1,5 +1,6 @@
 """What an operator says of a provider's resources, in place of what the provider does."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar, cast
@@ -24,11 +25,18 @@ class Changes:
     part: tuple[str | int, ...] | None = None
     """What of its device it takes: names or numbers of qubits, lanes, threads."""
 
+    technology: str | None = None
+    price_per_task: float | None = None
+    price_per_shot: float | None = None
+
     def __post_init__(self) -> None:
         if self.lanes is not None and self.lanes < 1:
             raise Invalid("must be 1 or more", where="lanes")
         if self.part is not None and not self.part:
             raise Invalid("names nothing", where="part")
+        for name in ("price_per_task", "price_per_shot"):
+            if not 0 <= (getattr(self, name) or 0.0) < math.inf:
+                raise Invalid("is no price", where=name)
 
     def of(self, resource: Resource) -> Resource:
         """The resource, changed."""
@@ -38,7 +46,17 @@ class Changes:
             "device": self.device,
             "part": None if self.part is None else tuple(sorted({str(one) for one in self.part})),
         }
-        return replace(resource, **{k: v for k, v in given.items() if v is not None})  # type: ignore[arg-type]
+        able = {
+            "technology": self.technology,
+            "price_per_task": self.price_per_task,
+            "price_per_shot": self.price_per_shot,
+        }
+        changed = replace(resource.capabilities, **_known(able))
+        return replace(resource, capabilities=changed, **_known(given))
+
+
+def _known(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def changes_of(tables: object, *, where: str) -> Mapping[str, Changes]:

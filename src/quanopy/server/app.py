@@ -18,6 +18,7 @@ from quanopy.server.routes import (
     events,
     health,
     jobs,
+    matching,
     programs,
     resources,
     results,
@@ -57,7 +58,7 @@ def create_app(web: Web) -> ASGIApp:
     )
     app.state.web = web
     for part in (
-        *(jobs, results, programs, events, resources, calibrations),
+        *(jobs, results, programs, events, resources, matching, calibrations),
         *(stranded, adoptions, tokens, health),
     ):
         app.include_router(part.router)

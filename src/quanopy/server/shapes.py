@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from quanopy.domain.accounts import Token
 from quanopy.domain.calibration import Binding
@@ -10,6 +10,7 @@ from quanopy.domain.errors import Invalid
 from quanopy.domain.events import Event
 from quanopy.domain.jobs import Execution, Extent, Job, JobSpec, Options, Problem, Pub, Task
 from quanopy.domain.programs import Program
+from quanopy.domain.requirements import Bound, Choice, Edges, Requirements, Shape, Verdict
 from quanopy.domain.resources import ResourceStatus
 from quanopy.wire.jobs import (
     BindingOut,
@@ -23,6 +24,7 @@ from quanopy.wire.jobs import (
     PubIn,
     TaskOut,
 )
+from quanopy.wire.matching import CandidateOut, MatchOut, RequirementsIn
 from quanopy.wire.service import EventOut, LimitsOut, ResourceOut, StrandedOut, TokenOut
 
 _RECALIBRATED = "the resource was calibrated anew between submission and end"
@@ -30,9 +32,15 @@ _RECALIBRATED = "the resource was calibrated anew between submission and end"
 
 def spec_of(job: JobIn, where: str = "") -> JobSpec:
     """What is submitted; raises :class:`Invalid` with the place, which ``where`` begins."""
+    if (job.resource is None) == (job.requires is None):
+        raise Invalid(
+            "a job names its resource, or says what it requires of one",
+            where=f"{where}resource",
+            hint="Give `resource` or `requires`.",
+        )
     return JobSpec(
         kind=job.kind,
-        resource=job.resource,
+        resource=job.resource or "",
         programs=[
             _program(program, f"{where}programs[{index}]")
             for index, program in enumerate(job.programs)
@@ -42,6 +50,74 @@ def spec_of(job: JobIn, where: str = "") -> JobSpec:
         name=job.name,
         tags=tuple(dict.fromkeys(job.tags)),
         priority=job.priority,
+    )
+
+
+def requirements_in(jobs: Sequence[JobIn]) -> Mapping[int, Requirements]:
+    """By their index, what jobs ask of a resource that name none."""
+    return {
+        index: requirements_of(job.requires)
+        for index, job in enumerate(jobs)
+        if job.requires is not None
+    }
+
+
+def requirements_of(asked: RequirementsIn) -> Requirements:
+    """What is asked of a resource."""
+    return Requirements(
+        qubits=asked.qubits,
+        gates=tuple(asked.gates),
+        connectivity=_connectivity(asked.connectivity),
+        technology=tuple(asked.technology),
+        simulator=asked.simulator,
+        fidelity=asked.fidelity,
+        metrics={
+            name: Bound(least=one.least, most=one.most) for name, one in asked.metrics.items()
+        },
+        max_queue=asked.max_queue,
+        max_wait_s=asked.max_wait,
+        max_cost=asked.max_cost,
+        max_calibration_age_s=asked.max_calibration_age,
+        policy=asked.policy,
+    )
+
+
+def _connectivity(asked: Shape | list[tuple[int, int]] | None) -> Shape | Edges | None:
+    if asked is None or isinstance(asked, Shape):
+        return asked
+    if any(one == other for one, other in asked):
+        raise Invalid("a qubit is connected to itself", where="requires.connectivity")
+    return tuple(asked)
+
+
+def match_out(choice: Choice) -> MatchOut:
+    """Resources as they compare."""
+    return MatchOut(
+        policy=choice.policy,
+        resources=[
+            _candidate(one, rank if one.fits else None)
+            for rank, one in enumerate(choice.verdicts, start=1)
+        ],
+    )
+
+
+def _candidate(verdict: Verdict, rank: int | None) -> CandidateOut:
+    candidate = verdict.candidate
+    status = candidate.status
+    able = status.resource.capabilities
+    return CandidateOut(
+        name=verdict.name,
+        provider=status.resource.provider,
+        rank=rank,
+        reasons=list(verdict.reasons),
+        simulator=able.simulator,
+        technology=able.technology,
+        qubits=able.limits.qubits,
+        queued=status.queued,
+        wait_s=status.wait_s,
+        cost=verdict.cost,
+        two_qubit_error=candidate.two_qubit_error,
+        calibration_age_s=candidate.calibration_age_s,
     )
 
 
@@ -254,6 +330,10 @@ def resource_out(status: ResourceStatus) -> ResourceOut:
         ),
         default_shots=able.default_shots,
         gates=None if able.gates is None else list(able.gates),
+        formats=list(able.formats),
+        technology=able.technology,
+        price_per_task=able.price_per_task,
+        price_per_shot=able.price_per_shot,
         queued=status.queued,
         active=status.active,
         wait_s=status.wait_s,

@@ -20,6 +20,7 @@ from quanopy.server.metrics import Metrics
 from quanopy.server.reads import JobReads
 from quanopy.server.settings import Settings
 from quanopy.services.calibration_reads import CalibrationReads
+from quanopy.services.candidates import Candidates
 from quanopy.services.hints import JobHints
 from quanopy.services.submit import Submit, Submitted
 
@@ -39,6 +40,7 @@ class Parts:
     calibrations: CalibrationReads
     registration_token: Callable[[str], str]
     """Makes the token of a resource that registered itself from its registration's id."""
+    candidates: Candidates
 
 
 class Web:
@@ -54,6 +56,7 @@ class Web:
         self.targets = parts.targets
         self.calibrations = parts.calibrations
         self.registration_token = parts.registration_token
+        self.candidates = parts.candidates
         self.calls = Calls()
         self.feed = Feed(parts.store, parts.wakeups, parts.hints)
         self.reads = JobReads(parts.store)

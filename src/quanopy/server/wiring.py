@@ -20,6 +20,7 @@ from quanopy.server.web import Parts
 from quanopy.server.worker import Worker, rhythm
 from quanopy.services.calibrate import Calibrations, Pace
 from quanopy.services.calibration_reads import CalibrationReads
+from quanopy.services.candidates import Candidates
 from quanopy.services.hints import JobHints
 from quanopy.services.registrations import CatalogueRegistrations
 from quanopy.services.submit import Submit
@@ -91,6 +92,7 @@ def build(settings: Settings) -> Broker:
             memory_bytes=settings.reader_memory_mb * MEBIBYTE, trials=targets.trials
         )
         stack.callback(reader.close)
+        candidates = Candidates(store, objects, targets)
         submit = Submit(
             store=store,
             objects=objects,
@@ -100,6 +102,7 @@ def build(settings: Settings) -> Broker:
             most_waiting=settings.most_waiting,
             first=providers.warm if settings.worker else None,
             standings=reads,
+            candidates=candidates,
         )
         stack.callback(submit.close)
         parts = Parts(
@@ -113,6 +116,7 @@ def build(settings: Settings) -> Broker:
             targets=targets,
             calibrations=reads,
             registration_token=tokens,
+            candidates=candidates,
         )
         return Broker(parts=parts, providers=providers, stack=stack.pop_all())
 

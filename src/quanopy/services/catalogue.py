@@ -55,6 +55,14 @@ class Catalogue:
             raise no_resource(name, seen, where="resource")
         return found
 
+    def taking(self, format: str, account: str) -> list[str]:
+        """The names of resources that serve an account and take programs of a format, as far as
+        they are known."""
+        with self._lock:
+            known = self._known
+        able = [one for one in known.values() if format in one.capabilities.formats]
+        return sorted(one.name for one in able if one.serves(account))
+
     def _load(self) -> None:
         self._known = {status.resource.name: status.resource for status in self._store.resources()}
         self._loaded_at = time.monotonic()

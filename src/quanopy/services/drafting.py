@@ -1,22 +1,40 @@
 """From requests to rows: read, check, split, and pack what is to be submitted."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
 
 from quanopy.codecs.records import TaskRecord
-from quanopy.domain.errors import QuanopyError
+from quanopy.domain.errors import Invalid, QuanopyError
 from quanopy.domain.ids import new_id
 from quanopy.domain.jobs import Extent, Job, JobKind, JobSpec, Pub, Reading, Slice, Task
+from quanopy.domain.requirements import Choice, Need, Requirements, Verdict
 from quanopy.domain.resources import Resource
 from quanopy.domain.states import JobState, TaskState
 from quanopy.ports.programs import Reader
 from quanopy.ports.store import Submission
+from quanopy.services.candidates import Candidates
 from quanopy.services.catalogue import Catalogue
+from quanopy.services.choosing import choose, none_fits
 from quanopy.services.demands import Demands, Standings, demands
 from quanopy.services.matching import check_request, default_shots, settle
 from quanopy.services.packing import Accepted, Awaiting, pack_submissions
 from quanopy.services.splitting import Part, split
+
+_MOST_REJECTED = 20
+"""Resources of which a job's history says why they were not taken."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """What one request asks for."""
+
+    account: str
+    specs: Sequence[JobSpec]
+    requirements: Mapping[int, Requirements]
+    """By their index, what the resources of those jobs must be that name none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,71 +49,153 @@ class Draft:
     solo: bool
     awaiting: Awaiting | None = None
     """What it is to wait for before it may run."""
+    chosen: Mapping[str, Any] | None = None
+    """Why its resource, where the job named none."""
 
 
 def draft(
-    requests: Sequence[tuple[str, Sequence[JobSpec]]],
+    requests: Sequence[Asking],
     catalogue: Catalogue,
     reader: Reader,
     deadline_s: float,
+    candidates: Candidates | None = None,
 ) -> list[Sequence[Draft] | QuanopyError]:
-    """Read and check the jobs of many requests (account, specs) in one go.
+    """Read and check the jobs of many requests in one go.
 
     For each request its drafts, or why one of its jobs was refused (``where`` says which one).
     """
-    found = [_resources(account, specs, catalogue) for account, specs in requests]
+    found = [_resources(one, catalogue) for one in requests]
     wanted = [
         spec
-        for (_, specs), resources in zip(requests, found, strict=True)
+        for one, resources in zip(requests, found, strict=True)
         if not isinstance(resources, QuanopyError)
-        for spec in specs
+        for spec in one.specs
     ]
     readings = iter(reader.read(wanted, deadline_s=deadline_s) if wanted else ())
     return [
         resources
         if isinstance(resources, QuanopyError)
-        else _drafts(account, specs, resources, readings)
-        for (account, specs), resources in zip(requests, found, strict=True)
+        else _drafts(one, resources, readings, candidates)
+        for one, resources in zip(requests, found, strict=True)
     ]
 
 
-def _resources(
-    account: str, specs: Sequence[JobSpec], catalogue: Catalogue
-) -> list[Resource] | QuanopyError:
-    """The resource of each job, once all of them are seen to offer what is asked."""
-    found = []
-    for index, spec in enumerate(specs):
+def _resources(asking: Asking, catalogue: Catalogue) -> list[Resource | None] | QuanopyError:
+    """The resource of each job, once all of them are seen to offer what is asked; ``None`` where
+    it is chosen once the job has been read."""
+    found: list[Resource | None] = []
+    for index, spec in enumerate(asking.specs):
         try:
-            resource = catalogue.find(spec.resource, account)
-            check_request(spec, resource)
+            if index in asking.requirements:
+                found.append(None)
+                continue
+            resource = catalogue.find(spec.resource, asking.account)
+            taking = partial(catalogue.taking, account=asking.account)
+            check_request(spec, resource, taking)
         except QuanopyError as error:
-            return _placed(error, index, len(specs))
+            return _placed(error, index, len(asking.specs))
         found.append(resource)
     return found
 
 
 def _drafts(
-    account: str,
-    specs: Sequence[JobSpec],
-    resources: Sequence[Resource],
+    asking: Asking,
+    resources: Sequence[Resource | None],
     readings: Iterator[Reading | QuanopyError | None],
+    candidates: Candidates | None,
 ) -> list[Draft] | QuanopyError:
     # Every job's reading is taken, also past a refusal: the next request's come after them.
+    account, specs = asking.account, asking.specs
     own = [next(readings) for _ in specs]
     drafts = []
     for index, (spec, resource, reading) in enumerate(zip(specs, resources, own, strict=True)):
         try:
-            drafts.append(_draft(account, spec, resource, reading))
+            if isinstance(reading, QuanopyError):
+                raise reading
+            if resource is None:
+                wanted = asking.requirements[index]
+                drafts.append(_chosen(account, spec, wanted, reading, candidates))
+            else:
+                drafts.append(_draft(account, spec, resource, reading))
         except QuanopyError as error:
             return _placed(error, index, len(specs))
     return drafts
 
 
-def _draft(
-    account: str, spec: JobSpec, resource: Resource, reading: Reading | QuanopyError | None
+def _chosen(
+    account: str,
+    spec: JobSpec,
+    wanted: Requirements,
+    reading: Reading | None,
+    candidates: Candidates | None,
 ) -> Draft:
-    if isinstance(reading, QuanopyError):
-        raise reading
+    """The draft for the best of the resources that fit a job which names none."""
+    if candidates is None:
+        raise Invalid("nothing is chosen here: name a resource", where="requires")
+    need = need_of(spec, reading)
+    choice = choose(wanted, need, candidates.of(account, wanted, need))
+    if choice.best is None:
+        raise none_fits(choice, need)
+    resource = choice.best.candidate.status.resource
+    named = replace(spec, resource=resource.name)
+    check_request(named, resource)
+    return replace(_draft(account, named, resource, reading), chosen=reasons(choice))
+
+
+def need_of(spec: JobSpec, reading: Reading | None) -> Need:
+    """What a job needs by itself, as far as it has been read."""
+    formats = tuple({program.format.partition("/")[0]: None for program in spec.programs})
+    if reading is None:
+        return Need(kind=spec.kind, formats=formats, shots=spec.options.shots)
+    used = {gate for footprint in reading.footprints for gate in footprint.gates}
+    return Need(
+        kind=reading.kind,
+        formats=formats,
+        qubits=max((footprint.qubits for footprint in reading.footprints), default=0),
+        clifford=all(footprint.clifford for footprint in reading.footprints),
+        gates=() if spec.options.compile else tuple(sorted(used)),
+        shots=_all_shots(spec.options.shots, reading),
+    )
+
+
+def _all_shots(shots: int | None, reading: Reading) -> int | None:
+    """Shots of all that is evaluated, if it is said how many."""
+    if reading.kind is JobKind.ESTIMATE:
+        return None
+    each = [shots if pub.shots is None else pub.shots for pub in reading.pubs]
+    together = [count for count in each if count is not None]
+    if len(together) < len(each):
+        return None
+    return sum(n * times for n, times in zip(together, reading.evaluations, strict=True))
+
+
+def reasons(choice: Choice) -> Mapping[str, Any]:
+    """Why the best of a choice was taken, for the job's history."""
+    fitting = sum(verdict.fits for verdict in choice.verdicts)
+    rejected = dict(list(choice.rejected.items())[:_MOST_REJECTED])
+    return {
+        "policy": choice.policy.value,
+        **_measured(choice.best),
+        "fitting": fitting,
+        "of": len(choice.verdicts),
+        "rejected": {name: list(why) for name, why in rejected.items()},
+    }
+
+
+def _measured(best: Verdict | None) -> Mapping[str, float]:
+    """What the best was ranked by, as far as it is known."""
+    if best is None:
+        return {}
+    known = {
+        "wait_s": best.candidate.status.wait_s,
+        "cost": best.cost,
+        "two_qubit_error": best.candidate.two_qubit_error,
+        "calibration_age_s": best.candidate.calibration_age_s,
+    }
+    return {name: value for name, value in known.items() if value is not None}
+
+
+def _draft(account: str, spec: JobSpec, resource: Resource, reading: Reading | None) -> Draft:
     able = resource.capabilities
     solo = spec.options.seed is not None or not able.coalesce
     if reading is None:
@@ -168,6 +268,7 @@ def accept(drafts: Sequence[Draft], key: str | None, digest: str, now: datetime)
             shots=one.shots,
             idempotency_key=key,
             request_digest=digest,
+            chosen=one.chosen,
         )
         for one in drafts
     ]
@@ -211,6 +312,7 @@ def _job(accepted: Accepted, extent: Extent) -> Job:
         spec=extent,
         created_at=accepted.created_at,
         estimate_s=sum(task.estimate_s for task in accepted.tasks),
+        chosen=accepted.chosen,
     )
 
 

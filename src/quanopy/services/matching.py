@@ -1,7 +1,7 @@
 """Whether a job fits a resource, and what the resource's defaults make of it."""
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from quanopy.domain.errors import Invalid, ResourceMismatch, Unsupported
@@ -11,17 +11,24 @@ from quanopy.domain.resources import Capabilities, Resource
 
 # What no target lists and every target does.
 _FREE = frozenset({"barrier", "measure"})
+_FEW = 10
 
 
-def check_request(spec: JobSpec, resource: Resource) -> None:
+Taking = Callable[[str], Sequence[str]]
+"""Names of resources that take programs of a format."""
+
+
+def check_request(spec: JobSpec, resource: Resource, taking: Taking | None = None) -> None:
     """Refuse what can be seen not to fit before any program is read.
 
     Raises :class:`ResourceMismatch` for a kind or shots the resource does not offer,
-    :class:`Invalid` for a precision that is no number.
+    :class:`Invalid` for a precision that is no number, :class:`Unsupported` for a format, with
+    the resources that are ``taking`` it.
     """
     able = resource.capabilities
     for index, program in enumerate(spec.programs):
-        check_format(program.format, spec.kind, resource, where=f"programs[{index}].format")
+        where = f"programs[{index}].format"
+        check_format(program.format, spec.kind, resource, where=where, taking=taking)
     if spec.kind not in able.kinds:
         raise ResourceMismatch(
             f"{resource.name} does not do {spec.kind}",
@@ -39,23 +46,42 @@ def check_request(spec: JobSpec, resource: Resource) -> None:
             )
 
 
-def check_format(format: str, kind: JobKind, resource: Resource, *, where: str) -> None:
+def check_format(
+    format: str,
+    kind: JobKind,
+    resource: Resource,
+    *,
+    where: str,
+    taking: Taking | None = None,
+) -> None:
     """Refuse a program in a format that a resource does not take: :class:`Unsupported`; and
     anything but ``run`` of one that runs as it stands."""
     name = format.partition("/")[0]
     taken = resource.capabilities.formats
     if name not in taken:
-        raise Unsupported(
+        error = Unsupported(
             f"{resource.name} takes no {name[:60]!r} programs",
             where=where,
             hint=f"It takes {', '.join(taken)}.",
         )
+        if taking is not None:
+            others = taking(name)
+            error.hint = f"{error.hint} {_takers(others)}"
+            error.more = {"taken_by": list(others)}
+        raise error
     if name not in CIRCUITS and kind is not JobKind.RUN:
         raise ResourceMismatch(
             f"a {name} program runs as it stands: there is nothing to {kind}",
             where="kind",
             hint=f"Submit it as a job of kind {JobKind.RUN}.",
         )
+
+
+def _takers(names: Sequence[str]) -> str:
+    if not names:
+        return "No resource takes them."
+    more = f" and {len(names) - _FEW} more" if len(names) > _FEW else ""
+    return f"These are taken by {', '.join(names[:_FEW])}{more}."
 
 
 def _check_amounts(

@@ -7,6 +7,7 @@ before: extents come out, never in.
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Any
 
 from quanopy.codecs.calibrations import encode_metrics
 from quanopy.codecs.packs import CALIBRATIONS, COMPLETED, PENDING, PackBuilder, Span
@@ -63,6 +64,8 @@ class Accepted:
     """What it is to wait for before it may run."""
     idempotency_key: str | None = None
     request_digest: str = ""
+    chosen: Mapping[str, Any] | None = None
+    """As :attr:`quanopy.domain.jobs.Job.chosen`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ batch (two syncs to disk) weighs more than reading beside it would save. Large p
 of their own, so that they do not hold up others.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from threading import Lock
@@ -13,15 +13,17 @@ from typing import Protocol
 
 from quanopy.domain.errors import Conflict, QuanopyError, Unavailable
 from quanopy.domain.jobs import Job, JobSpec
+from quanopy.domain.requirements import Requirements
 from quanopy.ports.objects import Objects
 from quanopy.ports.programs import Reader
 from quanopy.ports.store import Claim, Offering, Repeat, Store
 from quanopy.ports.wakeups import Topic, Wakeups
 from quanopy.services.accepting import Acceptance, Accepting, Candidate
 from quanopy.services.batching import Batching
+from quanopy.services.candidates import Candidates
 from quanopy.services.catalogue import Catalogue
 from quanopy.services.demands import Demands, Standings
-from quanopy.services.drafting import Draft, demanding, draft
+from quanopy.services.drafting import Asking, Draft, demanding, draft
 
 LARGE = 64 * 1024
 _QUICK = 1024 * 1024
@@ -34,6 +36,8 @@ class Request:
 
     account: str
     specs: Sequence[JobSpec]
+    requirements: Mapping[int, Requirements] = field(default_factory=dict)
+    """By their index, what the resources of those jobs must be that name none."""
     idempotency_key: str | None = None
     digest: str = ""
     """Names the request's body: the same key with another digest is a ``Conflict``."""
@@ -91,11 +95,13 @@ class Submit:
         most_bytes: int = 256 * 1024 * 1024,
         first: Callable[[], None] | None = None,
         standings: Standings | None = None,
+        candidates: Candidates | None = None,
     ) -> None:
         """``deadline_s`` bounds reading: what takes longer is accepted and checked at dispatch.
         ``most_waiting`` requests and ``most_bytes`` of programs may wait. ``first`` is called
         when the first request has been taken, before it is read. ``standings`` are what jobs'
-        demands of calibrations are held against."""
+        demands of calibrations are held against. Jobs that name no resource are given to one of
+        the ``candidates``."""
         self._store = store
         self._objects = objects
         self._wakeups = wakeups
@@ -108,6 +114,7 @@ class Submit:
         self._most_waiting = most_waiting
         self._most_bytes = most_bytes
         self._first = first
+        self._candidates = candidates
         self._workplace: Workplace | None = None
         self._lock = Lock()
         self._closed = False
@@ -198,8 +205,15 @@ class Submit:
             self._commit(good)
 
     def _draft(self, tickets: Sequence[_Ticket]) -> list[Sequence[Draft] | QuanopyError]:
-        requests = [(ticket.request.account, ticket.request.specs) for ticket in tickets]
-        answers = draft(requests, self._catalogue, self._reader, self._deadline_s)
+        requests = [
+            Asking(
+                account=ticket.request.account,
+                specs=ticket.request.specs,
+                requirements=ticket.request.requirements,
+            )
+            for ticket in tickets
+        ]
+        answers = draft(requests, self._catalogue, self._reader, self._deadline_s, self._candidates)
         if self._standings is None:
             return answers
         return [demanding(one, self._demands, self._standings) for one in answers]

@@ -13,7 +13,7 @@ from quanopy.domain.resources import Capabilities, Target
 from quanopy.ports.programs import Compilation
 from quanopy.ports.providers import Provider, is_remote
 from quanopy.ports.store import Store
-from quanopy.services.catalogue import Catalogue, no_resource
+from quanopy.services.catalogue import Catalogue
 from quanopy.services.matching import compilable
 
 
@@ -30,7 +30,6 @@ class ProviderTargets:
     def __init__(
         self, store: Store, providers: Callable[[], Sequence[Provider]], *, fresh_s: float = 60.0
     ) -> None:
-        self._store = store
         self._catalogue = Catalogue(store)
         self._providers = providers
         self._fresh_s = fresh_s
@@ -51,7 +50,7 @@ class ProviderTargets:
             able = self._catalogue.find(spec.resource).capabilities
             if _settled(used, spec.options, able):
                 return {}
-            target = self._at_once(spec.resource)
+            target = self.at_hand(spec.resource)
         except QuanopyError:
             return {}
         if target is None:
@@ -69,7 +68,8 @@ class ProviderTargets:
             if not (spec.options.compile and compilable(gates, known))
         }
 
-    def _at_once(self, resource: str) -> Target | None:
+    def at_hand(self, resource: str) -> Target | None:
+        """The same where no vendor need be asked; see the port."""
         known = self._remembered(resource)
         if known is not None:
             return known
@@ -88,14 +88,16 @@ class ProviderTargets:
         return target
 
     def _provider(self, resource: str) -> Provider:
-        names = {one.resource.name: one.resource.provider for one in self._store.resources()}
-        if resource not in names:
-            raise no_resource(resource, names, where="name")
+        try:
+            name = self._catalogue.find(resource).provider
+        except NotFound as error:
+            error.where = "name"
+            raise
         for provider in self._providers():
-            if provider.name == names[resource]:
+            if provider.name == name:
                 return provider
         raise NotFound(
-            f"this server has no provider {names[resource]} to ask for the target of {resource}",
+            f"this server has no provider {name} to ask for the target of {resource}",
             where="name",
             hint="Jobs are compiled where they run; leave `compile` on.",
         )

@@ -201,6 +201,15 @@ def _write_history(connection: Transaction, submissions: Sequence[Submission], n
                 job_id=job.id,
                 after=job.state.value,
             )
+            if job.chosen is not None:
+                history.add(
+                    job.id,
+                    "job.chosen",
+                    account=job.account,
+                    job_id=job.id,
+                    after=job.resource,
+                    data=dict(job.chosen),
+                )
     for history in by_account.values():
         history.write(connection)
 

@@ -5,7 +5,8 @@ from typing import Any
 
 from pydantic import Field
 
-from quanopy.wire.jobs import Answer, ProblemOut
+from quanopy.wire.fields import Answer
+from quanopy.wire.jobs import ProblemOut
 
 
 class MetricOut(Answer):

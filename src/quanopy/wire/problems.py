@@ -69,6 +69,7 @@ def to_problem(error: QuanopyError) -> Problem:
     """The problem document of an error."""
     kind = kind_of(error)
     return Problem(
+        **error.more,
         type=PROBLEM_TYPE + kind.slug,
         title=kind.title,
         status=kind.status,
@@ -81,6 +82,12 @@ def to_problem(error: QuanopyError) -> Problem:
 
 def from_problem(problem: Problem) -> QuanopyError:
     """The error a problem document stands for, so that clients raise what the server raised."""
+    error = _from_problem(problem)
+    error.more = problem.model_extra or {}
+    return error
+
+
+def _from_problem(problem: Problem) -> QuanopyError:
     kind = _BY_SLUG.get(problem.type.removeprefix(PROBLEM_TYPE))
     if kind is None:
         return QuanopyError(f"{problem.title}: {problem.detail}", hint=problem.hint)

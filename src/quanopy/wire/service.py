@@ -9,7 +9,8 @@ from pydantic import AfterValidator, ConfigDict, Field
 from quanopy.domain.accounts import Scope
 from quanopy.domain.jobs import JobKind
 from quanopy.domain.states import ResourceState, WayOut
-from quanopy.wire.jobs import MAX_NAME, Answer, ExecutionOut, Line, ProblemOut, Strict, Tag
+from quanopy.wire.fields import Answer, Line, Strict
+from quanopy.wire.jobs import MAX_NAME, ExecutionOut, ProblemOut, Tag
 
 LONGEST_S = 10 * 366 * 24 * 3600
 _ACCOUNT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]*")
@@ -67,6 +68,10 @@ class ResourceOut(Answer):
     limits: LimitsOut = LimitsOut()
     default_shots: int = 1024
     gates: list[str] | None = None
+    formats: list[str] = Field(default=[], description="Of programs that it takes.")
+    technology: str | None = None
+    price_per_task: float | None = Field(default=None, description="`null`: not known.")
+    price_per_shot: float | None = None
     queued: int = Field(default=0, description="Tasks waiting.")
     active: int = Field(default=0, description="Tasks claimed or executing.")
     wait_s: float = Field(default=0.0, description="Estimated seconds before a new task starts.")

@@ -27,6 +27,7 @@ from quanopy.server.settings import Settings
 from quanopy.server.web import Parts, Web
 from quanopy.services.calibrate import Calibrations
 from quanopy.services.calibration_reads import CalibrationReads
+from quanopy.services.candidates import Candidates
 from quanopy.services.hints import JobHints
 from quanopy.services.packing import Ended, EndedTask, pack_endings
 from quanopy.services.submit import Submit
@@ -221,6 +222,7 @@ def running(data: Path) -> Iterator[Service]:
         )
         stack.callback(submit.close)
         hints = JobHints()
+        targets = ProviderTargets(store, lambda: [FakeEmulator(name="aer")])
         web = Web(
             Parts(
                 settings=settings,
@@ -231,8 +233,9 @@ def running(data: Path) -> Iterator[Service]:
                 reader=reader,
                 submit=submit,
                 calibrations=calibrations,
-                targets=ProviderTargets(store, lambda: [FakeEmulator(name="aer")]),
                 registration_token=RegistrationTokens(lambda: "a key of these tests"),
+                targets=targets,
+                candidates=Candidates(store, objects, targets),
             )
         )
         stack.callback(web.close)

@@ -143,6 +143,20 @@ REGISTRATION = {
     "token": "qnv_…",
     "ttl_s": 15.0,
 }
+MATCH = {
+    "policy": "least-busy",
+    "resources": [
+        {"name": "aer", "provider": "aer", "rank": 1, "qubits": 29, "wait_s": 0.0},
+        {
+            "name": "acme-7",
+            "provider": "acme",
+            "reasons": ["too few qubits: 7, 20 are needed"],
+            "simulator": False,
+            "qubits": 7,
+            "wait_s": 12.5,
+        },
+    ],
+}
 EXECUTION = {
     "id": "exec_019a9e3c5b7c7a1e8f2d4c6b8a0e1f26",
     "provider": "acme",

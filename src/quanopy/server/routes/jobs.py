@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -15,6 +15,7 @@ from starlette.responses import Response
 from quanopy.domain.accounts import Identity, Scope
 from quanopy.domain.errors import Invalid
 from quanopy.domain.jobs import Job, JobKind, JobSpec
+from quanopy.domain.requirements import Requirements
 from quanopy.domain.states import FINAL_JOB_STATES, JobState
 from quanopy.domain.texts import is_showable
 from quanopy.ports.store import JobQuery
@@ -25,9 +26,10 @@ from quanopy.server.cursors import cursor_after, position_of
 from quanopy.server.loop import Mailbox
 from quanopy.server.openapi import problems, shows, takes
 from quanopy.server.routes import examples
-from quanopy.server.shapes import job_detail, job_out, spec_of
+from quanopy.server.shapes import job_detail, job_out, requirements_in, spec_of
 from quanopy.server.waiting import MOST_S, wait_for_jobs
 from quanopy.server.web import Web, answer, identity_of, web_of
+from quanopy.services.candidates import look_up
 from quanopy.services.requests import cancel, retry
 from quanopy.services.submit import Request as Submission
 from quanopy.services.submit import Submitted
@@ -73,7 +75,8 @@ async def submit_job(request: Request) -> Response:
     """Durable once it is answered: the program is stored and the job is in the queue."""
     web = web_of(request)
     body = await _body(request, web)
-    submitted = await _submit(request, web, body, [spec_of(parse(JobIn, body))])
+    asked = parse(JobIn, body)
+    submitted = await _submit(request, web, body, [spec_of(asked)], requirements_in([asked]))
     job = submitted.jobs[0]
     return answer(job_out(job), _status(submitted), {"Location": f"/v1/jobs/{job.id}"})
 
@@ -94,8 +97,9 @@ async def submit_jobs(request: Request) -> Response:
     """All of them are accepted, in this order, or none."""
     web = web_of(request)
     body = await _body(request, web)
-    specs = [spec_of(job, f"jobs[{index}].") for index, job in enumerate(parse(JobsIn, body).jobs)]
-    submitted = await _submit(request, web, body, specs)
+    asked = parse(JobsIn, body).jobs
+    specs = [spec_of(job, f"jobs[{index}].") for index, job in enumerate(asked)]
+    submitted = await _submit(request, web, body, specs, requirements_in(asked))
     return answer(_jobs_out(submitted.jobs), _status(submitted))
 
 
@@ -104,10 +108,20 @@ async def _body(request: Request, web: Web) -> bytes:
     return await read_body(request, limit=settings.body_limit, timeout_s=settings.body_timeout_s)
 
 
-async def _submit(request: Request, web: Web, body: bytes, specs: Sequence[JobSpec]) -> Submitted:
+async def _submit(
+    request: Request,
+    web: Web,
+    body: bytes,
+    specs: Sequence[JobSpec],
+    requirements: Mapping[int, Requirements],
+) -> Submitted:
+    account = identity_of(request).account
+    if requirements:
+        await web.calls.run(look_up, web.candidates, account, requirements.values())
     submission = Submission(
-        account=identity_of(request).account,
+        account=account,
         specs=specs,
+        requirements=requirements,
         idempotency_key=_idempotency_key(request),
         digest=hashlib.sha256(body).hexdigest(),
     )
