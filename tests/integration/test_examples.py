@@ -71,6 +71,8 @@ def test_an_example_runs_at_a_broker(example: Path, tmp_path: Path) -> None:
         assert run(example, data).strip()
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(("name", "vendor"), VENDORS, ids=lambda one: str(one))
 def test_an_example_runs_at_a_vendor(
     name: str, vendor: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -86,6 +88,8 @@ def test_an_example_runs_at_a_vendor(
                 assert f"on {resource}" in printed
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", LOCAL)
 def test_an_example_runs_on_the_vendor_s_own_emulator(name: str, tmp_path: Path) -> None:
     pytest.importorskip({"hong_ou_mandel": "perceval", "rydberg_blockade": "pulser"}[name])

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from quanopy.domain.errors import ResourceMismatch
 from quanopy.domain.states import ExecutionState, JobState, TaskState
+from quanopy.ports.providers import Work
 from quanopy.testing.fake_provider import FakeProvider
 from quanopy.testing.fake_vendor import TOKEN
 from tests.integration.workplace import Workplace, task_ids
@@ -71,6 +73,26 @@ def test_jobs_go_to_the_vendor_and_come_back(
     assert execution.usage["shots"] == 10
     kinds = place.history(ids[0])
     assert kinds.index("execution.submitting") < kinds.index("execution.submitted")
+
+
+class Choosy(FakeProvider):
+    """Refuses one task, and takes all others."""
+
+    refused = ""
+
+    def check(self, work: Work) -> None:
+        if work.task_id == self.refused:
+            raise ResourceMismatch("too many atoms")
+
+
+def test_what_a_provider_refuses_is_never_sent(place: Workplace, vendor: FakeVendorServer) -> None:
+    choosy = Choosy(vendor.url, token=TOKEN, poll_interval_s=0.05)
+    ids = place.submit(3, "fake")
+    (choosy.refused,) = task_ids(place, ids[1:2])
+    place.worker(choosy)
+    states = [job.state for job in place.wait(ids)]
+    assert states == [JobState.COMPLETED, JobState.FAILED, JobState.COMPLETED]
+    assert accepted(vendor, place, ids) == [1, 0, 1]
 
 
 @pytest.mark.parametrize(

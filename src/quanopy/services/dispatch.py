@@ -17,7 +17,7 @@ from quanopy.services.ending import Endings, Verdict, by_account, judge
 from quanopy.services.hints import JobHints
 from quanopy.services.holding import Holding
 from quanopy.services.identity import target_digest
-from quanopy.services.preparing import Prepared, Preparing, Ready
+from quanopy.services.preparing import Prepared, Preparing, Ready, checked
 from quanopy.services.ran import Ran
 
 log = logging.getLogger(__name__)
@@ -252,7 +252,7 @@ class LocalDispatch:
             return [error] * len(tasks)
         return [
             self._demanded(task, one) if isinstance(one, Ready) else one
-            for task, one in zip(tasks, prepared, strict=True)
+            for task, one in zip(tasks, checked(self._provider, prepared), strict=True)
         ]
 
     def _demanded(self, task: Task, ready: Ready) -> Prepared:

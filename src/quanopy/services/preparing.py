@@ -12,7 +12,7 @@ from quanopy.domain.programs import Footprint
 from quanopy.domain.resources import Resource, Target
 from quanopy.ports.objects import Objects
 from quanopy.ports.programs import Compilation, Compiled, Compiler, Reader
-from quanopy.ports.providers import Work
+from quanopy.ports.providers import Provider, Work
 from quanopy.services.matching import settle
 from quanopy.services.ran import Ran, load_ran
 from quanopy.services.splitting import split
@@ -45,6 +45,20 @@ class _Loaded:
     circuits: tuple[bytes, ...]
     footprints: tuple[Footprint, ...]
     pubs: tuple[Pub, ...]
+
+
+def checked(provider: Provider, prepared: Sequence[Prepared]) -> list[Prepared]:
+    """Works that their provider does not refuse; before anything is sent, and each for itself."""
+    return [_checked(provider, one) for one in prepared]
+
+
+def _checked(provider: Provider, one: Prepared) -> Prepared:
+    try:
+        if isinstance(one, Ready):
+            provider.check(one.work)
+    except QuanopyError as error:
+        return error
+    return one
 
 
 class Preparing:

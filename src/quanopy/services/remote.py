@@ -31,7 +31,7 @@ from quanopy.services.ending import Endings, Verdict, again, ended, failed, prob
 from quanopy.services.holding import Holding
 from quanopy.services.identity import target_digest
 from quanopy.services.packing import Sent, pack_executions
-from quanopy.services.preparing import Prepared, Preparing, Ready
+from quanopy.services.preparing import Prepared, Preparing, Ready, checked
 from quanopy.services.ran import Ran
 
 log = logging.getLogger(__name__)
@@ -199,7 +199,10 @@ class RemoteDispatch:
             self._holding.drop(claim.id)
 
     def _run(self, claim: Claim, resource: Resource) -> None:
-        prepared = self._holding.persist(claim.id, lambda: self.prepare(claim.tasks, resource))
+        prepared = checked(
+            self._provider,
+            self._holding.persist(claim.id, lambda: self.prepare(claim.tasks, resource)),
+        )
         pairs = list(zip(claim.tasks, prepared, strict=True))
         unfit = [(task, error) for task, error in pairs if isinstance(error, QuanopyError)]
         if unfit:
