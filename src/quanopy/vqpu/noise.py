@@ -108,6 +108,8 @@ def read_snapshot(file: Path) -> list[Metric]:
 
 def parse_snapshot(document: object) -> list[Metric]:
     """The metrics of a snapshot's document; raises :class:`Invalid`."""
+    if isinstance(document, dict) and isinstance(document.get("snapshot"), dict):
+        document = document["snapshot"]
     if isinstance(document, list):
         document = {"metrics": document}
     if not isinstance(document, dict):
@@ -128,13 +130,20 @@ def parse_snapshot(document: object) -> list[Metric]:
     return found
 
 
-def _normalised(rows: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
-    for row in rows:
+def _normalised(given: Any) -> Iterator[Metric]:
+    """Metrics in a list, or by name and targets as the broker shows them."""
+    for row in _rows(given) if isinstance(given, dict) else given:
         unit = str(row.get("unit") or "")
         name = _name(str(row["name"]))
         if name is None or unit not in _SECONDS:
             continue
         yield _metric(name, row.get("targets") or (), float(row["value"]), unit)
+
+
+def _rows(given: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    for name, places in given.items():
+        for place, number in places.items():
+            yield {**number, "name": name, "targets": place.split(",") if place else ()}
 
 
 def _of_properties(document: Mapping[str, Any]) -> Iterator[Metric]:

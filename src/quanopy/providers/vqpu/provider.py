@@ -362,8 +362,9 @@ class VqpuProvider:
                 one.description = self._ask_description(one)
                 one.error, one.ask_at = None, time.monotonic() + _FRESH_S
             except QuanopyError as error:
+                if _reason(one.error) != _reason(error):
+                    log.warning("%s: %s", one.name, error.message)
                 one.error, one.ask_at = error, time.monotonic() + _AGAIN_S
-                log.warning("%s: %s", one.name, error.message)
 
     def _ask_description(self, one: _Vqpu) -> Description:
         if self._plain:

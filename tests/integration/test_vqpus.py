@@ -1,0 +1,232 @@
+"""A broker and virtual QPUs that register themselves, each a process of its own."""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import urllib3
+
+from quanopy import Client
+from quanopy.domain.errors import Conflict, Denied, NotFound, TaskFailed
+from quanopy.domain.resources import Target
+from quanopy.wire.service import TokenIn
+from tests.integration.processes import QUANOPY, START_S, outside
+from tests.servers.process import ServerProcess
+
+BELL = """OPENQASM 3.0; include "stdgates.inc"; qubit[2] q; bit[2] c;
+h q[0]; cx q[0], q[1]; c = measure q;"""
+TTL_S = 3.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vqpu:
+    """One that runs."""
+
+    process: ServerProcess
+    url: str
+    pid: int
+
+    def health(self) -> Any:
+        """What it says of itself."""
+        return urllib3.request("GET", f"{self.url}/health").json()
+
+
+class Broker:
+    """A broker, and tokens of two accounts."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self._folder = folder
+        self._stack = stack
+        data = folder / "data"
+        data.mkdir(mode=0o700)
+        self.data = data
+        process = ServerProcess(
+            [QUANOPY, "serve", "--port", "0"],
+            log=folder / "broker.log",
+            environment=outside()
+            | {
+                "QUANOPY_DATA": str(data),
+                "QUANOPY_EMULATOR_PROCESSES": "1",
+                "QUANOPY_REGISTRATION_TTL_S": str(TTL_S),
+                "QUANOPY_WORKER_TTL_S": str(TTL_S),
+            },
+        )
+        stack.callback(process.stop)
+        process.wait_until((data / "server.json").exists, timeout_s=START_S)
+        self.url = json.loads((data / "server.json").read_text())["url"]
+        self.operator = self.client((data / "token").read_text().strip())
+        self._tokens = {
+            name: self.operator.create_token(TokenIn(account=name)).secret or ""
+            for name in ("alice", "mallory")
+        }
+        self.alice = self.client(self._tokens["alice"])
+        self.mallory = self.client(self._tokens["mallory"])
+
+    def client(self, token: str) -> Client:
+        return self._stack.enter_context(Client(self.url, token))
+
+    def vqpu(self, name: str, *options: str) -> Vqpu:
+        """Alice starts one."""
+        ready = self._folder / f"{name}.{time.monotonic_ns()}.json"
+        log = self._folder / f"{name}.log"
+        command: list[str | Path] = [QUANOPY, "vqpu", "serve", "--register", "--name", name]
+        process = ServerProcess(
+            [*command, "--ready-file", ready, *options],
+            log=log,
+            environment=outside()
+            | {"QUANOPY_URL": self.url, "QUANOPY_TOKEN": self._tokens["alice"]},
+        )
+        self._stack.callback(process.stop)
+        process.wait_until(ready.exists, timeout_s=START_S)
+        told = json.loads(ready.read_text())
+        return Vqpu(process=process, url=told["url"], pid=told["pid"])
+
+    def events_of(self, subject: str) -> list[str]:
+        """Kinds of the events that alice sees of a subject."""
+        headers = {"Authorization": f"Bearer {self._tokens['alice']}"}
+        told = urllib3.request("GET", f"{self.url}/v1/events?limit=1000", headers=headers).json()
+        return [one["kind"] for one in told["events"] if one["subject"] == subject]
+
+    def state(self, name: str) -> tuple[str, str]:
+        """A resource's state, and the reason of it."""
+        found = self.alice.resource(name)
+        return found.state.value, found.reason or ""
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    with ExitStack() as stack:
+        yield Broker(tmp_path_factory.mktemp("vqpus"), stack)
+
+
+def until(holds: Callable[[], Any], *, timeout_s: float = 30.0) -> None:
+    """Wait until something holds."""
+    deadline = time.monotonic() + timeout_s
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_a_vqpu_lives_in_the_catalogue_while_it_runs(broker: Broker) -> None:
+    vqpu = broker.vqpu("graceful", "--depolarising", "0.001")
+    found = broker.alice.resource("graceful")
+    assert (found.owner, found.accounts, found.state) == ("alice", ["alice"], "online")
+    job = broker.alice.submit(BELL, resource="graceful", shots=100)
+    assert sum(job.result(90)[0].counts.values()) == 100
+    vqpu.process.stop(timeout_s=30)
+    with pytest.raises(NotFound):
+        broker.alice.resource("graceful")
+    kinds = broker.events_of("graceful")
+    assert kinds[0] == "resource.registered"
+    assert kinds[-1] == "resource.left"
+
+
+def test_it_takes_the_brokers_token_alone_and_nothing_secret_is_kept(broker: Broker) -> None:
+    vqpu = broker.vqpu("guarded")
+    target = f"{vqpu.url}/api/v1/native-gates"
+    assert urllib3.request("GET", target).status == 403
+    for guess in ("qnv_" + "0" * 64, (broker.data / "token").read_text().strip()):
+        headers = {"Authorization": f"Bearer {guess}"}
+        assert urllib3.request("GET", target, headers=headers).status == 401
+    key = broker.data / "registration.key"
+    assert key.stat().st_mode & 0o077 == 0
+    secret = key.read_text().strip()
+    for file in broker.data.rglob("*"):
+        if file.is_file() and file != key:
+            data = file.read_bytes()
+            assert secret.encode() not in data
+            assert b"qnv_" not in data
+    assert "qnv_" not in vqpu.process.log()
+    vqpu.process.stop(timeout_s=30)
+
+
+def test_others_neither_see_nor_use_it_until_an_operator_opens_it(broker: Broker) -> None:
+    vqpu = broker.vqpu("mine")
+    assert "mine" not in {one.name for one in broker.mallory.resources()}
+    for ask in (
+        lambda: broker.mallory.resource("mine"),
+        lambda: broker.mallory.target("mine"),
+        lambda: broker.mallory.submit(BELL, resource="mine", shots=1),
+        lambda: broker.mallory.remove_resource("mine"),
+        lambda: broker.mallory.heartbeat("mine", "registration_0"),
+    ):
+        with pytest.raises(NotFound):
+            ask()
+    with pytest.raises(Denied):
+        broker.mallory.open_resource("mine", None)
+    target = broker.alice.target("mine")
+    assert isinstance(target, Target)
+    with pytest.raises(Conflict):
+        broker.mallory.register_resource("mine", vqpu.url, target)
+    with pytest.raises(Conflict):
+        broker.mallory.register_resource("aer", vqpu.url, target)
+    with pytest.raises(Denied, match="registered"):
+        broker.mallory.register_resource("elsewhere", "http://192.0.2.1:80", target)
+    broker.operator.open_resource("mine", ["mallory"])
+    until(lambda: _submits(broker.mallory, "mine"))
+    job = broker.mallory.submit(BELL, resource="mine", shots=10)
+    assert sum(job.result(90)[0].counts.values()) == 10
+    vqpu.process.stop(timeout_s=30)
+
+
+def _submits(client: Client, resource: str) -> bool:
+    """The server remembers whom resources serve for two seconds."""
+    try:
+        client.submit(BELL, resource=resource, shots=1)
+    except NotFound:
+        return False
+    return True
+
+
+def test_one_that_was_killed_is_offline_and_back_under_its_name(broker: Broker) -> None:
+    first = broker.vqpu("mortal", "--shot-s", "0.5")
+    running = broker.alice.submit(BELL, resource="mortal", shots=1_000)
+    until(lambda: first.health()["running"])
+    os.kill(first.pid, signal.SIGKILL)
+    killed = time.monotonic()
+    until(lambda: broker.state("mortal")[0] == "offline", timeout_s=20)
+    # Within the heartbeat's time, and the worker's sweep.
+    assert time.monotonic() - killed < 4 * TTL_S
+    assert "no heartbeat" in broker.state("mortal")[1]
+    waiting = broker.alice.submit(BELL, resource="mortal", shots=10)
+    with pytest.raises(TaskFailed, match="mortal"):
+        running.result(90)
+    assert waiting.status() == "queued"
+    second = broker.vqpu("mortal")
+    assert broker.state("mortal") == ("online", "")
+    assert sum(waiting.result(90)[0].counts.values()) == 10
+    second.process.stop(timeout_s=30)
+
+
+def test_one_that_an_operator_removes_ends(broker: Broker) -> None:
+    vqpu = broker.vqpu("removed")
+    broker.operator.remove_resource("removed")
+    until(lambda: _has_ended(vqpu.pid), timeout_s=20)
+    assert "removed its registration" in vqpu.process.log()
+
+
+def _has_ended(pid: int) -> bool:
+    """Whether it has ended, and only its parent has not noticed."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return True
+    return status.rpartition(")")[2].split()[0] == "Z"
+
+
+def test_told_to_end_it_ends_what_it_has_first(broker: Broker) -> None:
+    vqpu = broker.vqpu("patient", "--shot-s", "0.02")
+    until(lambda: broker.alice.resource("patient").workers)
+    job = broker.alice.submit(BELL, resource="patient", shots=100)
+    until(lambda: vqpu.health()["running"])
+    os.kill(vqpu.pid, signal.SIGTERM)
+    until(lambda: broker.state("patient")[0] == "maintenance", timeout_s=5)
+    assert sum(job.result(90)[0].counts.values()) == 100
+    until(lambda: "patient" not in {one.name for one in broker.alice.resources()})
