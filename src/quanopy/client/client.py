@@ -18,6 +18,7 @@ from quanopy.client.expecting import Expected
 from quanopy.client.handles import Job, checked_id
 from quanopy.client.http import Http
 from quanopy.client.polling import rounds
+from quanopy.client.replays import Replay, compare, replayed
 from quanopy.client.results import Result, result_of
 from quanopy.client.streams import follow
 from quanopy.domain.errors import Conflict, Invalid, NotReady, Rejected, TaskFailed
@@ -420,6 +421,42 @@ class Client:
             kind = Conflict if found.problem.type == "Conflict" else Rejected
             raise kind(found.problem.message, where=id, hint=found.problem.hint)
         return Job(self._http, found.job_id or "")
+
+    def replay(
+        self,
+        job: Job | str,
+        *,
+        emulator: str = "aer",
+        shots: int | None = None,
+        seed: int | None = None,
+        timeout: float | None = None,
+    ) -> Replay:
+        """Run what really ran of a job again on an emulator whose noise is made from the snapshot
+        that the job ran under, and compare the two distributions.
+
+        Raises:
+            NotFound: it is not known what calibration it ran under.
+            ResourceMismatch: it was no sampling of circuits, or the emulator takes no noise.
+            NotReady: it is not done after ``timeout`` seconds; the replay is a job, and goes on.
+        """
+        of = self.job(job) if isinstance(job, str) else job
+        draft, snapshot, label = replayed(of, shots=shots, seed=seed)
+        (again,) = self._send([draft.model_copy(update={"resource": emulator})])
+        other = Job(self._http, again.id)
+        pairs = zip(of.result(0.0), other.result(timeout), strict=True)
+        return Replay(
+            job=of,
+            replay=other,
+            calibration=snapshot,
+            label=label,
+            compared=[
+                compare(pub, at, ran, emulated)
+                for pub, (was, now) in enumerate(pairs)
+                for at, (ran, emulated) in enumerate(
+                    zip(was.raw_counts, now.raw_counts, strict=True)
+                )
+            ],
+        )
 
     def create_token(self, token: TokenIn) -> TokenOut:
         """Make a token; its ``secret`` is shown this once. Needs the admin's scope."""

@@ -41,6 +41,8 @@ class How(TypedDict, total=False):
     """How long to wait for one."""
     same_calibration_as: Any
     """A job, or its id: run only under the calibration that it ran under."""
+    noise: str | None
+    """Digest of a calibration's snapshot whose noise is emulated, where the resource can."""
     name: str | None
     tags: Sequence[str]
     priority: int

@@ -71,6 +71,8 @@ class Options:
     """How long to wait for one, from submission on; ``None``: until it is cancelled."""
     same_calibration_as: str | None = None
     """Id of a job: run only under the calibration that it ran under."""
+    noise: str | None = None
+    """Digest of a snapshot: an emulator takes the noise that it tells of (``sample``, ``run``)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

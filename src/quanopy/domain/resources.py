@@ -50,6 +50,8 @@ class Capabilities:
     price_per_task: float | None = None
     """What a task costs besides its shots; both prices ``None``: not known."""
     price_per_shot: float | None = None
+    noise: bool = False
+    """Whether it emulates the noise that a snapshot of a calibration tells of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

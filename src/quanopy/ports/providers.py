@@ -43,6 +43,9 @@ class Work:
     shots_from: int = 0
     """How many shots of each pub other tasks of the job do before this one's."""
     estimate_s: float = 0.0
+    noise: bytes | None = None
+    """The numbers of the snapshot that ``options.noise`` names (:mod:`quanopy.codecs.calibrations`
+    reads them); for a resource with the capability ``noise``. They came from a vendor."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

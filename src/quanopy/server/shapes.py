@@ -156,6 +156,7 @@ def _options(options: OptionsIn) -> Options:
         max_calibration_age_s=options.max_calibration_age,
         max_calibration_wait_s=options.max_calibration_wait,
         same_calibration_as=options.same_calibration_as,
+        noise=options.noise,
     )
 
 
@@ -184,6 +185,7 @@ def options_out(options: Options) -> OptionsIn:
         max_calibration_age=options.max_calibration_age_s,
         max_calibration_wait=options.max_calibration_wait_s,
         same_calibration_as=options.same_calibration_as,
+        noise=options.noise,
     )
 
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from threading import Event, Lock, Thread
 
-from quanopy.domain.errors import QuanopyError
+from quanopy.domain.errors import NotFound, QuanopyError
 from quanopy.domain.ids import new_id
+from quanopy.domain.jobs import Extent
 from quanopy.domain.resources import Resource
 from quanopy.ports.objects import Objects
 from quanopy.ports.programs import Compiler, Reader
@@ -82,7 +83,9 @@ class Worker:
             store=store,
             objects=objects,
             wakeups=wakeups,
-            preparing=Preparing(objects=objects, reader=reader, compiler=compiler),
+            preparing=Preparing(
+                objects=objects, reader=reader, compiler=compiler, snapshot=self._numbers
+            ),
             endings=Endings(
                 store=store, objects=objects, wakeups=wakeups, holding=self._holding, hints=hints
             ),
@@ -118,6 +121,13 @@ class Worker:
             Thread(target=self._claim_on, name="claim", daemon=True),
             Thread(target=self._keep_on, name="keep", daemon=True),
         ]
+
+    def _numbers(self, digest: str) -> Extent:
+        """Where the numbers of a snapshot lie."""
+        found = self._store.sighting(digest)
+        if found is None:
+            raise NotFound(f"there is no calibration {digest[:80]!r}", where="options.noise")
+        return found.normal
 
     def start(self) -> None:
         """Register the providers' resources and begin to work."""

@@ -35,6 +35,12 @@ def check_request(spec: JobSpec, resource: Resource, taking: Taking | None = Non
             where="kind",
             hint=f"It does {', '.join(able.kinds)}.",
         )
+    if spec.options.noise is not None and not (able.noise and spec.kind is not JobKind.ESTIMATE):
+        raise ResourceMismatch(
+            f"{resource.name} emulates no snapshot's noise in a job of kind {spec.kind}",
+            where="options.noise",
+            hint=f"Take an emulator that does (aer), and {JobKind.SAMPLE} or {JobKind.RUN}.",
+        )
     _check_amounts("options", spec.options.shots, spec.options.precision, able)
     for index, pub in enumerate(spec.pubs or ()):
         _check_amounts(f"pubs[{index}]", pub.shots, pub.precision, able)

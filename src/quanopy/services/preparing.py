@@ -71,12 +71,15 @@ class Preparing:
         reader: Reader,
         compiler: Compiler,
         deadline_s: float = 120.0,
+        snapshot: Callable[[str], Extent] | None = None,
     ) -> None:
-        """``deadline_s`` bounds the reading of programs that submission left unread."""
+        """``deadline_s`` bounds the reading of programs that submission left unread. ``snapshot``
+        tells where the numbers of one lie, by its digest; it raises ``NotFound``."""
         self._objects = objects
         self._reader = reader
         self._compiler = compiler
         self._deadline_s = deadline_s
+        self._snapshot = snapshot
 
     def prepare(
         self, tasks: Sequence[Task], resource: Resource, target: Callable[[], Target]
@@ -87,7 +90,7 @@ class Preparing:
             Unavailable: the object store cannot be reached.
         """
         jobs = self._load(list(dict.fromkeys(task.spec for task in tasks)), resource)
-        works = [_ready(task, jobs[task.spec]) for task in tasks]
+        works = [self._noisy(_ready(task, jobs[task.spec])) for task in tasks]
         return self._compile(works, [jobs[task.spec] for task in tasks], resource, cache(target))
 
     def recall(self, tasks: Sequence[Task], resource: Resource, record: Extent) -> list[Work]:
@@ -101,6 +104,18 @@ class Preparing:
         ran = load_ran(self._objects, record)
         jobs = self._load(list(dict.fromkeys(task.spec for task in tasks)), resource)
         return [_recalled(_ready(task, jobs[task.spec]), ran.get(task.id, ())) for task in tasks]
+
+    def _noisy(self, ready: Prepared) -> Prepared:
+        """The work with the noise that it is to be emulated with."""
+        if isinstance(ready, QuanopyError) or ready.work.options.noise is None:
+            return ready
+        try:
+            if self._snapshot is None:
+                raise NotFound("no calibrations are kept here", where="options.noise")
+            (numbers,) = self._objects.read([self._snapshot(ready.work.options.noise)])
+        except NotFound as error:
+            return error
+        return replace(ready, work=replace(ready.work, noise=numbers))
 
     def _load(
         self, extents: Sequence[Extent], resource: Resource

@@ -72,6 +72,11 @@ class OptionsIn(Strict):
     max_calibration_wait: Duration | None = Field(
         default=None, description="How long to wait for one; `null`: until cancelled."
     )
+    noise: Line | None = Field(
+        default=None,
+        max_length=100,
+        description="Digest of a snapshot whose noise is emulated, where the resource can.",
+    )
     same_calibration_as: Line | None = Field(
         default=None,
         max_length=100,

@@ -1,7 +1,7 @@
 """In a child process: one Aer simulator, set up once a resource, and circuits kept as loaded."""
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cache, cached_property
 from typing import Any
 
@@ -15,6 +15,7 @@ from quanopy.domain.programs import CLIFFORD, CONTROL_FLOW
 from quanopy.providers.aer.distribution import Distribution, distribution
 from quanopy.providers.aer.emulator import Emulator
 from quanopy.providers.aer.noise import noise_model
+from quanopy.providers.aer.snapshots import noise_of
 from quanopy.providers.circuits import positions_of, registers_of
 from quanopy.sandbox.circuits import load_qpy
 
@@ -119,15 +120,21 @@ def simulator(emulator: Emulator, method: str | None = None) -> AerSimulator:
     )
 
 
-def noise_for(emulator: Emulator, circuits: Iterable[Circuit]) -> dict[str, Any]:
-    """Options of a run of these circuits: the noise of the device they are emulated on."""
+def noise_for(
+    emulator: Emulator, circuits: Sequence[Circuit], noise: bytes | None
+) -> dict[str, Any]:
+    """Options of a run of these circuits: the noise of the device they are emulated on, or that a
+    snapshot's numbers tell of."""
+    active = frozenset(qubit for circuit in circuits for qubit in circuit.active)
+    if noise is not None:
+        names = frozenset(name for circuit in circuits for name in circuit.names)
+        return {"noise_model": noise_of(noise, active, names)}
     if emulator.device is None:
         return {}
-    active = frozenset(qubit for circuit in circuits for qubit in circuit.active)
     return {"noise_model": noise_model(emulator.device, active)}
 
 
-def check_memory(circuit: Circuit, emulator: Emulator, where: str) -> None:
+def check_memory(circuit: Circuit, emulator: Emulator, where: str, *, noisy: bool) -> None:
     """Refuse a circuit whose state does not fit, before anything is allocated for it.
 
     As Aer chooses: a Clifford circuit without noise takes the stabilizer method, which always
@@ -135,7 +142,7 @@ def check_memory(circuit: Circuit, emulator: Emulator, where: str) -> None:
     """
     qubits = len(circuit.active)
     match emulator.method:
-        case "automatic" if not emulator.noisy and circuit.names <= CLIFFORD | CONTROL_FLOW:
+        case "automatic" if not noisy and circuit.names <= CLIFFORD | CONTROL_FLOW:
             return
         case "automatic" | "statevector":
             needed = 16 << qubits

@@ -87,7 +87,7 @@ def _expectations(items: Sequence[Item], paulis: tuple[str, ...], emulator: Emul
     if not any(set(label) - {"I"} for label in paulis):
         return {label: np.ones(sets) for label in paulis}
     varies = _varies(first.circuit, emulator)
-    options = noise_for(emulator, [first.circuit])
+    options = noise_for(emulator, [first.circuit], None)
     run = simulator(emulator, _method(first.circuit, emulator))
     if varies:
         options["shots"] = _shots(first)

@@ -55,7 +55,8 @@ def _items(owner: int, work: Work, emulator: Emulator) -> Iterator[Item]:
     for offset, pub in enumerate(work.pubs):
         index = work.first_pub + offset
         circuit = circuits_in(work.circuits[pub.program])[pub.circuit]
-        check_memory(circuit, emulator, f"pubs[{index}]")
+        noisy = emulator.noisy or work.noise is not None
+        check_memory(circuit, emulator, f"pubs[{index}]", noisy=noisy)
         values, shape = parameter_sets(pub, index)
         yield Item(
             owner=owner,

@@ -32,6 +32,10 @@ _WIDE_QUBITS = 63
 _MOST_AMPLITUDE_QUBITS = 40
 
 
+_NOISY = frozenset({"automatic", "statevector", "density_matrix"})
+"""Methods that carry out whatever noise a snapshot tells of."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Method:
     """A simulation method and the resource it is offered as."""
@@ -44,7 +48,12 @@ class Method:
 
     def capabilities(self, memory_bytes: int) -> Capabilities:
         """What the resource can do with so much memory."""
-        return Capabilities(limits=self.limits(memory_bytes), gates=self.gates, default_level=1)
+        return Capabilities(
+            limits=self.limits(memory_bytes),
+            gates=self.gates,
+            default_level=1,
+            noise=self.name in _NOISY,
+        )
 
     def limits(self, memory_bytes: int) -> Limits:
         """How many qubits there is room for, and how much one task does."""

@@ -34,7 +34,7 @@ def sample(items: Sequence[Item], emulator: Emulator) -> None:
         if together := [(i, d) for i, d in drawn if (i.values is not None) is bound]:
             _draw(together, emulator)
     shot = [item for item in some if "counts" not in item.result]
-    for (shots, memory, _), group in _grouped(i for i in shot if i.work.options.seed is None):
+    for (shots, memory, *_), group in _grouped(i for i in shot if i.work.options.seed is None):
         _shoot(list(group), emulator, shots, memory)
     for item in shot:
         if item.work.options.seed is not None:
@@ -46,7 +46,8 @@ def _shots(item: Item) -> int:
 
 
 def _distribution(item: Item, emulator: Emulator) -> Distribution | None:
-    if emulator.noisy or emulator.method not in _EXACT or item.work.options.memory:
+    noisy = emulator.noisy or item.work.noise is not None
+    if noisy or emulator.method not in _EXACT or item.work.options.memory:
         return None
     return item.circuit.distribution
 
@@ -65,16 +66,20 @@ def _draw(items: Sequence[tuple[Item, Distribution]], emulator: Emulator) -> Non
         ]
 
 
-def _grouped(items: Iterable[Item]) -> Iterator[tuple[tuple[int, bool, bool], Iterator[Item]]]:
-    def key(item: Item) -> tuple[int, bool, bool]:
-        return (_shots(item), item.work.options.memory, item.values is not None)
+def _grouped(
+    items: Iterable[Item],
+) -> Iterator[tuple[tuple[int, bool, bool, bytes], Iterator[Item]]]:
+    def key(item: Item) -> tuple[int, bool, bool, bytes]:
+        bound = item.values is not None
+        return (_shots(item), item.work.options.memory, bound, item.work.noise or b"")
 
     return groupby(sorted(items, key=key), key)
 
 
 def _shoot(items: Sequence[Item], emulator: Emulator, shots: int, memory: bool) -> None:
     """Have Aer run every shot of items that are alike."""
-    options = noise_for(emulator, [item.circuit for item in items]) | _binds(items)
+    together = [item.circuit for item in items]
+    options = noise_for(emulator, together, items[0].work.noise) | _binds(items)
     circuits = [item.circuit.circuit for item in items]
     experiments = iter(_experiments(circuits, emulator, shots, memory, options))
     for item in items:
@@ -85,7 +90,7 @@ def _shoot_seeded(item: Item, emulator: Emulator) -> None:
     """A seed in one run of Aer is spread by position, so each parameter set is run by itself."""
     found = []
     for at in range(item.sets):
-        options = noise_for(emulator, [item.circuit])
+        options = noise_for(emulator, [item.circuit], item.work.noise)
         options["seed_simulator"] = item.seed(at)
         if item.values is not None:
             options["parameter_binds"] = [item.circuit.binds(item.values[at : at + 1])]

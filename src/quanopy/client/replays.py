@@ -1,0 +1,186 @@
+"""Replays: a job run again on an emulator with the noise it ran under, and the two compared."""
+
+import base64
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from quanopy.client.compiled import AsRun
+from quanopy.client.handles import Job
+from quanopy.domain.calibration import CalibrationLabel
+from quanopy.domain.errors import Invalid, NotFound, ResourceMismatch, Unsupported
+from quanopy.domain.jobs import JobKind
+from quanopy.domain.programs import QPY
+from quanopy.wire.jobs import JobIn, OptionsIn, ProgramIn, ProgramOut
+
+_SHOWN = 24
+"""Outcomes in a picture, the most frequent."""
+_SUFFIXES = (".png", ".svg")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """Two distributions of the outcomes of one circuit under one parameter set."""
+
+    pub: int
+    at: int
+    """Which of the pub's parameter sets, in C order."""
+    ran: Mapping[str, int]
+    """Counts of the job, by outcome (``0x…``)."""
+    replayed: Mapping[str, int]
+    total_variation: float
+    """Half the sum of differences of probabilities: 0 alike, 1 nothing in common."""
+    hellinger: float
+    """The Hellinger distance, 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """A job, what it gave when it was run again, and how far the two are apart."""
+
+    job: Job
+    replay: Job
+    calibration: str
+    """Digest of the snapshot whose noise was emulated."""
+    label: CalibrationLabel
+    """How surely the job ran under it."""
+    compared: Sequence[Compared]
+
+    @property
+    def total_variation(self) -> float:
+        """The mean over all circuits."""
+        return sum(one.total_variation for one in self.compared) / len(self.compared)
+
+    @property
+    def hellinger(self) -> float:
+        """The mean over all circuits."""
+        return sum(one.hellinger for one in self.compared) / len(self.compared)
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it but the counts."""
+        return {
+            "job_id": self.job.id,
+            "replay_id": self.replay.id,
+            "calibration": self.calibration,
+            "label": self.label.value,
+            "total_variation": self.total_variation,
+            "hellinger": self.hellinger,
+            "circuits": [
+                {
+                    "pub": one.pub,
+                    "at": one.at,
+                    "total_variation": one.total_variation,
+                    "hellinger": one.hellinger,
+                }
+                for one in self.compared
+            ],
+        }
+
+    def plot(self, file: Path | str, which: int = 0) -> None:
+        """Draw the two distributions of one of :attr:`compared`, as PNG or SVG.
+
+        Raises:
+            Unsupported: the file is to be neither, or matplotlib is not installed.
+            Invalid: it cannot be written.
+        """
+        path = Path(file)
+        if path.suffix.lower() not in _SUFFIXES:
+            raise Unsupported(f"{path.name} is neither PNG nor SVG")
+        try:
+            from matplotlib.figure import Figure
+        except ImportError:
+            raise Unsupported(
+                "matplotlib is not installed", hint="pip install 'quanopy[plots]'"
+            ) from None
+        figure = Figure(figsize=(9, 4))
+        _draw(figure.add_subplot(), self.compared[which], self)
+        try:
+            figure.savefig(path, format=path.suffix[1:].lower(), dpi=150, bbox_inches="tight")
+        except OSError as error:
+            raise Invalid(f"cannot write {path}: {error.strerror}") from error
+
+
+def replayed(
+    job: Job, *, shots: int | None, seed: int | None
+) -> tuple[JobIn, str, CalibrationLabel]:
+    """What to submit to run a job again as it ran, the digest of the snapshot that it ran under,
+    and how surely it did. Raises as :meth:`Client.replay`."""
+    under = job.calibration
+    if under.snapshot is None:
+        raise NotFound(
+            f"it is not known what calibration {job.id} ran under", hint="`quanopy calibration`."
+        )
+    ran: dict[int, AsRun] = {}
+    for one in job.compiled():
+        ran.setdefault(one.program, one)  # Parts of a job ran it alike, save for their shots.
+    given = job.submitted()
+    kind = job.detail().kind
+    if kind is JobKind.ESTIMATE or any(one.native is not None for one in ran.values()):
+        raise ResourceMismatch(
+            f"{job.id} is no sampling of circuits", hint="Only counts are compared."
+        )
+    programs = [
+        ProgramIn(format=QPY, data=base64.b64encode(ran[index].data).decode())
+        if index in ran
+        else program_in(program)
+        for index, program in enumerate(given.programs)
+    ]
+    asked = shots or given.options.shots
+    pubs = given.pubs
+    if pubs is not None:
+        pubs = [pub.model_copy(update={"shots": shots or pub.shots or asked}) for pub in pubs]
+    draft = JobIn(
+        kind=JobKind.SAMPLE,
+        resource="aer",
+        programs=programs,
+        pubs=pubs,
+        options=OptionsIn(noise=under.snapshot.digest, seed=seed, shots=asked),
+        name=f"replay of {job.id}",
+        tags=["replay"],
+    )
+    return draft, under.snapshot.digest, under.label
+
+
+def program_in(program: ProgramOut) -> ProgramIn:
+    """A program as it was submitted, to be submitted again."""
+    return ProgramIn(format=program.format, text=program.text, data=program.data)
+
+
+def compare(pub: int, at: int, ran: Mapping[str, int], replayed: Mapping[str, int]) -> Compared:
+    """How far two counts are apart; raises :class:`Invalid` for one without any."""
+    totals = sum(ran.values()), sum(replayed.values())
+    if 0 in totals:
+        raise Invalid("nothing was measured", where=f"pubs[{pub}]")
+    p = {outcome: count / totals[0] for outcome, count in ran.items()}
+    q = {outcome: count / totals[1] for outcome, count in replayed.items()}
+    outcomes = p.keys() | q.keys()
+    apart = sum(abs(p.get(k, 0.0) - q.get(k, 0.0)) for k in outcomes) / 2
+    overlap = sum(math.sqrt(p[k] * q[k]) for k in p.keys() & q.keys())
+    return Compared(
+        pub=pub,
+        at=at,
+        ran=ran,
+        replayed=replayed,
+        total_variation=apart,
+        hellinger=math.sqrt(max(0.0, 1 - overlap)),
+    )
+
+
+def _draw(axes: Any, one: Compared, replay: Replay) -> None:
+    both = {k: one.ran.get(k, 0) + one.replayed.get(k, 0) for k in one.ran.keys() | one.replayed}
+    shown = sorted(sorted(both, key=lambda k: (-both[k], k))[:_SHOWN], key=lambda k: int(k, 16))
+    places = range(len(shown))
+    for counts, shift, label in ((one.ran, -0.2, "ran"), (one.replayed, 0.2, "replayed")):
+        total = sum(counts.values())
+        heights = [counts.get(k, 0) / total for k in shown]
+        axes.bar([place + shift for place in places], heights, width=0.4, label=label)
+    axes.set_xticks(list(places), shown, rotation=90)
+    axes.set_ylabel("probability")
+    axes.set_title(
+        f"{replay.job.id}: total variation {one.total_variation:.4f}, "
+        f"Hellinger {one.hellinger:.4f} (calibration {replay.label})",
+        fontsize=9,
+    )
+    axes.legend()
