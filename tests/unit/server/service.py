@@ -212,17 +212,19 @@ def running(data: Path) -> Iterator[Service]:
             calibrations=Calibrations(store=store, objects=objects, wakeups=wakeups),
             providers=lambda: [FakeEmulator(name="aer")],
         )
+        targets = ProviderTargets(store, lambda: [FakeEmulator(name="aer")])
+        candidates = Candidates(store, objects, targets)
         submit = Submit(
             store=store,
             objects=objects,
             wakeups=wakeups,
             reader=reader,
             first=lambda: first.append("job"),
+            candidates=candidates,
             standings=calibrations,
         )
         stack.callback(submit.close)
         hints = JobHints()
-        targets = ProviderTargets(store, lambda: [FakeEmulator(name="aer")])
         web = Web(
             Parts(
                 settings=settings,
@@ -235,7 +237,7 @@ def running(data: Path) -> Iterator[Service]:
                 calibrations=calibrations,
                 registration_token=RegistrationTokens(lambda: "a key of these tests"),
                 targets=targets,
-                candidates=Candidates(store, objects, targets),
+                candidates=candidates,
             )
         )
         stack.callback(web.close)
