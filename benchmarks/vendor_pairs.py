@@ -89,4 +89,52 @@ def ibm() -> Iterator[Pair]:
         provider.close()
 
 
-PAIRS: Mapping[str, Callable[[], contextlib.AbstractContextManager[Pair]]] = {"ibm": ibm}
+@contextlib.contextmanager
+def vqpu() -> Iterator[Pair]:
+    """A Bell pair at a virtual QPU, whose own client is whatever speaks HTTP."""
+    import urllib3
+    from qiskit import QuantumCircuit, qpy
+
+    from quanopy.providers.vqpu import create
+    from quanopy.providers.vqpu.translation import circuits_of
+    from quanopy.testing.vendors.vqpu import VqpuVendor
+
+    with VqpuVendor() as vendor:
+        os.environ.update(vendor.environment())
+        provider = create(**vendor.options())
+        (resource,) = provider.resources()
+        bell = QuantumCircuit(2, 2)
+        bell.ry(1.5707963267948966, [0, 1])
+        bell.cz(0, 1)
+        bell.ry(-1.5707963267948966, 1)
+        bell.measure([0, 1], [0, 1])
+        written = io.BytesIO()
+        qpy.dump([bell], written, version=15)
+        work = Work(
+            task_id=new_id("task"),
+            resource=resource.name,
+            kind=JobKind.SAMPLE,
+            circuits=[written.getvalue()],
+            pubs=[Pub(shots=SHOTS)],
+            options=Options(),
+        )
+        (circuit,) = circuits_of(work, resource.capabilities.gates or ())
+        body = {"command": "circuit", "settings": {"results": "counts"}, **circuit}
+        http = urllib3.PoolManager(headers={"Authorization": f"Bearer {vendor.secret}"})
+        place = f"{vendor.url}/api/v1/circuits"
+
+        def theirs() -> None:
+            made = http.request("POST", place, json=body).json()["id"]
+            while (told := http.request("GET", f"{place}/{made}")).status == 425:
+                time.sleep(PAUSE_S)
+            if told.status != 200:
+                raise RuntimeError(f"the circuit has {told.status}")
+
+        yield Pair(theirs=theirs, ours=lambda: through(provider, work))
+        provider.close()
+
+
+PAIRS: Mapping[str, Callable[[], contextlib.AbstractContextManager[Pair]]] = {
+    "ibm": ibm,
+    "vqpu": vqpu,
+}

@@ -17,7 +17,7 @@ from quanopy.sandbox.confinement import Confinement
 from quanopy.sandbox.pool import Call, ChildCancelled, ChildDied, Children, ChildTimedOut
 from quanopy.vqpu import child
 from quanopy.vqpu.child import Run, Taken
-from quanopy.vqpu.machine import Machine
+from quanopy.vqpu.machine import GATES, Machine
 
 MOST_WAITING = 10_000
 KEPT = 10_000
@@ -154,6 +154,24 @@ class Device:
             self._queue.append(made)
             self._condition.notify()
             return made
+
+    def probe(self) -> None:
+        """Run a circuit of one gate; raises :class:`Unavailable` where the emulator cannot."""
+        gate, places = next(iter(self.machine.places.items()))
+        qubits = min(places) if places else tuple(range(GATES[gate][0]))
+        run = Run(
+            shots=1,
+            instructions=((gate, qubits, (0.0,) * GATES[gate][1]),),
+            measure=((qubits[0], 0),),
+        )
+        try:
+            (answer,) = self._children.submit(
+                child.emulate, self.machine.emulated, [run], timeout_s=self.machine.time_limit_s
+            ).result()
+        except Exception as error:
+            raise Unavailable(f"the emulator does not run: {_said(error)}") from error
+        if isinstance(answer, QuanopyError):
+            raise Unavailable(f"the emulator does not run: {answer}")
 
     def find(self, id: str) -> Submission:
         """The submission of this id; ``NotFound``."""

@@ -69,6 +69,8 @@ def running(service: Service, stop: Stop) -> Iterator[dict[str, Any]]:
     with contextlib.ExitStack() as stack:
         device = Device(service.machine)
         stack.callback(device.close)
+        if service.machine.gpu:
+            device.probe()  # it may be the wrong wheel, or there is no GPU
         bound, place = stack.enter_context(listening(service.settings))
         url = service.advertised or place["url"]
         secret = service.secret

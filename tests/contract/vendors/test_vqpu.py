@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,10 @@ from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter
 
 from quanopy.codecs.arrays import to_npy
-from quanopy.domain.errors import QuanopyError
+from quanopy.domain.errors import NotFound, QuanopyError, Unavailable
 from quanopy.domain.ids import new_id
 from quanopy.domain.jobs import JobKind, Options, Pub
+from quanopy.domain.resources import Registration
 from quanopy.domain.states import ExecutionState, ResourceState
 from quanopy.ports.providers import Order, RemoteProvider, Report, Work
 from quanopy.providers.vqpu import create, plain
@@ -29,6 +31,7 @@ from quanopy.testing.remote_provider_contract import (
     start,
     wait_all,
 )
+from quanopy.testing.vendors.base import Reply, Request, Route, Vendor, route
 from quanopy.testing.vendors.bench import Given, VendorBench
 from quanopy.testing.vendors.vqpu import VqpuVendor
 
@@ -230,3 +233,125 @@ def test_two_languages_come_to_the_same(vendor: VqpuVendor) -> None:
     data = told.json()["data"]
     assert sum(data.values()) == 500
     assert data["0x0"] + data["0x3"] > 450
+
+
+# -- registered vQPUs -------------------------------------------------------------------------
+class Told:
+    """What a catalogue knows."""
+
+    def __init__(self, vendor: VqpuVendor) -> None:
+        now = datetime.now(UTC)
+        self.one = Registration(
+            id="registration_1",
+            name="vq1",
+            owner="alice",
+            url=vendor.url,
+            target=vendor.device.machine.target,
+            accounts=("alice",),
+            registered_at=now,
+            seen_at=now,
+            ttl_s=15.0,
+        )
+        self.there = True
+        self._secret = vendor.secret
+
+    def known(self) -> Sequence[Registration]:
+        return [self.one] if self.there else []
+
+    def token(self, registration_id: str) -> str:
+        return self._secret if registration_id == "registration_1" else "of-another"
+
+
+@pytest.fixture
+def told(vendor: VqpuVendor, bench: VendorBench) -> Told:
+    return Told(vendor)
+
+
+@pytest.fixture
+def serving(told: Told) -> Iterator[VqpuProvider]:
+    provider = create(registrations=told)
+    provider.resources()
+    yield provider
+    provider.close()
+
+
+def test_a_registered_vqpu_is_its_owners_resource(serving: VqpuProvider) -> None:
+    (found,) = serving.resources()
+    assert (found.name, found.owner, found.accounts) == ("vq1", "alice", ("alice",))
+    one = replace(work(), resource="vq1")
+    (execution,) = start(serving, [order_of(one)])
+    wait_all(serving, [execution])
+    assert serving.result(execution, lambda: [one])[0].error is None
+
+
+def test_one_that_was_started_anew_has_another_token_and_none_of_the_old_work(
+    serving: VqpuProvider, told: Told
+) -> None:
+    (execution,) = start(serving, [order_of(replace(work(), resource="vq1"))])
+    told.one = replace(told.one, id="registration_2")
+    report = serving.poll([execution])[execution]
+    assert report.state is ExecutionState.FAILED
+    assert "started anew" in report.detail
+    with pytest.raises(NotFound):
+        serving.result(execution, None)
+    (refused,) = serving.resources()
+    assert refused.state is ResourceState.OFFLINE
+    assert "401" in (refused.reason or "")
+
+
+def test_what_ran_on_one_that_left_has_failed(serving: VqpuProvider, told: Told) -> None:
+    (execution,) = start(serving, [order_of(replace(work(), resource="vq1"))])
+    told.there = False
+    assert serving.resources() == []
+    report = serving.poll([execution])[execution]
+    assert report.state is ExecutionState.FAILED
+    assert "left the catalogue" in report.detail
+
+
+def test_one_that_cannot_be_reached_is_dead_once_its_heart_has_stopped(
+    serving: VqpuProvider, told: Told
+) -> None:
+    (execution,) = start(serving, [order_of(replace(work(), resource="vq1"))])
+    dead = create(registrations=told)
+    told.one = replace(told.one, url="http://127.0.0.1:1")
+    with pytest.raises(Unavailable):
+        dead.poll([execution])
+    told.one = replace(told.one, alive=False)
+    report = dead.poll([execution])[execution]
+    assert report.state is ExecutionState.FAILED
+    assert "died" in report.detail
+    dead.close()
+
+
+def test_a_silent_one_that_answers_is_followed(serving: VqpuProvider, told: Told) -> None:
+    (execution,) = start(serving, [order_of(replace(work(), resource="vq1"))])
+    told.one = replace(told.one, alive=False)
+    assert wait_all(serving, [execution])[execution].state is ExecutionState.COMPLETED
+
+
+class Redirecting(Vendor):
+    """Answers everything with a redirection."""
+
+    def __init__(self, to: str) -> None:
+        self._to = to
+        super().__init__()
+
+    def routes(self) -> Sequence[Route]:
+        return [route("GET", r"/.*", "target", self._point)]
+
+    def _point(self, request: Request) -> Reply:
+        return Reply(status=307, body={}, headers={"Location": f"{self._to}{request.path}"})
+
+
+def test_no_redirect_is_followed(vendor: VqpuVendor) -> None:
+    elsewhere = Redirecting(vendor.url)
+    with elsewhere:
+        os.environ |= vendor.environment()
+        token = vendor.options()["vqpus"]["vqpu"]["token"]
+        provider = create(vqpus={"vqpu": {"url": elsewhere.url, "token": token}})
+        before = len(vendor.requests)
+        (found,) = provider.resources()
+        assert found.state is ResourceState.OFFLINE
+        assert "points elsewhere" in (found.reason or "")
+        assert len(vendor.requests) == before
+        provider.close()

@@ -8,7 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from qiskit_aer import AerSimulator
 
+from quanopy.domain.errors import Unavailable
 from quanopy.vqpu.api import Answer, Api
 from quanopy.vqpu.device import Device
 from quanopy.vqpu.machine import Pace, build
@@ -240,3 +242,15 @@ def test_when_it_ends_it_takes_nothing_and_lets_results_be_fetched(device: Devic
     assert not drained.is_alive()
     ending.close()
     ending.close()
+
+
+def test_an_emulator_that_cannot_run_is_told_before_it_is_served(device: Device) -> None:
+    device.probe()
+    if "GPU" in AerSimulator().available_devices():
+        pytest.skip("there is a GPU")
+    without = Device(replace(device.machine, gpu=True))
+    try:
+        with pytest.raises(Unavailable, match="does not run"):
+            without.probe()
+    finally:
+        without.close()
