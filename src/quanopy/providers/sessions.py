@@ -4,6 +4,8 @@ much, follows nobody elsewhere, and has one of our errors for every failure.
 What such a client then raises is ours already; it is none that the client would retry by itself.
 """
 
+import logging
+import re
 import ssl
 import time
 from collections.abc import Iterator
@@ -13,7 +15,7 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.exceptions import ConnectTimeout, InvalidSchema, InvalidURL, MissingSchema
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
 from quanopy.domain.errors import (
     OutcomeUnknown,
@@ -26,9 +28,24 @@ from quanopy.domain.errors import (
 from quanopy.providers.refusals import refusal, retry_after_s
 
 _CHUNK = 64 * 1024
+_QUERY = re.compile(r"\?\S*")
 _NO_ADDRESS = (InvalidSchema, InvalidURL, MissingSchema)
 _SAID = ("message", "error", "detail", "description")
 """Where vendors put what they say of an error."""
+
+
+class _Unsigned(logging.Filter):
+    """Addresses that vendors sign carry a credential in their query: logs go without."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.args, tuple):
+            record.args = tuple(
+                _QUERY.sub("?…", one) if isinstance(one, str) else one for one in record.args
+            )
+        return True
+
+
+logging.getLogger("urllib3.connectionpool").addFilter(_Unsigned())
 
 
 class VendorSession(requests.Session):
@@ -66,7 +83,7 @@ class VendorSession(requests.Session):
         try:
             with super().request(method, url, *args, **kwargs) as response:
                 body = self._read(response, deadline)
-        except requests.RequestException as error:
+        except (requests.RequestException, HTTPError) as error:
             raise self._trouble(error) from None
         response._content, response._content_consumed = body, True
         if not 200 <= response.status_code < 300:
@@ -78,9 +95,12 @@ class VendorSession(requests.Session):
             )
         return response
 
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """None: an answer that points elsewhere is a refusal, and nobody reads on there."""
+
     def _read(self, response: requests.Response, deadline: float) -> bytes:
         parts, size = [], 0
-        for part in response.iter_content(_CHUNK):
+        while part := response.raw.read1(_CHUNK, decode_content=True):
             size += len(part)
             if size > self._most_bytes:
                 raise OutcomeUnknown(f"{self._who} answers more than {self._most_bytes} bytes")
@@ -89,7 +109,7 @@ class VendorSession(requests.Session):
             parts.append(part)
         return b"".join(parts)
 
-    def _trouble(self, error: requests.RequestException) -> QuanopyError:
+    def _trouble(self, error: requests.RequestException | HTTPError) -> QuanopyError:
         """Only the kind of the failure is told: its text may have an address with a signature."""
         if isinstance(error, _NO_ADDRESS):
             return Unavailable(f"{self._who} has no usable address", hint="Check its url.")
@@ -128,7 +148,7 @@ def asking(who: str) -> Iterator[None]:
         raise Transient(error.message, retry_after_s=retry_after(error)) from None
 
 
-def _never_left(error: requests.RequestException) -> bool:
+def _never_left(error: requests.RequestException | HTTPError) -> bool:
     """Whether the vendor cannot have got the request."""
     reason = getattr(error.args[0], "reason", None) if error.args else None
     if isinstance(error, ConnectTimeout) or isinstance(

@@ -56,9 +56,9 @@ class PasqalVendor(Vendor):
         }
 
     def secrets(self) -> Sequence[str]:
-        """The password, and the tokens that were given for it."""
+        """The password, the tokens that were given for it, and what results are signed with."""
         with self.lock:
-            return [self.secret, *self._tokens]
+            return [self.secret, self._signature, *self._tokens]
 
     def routes(self) -> Sequence[Route]:
         """What pasqal-cloud 0.24 calls."""

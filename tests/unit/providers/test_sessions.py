@@ -1,0 +1,180 @@
+"""Under a vendor's client: bounds, addresses and errors, before a server told what to say."""
+
+import gzip
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from quanopy.domain.errors import (
+    Denied,
+    NotFound,
+    OutcomeUnknown,
+    QuanopyError,
+    Rejected,
+    Transient,
+    Unavailable,
+)
+from quanopy.providers.sessions import VendorSession, asking, sending
+
+Say = Callable[[BaseHTTPRequestHandler], None]
+
+
+class Server(ThreadingHTTPServer):
+    """Answers every request as it is told."""
+
+    daemon_threads = True
+    say: Say
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_GET(self) -> None:
+        self.server.say(self)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+def answer(status: int, body: bytes = b"{}", **headers: str) -> Say:
+    def say(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(status)
+        for name, value in headers.items():
+            handler.send_header(name.replace("_", "-"), value)
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    return say
+
+
+def drip(handler: BaseHTTPRequestHandler) -> None:
+    """A byte at a time, each well within any time-out between two of them."""
+    answer(200, b"")(handler)
+    end = time.monotonic() + 3.0
+    while time.monotonic() < end:
+        try:
+            handler.wfile.write(b" ")
+        except OSError:
+            return
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with Server() as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def session(server: Server) -> Iterator[VendorSession]:
+    with VendorSession("Acme", home=server.url, timeout_s=0.5, most_bytes=1000) as session:
+        yield session
+
+
+def met(session: VendorSession, url: str) -> QuanopyError:
+    with pytest.raises(QuanopyError) as caught:
+        session.get(url)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (301, Rejected),
+        (400, Rejected),
+        (401, Denied),
+        (404, NotFound),
+        (429, Transient),
+        (500, OutcomeUnknown),
+        (503, Transient),
+    ],
+)
+def test_a_refusal_is_an_error_of_ours_with_the_vendor_s_words(
+    server: Server, session: VendorSession, status: int, kind: type[QuanopyError]
+) -> None:
+    body = b'{"message": "outer", "data": {"description": "too many atoms"}}'
+    server.say = answer(status, body, Retry_After="7", Location="http://169.254.169.254/")
+    error = met(session, server.url)
+    assert type(error) is kind
+    assert "too many atoms" in error.message
+    assert getattr(error, "retry_after_s", None) == (7.0 if status in (429, 500, 503) else None)
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"[" * 900, b'["message"]', b'{"message": 1}'])
+def test_a_refusal_without_words_is_one_all_the_same(
+    server: Server, session: VendorSession, body: bytes
+) -> None:
+    server.say = answer(400, body)
+    assert met(session, server.url).message == "Acme answered 400"
+
+
+def test_an_answer_that_is_too_long_is_not_read(server: Server, session: VendorSession) -> None:
+    server.say = answer(200, b"x" * 1001)
+    assert isinstance(met(session, server.url), OutcomeUnknown)
+    server.say = answer(200, b"x" * 1000)
+    assert len(session.get(server.url).content) == 1000
+
+
+def test_a_packed_answer_is_bounded_as_it_is_unpacked(
+    server: Server, session: VendorSession
+) -> None:
+    server.say = answer(200, gzip.compress(b"x" * 1_000_000), Content_Encoding="gzip")
+    assert isinstance(met(session, server.url), OutcomeUnknown)
+    server.say = answer(200, gzip.compress(b"x" * 900), Content_Encoding="gzip")
+    assert session.get(server.url).content == b"x" * 900
+
+
+def test_an_answer_that_drips_ends_in_time(server: Server, session: VendorSession) -> None:
+    server.say = drip
+    began = time.monotonic()
+    assert isinstance(met(session, server.url), OutcomeUnknown)
+    assert time.monotonic() - began < 2.0
+
+
+def test_who_cannot_be_reached_got_nothing() -> None:
+    with VendorSession("Acme", home="http://127.0.0.1:9", timeout_s=0.5) as session:
+        assert isinstance(met(session, "http://127.0.0.1:9/jobs"), Unavailable)
+        assert isinstance(met(session, "https://no-such-host.invalid"), Unavailable)
+
+
+@pytest.mark.parametrize("url", ["http://169.254.169.254/", "ftp://acme.example/", "no address"])
+def test_an_address_elsewhere_has_to_be_https(session: VendorSession, url: str) -> None:
+    assert isinstance(met(session, url), Rejected)
+
+
+def test_a_signed_address_is_not_logged(
+    server: Server, session: VendorSession, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    server.say = answer(200)
+    session.get(f"{server.url}/results?signature=planted")
+    assert "/results" in caplog.text
+    assert "planted" not in caplog.text
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyError, TypeError, AssertionError, RecursionError])
+def test_an_answer_that_nobody_can_read_leaves_open_what_was_done(error: type[Exception]) -> None:
+    with pytest.raises(OutcomeUnknown), sending("Acme"):
+        raise error
+    with pytest.raises(Transient), asking("Acme"):
+        raise error
+
+
+def test_an_error_of_ours_stays_what_it_is() -> None:
+    for around in (sending, asking):
+        with pytest.raises(Denied), around("Acme"):
+            raise Denied("no")
