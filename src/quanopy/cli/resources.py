@@ -42,7 +42,10 @@ def resources(
         return
     shown = [one for one in found if everything or containing or not _in_the_background(one)]
     show_table(
-        ("name", "state", "kinds", "qubits", "lanes", "queued", "active", "wait", "workers", ""),
+        (
+            *("name", "state", "kinds", "qubits", "lanes", "queued", "active", "wait", "workers"),
+            *("calibrated", ""),
+        ),
         (_row(resource) for resource in shown),
     )
     if len(shown) < len(found):
@@ -68,8 +71,19 @@ def _row(resource: "ResourceOut") -> tuple[object, ...]:
         resource.active,
         f"{resource.wait_s:.1f} s" if resource.workers else "no worker",
         resource.workers,
+        _calibrated(resource),
         resource.description,
     )
+
+
+def _calibrated(resource: "ResourceOut") -> str | None:
+    from datetime import UTC, datetime
+
+    from quanopy.domain.durations import duration_text
+
+    if resource.calibrated_at is None:
+        return None
+    return f"{duration_text((datetime.now(UTC) - resource.calibrated_at).total_seconds())} ago"
 
 
 Name = Annotated[str, typer.Argument(help="The resource's name.")]

@@ -12,6 +12,7 @@ from quanopy.domain.jobs import Execution, Extent, Job, JobSpec, Options, Proble
 from quanopy.domain.programs import Program
 from quanopy.domain.requirements import Bound, Choice, Edges, Requirements, Shape, Verdict
 from quanopy.domain.resources import ResourceStatus
+from quanopy.domain.sightings import Standing
 from quanopy.wire.jobs import (
     BindingOut,
     ExecutionOut,
@@ -307,8 +308,9 @@ def event_out(event: Event) -> EventOut:
     )
 
 
-def resource_out(status: ResourceStatus) -> ResourceOut:
-    """A resource, and how busy it is."""
+def resource_out(status: ResourceStatus, standing: Standing | None = None) -> ResourceOut:
+    """A resource, how busy it is, and when it was calibrated."""
+    sighting = None if standing is None else standing.sighting
     resource, able = status.resource, status.resource.capabilities
     limits = able.limits
     return ResourceOut(
@@ -340,6 +342,7 @@ def resource_out(status: ResourceStatus) -> ResourceOut:
         active=status.active,
         wait_s=status.wait_s,
         workers=status.workers,
+        calibrated_at=None if sighting is None else sighting.at,
         seen_at=status.seen_at,
         owner=resource.owner,
         accounts=None if resource.accounts is None else list(resource.accounts),

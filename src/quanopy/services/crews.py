@@ -340,9 +340,9 @@ class RemoteCrew:
         """Wait for what is being sent or looked at; what was sent is followed by others."""
         self._stopping.set()
         self._alarm.ring()
+        self._rounds.halt()
         self._thread.join(timeout_s)
-        asked = self._rounds.stop(timeout_s)
-        return self._hands.wait_idle(timeout_s) and not self._thread.is_alive() and asked
+        return self._hands.wait_idle(timeout_s) and not self._thread.is_alive()
 
     def abandon(self) -> None:
         """Let go; every call to the vendor has its time-out."""

@@ -32,15 +32,13 @@ class Rounds:
         self._thread = Thread(target=self._go, name=f"calibrate-{provider.name}", daemon=True)
         self._thread.start()
 
-    def stop(self, timeout_s: float) -> bool:
-        """Ask no more; whether the question under way has ended in time."""
+    def halt(self) -> None:
+        """Ask no more."""
         self._stopping.set()
         self._alarm.ring()
-        self._thread.join(timeout_s)
-        return not self._thread.is_alive()
 
     def join(self) -> None:
-        """Wait for the question under way, which has its time-out. After ``stop``."""
+        """Wait for the question under way, which has its time-out. After ``halt``."""
         self._thread.join()
 
     def _go(self) -> None:

@@ -77,6 +77,10 @@ class ResourceOut(Answer):
     wait_s: float = Field(default=0.0, description="Estimated seconds before a new task starts.")
     workers: int = Field(default=0, description="Live workers that serve it.")
     seen_at: datetime | None = None
+    calibrated_at: datetime | None = Field(
+        default=None,
+        description="When it was calibrated, by its vendor, or else when that was first seen.",
+    )
     owner: str | None = Field(default=None, description="The account that registered it.")
     accounts: list[str] | None = Field(
         default=None, description="The accounts that may use it; `null`: all."

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -87,3 +88,11 @@ def test_a_resource_is_taken_out_of_service_with_a_reason_and_back(
         assert json.loads(run("online", "qpu", "--json").stdout)["state"] == "online"
     assert [path for path, _ in asked] == ["PUT /v1/resources/qpu/state"] * 3
     assert asked[0][1] == {"state": "maintenance", "reason": "helium"}
+
+
+def test_how_long_ago_a_resource_was_calibrated_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    at = (datetime.now(UTC) - timedelta(hours=2, minutes=3, seconds=20)).isoformat()
+    known = [resource("acme", gates=["h"], calibrated_at=at), resource("aer", gates=["h"])]
+    with Stub(document({"resources": known})) as stub:
+        monkeypatch.setenv("QUANOPY_URL", stub.url)
+        assert run().stdout.count("2 h 3 min ago") == 1

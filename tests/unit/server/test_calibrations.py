@@ -100,6 +100,17 @@ def test_a_time_without_a_zone_is_refused(service: Service) -> None:
     assert (found.status_code, found.json()["where"]) == (422, "since")
 
 
+def test_resources_say_when_they_were_calibrated(service: Service) -> None:
+    keep(service, age_s=60.0)
+    client = service.client()
+    one = client.get("/v1/resources/qpu").json()
+    listed = {each["name"]: each for each in client.get("/v1/resources").json()["resources"]}
+    age = datetime.now(UTC) - datetime.fromisoformat(one["calibrated_at"])
+    assert 60 <= age.total_seconds() < 120
+    assert listed["qpu"]["calibrated_at"] == one["calibrated_at"]
+    assert listed["aer"]["calibrated_at"] is None
+
+
 # -- demands ----------------------------------------------------------------------------------
 def submitted(service: Service, resource: str = "qpu", **options: Any) -> tuple[int, Any]:
     """The status and body of what is answered to a job with these options."""

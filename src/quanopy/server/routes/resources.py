@@ -46,8 +46,7 @@ Name = Annotated[str, Path(description="A resource's name.", max_length=100, exa
 async def list_resources(request: Request) -> Response:
     """With how many tasks wait and how long a new one would."""
     web, identity = web_of(request), identity_of(request)
-    found = await web.calls.run(visible, web, identity)
-    return answer(ResourcesOut(resources=[resource_out(status) for status in found]))
+    return answer(ResourcesOut(resources=await web.calls.run(_shown, web, identity)))
 
 
 @router.get(
@@ -59,7 +58,7 @@ async def list_resources(request: Request) -> Response:
 async def get_resource(request: Request, name: Name) -> Response:
     """Its state, limits, queue depth and estimated wait."""
     web = web_of(request)
-    return answer(resource_out(await web.calls.run(status_of, web, identity_of(request), name)))
+    return answer(await web.calls.run(_shown_one, web, identity_of(request), name))
 
 
 @router.get(
@@ -184,6 +183,17 @@ async def open_resource(request: Request, name: Name) -> Response:
     await web.calls.run(web.store.open_resource, name, asked.accounts, actor=identity.account)
     web.wakeups.notify(Topic.WORK, Topic.EVENTS)
     return answer(resource_out(await web.calls.run(status_of, web, identity, name)))
+
+
+def _shown(web: Web, identity: Identity) -> list[ResourceOut]:
+    found = visible(web, identity)
+    standings = web.store.standings([status.resource.name for status in found])
+    return [resource_out(*pair) for pair in zip(found, standings, strict=True)]
+
+
+def _shown_one(web: Web, identity: Identity, name: str) -> ResourceOut:
+    found = status_of(web, identity, name)
+    return resource_out(found, *web.store.standings([name]))
 
 
 def _enrol(web: Web, asked: RegistrationIn, url: str, account: str) -> Registration:
