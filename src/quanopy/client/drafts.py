@@ -6,16 +6,18 @@ from os import PathLike
 from typing import Any, TypedDict, Unpack
 
 from quanopy.client.choices import chosen
+from quanopy.client.natives import is_native, native_program
 from quanopy.client.programs import circuits_in, encode, kind_in, program_of
 from quanopy.domain.errors import Invalid, Unsupported
 from quanopy.domain.jobs import JobKind
-from quanopy.domain.programs import Program
+from quanopy.domain.programs import NATIVE, Program
 from quanopy.wire.jobs import JobIn, OptionsIn, ProgramIn, PubIn
 from quanopy.wire.matching import RequirementsIn
 from quanopy.wire.refusals import checked
 
 Circuit = Any
-"""A program's :data:`~quanopy.client.programs.Source`, or a ``qiskit.QuantumCircuit``."""
+"""A program's :data:`~quanopy.client.programs.Source`, a ``qiskit.QuantumCircuit``, or a vendor's
+own program (Braket's, Bloqade's, Pulser's, Perceval's)."""
 PubLike = Any
 """A :data:`Circuit`, or a tuple of one with parameter values, observables, shots or precision
 as Qiskit's primitives take it, or a ``SamplerPub`` or ``EstimatorPub``."""
@@ -109,11 +111,12 @@ def programs(
     resource: str | None = None,
     **how: Unpack[How],
 ) -> Draft:
-    """Whole programs, one or many: text, paths, bytes or circuits.
+    """Whole programs, one or many: text, paths, bytes, circuits, or programs of vendors' packages.
 
-    ``kind`` is by default what a QRMI payload says, else ``sample``.
+    ``kind`` is by default what a QRMI payload says, ``run`` for a vendor's own programs, else
+    ``sample``.
     """
-    listed = _listed(sources)
+    listed = [native_program(one) if is_native(one) else one for one in _listed(sources)]
     texts = [program_of(source) for source in listed if isinstance(source, _TEXTS)]
     circuits = [source for source in listed if not isinstance(source, _TEXTS)]
     if texts and circuits:
@@ -122,8 +125,14 @@ def programs(
     stated = {said for program in texts if (said := kind_in(program))}
     if len(stated) > 1:
         raise Invalid("sampler and estimator payloads in one job", hint="Submit them as two jobs.")
+    if any(program.format in NATIVE for program in texts):
+        stated.add(JobKind.RUN)
+    if len(stated) > 1:
+        raise Invalid(
+            "a payload and a vendor's program in one job", hint="Submit them as two jobs."
+        )
     asked = chosen(JobKind, kind, "kind") if kind else next(iter(stated), JobKind.SAMPLE)
-    if stated - {asked} and asked is not JobKind.RUN:
+    if stated - {asked, JobKind.RUN} and asked is not JobKind.RUN:
         raise Invalid(f"the payload asks for {stated.pop()}, not {asked}", where="kind")
     return Draft(kind=asked, programs=[encode(p) for p in found], resource=resource, how=how)
 
@@ -198,7 +207,7 @@ def _circuit(like: PubLike) -> Any:
 
 def _listed(given: Any) -> list[Any]:
     """One or many, as many. A tuple is one pub; other iterables hold several."""
-    single = isinstance(given, (*_TEXTS, tuple)) or hasattr(given, "circuit")
+    single = isinstance(given, (*_TEXTS, tuple)) or is_native(given) or hasattr(given, "circuit")
     if single or hasattr(given, "num_qubits"):
         return [given]
     try:

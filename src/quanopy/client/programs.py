@@ -8,6 +8,7 @@ import re
 import struct
 from pathlib import Path
 
+from quanopy.client.natives import PERCEVAL_MARK, format_of
 from quanopy.domain.errors import Invalid, NotFound, Unsupported
 from quanopy.domain.jobs import JobKind
 from quanopy.domain.programs import OPENQASM2, OPENQASM3, QPY, QRMI_PAYLOAD, Program
@@ -35,7 +36,7 @@ def program_of(source: Source) -> Program:
     if isinstance(source, bytes):
         return _recognised(source, "program")
     if isinstance(source, str):
-        if _STATEMENT.search(source):
+        if _STATEMENT.search(source) or source.startswith(PERCEVAL_MARK):
             return _recognised(source.encode(), "program")
         source = Path(source)
     try:
@@ -55,6 +56,9 @@ def _recognised(data: bytes, where: str) -> Program:
         text = data.decode()
     except UnicodeDecodeError as error:
         raise Unsupported("neither text nor QPY", where=where) from error
+    native = format_of(text)
+    if native is not None:
+        return Program(format=native, data=data)
     if text.lstrip().startswith("{"):
         return Program(format=QRMI_PAYLOAD, data=data)
     if not text.strip():
@@ -66,8 +70,8 @@ def _recognised(data: bytes, where: str) -> Program:
         raise Unsupported(
             "the format is not recognised",
             where=where,
-            hint="Begin OpenQASM with `OPENQASM 3.0;` or `OPENQASM 2.0;`; QPY and QRMI payloads "
-            "are known too.",
+            hint="Begin OpenQASM with `OPENQASM 3.0;` or `OPENQASM 2.0;`; QPY, QRMI payloads and "
+            "vendors' own programs are known too.",
         )
     return Program(format=OPENQASM2 if int(header[1]) == 2 else OPENQASM3, data=data)
 
