@@ -152,7 +152,9 @@ def test_what_stands_for_several_programs_is_refused() -> None:
 
 def test_pulser_s_sequences_are_taken() -> None:
     pulser = pytest.importorskip("pulser")
-    sequence = pulser.Sequence(pulser.Register.rectangle(1, 2, spacing=6, prefix="atom"), pulser.AnalogDevice)
+    sequence = pulser.Sequence(
+        pulser.Register.rectangle(1, 2, spacing=6, prefix="atom"), pulser.AnalogDevice
+    )
     sequence.declare_channel("both", "rydberg_global")
     sequence.add(pulser.Pulse.ConstantPulse(100, 1.0, 0, 0), "both")
     assert only(drafts.programs(sequence))[0] == PULSER
