@@ -53,6 +53,11 @@ def split(
     ]
 
 
+def read_counts(found: Mapping[str, Any], *, memory: bool) -> PubResult:
+    """A pub's counts, of which nothing else is known; raises :class:`Invalid`."""
+    return _result(found, None, None, memory=memory)
+
+
 def _result(
     found: Mapping[str, Any], pub: Pub | None, work: Work | None, *, memory: bool
 ) -> PubResult:

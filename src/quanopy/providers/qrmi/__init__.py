@@ -1,0 +1,40 @@
+"""Any resource of QRMI, the quantum resource management interface, through the ``qrmi`` package.
+
+A resource is a table with its ``type`` and the variables that QRMI reads, without the resource's
+name before them; credentials are references. ``quanopy resources import`` makes such tables of a
+``qrmi_config.json``.
+"""
+
+from collections.abc import Mapping
+
+from quanopy.providers.qrmi.machines import described
+from quanopy.providers.qrmi.provider import QrmiProvider
+from quanopy.providers.sdk import require
+from quanopy.providers.secrets import Secret
+
+
+def create(
+    *,
+    name: str = "qrmi",
+    machines: Mapping[str, Mapping[str, str | Secret]],
+    account: str = "",
+    acquire: bool = False,
+    processes: int = 4,
+    timeout_s: float = 60.0,
+) -> QrmiProvider:
+    """The entry point.
+
+    ``machines`` are QRMI's resources by name. With ``acquire`` each execution has a vendor's
+    session of its own, where the type has sessions. QRMI's calls run in ``processes`` processes,
+    and one that takes longer than ``timeout_s`` is ended. ``account`` names who is billed.
+    """
+    found = [described(one, table, where=f"machines.{one}") for one, table in machines.items()]
+    require("qrmi", "0.26", extra="qrmi")
+    return QrmiProvider(
+        name=name,
+        machines=found,
+        account=account,
+        acquire=acquire,
+        processes=processes,
+        timeout_s=timeout_s,
+    )

@@ -1,0 +1,165 @@
+"""In a child process: QRMI's calls. Importing this loads no QRMI, calling it does.
+
+QRMI has no time-outs, so a call that hangs is ended with its process. What it raises carries the
+vendor's status in its text alone; here it becomes one of our errors.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from quanopy.domain.errors import (
+    Denied,
+    NotFound,
+    NotReady,
+    OutcomeUnknown,
+    QuanopyError,
+    Rejected,
+    Transient,
+    Unavailable,
+    retry_after,
+)
+from quanopy.providers.refusals import refusal
+
+_PAUSE_S = 5.0
+"""QRMI does not tell for how long a vendor wants to be left alone."""
+_STATUS = re.compile(r"(?:status code|response body:) (\d{3})\b")
+_UNSEEN = re.compile(r"unknown variant `([^`]{1,80})`")
+_UNREAD = "invalid JSON"
+"""How QRMI's text begins where an answer is not what it expects."""
+_SAID = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Described:
+    """A QRMI resource with its credentials."""
+
+    backend: str
+    type: str
+    """QRMI's own name of the type."""
+    variables: str
+    """As a JSON object."""
+
+    def __repr__(self) -> str:
+        return f"Described({self.backend!r}, {self.type!r})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """What to call: ``start``, ``status``, ``result``, ``stop``, ``logs``, ``target``,
+    ``acquire`` or ``release``."""
+
+    call: str
+    id: str = ""
+    """Of the task, or of what was acquired."""
+    kind: str = ""
+    """Of the payload: QRMI's own name."""
+    payload: tuple[str, ...] = ()
+    """Its parts; numbers as texts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What was said: a text, or an error."""
+
+    text: str = ""
+    error: QuanopyError | None = None
+
+
+def warm_up() -> None:
+    """Load QRMI."""
+    import qrmi  # noqa: F401 - only to have it
+
+
+def ask(machine: Described, asks: Sequence[Ask]) -> list[Answer]:
+    """Call one after another; what one raises is its own answer."""
+    return [_answer(machine, one) for one in asks]
+
+
+def _answer(machine: Described, one: Ask) -> Answer:
+    from qrmi import QrmiError
+
+    try:
+        return Answer(text=_called(_resource(machine), one))
+    except QrmiError as error:
+        unseen = _UNSEEN.search(str(error)) if one.call == "status" else None
+        if unseen is not None:
+            return Answer(text=unseen[1])
+        told = _classified(error, machine.backend)
+        if one.call != "start" and isinstance(told, OutcomeUnknown):
+            told = Transient(told.message, retry_after_s=retry_after(told))
+        return Answer(error=told)
+
+
+@lru_cache(maxsize=64)
+def _resource(machine: Described) -> Any:
+    import qrmi
+
+    kind = getattr(qrmi.ResourceType, machine.type)
+    return qrmi.QuantumResource.from_config(machine.backend, kind, json.loads(machine.variables))
+
+
+def _called(resource: Any, one: Ask) -> str:
+    match one.call:
+        case "start":
+            return str(resource.task_start(_payload(one)))
+        case "status":
+            return str(resource.task_status(one.id)).rpartition(".")[2]
+        case "result":
+            return str(resource.task_result(one.id).value)
+        case "logs":
+            return str(resource.task_logs(one.id))
+        case "target":
+            return str(resource.target().value)
+        case "acquire":
+            return str(resource.acquire())
+        case "release":
+            resource.release(one.id)
+        case "stop":
+            resource.task_stop(one.id)
+        case other:
+            raise ValueError(f"QRMI has no call {other}")
+    return ""
+
+
+def _payload(one: Ask) -> Any:
+    from qrmi import Payload
+
+    match one.kind:
+        case "QiskitPrimitive":
+            return Payload.QiskitPrimitive(*one.payload)
+        case "IQMServer":
+            circuits, tag = one.payload
+            return Payload.IQMServer(circuits, "circuit", False, tag)
+        case "PasqalCloud":
+            sequence, runs = one.payload
+            return Payload.PasqalCloud(sequence, int(runs))
+        case other:
+            raise ValueError(f"no payload {other}")
+
+
+def _classified(error: Exception, who: str) -> QuanopyError:
+    """QRMI's classes where it has one; else the status in its text."""
+    import qrmi
+
+    text = " ".join(str(error).split())[:_SAID]
+    if isinstance(error, qrmi.AuthenticationFailedError):
+        return Denied(f"{who}: the credential is refused", hint="Check its variables.")
+    if isinstance(error, qrmi.TaskNotFoundError | qrmi.ResourceNotFoundError):
+        return NotFound(f"{who}: {text}")
+    if isinstance(error, qrmi.TaskNotReadyError):
+        return NotReady(f"{who}: {text}")
+    if isinstance(error, qrmi.ConfigError | qrmi.EnvVarNotSetError):
+        return Unavailable(f"{who} is not configured: {text}")
+    if isinstance(error, qrmi.UnsupportedPayloadError | qrmi.UnsupportedFunctionError):
+        return Rejected(f"{who}: {text}")
+    status = _STATUS.search(text)
+    if status is not None:
+        return refusal(int(status[1]), who, retry_after_s=_PAUSE_S)
+    if isinstance(error, qrmi.InvalidInputError) and not text.startswith(_UNREAD):
+        return Rejected(f"{who}: {text}")
+    # The text of what went wrong on the way has addresses in it, some of them signed.
+    return OutcomeUnknown(f"{who} gave QRMI no answer that it understands")
