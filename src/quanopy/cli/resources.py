@@ -6,6 +6,7 @@ import typer
 
 from quanopy.cli.arguments import AsJson
 from quanopy.cli.exits import guarded
+from quanopy.cli.importing import import_resources
 
 if TYPE_CHECKING:
     from quanopy.wire.service import ResourceOut
@@ -158,3 +159,6 @@ def remove(name: Annotated[str, typer.Argument(help="The resource's name.")]) ->
     with Client() as client:
         client.remove_resource(name)
     typer.echo(f"{name} has left")
+
+
+app.command("import")(import_resources)

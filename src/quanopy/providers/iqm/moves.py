@@ -1,6 +1,7 @@
 """Circuits for machines whose qubits meet in resonators: iqm-client puts the MOVE gates in."""
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Any
 
 from quanopy.domain.errors import ResourceMismatch
@@ -8,7 +9,13 @@ from quanopy.providers.iqm.machines import Architecture
 
 
 def with_moves(circuits: Sequence[dict[str, Any]], machine: Architecture) -> list[dict[str, Any]]:
-    """The same circuits, in which every CZ is one that the machine has."""
+    """The same circuits, in which every CZ is one that the machine has; raises
+    :class:`ResourceMismatch` where none can be found, and where iqm-client is not there."""
+    if find_spec("iqm") is None:
+        raise ResourceMismatch(
+            "iqm-client, which puts in the MOVE gates of this machine, is not in this environment",
+            hint="Run it through the provider iqm.",
+        )
     from iqm.iqm_client.transpile import transpile_insert_moves
     from iqm.pulse import Circuit, CircuitOperation
     from iqm.station_control.interface.models import (

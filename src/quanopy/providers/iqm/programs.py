@@ -41,11 +41,15 @@ def batch_of(work: Work, key: str, machine: Architecture) -> dict[str, Any]:
         }
         for place, run in enumerate(runs)
     ]
-    if machine.moves:
+    if machine.moves and any(_meets(circuit) for circuit in circuits):
         from quanopy.providers.iqm.moves import with_moves
 
         circuits = with_moves(circuits, machine)
     return {"circuits": circuits, "shots": max((run.shots for run in runs), default=shots)}
+
+
+def _meets(circuit: Mapping[str, Any]) -> bool:
+    return any(one["name"] == "cz" for one in circuit["instructions"])
 
 
 def definition_of(work: Work) -> dict[str, Any]:

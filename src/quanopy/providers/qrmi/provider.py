@@ -137,7 +137,7 @@ class QrmiProvider:
     def _start(self, order: Order) -> str:
         (work,) = order.works
         machine, name = self._machine(order.resource), order.resource
-        kind, payload = VENDORS[machine.type].payload(work, order.key, self._known(name))
+        kind, payload = VENDORS[machine.type].payload(work, order.key, lambda: self._known(name))
         token = self._acquired(name, machine)
         try:
             task = self._call(name, Ask(call="start", kind=kind, payload=payload))

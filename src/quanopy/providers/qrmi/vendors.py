@@ -1,14 +1,14 @@
 """What QRMI leaves to its users: each vendor's own payloads, results and machine descriptions."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from quanopy.codecs.results import PubResult
 from quanopy.domain.calibration import Snapshot
-from quanopy.domain.errors import Invalid, ResourceMismatch, Transient
+from quanopy.domain.errors import Invalid, ResourceMismatch, Transient, Unavailable
 from quanopy.domain.jobs import JobKind
 from quanopy.domain.programs import CIRCUITS, IQM, PULSER
 from quanopy.domain.resources import Target
@@ -26,6 +26,10 @@ class Described:
     qubits: int | None
 
 
+Known = Callable[[], Described]
+"""Gives the description of the machine, if need be after asking for it."""
+
+
 class Vendor(Protocol):
     """What is the same for all machines of a type."""
 
@@ -35,7 +39,7 @@ class Vendor(Protocol):
     def described(self, resource: str, document: Any) -> Described:
         """What ``target()`` told; raises :class:`Transient` for what is none."""
 
-    def payload(self, work: Work, key: str, machine: Described) -> tuple[str, tuple[str, ...]]:
+    def payload(self, work: Work, key: str, machine: Known) -> tuple[str, tuple[str, ...]]:
         """QRMI's payload: its name, and its parts."""
 
     def results(self, work: Work, text: str) -> Sequence[PubResult]:
@@ -52,7 +56,11 @@ class Ibm:
         """The backend's configuration and properties."""
         from quanopy.providers.ibm.documents import snapshot_of, target_of
 
-        configuration = _mapping(_mapping(document).get("configuration"))
+        configuration = _mapping(document).get("configuration")
+        if configuration is None:
+            # QRMI does not tell why: a credential that is refused looks no different.
+            raise Unavailable(f"IBM gave no configuration of {resource} to QRMI")
+        configuration = _mapping(configuration)
         properties = _mapping(document).get("properties")
         target = target_of(configuration, properties)
         snapshot = snapshot_of(resource, properties, datetime.now(UTC)) if properties else None
@@ -64,7 +72,7 @@ class Ibm:
             qubits=qubits if isinstance(qubits, int) else None,
         )
 
-    def payload(self, work: Work, key: str, machine: Described) -> tuple[str, tuple[str, ...]]:
+    def payload(self, work: Work, key: str, machine: Known) -> tuple[str, tuple[str, ...]]:
         """A pub a run, with its own shots."""
         from quanopy.providers.circuits import runs_of
 
@@ -128,13 +136,13 @@ class Iqm:
             qubits=len(architecture.qubits),
         )
 
-    def payload(self, work: Work, key: str, machine: Described) -> tuple[str, tuple[str, ...]]:
+    def payload(self, work: Work, key: str, machine: Known) -> tuple[str, tuple[str, ...]]:
         """One batch; the tag and the circuits' names are our key."""
         from quanopy.providers.iqm.machines import architecture_of
         from quanopy.providers.iqm.programs import batch_of
 
         architecture = architecture_of(
-            machine.document["dynamic_quantum_architecture"], work.resource
+            machine().document["dynamic_quantum_architecture"], work.resource
         )
         return "IQMServer", (json.dumps(batch_of(work, key, architecture)), key)
 
@@ -155,7 +163,7 @@ class Pasqal:
         """Nothing is compiled for it, and it publishes no calibration."""
         return Described(document=document, target=None, snapshot=None, qubits=None)
 
-    def payload(self, work: Work, key: str, machine: Described) -> tuple[str, tuple[str, ...]]:
+    def payload(self, work: Work, key: str, machine: Known) -> tuple[str, tuple[str, ...]]:
         """One sequence and its runs: a batch of Pasqal's has one job here."""
         if len(work.pubs) != 1 or work.native != PULSER:
             raise ResourceMismatch("a task here is one Pulser sequence")
