@@ -73,7 +73,7 @@ def _as(value: object, hint: Any, where: str) -> object:
     origin, inner = typing.get_origin(hint) or hint, typing.get_args(hint)
     if origin is Literal:
         return value if value in inner else _MISFIT
-    if not isinstance(origin, type):
+    if origin is Any or not isinstance(origin, type):
         return value
     if origin is Path and isinstance(value, str):
         return Path(value).expanduser()
