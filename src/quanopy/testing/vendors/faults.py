@@ -99,6 +99,11 @@ class Faults:
             else:
                 self._planned.pop(route, None)
 
+    def met(self, route: str) -> bool:
+        """Whether nothing planned for a route is still to come."""
+        with self._lock:
+            return not self._planned.get(route)
+
     def next(self, route: str) -> Planned | None:
         """What this request to a route meets."""
         with self._lock:
