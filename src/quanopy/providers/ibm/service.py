@@ -4,8 +4,10 @@ That layer of the client is used, not ``QiskitRuntimeService``: the latter turns
 warnings and decodes answers by importing the modules they name.
 """
 
+import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -23,6 +25,7 @@ from quanopy.providers.secrets import Secret
 PAGE = 200
 """Most jobs in one list."""
 _LONGEST_ID = 128
+_CLIENT = "qiskit_ibm_runtime"
 T = TypeVar("T")
 
 
@@ -35,9 +38,10 @@ class Service:
         """Imports the vendor's client, which takes seconds."""
         # The client would else tell the vendor from which files it is called, at 20 ms a request.
         os.environ.setdefault("USAGE_DATA_OPT_OUT", "True")
-        from qiskit_ibm_runtime.api.rest.runtime import Runtime
-        from qiskit_ibm_runtime.api.session import RetrySession
-        from qiskit_ibm_runtime.api.utils import default_runtime_url_resolver
+        with _quiet():
+            from qiskit_ibm_runtime.api.rest.runtime import Runtime
+            from qiskit_ibm_runtime.api.session import RetrySession
+            from qiskit_ibm_runtime.api.utils import default_runtime_url_resolver
 
         from quanopy.providers.ibm.http import Bounded, Login
 
@@ -201,6 +205,24 @@ class Service:
         if isinstance(told, Denied):
             self._login.forget()
         return told
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The client logs to where everything else does, and not each of its requests: it would write
+    two lines a job to the standard error, and its import some on compiling."""
+    passes, client = logging.getLogger("qiskit.passmanager"), logging.getLogger(_CLIENT)
+    before = passes.level
+    passes.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        passes.setLevel(before)
+        for handler in list(client.handlers):
+            client.removeHandler(handler)
+        client.propagate = True
+        if client.level == logging.NOTSET and not client.isEnabledFor(logging.DEBUG):
+            client.setLevel(logging.WARNING)
 
 
 def _object(found: Any) -> Mapping[str, Any]:
