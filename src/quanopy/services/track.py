@@ -31,6 +31,7 @@ from quanopy.services.remote import Sending, search_delay_s
 
 log = logging.getLogger(__name__)
 
+_ROUGHLY_S = 0.25
 _SLOWEST = 16
 _ACTIVE = (ExecutionState.SUBMITTED, ExecutionState.RUNNING)
 _GONE = "the provider does not know this execution any more"
@@ -245,14 +246,15 @@ class Tracking:
         base = self._provider.capabilities.poll_interval_s
         since = execution.started_at or execution.created_at
         unchanged = (datetime.now(UTC) - since).total_seconds()
-        return _in_step(min(max(base, unchanged), _SLOWEST * base), base)
+        return in_step(min(max(base, unchanged), _SLOWEST * base), base)
 
 
-def _in_step(pause_s: float, base_s: float) -> float:
+def in_step(pause_s: float, base_s: float) -> float:
     """A pause, cut by a quarter at most so that it ends when those of others that wait about as
     long do: one request then tells of many."""
     step_s: float = base_s / 4 * 2 ** int(math.log2(pause_s / base_s))
-    now = time.time()
+    # So roughly that those looked at together, one by one, are given the very same time.
+    now = math.floor(time.time() / _ROUGHLY_S) * _ROUGHLY_S
     return max(base_s, math.floor((now + pause_s) / step_s) * step_s - now)
 
 

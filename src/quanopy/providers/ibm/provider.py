@@ -1,7 +1,7 @@
 """The IBM provider: jobs of the sampler and estimator, followed by their list and their tags."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from threading import Lock
@@ -26,21 +26,12 @@ from quanopy.ports.providers import Foreign, Order, Outcome, RemoteCapabilities,
 from quanopy.providers.ibm.documents import time_of
 from quanopy.providers.ibm.machines import Machines, slug
 from quanopy.providers.ibm.sessions import Sessions
-from quanopy.providers.ibm.watching import TAG, Watch
+from quanopy.providers.ibm.watching import TAG, Watch, report_of
 from quanopy.providers.secrets import Secret
 
 if TYPE_CHECKING:
     from quanopy.providers.ibm.service import Service
 
-_STATES = {
-    "queued": ExecutionState.SUBMITTED,
-    "running": ExecutionState.RUNNING,
-    "completed": ExecutionState.COMPLETED,
-    "failed": ExecutionState.FAILED,
-    "cancelled": ExecutionState.CANCELLED,
-    "cancelled - ran too long": ExecutionState.FAILED,
-}
-_RAN_TOO_LONG = 1305
 _AT_ONCE = 8
 """Requests at the same time."""
 _MOST_LOG = 1 << 20
@@ -85,7 +76,7 @@ class IbmProvider:
         self._timeout_s = timeout_s
         self._machines = Machines(name, backends=backends, lanes=lanes)
         self._sessions = Sessions(mode, most_s=session_s, idle_s=idle_s)
-        self._watch = Watch()
+        self._watch = Watch(fresh_s=poll_interval_s)
         self._lock = Lock()
         self._service: Service | None = None
         self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix=f"{name}-request")
@@ -149,8 +140,7 @@ class IbmProvider:
         """States, by the list of jobs."""
         if not ids:
             return {}
-        found = self._watch.look(self._vendor(), ids)
-        return {known: report_of(job) for known, job in found.items()}
+        return self._watch.look(self._vendor(), ids)
 
     def result(self, id: str, works: Callable[[], Sequence[Work]] | None) -> list[Outcome]:
         """Outcomes of the works, whose pubs were sent one after another."""
@@ -233,18 +223,6 @@ class IbmProvider:
                     timeout_s=self._timeout_s,
                 )
             return self._service
-
-
-def report_of(job: Mapping[str, Any]) -> Report:
-    """A job's state; one never seen before is told as it is."""
-    state = job.get("state") if isinstance(job.get("state"), dict) else {}
-    told: Mapping[str, Any] = state or {}
-    said = str(told.get("status") or job.get("status") or "")
-    known = _STATES.get(said.lower())
-    reason = told.get("reason")
-    if known is ExecutionState.CANCELLED and told.get("reason_code") == _RAN_TOO_LONG:
-        known = ExecutionState.FAILED
-    return Report(state=known, detail=f"{said}: {reason}"[:500] if reason else said[:500] or "?")
 
 
 def _try(service: "Service", id: str) -> QuanopyError | None:
