@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from quanopy.codecs.calibrations import encode_metrics
+from quanopy.domain.calibration import Metric
 from quanopy.domain.errors import NotFound, QuanopyError, ResourceMismatch
 from quanopy.domain.jobs import Options, Pub
 from quanopy.ports.providers import Outcome, Work
@@ -73,6 +75,14 @@ def test_a_bad_program_fails_alone(emulators: PulserEmulators, program: bytes) -
     assert bad.result is None
     outcomes(first)
     outcomes(last)
+
+
+def test_atoms_are_read_as_wrong_as_a_snapshot_says(emulators: PulserEmulators) -> None:
+    wrong = encode_metrics([Metric(name="noise.p_false_pos", value=0.9)])
+    (outcome,) = emulators.start([local(noise=wrong)]).wait()
+    assert outcomes(outcome)["11"] > 200
+    (refused,) = emulators.start([local(noise=encode_metrics([]))]).wait()
+    assert isinstance(refused.error, ResourceMismatch)
 
 
 def test_what_is_not_for_it_is_refused(emulators: PulserEmulators) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from quanopy.codecs.calibrations import encode_metrics
+from quanopy.domain.calibration import Metric
 from quanopy.domain.errors import Invalid, NotFound, QuanopyError, ResourceMismatch
 from quanopy.domain.jobs import Options, Pub
 from quanopy.ports.providers import Outcome, Work
@@ -77,6 +79,14 @@ def test_a_bad_program_fails_alone(emulators: PercevalEmulators, program: bytes)
     assert bad.result is None
     outcomes(first)
     outcomes(last)
+
+
+def test_photons_are_as_unlike_as_a_snapshot_says(emulators: PercevalEmulators) -> None:
+    unlike = encode_metrics([Metric(name="HOM", value=0.5), Metric(name="Clock", value=8e7)])
+    (outcome,) = emulators.start([local(noise=unlike)]).wait()
+    assert 45 < outcomes(outcome)["|1,1>"] < 105
+    (refused,) = emulators.start([local(noise=encode_metrics([]))]).wait()
+    assert isinstance(refused.error, ResourceMismatch)
 
 
 def test_what_is_not_for_it_is_refused(emulators: PercevalEmulators) -> None:

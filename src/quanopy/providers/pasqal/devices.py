@@ -11,12 +11,13 @@ from quanopy.domain.calibration import Metric, Snapshot
 from quanopy.domain.jobs import JobKind
 from quanopy.domain.programs import PULSER
 from quanopy.domain.resources import Capabilities, Limits, Resource
+from quanopy.domain.texts import is_showable
 
 FORMAT = "pulser-device/1"
 """A snapshot: the device's abstract representation."""
 PUBS = 25
 """Of one task: four tasks share a batch, whose jobs then come in one page."""
-_UNITS = {
+UNITS = {
     "min_atom_distance": (1e-6, "m"),
     "max_radial_distance": (1e-6, "m"),
     "max_sequence_duration": (1e-9, "s"),
@@ -65,7 +66,7 @@ def devices_of(answer: Any) -> dict[str, Device]:
         raise TypeError("devices that are no object")
     found = {}
     for name, text in answer.items():
-        specs = json.loads(text)
+        specs = json.loads(text, parse_constant=_no_number)
         if not isinstance(specs, dict) or not slug(name):
             raise ValueError("a device that is none")
         found[slug(name)] = Device(name=name, specs=specs)
@@ -82,6 +83,7 @@ def resource_of(device: Device, *, provider: str) -> Resource:
         capabilities=Capabilities(
             kinds=(JobKind.RUN,),
             formats=(PULSER,),
+            technology="neutral-atom",
             simulator=virtual,
             limits=Limits(qubits=device.atoms, pubs=PUBS, shots=device.runs),
             default_shots=min(500, device.runs or 500),
@@ -110,14 +112,19 @@ def _metrics(specs: Mapping[str, Any]) -> Iterator[Metric]:
     channels = specs.get("channels")
     for channel in channels if isinstance(channels, list) else ():
         if isinstance(channel, dict) and isinstance(channel.get("id"), str):
-            yield from _numbers(f"{channel['id'][:100]}.", channel)
+            yield from _numbers(f"{channel['id'][:90]}.", channel)
 
 
 def _numbers(prefix: str, values: Mapping[str, Any]) -> Iterator[Metric]:
     for name, value in sorted(values.items()):
-        if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300:
-            scale, unit = _UNITS.get(name, (1.0, ""))
+        known = isinstance(value, int | float) and not isinstance(value, bool)
+        if known and abs(value) < 1e300 and name and is_showable(prefix + name):
+            scale, unit = UNITS.get(name, (1.0, ""))
             yield Metric(name=f"{prefix}{name[:100]}", value=value * scale, unit=unit)
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is no number of JSON")
 
 
 def _positive(value: Any) -> int | None:

@@ -7,16 +7,21 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from pulser import NoiseModel
 from pulser import Sequence as PulserSequence
 from pulser.backend import BitStrings, EmulationConfig
 from pulser_simulation import QutipBackendV2
 
+from quanopy.codecs.calibrations import decode_metrics
 from quanopy.codecs.results import encode_result
 from quanopy.domain.errors import QuanopyError, ResourceMismatch, TaskFailed
 from quanopy.domain.jobs import Pub
 from quanopy.domain.programs import PULSER
 from quanopy.ports.providers import Outcome, Work
+from quanopy.providers.pasqal.devices import UNITS
 from quanopy.providers.pasqal.programs import check_work, sequence_in
+
+_NOISE = ("p_false_pos", "p_false_neg", "relaxation_rate", "dephasing_rate", "depolarizing_rate")
 
 
 def emulate(atoms: int, works: Sequence[Work]) -> list[Outcome]:
@@ -49,20 +54,39 @@ def _outcome(atoms: int, work: Work) -> Outcome:
 def _sampled(work: Work, pub: Pub, offset: int) -> dict[str, Any]:
     if work.options.seed is not None:
         np.random.seed(_seed(work, work.first_pub + offset))
-    counts = counts_of(sequence_in(work, pub.program), pub.shots or 1)
+    counts = counts_of(sequence_in(work, pub.program), pub.shots or 1, noise_of(work.noise))
     return {"shape": [], "shots": sum(counts.values()), "native": PULSER, "outcomes": counts}
 
 
-def counts_of(sequence: str, shots: int) -> dict[str, int]:
-    """How often each bitstring was measured at a sequence's end, with its device's own noise."""
+def counts_of(sequence: str, shots: int, noise: NoiseModel | None) -> dict[str, int]:
+    """How often each bitstring was measured at a sequence's end, by default with the noise of its
+    own device."""
     built = PulserSequence.from_abstract_repr(sequence)
-    noise = built.device.noise_model
-    config = EmulationConfig(
-        observables=[BitStrings(num_shots=shots)],
-        **({} if noise is None else {"noise_model": noise}),
+    noise = noise or built.device.noise_model
+    options: dict[str, Any] = {} if noise is None else {"noise_model": noise}
+    config: EmulationConfig[Any] = EmulationConfig(
+        observables=[BitStrings(num_shots=shots)], **options
     )
     found = QutipBackendV2(built, config=config).run().final_bitstrings
     return {str(bits): int(number) for bits, number in found.items()}
+
+
+def noise_of(numbers: bytes | None) -> NoiseModel | None:
+    """The noise that a snapshot's numbers tell of: wrong readings, and rates of decay.
+
+    Raises:
+        ResourceMismatch: they tell of none.
+    """
+    if numbers is None:
+        return None
+    told: dict[str, Any] = {}
+    for metric in decode_metrics(numbers):
+        prefix, _, name = metric.name.rpartition(".")
+        if prefix == "noise" and name in _NOISE and metric.value > 0:
+            told[name] = metric.value / UNITS.get(name, (1.0, ""))[0]
+    if not told:
+        raise ResourceMismatch("the snapshot tells of no noise", where="options.noise")
+    return NoiseModel(**told)
 
 
 def _seed(work: Work, index: int) -> int:

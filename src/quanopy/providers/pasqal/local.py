@@ -34,7 +34,11 @@ class PulserEmulators:
     def resources(self) -> Sequence[Resource]:
         """One: QuTiP's evolution of the whole register."""
         able = Capabilities(
-            kinds=(JobKind.RUN,), formats=(PULSER,), limits=Limits(qubits=self._atoms)
+            kinds=(JobKind.RUN,),
+            formats=(PULSER,),
+            limits=Limits(qubits=self._atoms),
+            technology="neutral-atom",
+            noise=True,
         )
         return [
             Resource(

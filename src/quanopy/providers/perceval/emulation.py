@@ -10,12 +10,17 @@ from perceval.algorithm import Sampler
 from perceval.components import Experiment
 from perceval.runtime import Processor
 from perceval.serialization import deserialize
+from perceval.utils import NoiseModel
 
+from quanopy.codecs.calibrations import decode_metrics
 from quanopy.codecs.results import encode_result
 from quanopy.domain.errors import Invalid, QuanopyError, ResourceMismatch, TaskFailed
 from quanopy.domain.jobs import Pub
 from quanopy.domain.programs import PERCEVAL
 from quanopy.ports.providers import Outcome, Work
+
+_NOISE = {"HOM": "indistinguishability", "g2": "g2", "Transmittance": "transmittance"}
+"""What platforms publish, as Perceval's noise model calls it."""
 
 
 def emulate(backend: str, works: Sequence[Work]) -> list[Outcome]:
@@ -46,7 +51,8 @@ def _sampled(backend: str, work: Work, pub: Pub, offset: int) -> dict[str, Any]:
     shots = pub.shots or 1
     if work.options.seed is not None:
         perceval.random_seed(_seed(work, work.first_pub + offset))
-    processor = Processor(backend, experiment_in(work.circuits[pub.program]))
+    experiment = experiment_in(work.circuits[pub.program])
+    processor = Processor(backend, experiment, noise=noise_of(work.noise))
     found = Sampler(processor, max_shots_per_call=shots).sample_count(shots)
     outcomes = {str(state): int(number) for state, number in found["results"].items()}
     return {
@@ -69,6 +75,21 @@ def experiment_in(data: bytes) -> Experiment:
             "its experiment as .experiment.",
         )
     return experiment
+
+
+def noise_of(numbers: bytes | None) -> NoiseModel | None:
+    """The noise that a snapshot's numbers tell of; ``None`` for the experiment's own.
+
+    Raises:
+        ResourceMismatch: they tell nothing of photons.
+    """
+    if numbers is None:
+        return None
+    known = {metric.name: metric.value for metric in decode_metrics(numbers) if not metric.targets}
+    told = {_NOISE[name]: value for name, value in known.items() if name in _NOISE}
+    if not told or not all(0 <= value <= 1 for value in told.values()):
+        raise ResourceMismatch("the snapshot tells nothing of photons", where="options.noise")
+    return NoiseModel(**told)
 
 
 def _seed(work: Work, index: int) -> int:

@@ -67,7 +67,9 @@ class PercevalEmulators:
 
     def resources(self) -> Sequence[Resource]:
         """One a backend."""
-        able = Capabilities(kinds=(JobKind.RUN,), formats=(PERCEVAL,))
+        able = Capabilities(
+            kinds=(JobKind.RUN,), formats=(PERCEVAL,), technology="photonic", noise=True
+        )
         return [
             Resource(
                 name=backend.resource,

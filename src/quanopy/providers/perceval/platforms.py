@@ -65,6 +65,7 @@ def platform_of(name: str, details: Any) -> Platform:
     perfs = details.get("perfs") or {}
     if not isinstance(perfs, dict):
         raise ValueError("a platform's performance is no object")
+    json.dumps([details["specs"], perfs], allow_nan=False)  # what is no JSON is no answer
     return Platform(
         name=name,
         kind=str(details.get("type") or "simulator")[:_LONGEST],
@@ -107,6 +108,7 @@ def _capabilities(platform: Platform | None, spent: float) -> Capabilities:
     return Capabilities(
         kinds=(JobKind.RUN,),
         formats=(PERCEVAL,),
+        technology="photonic",
         simulator=platform is not None and platform.kind.lower() == "simulator",
         limits=Limits(pubs=1, shots=None if most is None else max(1, int(most / spent))),
         coalesce=False,
@@ -144,13 +146,14 @@ def _metrics(performance: Mapping[str, Any]) -> Iterator[Metric]:
         named = _NAMED.fullmatch(called)
         name, unit = (named["name"], named["unit"]) if named else (called, "")
         scale, known = _SCALES.get(unit, (1.0, unit[:_LONGEST]))
-        yield from _numbers(name[:_LONGEST], scale, known, value)
+        if name and is_showable(called):
+            yield from _numbers(name[:_LONGEST], scale, known, value)
 
 
 def _numbers(name: str, scale: float, unit: str, value: Any) -> Iterator[Metric]:
     if isinstance(value, dict):
         for part, one in sorted(value.items()):
-            if not isinstance(one, dict):
+            if not isinstance(one, dict) and is_showable(part):
                 yield from _numbers(f"{name}.{part}"[:_LONGEST], scale, unit, one)
     elif isinstance(value, list):
         for mode, one in enumerate(value):
