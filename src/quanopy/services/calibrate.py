@@ -85,7 +85,8 @@ class Calibrations:
         self, provider: Provider, resource: str, *, fresh_s: float | None = None
     ) -> Standing:
         """How things stand, seen no longer than ``fresh_s`` ago (by default the pace's), by
-        whoever asked. Raises as :meth:`ask`."""
+        whoever asked; of a provider that failed to answer, what is known since it was asked on its
+        rounds. Raises as :meth:`ask`."""
         oldest = timedelta(seconds=self.pace.fresh_s if fresh_s is None else fresh_s)
         with self._lock:
             asking = self._asking[resource]
@@ -93,7 +94,9 @@ class Calibrations:
             known = self._known.get(resource)
             if known is None or _age(known) > oldest:
                 (known,) = self._store.standings([resource])
-            if _age(known) <= oldest:
+            # Who did not answer may be slow to, and is asked again where nothing waits for it.
+            enough = oldest if known.problem is None else timedelta(seconds=self.pace.every_s)
+            if _age(known) <= enough:
                 with self._lock:
                     self._known[resource] = known
                 return known

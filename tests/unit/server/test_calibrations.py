@@ -1,14 +1,17 @@
 """Calibrations over HTTP."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from quanopy.domain.calibration import Metric, Snapshot
+from quanopy.domain.calibration import Binding, CalibrationLabel, Metric, Snapshot
 from quanopy.domain.resources import Resource
+from quanopy.ports.store import Offer
 from quanopy.services.packing import pack_snapshot
+from quanopy.testing.catalogue import ending, execution
 from tests.unit.server.service import JOB, WORKER, Service
 
 QPU = Resource(name="qpu", provider="acme")
@@ -187,3 +190,17 @@ def test_a_job_that_is_no_model_for_another_is_refused(service: Service) -> None
     status, found = submitted(service, same_calibration_as=model["id"])
     assert status == 422
     assert "ran on aer, not on qpu" in found["detail"]
+
+
+def test_a_jobs_detail_says_what_it_ran_under_and_warns(service: Service) -> None:
+    _, found = submitted(service, "aer")
+    (claim,) = service.store.claim(WORKER, [Offer(resource="aer", seconds=1e9)], ttl_s=30)
+    bound = Binding(
+        label=CalibrationLabel.CLOSEST, snapshot="b", submitted="a", started="a", ended="b"
+    )
+    done = replace(execution(claim), calibration=bound)
+    service.store.finish(claim.id, [ending(done)])
+    (ran,) = service.client().get(f"/v1/jobs/{found['id']}").json()["executions"]
+    shown = ran["calibration"]
+    assert (shown["label"], shown["snapshot"], shown["submitted"]) == ("closest", "b", "a")
+    assert "calibrated anew" in shown["warning"]

@@ -115,6 +115,18 @@ def test_what_another_process_saw_lately_is_not_asked_for_again(
     assert vendor.asked["qpu"] == 1
 
 
+def test_what_starts_or_ends_does_not_wait_for_who_did_not_answer(
+    calibrations: Calibrations,
+) -> None:
+    vendor = Vendor(Denied("no"))
+    for _ in range(3):
+        assert calibrations.current(provider(vendor), "qpu", fresh_s=0.0).problem is not None
+    assert vendor.asked["qpu"] == 1
+    vendor.answer = SNAPSHOT
+    calibrations.ask(provider(vendor), "qpu")  # as its rounds do
+    assert calibrations.current(provider(vendor), "qpu").seen is not None
+
+
 def test_many_threads_ask_once(calibrations: Calibrations) -> None:
     vendor = Vendor()
     vendor.hold.clear()
