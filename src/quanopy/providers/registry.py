@@ -82,7 +82,11 @@ def _created(
         raise Invalid("the table's name is the provider's", where=f"{where}.name")
     if takes(create, "name") and ":" not in name:
         options["name"] = name
-    return tailored(create(**bound(create, options, where=where)), changes)
+    given = bound(create, options, where=where)
+    try:
+        return tailored(create(**given), changes)
+    except Invalid as error:
+        raise Invalid(error.message, where=error.where or where, hint=error.hint) from error
 
 
 def _of_its_own(plugin: Plugin, others: list[Plugin]) -> Plugin:

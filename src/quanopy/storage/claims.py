@@ -5,8 +5,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from sqlalchemy import (
-    ColumnElement,
-    and_,
     bindparam,
     delete,
     exists,
@@ -18,14 +16,14 @@ from sqlalchemy.types import BigInteger, Text
 
 from quanopy.domain.ids import new_id
 from quanopy.domain.jobs import Task
-from quanopy.domain.resources import overlapping
 from quanopy.domain.states import ResourceState, TaskState
 from quanopy.ports.store import Claim, Offer, Offering
 from quanopy.services.sharing import fair_order
-from quanopy.storage import ledger, queue, schema
+from quanopy.storage import ledger, parts, queue, schema
 from quanopy.storage.compiled import Row
 from quanopy.storage.events import History
-from quanopy.storage.mapping import Values, accounts_of, moment, part_of, span
+from quanopy.storage.lanes import ALIVE, CLAIMS_IN_USE, EXECUTIONS_IN_USE
+from quanopy.storage.mapping import Values, accounts_of, moment, span
 from quanopy.storage.rows import id_rows, ids_document
 from quanopy.storage.statements import LOCKED_JOBS, LOCKED_TASKS, by_ids, insert_rows
 from quanopy.storage.transaction import Asked, Transaction
@@ -37,36 +35,18 @@ _now = bindparam("now", type_=BigInteger)
 Clock = Callable[[], int]
 """What time it is, as rows have it."""
 
-ALIVE: ColumnElement[bool] = and_(
-    _claims.c.expires_at > _now, _claims.c.expires_at <= _now + 2 * _claims.c.ttl_us
-)
-"""Whether a claim still holds. One that would hold for longer than it was ever given was written
-under another clock, before ours went backwards."""
-
 _RESOURCE = (
-    select(schema.resources, schema.devices.c.name.label("physical"), schema.devices.c.parted)
+    select(
+        schema.resources,
+        schema.devices.c.name.label("physical"),
+        *(schema.devices.c[name] for name in ("parted", "wanted_by", "wanted_at", "tried_at")),
+    )
     .join(
         schema.devices,
         schema.devices.c.name == func.coalesce(schema.resources.c.device, schema.resources.c.name),
     )
     .where(schema.resources.c.name == bindparam("resource", type_=Text))
     .with_for_update()
-)
-_CLAIMS_IN_USE = select(func.count()).where(
-    _claims.c.device == queue.DEVICE,
-    ALIVE,
-    exists().where(_tasks.c.claim_id == _claims.c.id, _tasks.c.state == TaskState.CLAIMED.value),
-)
-_EXECUTIONS_IN_USE = select(func.count()).where(
-    _executions.c.device == queue.DEVICE,
-    _executions.c.state.in_(["submitting", "submitted", "running", "stranded"]),
-)
-_PARTS = select(schema.resources.c.name, schema.resources.c.part).where(
-    func.coalesce(schema.resources.c.device, schema.resources.c.name) == queue.DEVICE
-)
-_CLAIMS_BY_RESOURCE, _EXECUTIONS_BY_RESOURCE = (
-    counted.add_columns(of.c.resource).group_by(of.c.resource)
-    for counted, of in ((_CLAIMS_IN_USE, _claims), (_EXECUTIONS_IN_USE, _executions))
 )
 _RENEW = (
     update(_claims)
@@ -111,8 +91,8 @@ def claim(
     given = {"resource": offer.resource, "now": clock()}
     found, [(claimed,)], [(executing,)], used, groups = connection.together(
         (_RESOURCE, given),
-        (_CLAIMS_IN_USE, given),
-        (_EXECUTIONS_IN_USE, given),
+        (CLAIMS_IN_USE, given),
+        (EXECUTIONS_IN_USE, given),
         (queue.USED, given),
         (queue.GROUPS, given),
     )
@@ -121,9 +101,12 @@ def claim(
     if resource is None:
         return []
     in_use = claimed + executing
-    if resource.parted and in_use:
-        in_use = _in_use_of_part(connection, resource, given)
-    lanes = min(most, _lanes(resource, offer, in_use)) if in_use is not None else 0
+    if resource.parted:
+        in_part = parts.in_use(connection, resource, bool(groups), given, now)
+        if in_part is None:
+            return []
+        in_use = in_part
+    lanes = min(most, _lanes(resource, offer, in_use))
     if lanes < 1:
         return []
     used_s = queue.aged(used, now)
@@ -159,7 +142,7 @@ class Line:
 def asking_line(offer: Offer, now: int) -> list[Asked]:
     """Lock the offered resource's device, and see who waits there: for :func:`line`."""
     given = {"resource": offer.resource, "now": now}
-    asked = (_RESOURCE, _CLAIMS_IN_USE, _EXECUTIONS_IN_USE, queue.USED, queue.ANYTHING)
+    asked = (_RESOURCE, CLAIMS_IN_USE, EXECUTIONS_IN_USE, queue.USED, queue.ANYTHING)
     return [(statement, given) for statement in asked]
 
 
@@ -223,24 +206,6 @@ def _serves(resource: Row, account: str) -> bool:
 
 def _lanes(resource: Row, offer: Offer, in_use: int) -> int:
     return offer.claims if resource.lanes is None else min(offer.claims, resource.lanes - in_use)
-
-
-def _in_use_of_part(
-    connection: Transaction, resource: Row, given: Mapping[str, object]
-) -> int | None:
-    """How many lanes of a resource's part are in use; ``None`` while what overlaps it is."""
-    known, claimed, executing = connection.together(
-        (_PARTS, given), (_CLAIMS_BY_RESOURCE, given), (_EXECUTIONS_BY_RESOURCE, given)
-    )
-    parts = {row.name: part_of(row.part) for row in known}
-    own, in_use = part_of(resource.part), 0
-    for number, name in [*claimed, *executing]:
-        part = parts.get(name)
-        if part == own:
-            in_use += number
-        elif overlapping(part, own):
-            return None
-    return in_use
 
 
 def _loads(order: Iterable[Task], offer: Offer, lanes: int) -> list[_Load]:

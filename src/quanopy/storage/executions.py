@@ -15,6 +15,7 @@ from quanopy.ports.store import Due, ExecutionChange
 from quanopy.storage import claims, schema
 from quanopy.storage.compiled import Row
 from quanopy.storage.events import History
+from quanopy.storage.lanes import ALIVE
 from quanopy.storage.mapping import Values, execution_of, execution_row, problem_text, span, task_of
 from quanopy.storage.rows import id_rows, ids_document
 from quanopy.storage.statements import (
@@ -47,7 +48,7 @@ _JOBS_OF = id_rows()
 _TASK_JOBS = select(schema.tasks.c.id, schema.tasks.c.job_id).select_from(
     _JOBS_OF.join(schema.tasks, schema.tasks.c.id == _JOBS_OF.c.id)
 )
-_held = exists().where(schema.claims.c.id == _executions.c.claim_id, claims.ALIVE)
+_held = exists().where(schema.claims.c.id == _executions.c.claim_id, ALIVE)
 _time_came = or_(
     _executions.c.due_at <= _now,
     # Written under another clock, before ours went backwards.

@@ -301,6 +301,15 @@ def resource_of(row: Row) -> Resource:
     )
 
 
+def device_row(name: str) -> Values:
+    """A device that nobody has said anything of yet, as a row."""
+    return {
+        "name": name,
+        "parted": False,
+        **dict.fromkeys(("wanted_by", "wanted_at", "tried_at")),
+    }
+
+
 def part_of(stored: str | None) -> tuple[str, ...] | None:
     """What of its device a resource takes, as its row has it."""
     return None if stored is None else tuple(json.loads(stored))

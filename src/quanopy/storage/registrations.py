@@ -15,6 +15,7 @@ from quanopy.storage.events import History
 from quanopy.storage.mapping import (
     Values,
     accounts_of,
+    device_row,
     moment,
     resource_of,
     resource_row,
@@ -138,7 +139,7 @@ def _make(connection: Transaction, asked: Registration, resource: Resource) -> N
             where="name",
             hint="Choose another name.",
         )
-    device = dict.fromkeys(devices.c.keys(), False) | {"name": asked.name}
+    device = device_row(asked.name)
     connection.later(_DEVICE[connection.dialect], {"r": document([device])})
     connection.later(_NEW[connection.dialect], {"r": document([resource_row(resource)])})
     there = connection.first(_RESOURCE, given)

@@ -22,7 +22,7 @@ from quanopy.domain.states import ResourceState
 from quanopy.storage import schema
 from quanopy.storage.compiled import Row
 from quanopy.storage.events import History
-from quanopy.storage.mapping import Values, moment_or_none, resource_of, resource_row
+from quanopy.storage.mapping import Values, device_row, moment_or_none, resource_of, resource_row
 from quanopy.storage.rows import document, rows_of
 from quanopy.storage.schema import devices, resources, tasks, workers
 from quanopy.storage.transaction import Transaction
@@ -146,7 +146,7 @@ def register(
     own = [one for one in own if one.name not in taken]
     rows = [resource_row(resource) for resource in own]
     names: list[Values] = [
-        {"name": n, "parted": False} for n in sorted({r.device or r.name for r in own})
+        device_row(name) for name in sorted({one.device or one.name for one in own})
     ]
     parted: list[Values] = [
         {"name": n} for n in sorted({r.device or r.name for r in own if r.part is not None})

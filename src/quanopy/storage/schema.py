@@ -258,6 +258,11 @@ devices = Table(
     Column("name", Text, primary_key=True),
     # Whether a resource is a part of it: a claim looks for overlaps on no other device.
     Column("parted", Boolean, nullable=False, server_default=false()),
+    # The resource of its parts that could not start while others ran on what it needs: since when
+    # it waits, and when it last tried.
+    Column("wanted_by", Text),
+    Column("wanted_at", BigInteger),
+    Column("tried_at", BigInteger),
 )
 
 workers = Table(

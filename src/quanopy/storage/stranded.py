@@ -7,8 +7,9 @@ from quanopy.domain.errors import Conflict, InvalidTransition, NotFound
 from quanopy.domain.jobs import Execution
 from quanopy.domain.states import ExecutionState
 from quanopy.ports.store import Due
-from quanopy.storage import claims, schema
+from quanopy.storage import schema
 from quanopy.storage.executions import take
+from quanopy.storage.lanes import ALIVE
 from quanopy.storage.mapping import execution_of
 from quanopy.storage.statements import LOCKED_EXECUTIONS, read_ids
 from quanopy.storage.transaction import Transaction
@@ -23,7 +24,7 @@ _IN_STATE = (
     .limit(bindparam("most", type_=Integer))
 )
 _HOLDER = select(schema.claims.c.worker).where(
-    schema.claims.c.id == bindparam("claim", type_=Text), claims.ALIVE
+    schema.claims.c.id == bindparam("claim", type_=Text), ALIVE
 )
 
 

@@ -10,10 +10,10 @@ from quanopy.domain.jobs import Problem
 from quanopy.domain.states import FINAL_TASK_STATES, TaskState
 from quanopy.ports.store import Swept
 from quanopy.storage import ledger, queue, registrations, schema
-from quanopy.storage.claims import ALIVE
 from quanopy.storage.compiled import Row
 from quanopy.storage.events import History
 from quanopy.storage.executions import devices_of
+from quanopy.storage.lanes import ALIVE
 from quanopy.storage.mapping import AT_ONCE, moment_or_none, problem_text
 from quanopy.storage.rows import id_rows, ids_document
 from quanopy.storage.statements import LOCKED_EXECUTIONS, LOCKED_TASKS, read_ids, update_rows

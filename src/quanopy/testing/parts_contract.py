@@ -112,6 +112,51 @@ class PartsContract:
         clock.move(TTL + 1)
         assert len(claim(machine, "middle", worker="worker_2")) == 1
 
+    def try_for_long(self, machine: Store, clock: MovableClock, name: str) -> None:
+        """Try to run on a resource for over half a minute, while what runs goes on."""
+        for _ in range(4):
+            assert claim(machine, name) == []
+            clock.move(10)
+            machine.renew("worker_1", ttl_s=TTL)
+
+    def test_what_needs_much_of_a_device_gets_its_turn_in_the_end(
+        self, machine: Store, clock: MovableClock
+    ) -> None:
+        (held,) = claim(machine, "low")
+        end(machine, *claim(machine, "high"))
+        self.try_for_long(machine, clock, "whole")
+        assert [claim(machine, name) for name in ("high", "low", "twin")] == [[], [], []]
+        end(machine, held)
+        assert [claim(machine, name) for name in ("high", "low", "twin")] == [[], [], []]
+        (whole,) = claim(machine, "whole")
+        end(machine, whole)
+        assert [len(claim(machine, name)) for name in ("high", "low")] == [1, 1]
+
+    def test_what_waits_holds_up_only_what_overlaps_it(
+        self, machine: Store, clock: MovableClock
+    ) -> None:
+        claim(machine, "low")
+        self.try_for_long(machine, clock, "free")
+        assert claim(machine, "middle") == []
+        assert len(claim(machine, "high")) == 1
+
+    def test_who_does_not_try_any_more_holds_nobody_up(
+        self, machine: Store, clock: MovableClock
+    ) -> None:
+        claim(machine, "low")
+        self.try_for_long(machine, clock, "whole")
+        clock.move(25)
+        assert len(claim(machine, "high")) == 1
+
+    def test_nobody_is_held_up_for_what_has_no_task(
+        self, store: Store, clock: MovableClock
+    ) -> None:
+        store.register("worker_1", list(PARTS.values()), ttl_s=TTL)
+        store.submit([submission(*[job(resource=name) for name in ("low", "high")])])
+        claim(store, "low")
+        self.try_for_long(store, clock, "whole")
+        assert len(claim(store, "high")) == 1
+
     def test_what_is_in_maintenance_keeps_nobody_out(self, machine: Store) -> None:
         machine.set_resource_state("whole", ResourceState.MAINTENANCE, "helium", actor="op")
         assert claim(machine, "whole") == []

@@ -14,3 +14,6 @@ def upgrade() -> None:
         "devices",
         sa.Column("parted", sa.Boolean(), nullable=False, server_default=sa.false()),
     )
+    op.add_column("devices", sa.Column("wanted_by", sa.Text()))
+    op.add_column("devices", sa.Column("wanted_at", sa.BigInteger()))
+    op.add_column("devices", sa.Column("tried_at", sa.BigInteger()))
