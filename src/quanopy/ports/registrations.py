@@ -10,9 +10,9 @@ from quanopy.domain.resources import Registration
 class Registrations(Protocol):
     """Those of the broker's catalogue."""
 
-    def known(self) -> Sequence[Registration]:
-        """All that have not left, those whose heartbeat has stopped included. At most a few
-        seconds old."""
+    def known(self, *, anew: bool = False) -> Sequence[Registration]:
+        """All that have not left, those whose heartbeat has stopped included; a few seconds old
+        at most, and as they are now where they are asked for ``anew``."""
 
     def token(self, registration_id: str) -> str:
         """The token that the broker gave one of them; raises ``Denied`` where this process has

@@ -33,12 +33,13 @@ class CatalogueRegistrations:
         self._known: Sequence[Registration] = ()
         self._loaded_at = float("-inf")
 
-    def known(self) -> Sequence[Registration]:
+    def known(self, *, anew: bool = False) -> Sequence[Registration]:
         """See the port."""
         with self._lock:
-            if time.monotonic() - self._loaded_at > self._fresh_s:
+            began = time.monotonic()
+            if anew or began - self._loaded_at > self._fresh_s:
                 self._known = self._store.registrations()
-                self._loaded_at = time.monotonic()
+                self._loaded_at = began
             return self._known
 
     def token(self, registration_id: str) -> str:

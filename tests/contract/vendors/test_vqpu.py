@@ -253,10 +253,15 @@ class Told:
             ttl_s=15.0,
         )
         self.there = True
+        self.stale = False
+        self._heard: Sequence[Registration] = ()
         self._secret = vendor.secret
 
-    def known(self) -> Sequence[Registration]:
-        return [self.one] if self.there else []
+    def known(self, *, anew: bool = False) -> Sequence[Registration]:
+        """What was heard last, which may be old."""
+        if anew or not self.stale:
+            self._heard = [self.one] if self.there else []
+        return self._heard
 
     def token(self, registration_id: str) -> str:
         return self._secret if registration_id == "registration_1" else "of-another"
@@ -297,6 +302,19 @@ def test_one_that_was_started_anew_has_another_token_and_none_of_the_old_work(
     (refused,) = serving.resources()
     assert refused.state is ResourceState.OFFLINE
     assert "401" in (refused.reason or "")
+
+
+def test_what_was_heard_long_ago_fails_nothing(vendor: VqpuVendor, bench: VendorBench) -> None:
+    told, other = Told(vendor), Told(vendor)
+    other.known()
+    other.stale = True
+    told.one = other.one = replace(told.one, id="registration_1", name="vq2")
+    starting, following = create(registrations=told), create(registrations=other)
+    (execution,) = start(starting, [order_of(replace(work(), resource="vq2"))])
+    assert wait_all(following, [execution])[execution].state is ExecutionState.COMPLETED
+    assert following.target("vq2") == starting.target("vq2")
+    starting.close()
+    following.close()
 
 
 def test_what_ran_on_one_that_left_has_failed(serving: VqpuProvider, told: Told) -> None:

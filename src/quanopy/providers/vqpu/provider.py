@@ -279,11 +279,11 @@ class VqpuProvider:
     def _connection(self, name: str, url: str, token: Callable[[], str]) -> Connection:
         return Connection(name, url, token, timeout_s=self._timeout_s, pool=self._pool)
 
-    def _all(self) -> dict[str, _Vqpu]:
+    def _all(self, *, anew: bool = False) -> dict[str, _Vqpu]:
         """Those of the settings, then those registered that do not take a name of these."""
         if self._registrations is None:
             return self._fixed
-        known = self._registrations.known()
+        known = self._registrations.known(anew=anew)
         with self._lock:
             self._registered = {
                 one.name: self._taken_over(one) for one in known if one.name not in self._fixed
@@ -313,8 +313,12 @@ class VqpuProvider:
         found.registration = one
         return found
 
-    def _find(self, resource: str) -> _Vqpu:
+    def _find(self, resource: str, instance: str | None = None) -> _Vqpu:
+        """The vQPU of a name; what was heard of it is asked for anew before one (or this instance
+        of it) is said not to be there."""
         found = self._all().get(resource)
+        if found is None or instance not in (None, found.instance):
+            found = self._all(anew=True).get(resource)
         if found is None:
             raise NotFound(f"{self.name} has no resource {resource!r}")
         return found
@@ -324,7 +328,7 @@ class VqpuProvider:
         match = _ID.fullmatch(id)
         if match is None:
             raise NotFound(f"{self.name} has no execution {id[:100]!r}")
-        found = self._find(match[1])
+        found = self._find(match[1], match[2])
         if found.instance != match[2]:
             raise NotFound(f"{found.name} was started anew, and does not know {match[3]}")
         return found, match[3]
@@ -417,12 +421,15 @@ class VqpuProvider:
 
     def _poll(self, name: str, ids: Sequence[str]) -> tuple[dict[str, Report], QuanopyError | None]:
         """What one vQPU says of its executions; and, where it does not answer, why."""
+        instances = {one: one.split("/")[1] for one in ids}
         known = self._all().get(name)
+        if known is None or set(instances.values()) != {known.instance}:
+            known = self._all(anew=True).get(name)
         if known is None:
             if self._registrations is None:
                 return {}, None
             return dict.fromkeys(ids, lost(f"{name} has left the catalogue")), None
-        current = [one for one in ids if one.split("/")[1] == known.instance]
+        current = [one for one in ids if instances[one] == known.instance]
         reports = dict.fromkeys(set(ids).difference(current), lost(f"{name} was started anew"))
         try:
             if current:
