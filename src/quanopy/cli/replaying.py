@@ -11,8 +11,9 @@ from quanopy.cli.arguments import AsJson, JobId
 def replay(
     id: JobId,
     emulator: Annotated[
-        str, typer.Option("--emulator", help="A resource that takes a snapshot's noise.")
-    ] = "aer",
+        str | None,
+        typer.Option("--emulator", help="Default: aer; perceval-slos for photonic experiments."),
+    ] = None,
     shots: Annotated[
         int | None, typer.Option("--shots", min=1, help="Default: as many as it had.")
     ] = None,
@@ -43,6 +44,6 @@ def replay(
             for one in found.compared
         ),
     )
-    typer.echo(f"{found.replay.id} on {emulator}, calibration {found.label}", err=True)
+    typer.echo(f"{found.replay.id}, calibration {found.label}", err=True)
     if plot is not None:
         typer.echo(f"drawn: {plot}", err=True)

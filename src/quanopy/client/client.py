@@ -18,7 +18,7 @@ from quanopy.client.expecting import Expected
 from quanopy.client.handles import Job, checked_id
 from quanopy.client.http import Http
 from quanopy.client.polling import rounds
-from quanopy.client.replays import Replay, compare, replayed
+from quanopy.client.replays import Replay, compare, distributions, replayed
 from quanopy.client.results import Result, result_of
 from quanopy.client.streams import follow
 from quanopy.domain.errors import Conflict, Invalid, NotReady, Rejected, TaskFailed
@@ -426,13 +426,14 @@ class Client:
         self,
         job: Job | str,
         *,
-        emulator: str = "aer",
+        emulator: str | None = None,
         shots: int | None = None,
         seed: int | None = None,
         timeout: float | None = None,
     ) -> Replay:
         """Run what really ran of a job again on an emulator whose noise is made from the snapshot
-        that the job ran under, and compare the two distributions.
+        that the job ran under, and compare the two distributions. ``emulator`` is by default
+        ``aer``, for Perceval's experiments ``perceval-slos``.
 
         Raises:
             NotFound: it is not known what calibration it ran under.
@@ -440,8 +441,8 @@ class Client:
             NotReady: it is not done after ``timeout`` seconds; the replay is a job, and goes on.
         """
         of = self.job(job) if isinstance(job, str) else job
-        draft, snapshot, label = replayed(of, shots=shots, seed=seed)
-        (again,) = self._send([draft.model_copy(update={"resource": emulator})])
+        draft, snapshot, label = replayed(of, emulator, shots=shots, seed=seed)
+        (again,) = self._send([draft])
         other = Job(self._http, again.id)
         pairs = zip(of.result(0.0), other.result(timeout), strict=True)
         return Replay(
@@ -453,7 +454,7 @@ class Client:
                 compare(pub, at, ran, emulated)
                 for pub, (was, now) in enumerate(pairs)
                 for at, (ran, emulated) in enumerate(
-                    zip(was.raw_counts, now.raw_counts, strict=True)
+                    zip(distributions(was), distributions(now), strict=True)
                 )
             ],
         )

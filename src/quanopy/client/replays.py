@@ -9,10 +9,11 @@ from typing import Any
 
 from quanopy.client.compiled import AsRun
 from quanopy.client.handles import Job
+from quanopy.client.results import NativePub
 from quanopy.domain.calibration import CalibrationLabel
 from quanopy.domain.errors import Invalid, NotFound, ResourceMismatch, Unsupported
 from quanopy.domain.jobs import JobKind
-from quanopy.domain.programs import QPY
+from quanopy.domain.programs import PERCEVAL, QPY
 from quanopy.wire.jobs import JobIn, OptionsIn, ProgramIn, ProgramOut
 
 _SHOWN = 24
@@ -28,7 +29,7 @@ class Compared:
     at: int
     """Which of the pub's parameter sets, in C order."""
     ran: Mapping[str, int]
-    """Counts of the job, by outcome (``0x…``)."""
+    """Counts of the job, by outcome (``0x…``, or as the native format writes it)."""
     replayed: Mapping[str, int]
     total_variation: float
     """Half the sum of differences of probabilities: 0 alike, 1 nothing in common."""
@@ -102,8 +103,12 @@ class Replay:
             raise Invalid(f"cannot write {path}: {error.strerror}") from error
 
 
+_EMULATORS = {None: "aer", PERCEVAL: "perceval-slos"}
+"""Which emulates the noise of a snapshot, by the format of what ran (``None``: circuits)."""
+
+
 def replayed(
-    job: Job, *, shots: int | None, seed: int | None
+    job: Job, emulator: str | None, *, shots: int | None, seed: int | None
 ) -> tuple[JobIn, str, CalibrationLabel]:
     """What to submit to run a job again as it ran, the digest of the snapshot that it ran under,
     and how surely it did. Raises as :meth:`Client.replay`."""
@@ -116,13 +121,15 @@ def replayed(
     for one in job.compiled():
         ran.setdefault(one.program, one)  # Parts of a job ran it alike, save for their shots.
     given = job.submitted()
-    kind = job.detail().kind
-    if kind is JobKind.ESTIMATE or any(one.native is not None for one in ran.values()):
+    formats = {one.native for one in ran.values()}
+    if job.detail().kind is JobKind.ESTIMATE or not formats <= _EMULATORS.keys():
         raise ResourceMismatch(
-            f"{job.id} is no sampling of circuits", hint="Only counts are compared."
+            f"no emulator here has the noise of what {job.id} is",
+            hint="Counts of circuits and of Perceval's experiments can be replayed.",
         )
+    native = max(formats, key=str)
     programs = [
-        ProgramIn(format=QPY, data=base64.b64encode(ran[index].data).decode())
+        ProgramIn(format=native or QPY, data=base64.b64encode(ran[index].data).decode())
         if index in ran
         else program_in(program)
         for index, program in enumerate(given.programs)
@@ -132,8 +139,8 @@ def replayed(
     if pubs is not None:
         pubs = [pub.model_copy(update={"shots": shots or pub.shots or asked}) for pub in pubs]
     draft = JobIn(
-        kind=JobKind.SAMPLE,
-        resource="aer",
+        kind=JobKind.SAMPLE if native is None else JobKind.RUN,
+        resource=emulator or _EMULATORS[native],
         programs=programs,
         pubs=pubs,
         options=OptionsIn(noise=under.snapshot.digest, seed=seed, shots=asked),
@@ -146,6 +153,11 @@ def replayed(
 def program_in(program: ProgramOut) -> ProgramIn:
     """A program as it was submitted, to be submitted again."""
     return ProgramIn(format=program.format, text=program.text, data=program.data)
+
+
+def distributions(pub: Any) -> Sequence[Mapping[str, int]]:
+    """Counts of a pub's result, one a parameter set."""
+    return [pub.counts] if isinstance(pub, NativePub) else pub.raw_counts
 
 
 def compare(pub: int, at: int, ran: Mapping[str, int], replayed: Mapping[str, int]) -> Compared:
@@ -170,7 +182,8 @@ def compare(pub: int, at: int, ran: Mapping[str, int], replayed: Mapping[str, in
 
 def _draw(axes: Any, one: Compared, replay: Replay) -> None:
     both = {k: one.ran.get(k, 0) + one.replayed.get(k, 0) for k in one.ran.keys() | one.replayed}
-    shown = sorted(sorted(both, key=lambda k: (-both[k], k))[:_SHOWN], key=lambda k: int(k, 16))
+    frequent = sorted(both, key=lambda k: (-both[k], k))[:_SHOWN]
+    shown = sorted(frequent, key=lambda k: (len(k), k))
     places = range(len(shown))
     for counts, shift, label in ((one.ran, -0.2, "ran"), (one.replayed, 0.2, "replayed")):
         total = sum(counts.values())

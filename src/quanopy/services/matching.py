@@ -39,7 +39,7 @@ def check_request(spec: JobSpec, resource: Resource, taking: Taking | None = Non
         raise ResourceMismatch(
             f"{resource.name} emulates no snapshot's noise in a job of kind {spec.kind}",
             where="options.noise",
-            hint=f"Take an emulator that does (aer), and {JobKind.SAMPLE} or {JobKind.RUN}.",
+            hint=f"Take one that does (aer, perceval-slos), and {JobKind.SAMPLE} or {JobKind.RUN}.",
         )
     _check_amounts("options", spec.options.shots, spec.options.precision, able)
     for index, pub in enumerate(spec.pubs or ()):
