@@ -15,7 +15,7 @@ from quanopy.codecs.targets import decode_target
 from quanopy.domain.errors import Invalid, ResourceMismatch
 from quanopy.domain.ids import new_id
 from quanopy.domain.jobs import JobKind, Options, Pub
-from quanopy.domain.programs import IQM
+from quanopy.domain.programs import IQM, PULSER
 from quanopy.domain.states import ResourceState
 from quanopy.ports.providers import Order, RemoteProvider, Work
 from quanopy.providers.qrmi import create
@@ -26,6 +26,7 @@ from quanopy.testing.vendors.bench import Given, VendorBench
 from quanopy.testing.vendors.faults import Fault
 from quanopy.testing.vendors.ibm import CRN, IbmService
 from quanopy.testing.vendors.iqm import IqmVendor
+from quanopy.testing.vendors.pasqal import PasqalVendor
 
 CIRCUIT = QuantumCircuit(2, 2)
 CIRCUIT.h(0)
@@ -281,3 +282,46 @@ def test_a_vendor_that_is_silent_leaves_the_resource_offline() -> None:
     assert {one.state for one in found} == {ResourceState.OFFLINE}
     assert all(one.reason for one in found)
     provider.close()
+
+
+@pytest.fixture(scope="module")
+def pasqal() -> Iterator[PasqalVendor]:
+    vendor = PasqalVendor()
+    with vendor:
+        yield vendor
+
+
+def test_a_pulser_sequence_runs_through_qrmi(pasqal: PasqalVendor) -> None:
+    token = pasqal.token()
+    os.environ["QUANOPY_LOOPBACK_PASQAL_TOKEN"] = token
+    table = {
+        "type": "pasqal-cloud",
+        "QRMI_PASQAL_CLOUD_PROJECT_ID": pasqal.project,
+        "QRMI_PASQAL_CLOUD_BASE_URL": pasqal.url,
+        "QRMI_PASQAL_CLOUD_AUTH_TOKEN": Secret("env:QUANOPY_LOOPBACK_PASQAL_TOKEN"),
+    }
+    provider = create(machines={"FRESNEL": table}, processes=1)
+    (resource,) = provider.resources()
+    assert (resource.name, resource.state) == ("fresnel", ResourceState.ONLINE)
+    assert provider.calibration("fresnel") is None
+    with pytest.raises(ResourceMismatch):
+        provider.target("fresnel")
+    program = sequence().to_abstract_repr().encode()
+    one = work(program, Pub(shots=50), resource="fresnel", native=PULSER, kind=JobKind.RUN)
+    provider.check(one)
+    (pub,) = results(provider, one)
+    assert sum(pub["outcomes"].values()) == pub["shots"] == 50
+    assert {len(label) for label in pub["outcomes"]} == {4}
+    provider.stop([f"fresnel:{next(iter(pasqal.jobs))}"])
+    provider.close()
+
+
+def sequence() -> Any:
+    from pulser import Pulse, Register, Sequence
+    from pulser.devices import AnalogDevice
+
+    made = Sequence(Register.square(2, spacing=6, prefix="q"), AnalogDevice)
+    made.declare_channel("ch", "rydberg_global")
+    made.add(Pulse.ConstantPulse(400, 3.0, 0, 0), "ch")
+    made.measure()
+    return made

@@ -26,7 +26,7 @@ from quanopy.providers.refusals import refusal
 
 _PAUSE_S = 5.0
 """QRMI does not tell for how long a vendor wants to be left alone."""
-_STATUS = re.compile(r"(?:status code|response body:) (\d{3})\b")
+_STATUS = re.compile(r"(?:status code|response body:|Status:) (\d{3})\b")
 _UNSEEN = re.compile(r"unknown variant `([^`]{1,80})`")
 _UNREAD = "invalid JSON"
 """How QRMI's text begins where an answer is not what it expects."""

@@ -213,7 +213,11 @@ class QrmiProvider:
 
     def _stopped(self, id: str) -> None:
         name, task, _ = self._parts(id)
-        self._call(name, Ask(call="stop", id=task))
+        try:
+            self._call(name, Ask(call="stop", id=task))
+        except Rejected:
+            if self._report(id).state not in _ENDED:
+                raise
 
     def logs(self, id: str) -> str:
         """As QRMI gives them."""

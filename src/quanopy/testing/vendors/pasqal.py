@@ -4,6 +4,7 @@ Pulser's emulator with the noise that the device publishes."""
 import gzip
 import json
 import uuid
+from base64 import urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -60,18 +61,32 @@ class PasqalVendor(Vendor):
         with self.lock:
             return [self.secret, self._signature, *self._tokens]
 
+    def token(self) -> str:
+        """A token for clients that are given one and do not log in."""
+        claims = {"exp": int(self.now().timestamp()) + 3600, "jti": uuid.uuid4().hex}
+        parts = [json.dumps(part).encode() for part in ({"alg": "none"}, claims)]
+        token = ".".join(
+            [*(urlsafe_b64encode(part).decode().rstrip("=") for part in parts), "c2ln"]
+        )
+        with self.lock:
+            self._tokens.append(token)
+        return token
+
     def routes(self) -> Sequence[Route]:
-        """What pasqal-cloud 0.24 calls."""
+        """What pasqal-cloud 0.24 and QRMI 0.26 call."""
         return [
             route("POST", "/oauth/token", "login", self._login),
             route("GET", "/api/v1/devices/specs", "calibration", self._devices),
             route("GET", "/api/v1/devices/public-specs", "calibration", self._public_devices),
+            route("GET", f"/api/v1/devices/specs/{_ID}", "calibration", self._device),
             route("POST", "/api/v1/batches", "start", self._create),
             route("GET", "/api/v1/batches", "poll", self._list),
             route("GET", f"/api/v1/batches/{_ID}/status", "poll", self._batch),
             route("GET", f"/api/v2/batches/{_ID}", "poll", self._batch),
             route("PATCH", f"/api/v2/batches/{_ID}/cancel", "stop", self._cancel),
+            route("GET", f"/api/v1/batches/{_ID}/full_results", "result", self._full),
             route("GET", "/api/v2/jobs", "jobs", self._jobs),
+            route("GET", f"/api/v2/jobs/{_ID}", "poll", self._job),
             route("GET", f"/api/v1/jobs/{_ID}/results_link", "result", self._link),
             route("GET", f"/results/{_ID}", "download", self._download),
         ]
@@ -95,8 +110,8 @@ class PasqalVendor(Vendor):
         return {one["id"]: run(one["sequence"], one["runs"], calibrations) for one in _jobs_of(job)}
 
     def _match(self, request: Request) -> tuple[Route, dict[str, str]] | None:
-        """As all vendors do it; a list by a tag is a search."""
-        found = super()._match(request)
+        """As all vendors do it; a list by a tag is a search, and QRMI has a prefix of its own."""
+        found = super()._match(replace(request, path=request.path.removeprefix("/core-fast")))
         if found is None or "tag" not in request.query:
             return found
         return replace(found[0], about="find"), found[1]
@@ -118,6 +133,14 @@ class PasqalVendor(Vendor):
     def _public_devices(self, request: Request) -> Reply:
         specs = self._specs().items()
         return self._said([{"device_type": name, "specs": text} for name, text in specs])
+
+    def _device(self, request: Request) -> Reply:
+        specs = self._specs().get(request.names["id"])
+        if specs is None:
+            return self.refuse(404, "no such device")
+        return self._admitted(request) or self._said(
+            {"device_type": request.names["id"], "specs": specs}
+        )
 
     def _specs(self) -> dict[str, str]:
         from quanopy.testing.vendors.pasqal_runs import device
@@ -193,6 +216,18 @@ class PasqalVendor(Vendor):
         counted = {"total": len(rows), "start": 0, "end": len(rows)}
         return self._said(rows, pagination=counted)
 
+    def _job(self, request: Request) -> Reply:
+        refused = self._admitted(request)
+        if refused is not None:
+            return refused
+        wanted = request.names["id"]
+        with self.lock:
+            batches = [one for one in self.jobs.values() if not one.forgotten]
+        rows = [(batch, one) for batch in batches for one in _jobs_of(batch) if one["id"] == wanted]
+        if not rows:
+            return self.refuse(404, "no such job")
+        return self._said(_job_row(*rows[0]))
+
     def _link(self, request: Request) -> Reply:
         refused = self._admitted(request)
         if refused is not None:
@@ -205,6 +240,13 @@ class PasqalVendor(Vendor):
         if request.query.get("signature") != self._signature:
             return Reply(status=403, body=b"<Error/>")
         return Reply(body=self._result(request.names["id"]) or {})
+
+    def _full(self, request: Request) -> Reply:
+        batch = self._found(request)
+        if isinstance(batch, Reply):
+            return batch
+        found = {one["id"]: self._result(one["id"]) for one in _jobs_of(batch)}
+        return self._said({name: one for name, one in found.items() if one is not None})
 
     # -- what it knows ------------------------------------------------------------------------
     def _admitted(self, request: Request) -> Reply | None:
@@ -246,6 +288,7 @@ class PasqalVendor(Vendor):
             "tags": batch.payload.get("tags"),
             "sequence_builder": batch.payload.get("sequence_builder"),
             "jobs_count": len(batch.payload["jobs"]),
+            "job_ids": [one["id"] for one in batch.payload["jobs"]],
         }
 
     def _said(self, data: Any, **more: Any) -> Reply:
