@@ -294,7 +294,7 @@ def pasqal() -> Iterator[PasqalVendor]:
 def test_a_pulser_sequence_runs_through_qrmi(pasqal: PasqalVendor) -> None:
     token = pasqal.token()
     os.environ["QUANOPY_LOOPBACK_PASQAL_TOKEN"] = token
-    table = {
+    table: dict[str, str | Secret] = {
         "type": "pasqal-cloud",
         "QRMI_PASQAL_CLOUD_PROJECT_ID": pasqal.project,
         "QRMI_PASQAL_CLOUD_BASE_URL": pasqal.url,
