@@ -5,9 +5,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from qiskit import QuantumCircuit
+from qiskit.circuit import Parameter
+from qiskit.primitives import StatevectorEstimator
+from qiskit.quantum_info import SparsePauliOp
 
+from quanopy.codecs.arrays import encode_array
 from quanopy.domain.errors import Invalid, QuanopyError, ResourceMismatch
 from quanopy.domain.jobs import JobKind, Options, Pub
 from quanopy.domain.programs import BRAKET_AHS, BRAKET_IR
@@ -70,6 +75,22 @@ def pub_of(outcome: Outcome) -> dict[str, Any]:
 
 def local(format: str, program: Any, on: str, **changes: Any) -> Work:
     return replace(native(format, program, 60, on), **changes)
+
+
+@pytest.mark.parametrize("on", ["braket-sv", "braket-dm"])
+def test_expectation_values_are_exact_unless_a_precision_is_asked_for(
+    bench: LocalBench, on: str
+) -> None:
+    circuit = QuantumCircuit(2)
+    circuit.ry(Parameter("a"), 0)
+    circuit.cx(0, 1)
+    values = np.array([[0.3], [1.2]])
+    terms = [{"ZZ": 1.0, "XX": 0.5}, {"IZ": 1.0, "II": 0.25}]
+    pub = Pub(parameters=encode_array(values), observables=terms, precision=0.0)
+    (outcome,) = bench.provider.start([work(circuit, pub, kind=JobKind.ESTIMATE, on=on)]).wait()
+    observables = [SparsePauliOp(list(term), list(term.values())) for term in terms]
+    exact = StatevectorEstimator().run([(circuit, observables, values[:, 0])]).result()[0].data.evs
+    assert pub_of(outcome)["evs"] == pytest.approx(exact.tolist())
 
 
 @pytest.mark.parametrize("on", ["braket-sv", "braket-dm"])

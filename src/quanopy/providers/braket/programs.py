@@ -13,14 +13,14 @@ from operator import matmul
 from typing import TYPE_CHECKING, Any
 
 from quanopy.domain.errors import Invalid, ResourceMismatch
-from quanopy.domain.jobs import JobKind
+from quanopy.domain.jobs import JobKind, Pub
 from quanopy.ports.providers import Work
 from quanopy.providers.braket.devices import Device
 
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit
 
-    from quanopy.providers.circuits import Run
+    from quanopy.providers.circuits import BoundPub, Run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,8 +78,9 @@ def sent_of(work: Work, device: Device) -> Sent:
     if work.native is not None:
         check_native(work)
         return Sent(action=native_action(work), shots=work.pubs[0].shots or 1)
-    if work.kind is JobKind.ESTIMATE and device.exact:
-        return Sent(action=_program(exact_source(work)), shots=0)
+    if is_exact(work, device):
+        one = _only(work)
+        return Sent(action=_program(exact_source(one, 0)), shots=0)
     together = set_of(work, device)
     if device.set_size == 1:
         if len(together.executables) != 1:
@@ -168,34 +169,50 @@ def _source(circuit: Any) -> str:
     return str(circuit.to_ir(IRType.OPENQASM).source)
 
 
-def exact_source(work: Work) -> str:
-    """A circuit with the expectation value of each Pauli, in the order of :func:`exact_labels`."""
+def is_exact(work: Work, device: Device) -> bool:
+    """Whether expectation values are calculated: where the device can, and nothing else would do
+    or a task is one circuit anyway."""
+    if work.kind is not JobKind.ESTIMATE or not device.exact:
+        return False
+    return device.set_size == 1 or not all(pub.precision for pub in work.pubs)
+
+
+def _only(work: Work) -> "BoundPub":
+    from quanopy.providers.circuits import bound_pubs
+
+    found = list(bound_pubs(work))
+    if len(found) != 1 or found[0].sets != 1:
+        raise ResourceMismatch(
+            "exact expectation values are of one pub and one parameter set a task",
+            hint="Ask for a precision, or submit each as a job of its own.",
+        )
+    return found[0]
+
+
+def exact_source(one: "BoundPub", at: int) -> str:
+    """A circuit under one parameter set with the expectation value of each Pauli, in the order of
+    :func:`exact_labels`."""
     from braket.circuits import observables
     from braket.circuits.serialization import IRType
 
-    from quanopy.providers.circuits import bound_pubs
     from quanopy.providers.observables import letters_on, places_in
 
     letters = {"X": observables.X(), "Y": observables.Y(), "Z": observables.Z()}
-    (one,) = bound_pubs(work)
-    if one.sets != 1:
-        raise ResourceMismatch(f"{one.sets} parameter sets; one is taken a task")
     places = places_in(one.circuit)
     circuit = translated(
-        one.bound(0), labels=range(one.circuit.num_qubits), verbatim=False, measured=False
+        one.bound(at), labels=range(one.circuit.num_qubits), verbatim=False, measured=False
     )
-    for label in exact_labels(work):
+    for label in exact_labels(one.pub):
         on = letters_on(label, places)
         observable = reduce(matmul, [letters[letter] for letter in on.values()])
         circuit.expectation(observable, target=list(on))
     return str(circuit.to_ir(IRType.OPENQASM).source)
 
 
-def exact_labels(work: Work) -> list[str]:
+def exact_labels(pub: Pub) -> list[str]:
     """The Paulis whose values are asked for."""
     from quanopy.providers.observables import labels_in
 
-    (pub,) = work.pubs
     found = [label for label in labels_in(pub.observables) if set(label) - {"I"}]
     if not found:
         raise Invalid("only identities are asked for", hint="Their expectation value is 1.")

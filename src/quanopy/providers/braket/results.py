@@ -8,11 +8,11 @@ from typing import Any
 
 from quanopy.codecs.results import PubResult
 from quanopy.domain.errors import Rejected, Transient
-from quanopy.domain.jobs import JobKind
+from quanopy.domain.jobs import Pub
 from quanopy.domain.programs import BRAKET_AHS, BRAKET_IR
 from quanopy.ports.providers import Work
 from quanopy.providers.braket.devices import Device
-from quanopy.providers.braket.programs import Executable, exact_labels, set_of
+from quanopy.providers.braket.programs import Executable, exact_labels, is_exact, set_of
 
 GATE_RESULT = "braket.task_result.gate_model_task_result"
 SET_RESULT = "braket.task_result.program_set_task_result"
@@ -49,10 +49,12 @@ def pubs_of(
     """The result of each pub; of a job that was not made here, as a native program's."""
     if work is None or work.native is not None:
         return [native_result(document, fetch)]
-    if work.kind is JobKind.ESTIMATE and device.exact:
-        return [_exact(document, work)]
-    from quanopy.providers.circuits import Counted, results_of
+    from quanopy.providers.circuits import Counted, parameter_sets, results_of
 
+    if is_exact(work, device):
+        (pub,) = work.pubs
+        _, shape = parameter_sets(pub, work.first_pub)
+        return [exact_result(pub, shape, [document])]
     together = set_of(work, device)
     answers = executables_in(document, fetch)
     if len(answers) != sum(together.repeats):
@@ -136,21 +138,22 @@ def shared_out(chances: Mapping[str, Any], shots: int) -> list[tuple[str, int]]:
     return [(key, number) for key, number in counts.items() if number]
 
 
-def _exact(document: Mapping[str, Any], work: Work) -> PubResult:
+def exact_result(
+    pub: Pub, shape: tuple[int, ...], documents: Sequence[Mapping[str, Any]]
+) -> PubResult:
+    """A pub's expectation values from those of its Paulis, a document a parameter set."""
     import numpy as np
 
-    from quanopy.providers.circuits import parameter_sets
     from quanopy.providers.observables import combined, labels_in
 
-    (pub,) = work.pubs
-    labels = exact_labels(work)
-    found = [_mapping(one).get("value") for one in _list(document.get("resultTypes"))]
-    if len(found) != len(labels) or not all(isinstance(value, int | float) for value in found):
-        raise Rejected(f"{len(found)} expectation values were answered, not {len(labels)}")
-    values = {label: np.ones(1) for label in labels_in(pub.observables)}
-    values |= {label: np.array([value]) for label, value in zip(labels, found, strict=True)}
-    _, shape = parameter_sets(pub, work.first_pub)
-    evs = combined(pub.observables, 1, shape, values)
+    labels = exact_labels(pub)
+    rows = [[_mapping(one).get("value") for one in _list(d.get("resultTypes"))] for d in documents]
+    for row in rows:
+        if len(row) != len(labels) or not all(isinstance(value, int | float) for value in row):
+            raise Rejected(f"{len(row)} expectation values were answered, not {len(labels)}")
+    values = {label: np.ones(len(rows)) for label in labels_in(pub.observables)}
+    values |= {label: np.array([row[i] for row in rows]) for i, label in enumerate(labels)}
+    evs = combined(pub.observables, len(rows), shape, values)
     return {
         "shape": list(evs.shape),
         "evs": evs.ravel().tolist(),
