@@ -1,8 +1,11 @@
 """The vQPU provider keeps the contract of remote providers, before the vQPU service itself."""
 
 import base64
+import contextlib
 import json
 import os
+import socket
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -16,7 +19,7 @@ from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter
 
 from quanopy.codecs.arrays import to_npy
-from quanopy.domain.errors import NotFound, QuanopyError, Unavailable
+from quanopy.domain.errors import NotFound, QuanopyError, Transient, Unavailable
 from quanopy.domain.ids import new_id
 from quanopy.domain.jobs import JobKind, Options, Pub
 from quanopy.domain.resources import Registration
@@ -372,4 +375,52 @@ def test_no_redirect_is_followed(vendor: VqpuVendor) -> None:
         assert found.state is ResourceState.OFFLINE
         assert "points elsewhere" in (found.reason or "")
         assert len(vendor.requests) == before
+        provider.close()
+
+
+class Dripping:
+    """Answers every request a byte at a time, without end."""
+
+    def __enter__(self) -> "Dripping":
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self._ended = threading.Event()
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._socket.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._socket.accept()
+                threading.Thread(target=self._drip, args=(connection,), daemon=True).start()
+
+    def _drip(self, connection: socket.socket) -> None:
+        with contextlib.suppress(OSError), connection:
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+            while not self._ended.wait(0.1):
+                connection.sendall(b" ")
+
+
+def test_one_that_drips_is_cut_off_and_keeps_nobody_waiting(vendor: VqpuVendor) -> None:
+    os.environ |= vendor.environment()
+    options = vendor.options()["vqpus"]["vqpu"]
+    with Dripping() as slow:
+        provider = create(
+            vqpus={"vqpu": options, "slow": {**options, "url": slow.url}}, request_timeout_s=2.0
+        )
+        began = time.monotonic()
+        found = {one.name: one for one in provider.resources()}
+        assert time.monotonic() - began < 5
+        assert found["vqpu"].state is ResourceState.ONLINE
+        (execution,) = start(provider, [order_of(work())])
+        began = time.monotonic()
+        assert set(provider.poll([execution, "slow//abc"])) == {execution, "slow//abc"}
+        assert time.monotonic() - began < 5
+        with pytest.raises(Transient):
+            provider.poll(["slow//abc"])
+        assert time.monotonic() - began < 20
         provider.close()

@@ -1,11 +1,21 @@
 """One virtual QPU's HTTP interface: bounded answers, classified failures, each request once."""
 
 import json
-from collections.abc import Callable, Mapping
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
-from urllib3 import BaseHTTPResponse, PoolManager, Timeout
+from urllib3 import (
+    BaseHTTPResponse,
+    HTTPConnectionPool,
+    HTTPSConnectionPool,
+    PoolManager,
+    Timeout,
+)
+from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
@@ -31,6 +41,71 @@ _PIECE = 1 << 20
 _TOO_EARLY = 425
 
 
+_LONGEST = 3
+"""Time-outs that a request may take as a whole, however steadily its answer drips."""
+_current = threading.local()
+
+
+class _Plain(HTTPConnection):
+    """Known to the request that it carries."""
+
+    def request(self, *args: Any, **how: Any) -> None:
+        _carry(self)
+        super().request(*args, **how)
+
+
+class _Tls(HTTPSConnection):
+    """The same, over TLS."""
+
+    def request(self, *args: Any, **how: Any) -> None:
+        _carry(self)
+        super().request(*args, **how)
+
+
+class _PlainPool(HTTPConnectionPool):
+    ConnectionCls = _Plain
+
+
+class _TlsPool(HTTPSConnectionPool):
+    ConnectionCls = _Tls
+
+
+def connections() -> PoolManager:
+    """What requests to vQPUs go through."""
+    pool = PoolManager(maxsize=16, num_pools=256)
+    pool.pool_classes_by_scheme = {"http": _PlainPool, "https": _TlsPool}
+    return pool
+
+
+def _carry(connection: HTTPConnection) -> None:
+    carrying: list[HTTPConnection] | None = getattr(_current, "carrying", None)
+    if carrying is not None:
+        carrying.append(connection)
+
+
+@contextmanager
+def _ended_after(seconds: float) -> Iterator[None]:
+    """Cut off what this thread asks in the block after so long: a time-out is of each read, and
+    who answers a byte at a time would hold the thread for ever."""
+    carrying: list[HTTPConnection] = []
+    _current.carrying = carrying
+    watch = threading.Timer(seconds, _cut_off, [carrying])
+    watch.daemon = True
+    watch.start()
+    try:
+        yield
+    finally:
+        watch.cancel()
+        _current.carrying = None
+
+
+def _cut_off(carrying: list[HTTPConnection]) -> None:
+    for connection in carrying:
+        if connection.sock is not None:
+            with suppress(OSError):  # it has ended by itself meanwhile
+                connection.sock.shutdown(socket.SHUT_RDWR)
+
+
 class Connection:
     """Sends requests to one vQPU; threads may share it."""
 
@@ -47,6 +122,7 @@ class Connection:
         self.who = who
         self._url = url.rstrip("/")
         self._token = token
+        self._timeout_s = timeout_s
         self._timeout = Timeout(connect=min(_CONNECT_S, timeout_s), read=timeout_s)
         self._pool = pool
 
@@ -72,13 +148,18 @@ class Connection:
         headers: Mapping[str, str] | None = None,
     ) -> Any:
         sent = {"Authorization": f"Bearer {self._token()}", "Accept": "application/json"}
+        with _ended_after(_LONGEST * self._timeout_s):
+            return self._read(self._answered(method, path, body, {**sent, **(headers or {})}))
+
+    def _answered(
+        self, method: str, path: str, body: Mapping[str, Any] | None, sent: Mapping[str, str]
+    ) -> BaseHTTPResponse:
         try:
-            response = self._pool.request(
+            return self._pool.request(
                 method,
                 self._url + path,
                 json=body,
-                headers={**sent, **({"Content-Type": "application/json"} if body else {})}
-                | dict(headers or {}),
+                headers={**sent, **({"Content-Type": "application/json"} if body else {})},
                 redirect=False,
                 retries=False,
                 timeout=self._timeout,
@@ -88,7 +169,6 @@ class Connection:
             raise Unavailable(f"{self.who} cannot be reached: {_cause(error)}") from error
         except HTTPError as error:
             raise OutcomeUnknown(f"{self.who} did not answer: {type(error).__name__}") from error
-        return self._read(response)
 
     def _read(self, response: BaseHTTPResponse) -> Any:
         try:

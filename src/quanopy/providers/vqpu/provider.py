@@ -9,12 +9,10 @@ import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, TypeVar
-
-from urllib3 import PoolManager
 
 from quanopy.domain.calibration import Snapshot
 from quanopy.domain.errors import (
@@ -36,7 +34,7 @@ from quanopy.ports.providers import Foreign, Order, Outcome, RemoteCapabilities,
 from quanopy.ports.registrations import Registrations
 from quanopy.providers.secrets import Secret
 from quanopy.providers.vqpu.answers import answers_of, foreign_outcome, lost, report_of
-from quanopy.providers.vqpu.connection import Connection
+from quanopy.providers.vqpu.connection import Connection, connections
 from quanopy.providers.vqpu.description import (
     Description,
     capabilities,
@@ -54,6 +52,8 @@ _FRESH_S = 60.0
 """How long a vQPU's description is believed."""
 _AGAIN_S = 5.0
 """How soon one that did not answer is asked for it again."""
+_PATIENCE_S = 3.0
+"""How long those that answer late are waited for where others are concerned."""
 _BATCH = 100
 _KEPT_WORKS = 2_000
 _CIRCUITS = "/api/v1/circuits"
@@ -114,7 +114,8 @@ class VqpuProvider:
         self._account = account
         self._timeout_s = request_timeout_s
         self._registrations = registrations
-        self._pool = PoolManager(maxsize=16, num_pools=256)
+        self._pool = connections()
+        self._asking = ThreadPoolExecutor(8, thread_name_prefix="vqpu-asking")
         self._threads = ThreadPoolExecutor(16, thread_name_prefix="vqpu")
         self._lock = Lock()
         self._fixed = {one.name: self._configured(one) for one in configured}
@@ -132,8 +133,8 @@ class VqpuProvider:
     def resources(self) -> Sequence[Resource]:
         """One a vQPU; its description is asked for about once a minute."""
         vqpus = list(self._all().values())
-        for _ in self._threads.map(self._refresh, vqpus):
-            pass
+        due = [one for one in vqpus if one.ask_at <= time.monotonic() and not one.lock.locked()]
+        wait([self._asking.submit(self._refresh, one) for one in due], _PATIENCE_S)
         return [self._resource(one) for one in vqpus]
 
     def target(self, resource: str) -> Target:
@@ -183,9 +184,17 @@ class VqpuProvider:
         groups = list(by_name.items())
         reports: dict[str, Report] = {}
         errors: list[QuanopyError] = []
-        for found, error in self._threads.map(lambda one: self._poll(*one), groups):
+        asked = {self._threads.submit(self._poll, *group): group for group in groups}
+        # Whose answer is late must not keep others waiting.
+        done, late = wait(asked, None if len(groups) == 1 else _PATIENCE_S)
+        for one in done:
+            found, error = one.result()
             reports |= found
             errors += [] if error is None else [error]
+        for one in late:
+            name, its_ids = asked[one]
+            reports |= self._as_they_were(its_ids)
+            errors.append(Transient(f"{name} has not answered yet"))
         if errors and len(errors) == len(groups):
             raise errors[0]
         with self._lock:
@@ -264,7 +273,8 @@ class VqpuProvider:
 
     def close(self) -> None:
         """Close the connections."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._threads, self._asking):
+            threads.shutdown(wait=False, cancel_futures=True)
         self._pool.clear()
 
     # -- vQPUs --------------------------------------------------------------------------------
