@@ -341,7 +341,8 @@ class Store(Protocol):
     def enrol(self, registration: Registration, resource: Resource) -> Registration:
         """Put a resource into the catalogue for the account that owns it, or in the place of one
         that this account had put there under the same name; as it then is, with the accounts that
-        it serves. ``Conflict`` where the name is another's, or others' work waits for it."""
+        it serves. ``Conflict`` where the name is another's, or others' work waits for it;
+        ``QuotaExceeded`` where the account has registered too many."""
 
     def beat(self, name: str, registration_id: str, *, leaving: bool = False) -> None:
         """It lives (``leaving``: and takes no new work). ``NotFound`` where this registration does

@@ -24,6 +24,7 @@ PROBLEMS: Mapping[int, str] = {
     413: "More than a limit allows.",
     415: "A media type that is not read.",
     422: "The request is wrong; `where` says where.",
+    429: "Too much is used already.",
     500: "Something went wrong here; the problem carries an id of the log's entry.",
     503: "Something needed is not there now; try again after `Retry-After` seconds.",
 }

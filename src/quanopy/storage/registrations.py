@@ -4,10 +4,10 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.types import BigInteger, Text
 
-from quanopy.domain.errors import Conflict, NotFound
+from quanopy.domain.errors import Conflict, NotFound, QuotaExceeded
 from quanopy.domain.resources import Registration, Resource, Target
 from quanopy.domain.states import ResourceState
 from quanopy.storage.compiled import Row
@@ -29,6 +29,8 @@ from quanopy.storage.transaction import Transaction
 
 FORGOTTEN = 24 * 3600 * 1_000_000
 """A resource that was silent for so long has left."""
+MOST = 100
+"""Resources that one account may have registered."""
 LEAVING = "it is about to end"
 _name = bindparam("resource", type_=Text)
 _REGISTRATION = select(registrations).where(registrations.c.name == _name).with_for_update()
@@ -43,6 +45,11 @@ _OTHERS_WORK = (
         tasks.c.account != bindparam("account", type_=Text),
     )
     .limit(1)
+)
+_OWN = (
+    select(func.count())
+    .select_from(registrations)
+    .where(registrations.c.owner == bindparam("account", type_=Text))
 )
 _ALL = (
     select(registrations, resources.c.accounts)
@@ -133,6 +140,12 @@ def enrol(
 def _make(connection: Transaction, asked: Registration, resource: Resource) -> None:
     """A resource of a name that nobody has; raises ``Conflict`` where somebody takes it at once."""
     given = {"resource": asked.name, "account": asked.owner}
+    if connection.scalar(_OWN, given) >= MOST:
+        raise QuotaExceeded(
+            f"{asked.owner} has registered {MOST} resources",
+            where="name",
+            hint="Remove one: quanopy resources remove NAME.",
+        )
     if connection.first(_OTHERS_WORK, given) is not None:
         raise Conflict(
             f"work of others waits for a resource {asked.name!r}",

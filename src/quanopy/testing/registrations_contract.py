@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from quanopy.codecs.targets import encode_target
-from quanopy.domain.errors import Conflict, NotFound
+from quanopy.domain.errors import Conflict, NotFound, QuotaExceeded
 from quanopy.domain.events import Event
 from quanopy.domain.ids import new_id
 from quanopy.domain.resources import Registration, Resource
@@ -210,3 +210,11 @@ class RegistrationsContract:
         store.sweep()
         assert store.registrations() == []
         assert told(store)[-1] == "resource.left"
+
+    def test_one_account_registers_only_so_many(self, store: Store, clock: MovableClock) -> None:
+        for index in range(100):
+            self.enrolled(store, registration(clock, f"vq{index}"))
+        with pytest.raises(QuotaExceeded):
+            self.enrolled(store, registration(clock, "vq100"))
+        self.enrolled(store, registration(clock, "vq7"))
+        self.enrolled(store, registration(clock, "vq100", owner="bob"))

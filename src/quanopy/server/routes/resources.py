@@ -106,7 +106,7 @@ async def set_state(request: Request, name: Name) -> Response:
     response_model=RegistrationOut,
     responses={
         **shows(examples.REGISTRATION, status=201),
-        **problems(403, 409, 413, 415),
+        **problems(403, 409, 413, 415, 429),
     },
     openapi_extra=takes(RegistrationIn, example=examples.REGISTERS),
 )
