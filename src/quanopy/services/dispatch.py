@@ -79,7 +79,6 @@ class LocalDispatch:
     ) -> None:
         self._provider = provider
         self._calibrations = calibrations
-        self._demands = calibrations.demands
         self._preparing = preparing
         self._endings = endings
         self._holding = holding
@@ -260,7 +259,7 @@ class LocalDispatch:
         if not demands(ready.work.options):
             return ready
         standing = self._calibrations.current(self._provider, ready.work.resource)
-        verdict = self._demands.verdict(task, ready.work.options, standing)
+        verdict = self._calibrations.demands.verdict(task, ready.work.options, standing)
         if verdict is None or verdict.problem is None:
             return ready
         return TaskFailed(verdict.problem.message, hint=verdict.problem.hint)
