@@ -12,7 +12,9 @@ def replay(
     id: JobId,
     emulator: Annotated[
         str | None,
-        typer.Option("--emulator", help="Default: aer; perceval-slos for photonic experiments."),
+        typer.Option(
+            "--emulator", help="Default: aer; perceval-slos for photons, pulser-qutip for atoms."
+        ),
     ] = None,
     shots: Annotated[
         int | None, typer.Option("--shots", min=1, help="Default: as many as it had.")

@@ -433,7 +433,8 @@ class Client:
     ) -> Replay:
         """Run what really ran of a job again on an emulator whose noise is made from the snapshot
         that the job ran under, and compare the two distributions. ``emulator`` is by default
-        ``aer``, for Perceval's experiments ``perceval-slos``.
+        ``aer``, for Perceval's experiments ``perceval-slos``, for Pulser's sequences
+        ``pulser-qutip``.
 
         Raises:
             NotFound: it is not known what calibration it ran under.

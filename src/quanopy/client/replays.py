@@ -13,7 +13,7 @@ from quanopy.client.results import NativePub
 from quanopy.domain.calibration import CalibrationLabel
 from quanopy.domain.errors import Invalid, NotFound, ResourceMismatch, Unsupported
 from quanopy.domain.jobs import JobKind
-from quanopy.domain.programs import PERCEVAL, QPY
+from quanopy.domain.programs import PERCEVAL, PULSER, QPY
 from quanopy.wire.jobs import JobIn, OptionsIn, ProgramIn, ProgramOut
 
 _SHOWN = 24
@@ -103,7 +103,7 @@ class Replay:
             raise Invalid(f"cannot write {path}: {error.strerror}") from error
 
 
-_EMULATORS = {None: "aer", PERCEVAL: "perceval-slos"}
+_EMULATORS = {None: "aer", PERCEVAL: "perceval-slos", PULSER: "pulser-qutip"}
 """Which emulates the noise of a snapshot, by the format of what ran (``None``: circuits)."""
 
 
@@ -125,7 +125,7 @@ def replayed(
     if job.detail().kind is JobKind.ESTIMATE or not formats <= _EMULATORS.keys():
         raise ResourceMismatch(
             f"no emulator here has the noise of what {job.id} is",
-            hint="Counts of circuits and of Perceval's experiments can be replayed.",
+            hint="Counts of circuits, Perceval's experiments and Pulser's sequences can be replayed.",
         )
     native = max(formats, key=str)
     programs = [
