@@ -125,7 +125,7 @@ def replayed(
     if job.detail().kind is JobKind.ESTIMATE or not formats <= _EMULATORS.keys():
         raise ResourceMismatch(
             f"no emulator here has the noise of what {job.id} is",
-            hint="Counts of circuits, Perceval's experiments and Pulser's sequences can be replayed.",
+            hint="Circuits, Perceval's experiments and Pulser's sequences are replayed.",
         )
     native = max(formats, key=str)
     programs = [
