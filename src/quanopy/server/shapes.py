@@ -54,21 +54,22 @@ def spec_of(job: JobIn, where: str = "") -> JobSpec:
     )
 
 
-def requirements_in(jobs: Sequence[JobIn]) -> Mapping[int, Requirements]:
-    """By their index, what jobs ask of a resource that name none."""
+def requirements_in(jobs: Sequence[JobIn], where: str = "") -> Mapping[int, Requirements]:
+    """By their index, what jobs ask of a resource that name none; raises :class:`Invalid` with
+    the place, which ``where`` begins, formatted with the index."""
     return {
-        index: requirements_of(job.requires)
+        index: requirements_of(job.requires, where.format(index))
         for index, job in enumerate(jobs)
         if job.requires is not None
     }
 
 
-def requirements_of(asked: RequirementsIn) -> Requirements:
+def requirements_of(asked: RequirementsIn, where: str = "") -> Requirements:
     """What is asked of a resource."""
     return Requirements(
         qubits=asked.qubits,
         gates=tuple(asked.gates),
-        connectivity=_connectivity(asked.connectivity),
+        connectivity=_connectivity(asked.connectivity, where),
         technology=tuple(asked.technology),
         simulator=asked.simulator,
         fidelity=asked.fidelity,
@@ -83,11 +84,11 @@ def requirements_of(asked: RequirementsIn) -> Requirements:
     )
 
 
-def _connectivity(asked: Shape | list[tuple[int, int]] | None) -> Shape | Edges | None:
+def _connectivity(asked: Shape | list[tuple[int, int]] | None, where: str) -> Shape | Edges | None:
     if asked is None or isinstance(asked, Shape):
         return asked
     if any(one == other for one, other in asked):
-        raise Invalid("a qubit is connected to itself", where="requires.connectivity")
+        raise Invalid("a qubit is connected to itself", where=f"{where}requires.connectivity")
     return tuple(asked)
 
 

@@ -18,7 +18,9 @@ TEXT = {"format": "openqasm3"}
 @pytest.mark.parametrize(
     ("body", "where"),
     [
-        ({}, "resource"),
+        ({}, "programs"),
+        ({"programs": [BELL]}, "resource"),
+        ({"programs": [BELL], "requires": {"connectivity": [[1, 1]]}}, "requires.connectivity"),
         (JOB | {"programs": []}, "programs"),
         (JOB | {"pubs": []}, "pubs"),
         (JOB | {"colour": "red"}, "colour"),

@@ -99,7 +99,7 @@ async def submit_jobs(request: Request) -> Response:
     body = await _body(request, web)
     asked = parse(JobsIn, body).jobs
     specs = [spec_of(job, f"jobs[{index}].") for index, job in enumerate(asked)]
-    submitted = await _submit(request, web, body, specs, requirements_in(asked))
+    submitted = await _submit(request, web, body, specs, requirements_in(asked, "jobs[{}]."))
     return answer(_jobs_out(submitted.jobs), _status(submitted))
 
 
