@@ -15,7 +15,7 @@ from benchmarks.peer import circuit
 from benchmarks.serving import Served, broker
 
 JOBS = 100
-PEER_JOBS = 20
+PEER_JOBS = 6
 """Of so many the peer's time for all is made: it takes as long for each."""
 SHOTS = 1000
 ROUNDS = 3

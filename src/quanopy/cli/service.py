@@ -76,9 +76,9 @@ def worker(
     config: Config = None,
 ) -> None:
     """Work on tasks until SIGTERM or Ctrl-C, beside a broker with the same database."""
-    from quanopy.server import run, settings
+    from quanopy.server import settings, working
 
-    run.work(
+    working.work(
         settings.load(
             config,
             providers=providers,

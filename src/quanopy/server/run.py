@@ -1,7 +1,6 @@
 """Running the server: ``quanopy serve`` in the foreground, or embedded in a program."""
 
 import contextlib
-import gc
 import logging
 import os
 import resource
@@ -25,14 +24,12 @@ from quanopy.server.owner import announced, open_folder, owner_token, sole
 from quanopy.server.protocol import BoundedProtocol
 from quanopy.server.settings import Settings
 from quanopy.server.web import Web
-from quanopy.server.wiring import Broker, build
+from quanopy.server.wiring import build
+from quanopy.server.working import PRIVATE, settle_down, working
 
 SWITCH_S = 0.0005
 """How long a thread may keep others from running: with Python's 5 ms, each thread that comes back
 from the disk waits for the event loop as long as the disk took."""
-PRIVATE = 0o077
-"""Catalogue, objects and sockets are the owner's alone, wherever they lie. Set in processes of our
-own: an embedded server leaves the program's mask as it is and relies on the closed folder."""
 START_S = 60.0
 """How long an embedded server may take to start."""
 logger = logging.getLogger(__name__)
@@ -111,24 +108,9 @@ def serve(settings: Settings, ready: Callable[[str], None]) -> None:
                 ready(place.get("url") or f"unix://{place['socket']}")
 
             server = HttpServer(web, settings, started)
-            _settle_down()
+            settle_down()
             server.run(sockets=[bound])
         logger.info("stopped")
-
-
-def work(settings: Settings) -> None:
-    """Work on tasks until SIGTERM or SIGINT; raises ``QuanopyError`` when it cannot start."""
-    set_up_logging(settings.log_level, settings.log_format)
-    os.umask(PRIVATE)
-    open_folder(settings.data)
-    stopping = Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
-    with contextlib.closing(build(settings)) as broker, _working(broker):
-        logger.info("working")
-        _settle_down()
-        stopping.wait()
-    logger.info("stopped")
 
 
 @contextlib.contextmanager
@@ -141,28 +123,10 @@ def _running(settings: Settings) -> Iterator[tuple[Web, str]]:
         stack.callback(broker.close)
         token = owner_token(broker.parts.store, settings.data)
         if settings.worker:
-            stack.enter_context(_working(broker))
+            stack.enter_context(working(broker))
         web = Web(broker.parts)
         stack.callback(web.close)
         yield web, token
-
-
-@contextlib.contextmanager
-def _working(broker: Broker) -> Iterator[None]:
-    worker = broker.worker()
-    worker.start()
-    broker.parts.submit.work_at(worker)
-    try:
-        yield
-    finally:
-        worker.stop()
-        broker.parts.submit.work_at(None)
-
-
-def _settle_down() -> None:
-    """What was loaded stays: the collector need not walk it (60 ms) again and again."""
-    gc.collect()
-    gc.freeze()
 
 
 def _raise_file_limit() -> None:
