@@ -7,6 +7,7 @@ photons on a beam splitter; prints one table of what came of it and of the calib
 """
 
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -26,7 +27,6 @@ from quanopy import Client
 from quanopy.client import Job
 from quanopy.domain.errors import QuanopyError
 from quanopy.domain.jobs import JobKind
-from quanopy.domain.programs import BRAKET_AHS, PERCEVAL, PULSER, Program
 from quanopy.domain.states import ResourceState
 from quanopy.testing.vendors.base import Vendor
 from quanopy.testing.vendors.registry import SERVICES, build
@@ -52,28 +52,28 @@ class Row:
     problem: str = ""
 
 
-def photons() -> Program:
-    """Two photons that are alike, on a beam splitter that reflects half of the light."""
+def photons() -> object:
+    """Two photons that are alike, on a beam splitter that reflects half of the light (Perceval)."""
     from hong_ou_mandel import experiment
-    from perceval.serialization import serialize
 
-    return Program(format=PERCEVAL, data=serialize(experiment(1.5707963)).encode())
+    return experiment(math.pi / 2)
 
 
-def pulsed_atoms() -> Program:
+def pulsed_atoms() -> object:
     """Two atoms within the blockade radius, under one pulse (Pulser)."""
     from rydberg_blockade import sequence
 
-    return Program(format=PULSER, data=sequence(5.0).to_abstract_repr().encode())
+    return sequence(5.0)
 
 
-def driven_atoms() -> Program:
-    """The same as Braket's analog Hamiltonian simulation."""
-    from ahs_blockade import program
+def driven_atoms() -> object:
+    """The same on Aquila, driven until one of both is excited (Bloqade)."""
+    from aquila_pair import pulse
 
-    return Program(format=BRAKET_AHS, data=program().encode())
+    return pulse(2, math.pi / math.sqrt(2))
 
 
+PROVIDERS = (*SERVICES, "quera", "qrmi", "aer")
 NATIVE = {"quera": driven_atoms, "pasqal": pulsed_atoms, "perceval": photons}
 """What runs where no circuits do, by provider."""
 
@@ -89,13 +89,29 @@ def vendors() -> Iterator[Mapping[str, Vendor]]:
 
 
 def settings(served: Mapping[str, Vendor]) -> Path:
-    """The broker's file, with a table for each vendor; QuEra's machine is one of Braket's."""
-    tables = {name: vendor.options() for name, vendor in served.items()}
-    tables = {**tables, "quera": served["braket"].options(), "aer": {}}
+    """The broker's file, with a table for each provider: QuEra's machine is one of Braket's, and
+    QRMI's is IBM's again."""
+    tables = {name: dict(vendor.options()) for name, vendor in served.items()}
+    tables["quera"] = dict(tables["braket"])
+    tables["braket"]["makers"] = ["Amazon Braket", "IQM"]
+    tables["qrmi"] = {"machines": {"ibm_nairobi": as_qrmi_has_it(tables["ibm"])}}
+    tables["aer"] = {}
     path = DATA / "quanopy.toml"
     path.write_text("\n".join(table(name, options) for name, options in tables.items()))
     path.chmod(0o600)
     return path
+
+
+def as_qrmi_has_it(ibm: Mapping[str, Any]) -> Mapping[str, Any]:
+    """IBM's service in the variables of QRMI, which names resources by the vendor's own names."""
+    return {
+        "type": "ibm-quantum-compute-service",
+        "QRMI_IBM_QCS_ENDPOINT": ibm["url"],
+        "QRMI_IBM_QCS_IAM_ENDPOINT": ibm["iam_url"],
+        "QRMI_IBM_QCS_IAM_APIKEY": ibm["token"],
+        "QRMI_IBM_QCS_SERVICE_CRN": ibm["instance"],
+        "QRMI_JOB_TIMEOUT_SECONDS": "300",
+    }
 
 
 def table(name: str, options: Mapping[str, Any]) -> str:
@@ -111,8 +127,7 @@ def table(name: str, options: Mapping[str, Any]) -> str:
 @contextmanager
 def broker(config: Path) -> Iterator[Client]:
     """A broker whose worker has every provider but IQM's, which has a worker of its own."""
-    names = [*SERVICES, "quera", "aer"]
-    own = [name for name in names if name != "iqm"]
+    own = [name for name in PROVIDERS if name != "iqm"]
     serve = [QUANOPY, "serve", "--port", "0", "--config", config, "--providers", ",".join(own)]
     work = [IQM_QUANOPY, "worker", "--config", config, "--providers", "iqm"]
     with (
@@ -133,7 +148,7 @@ def broker(config: Path) -> Iterator[Client]:
 def machines(client: Client) -> dict[str, str]:
     """The smallest machine in service of each provider, once all have said theirs."""
     ends_at = time.monotonic() + START_S
-    wanted = {*SERVICES, "quera", "aer"} - (set() if IQM_QUANOPY.exists() else {"iqm"})
+    wanted = set(PROVIDERS) - (set() if IQM_QUANOPY.exists() else {"iqm"})
     while True:
         online = [one for one in client.resources() if one.state is ResourceState.ONLINE]
         online.sort(key=lambda one: one.limits.qubits or 0, reverse=True)
@@ -154,7 +169,7 @@ def submit(client: Client) -> list[Row]:
     """A job for a machine of every vendor."""
     found = machines(client)
     rows = []
-    for provider in [*SERVICES, "quera", "aer"]:
+    for provider in PROVIDERS:
         native = NATIVE.get(provider)
         what = GHZ.stem if native is None else native.__name__.replace("_", " ")
         if provider not in found:
