@@ -94,7 +94,7 @@ def settings(served: Mapping[str, Vendor]) -> Path:
     tables = {name: dict(vendor.options()) for name, vendor in served.items()}
     tables["quera"] = dict(tables["braket"])
     tables["braket"]["makers"] = ["Amazon Braket", "IQM"]
-    tables["qrmi"] = {"machines": {"ibm_nairobi": as_qrmi_has_it(tables["ibm"])}}
+    tables["qrmi"] = {"prefix": "qrmi-", "machines": {"ibm_nairobi": as_qrmi_has_it(tables["ibm"])}}
     tables["aer"] = {}
     path = DATA / "quanopy.toml"
     path.write_text("\n".join(table(name, options) for name, options in tables.items()))

@@ -1,11 +1,13 @@
 """Finding providers by the entry-point group ``quanopy.providers``; a broken one is a row.
 
 A table of settings makes a provider: ``plugin`` is the entry point, or ``module:factory`` (default:
-the table's name), ``resources`` holds what is to be changed about resources, by their names
+the table's name), ``prefix`` comes before the names of its resources, ``resources`` holds what is
+to be changed about these, by their names as they are then
 (:class:`~quanopy.providers.tailoring.Changes`), and everything else is what the plugin's factory
 takes as keyword arguments.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
@@ -13,9 +15,13 @@ from importlib.metadata import EntryPoint, entry_points
 from quanopy.domain.errors import Invalid, QuanopyError
 from quanopy.ports.providers import LocalProvider, RemoteProvider
 from quanopy.providers.options import bound, takes
+from quanopy.providers.renaming import renamed
 from quanopy.providers.tailoring import changes_of, tailored
 
 GROUP = "quanopy.providers"
+_OURS = ("plugin", "prefix", "resources")
+"""Keys of a table that are not its plugin's."""
+_PREFIX = re.compile(r"[A-Za-z0-9._-]{0,40}")
 
 AnyProvider = LocalProvider | RemoteProvider
 
@@ -77,14 +83,21 @@ def _created(
 ) -> AnyProvider:
     where = f"providers.{name}"
     changes = changes_of(table.get("resources", {}), where=f"{where}.resources")
-    options = {key: value for key, value in table.items() if key not in ("plugin", "resources")}
+    prefix = table.get("prefix", "")
+    if not isinstance(prefix, str) or _PREFIX.fullmatch(prefix) is None:
+        raise Invalid(
+            "is no beginning of a name",
+            where=f"{where}.prefix",
+            hint="Use letters, digits, dots, dashes and underscores.",
+        )
+    options = {key: value for key, value in table.items() if key not in _OURS}
     if "name" in options:
         raise Invalid("the table's name is the provider's", where=f"{where}.name")
     if takes(create, "name") and ":" not in name:
         options["name"] = name
     given = bound(create, options, where=where)
     try:
-        return tailored(create(**given), changes)
+        return tailored(renamed(create(**given), prefix), changes)
     except Invalid as error:
         raise Invalid(error.message, where=error.where or where, hint=error.hint) from error
 
