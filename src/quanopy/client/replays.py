@@ -122,12 +122,13 @@ def replayed(
         ran.setdefault(one.program, one)  # Parts of a job ran it alike, save for their shots.
     given = job.submitted()
     formats = {one.native for one in ran.values()}
-    if job.detail().kind is JobKind.ESTIMATE or not formats <= _EMULATORS.keys():
+    if job.detail().kind is JobKind.ESTIMATE or len(formats) != 1:
+        raise ResourceMismatch(f"{job.id} gave no counts to compare")
+    (native,) = formats
+    if emulator is None and native not in _EMULATORS:
         raise ResourceMismatch(
-            f"no emulator here has the noise of what {job.id} is",
-            hint="Circuits, Perceval's experiments and Pulser's sequences are replayed.",
+            f"no emulator is known for {native} programs", hint="Name one that takes noise."
         )
-    native = max(formats, key=str)
     programs = [
         ProgramIn(format=native or QPY, data=base64.b64encode(ran[index].data).decode())
         if index in ran
@@ -140,7 +141,7 @@ def replayed(
         pubs = [pub.model_copy(update={"shots": shots or pub.shots or asked}) for pub in pubs]
     draft = JobIn(
         kind=JobKind.SAMPLE if native is None else JobKind.RUN,
-        resource=emulator or _EMULATORS[native],
+        resource=emulator if emulator is not None else _EMULATORS[native],
         programs=programs,
         pubs=pubs,
         options=OptionsIn(noise=under.snapshot.digest, seed=seed, shots=asked),
