@@ -9,7 +9,7 @@ import pytest
 from quanopy import Client
 from quanopy.testing.vendors.iqm import IqmVendor
 from tests.integration.processes import QUANOPY, START_S, outside
-from tests.servers.process import ServerProcess
+from tests.servers.process import ServerProcess, ServerUnavailable
 
 IQM_QUANOPY = Path(__file__).parents[2] / ".venv-iqm" / "bin" / "quanopy"
 BELL = """OPENQASM 3.0;
@@ -21,13 +21,7 @@ cx q[0], q[1];
 c = measure q;
 """
 
-pytestmark = [
-    pytest.mark.skipif(
-        not IQM_QUANOPY.exists(),
-        reason="no .venv-iqm: run `make test`, or tools/make-environment iqm",
-    ),
-    pytest.mark.timeout(300),
-]
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture
@@ -40,6 +34,8 @@ def vendor() -> Iterator[IqmVendor]:
 @pytest.fixture
 def broker(tmp_path: Path, vendor: IqmVendor) -> Iterator[Client]:
     """A client of a broker that runs no work itself."""
+    if not IQM_QUANOPY.exists():
+        raise ServerUnavailable("No .venv-iqm: run `make test`, or tools/make-environment iqm.")
     data = tmp_path / "data"
     data.mkdir(mode=0o700)
     settings = tmp_path / "quanopy.toml"
