@@ -85,9 +85,9 @@ def test_a_vendor_s_extra_brings_all_that_its_provider_needs(project: Any, vendo
 
 
 def test_the_base_brings_all_that_the_client_needs(project: Any) -> None:
-    missing = imported("client", "wire", "domain") - INDIRECT - brought(project)
+    missing = imported("client", "wire", "domain") - INDIRECT - brought(project, "plots")
     assert missing <= {"numpy", "qiskit"}
 
 
 def test_qiskit_brings_all_that_its_classes_need(project: Any) -> None:
-    assert imported("qiskit", "client") - INDIRECT <= brought(project, "qiskit")
+    assert imported("qiskit", "client") - INDIRECT <= brought(project, "qiskit", "plots")
