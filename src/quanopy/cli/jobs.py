@@ -165,7 +165,7 @@ def status(
         typer.Option(
             "--expect",
             metavar="NAME=VALUE",
-            help="resource, provider, target or fingerprint; 1 where it differs.",
+            help="resource, provider, target or fingerprint; 65 where it differs.",
         ),
     ] = None,
     as_json: AsJson = False,
