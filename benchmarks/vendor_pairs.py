@@ -16,6 +16,7 @@ from quanopy.domain.ids import new_id
 from quanopy.domain.jobs import JobKind, Options, Pub
 from quanopy.domain.states import FINAL_EXECUTION_STATES, ExecutionState
 from quanopy.ports.providers import Order, RemoteProvider, Work
+from quanopy.providers.options import bound
 
 SHOTS = 1000
 PAUSE_S = 0.002
@@ -68,7 +69,7 @@ def ibm() -> Iterator[Pair]:
         circuit = transpile(bell, backend, optimization_level=1, seed_transpiler=1)
         written = io.BytesIO()
         qpy.dump([circuit], written, version=15)
-        provider = create(**vendor.options())
+        provider = create(**bound(create, vendor.options(), where="ibm"))
         work = Work(
             task_id=new_id("task"),
             resource="ibm-nairobi",
@@ -101,7 +102,7 @@ def vqpu() -> Iterator[Pair]:
 
     with VqpuVendor() as vendor:
         os.environ.update(vendor.environment())
-        provider = create(**vendor.options())
+        provider = create(**bound(create, vendor.options(), where="vqpu"))
         (resource,) = provider.resources()
         bell = QuantumCircuit(2, 2)
         bell.ry(1.5707963267948966, [0, 1])

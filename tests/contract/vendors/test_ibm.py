@@ -32,7 +32,9 @@ from quanopy.domain.programs import QRMI_PAYLOAD
 from quanopy.domain.states import ResourceState
 from quanopy.ports.providers import Order, RemoteProvider, Work
 from quanopy.providers.ibm import create
+from quanopy.providers.ibm.provider import IbmProvider
 from quanopy.providers.ibm.results import read_result, split
+from quanopy.providers.options import bound
 from quanopy.testing.remote_provider_contract import (
     Bench,
     ProviderContract,
@@ -54,13 +56,18 @@ def vendor() -> Iterator[IbmService]:
 
 def build(given: Given) -> RemoteProvider:
     return create(
-        token=given.secret.reference,
+        token=given.secret,
         instance=CRN.replace("quanopy", given.account),
         url=f"{given.url}/api/v1",
         iam_url=given.url,
         timeout_s=given.timeout_s,
         visibility_delay_s=0.0,
     )
+
+
+def configured(vendor: IbmService, **more: object) -> IbmProvider:
+    """As a table of settings makes it."""
+    return create(**bound(create, {**vendor.options(), **more}, where="providers.ibm"))
 
 
 def bell() -> bytes:
@@ -254,7 +261,7 @@ def test_a_calibration_is_in_si_units_with_its_dates(provider: RemoteProvider) -
 def test_work_goes_into_a_session_that_is_opened_and_closed(
     bench: VendorBench, vendor: IbmService, mode: Literal["batch", "session"]
 ) -> None:
-    made = create(**vendor.options(), mode=mode)
+    made = configured(vendor, mode=mode)
     ids = start(made, [order_of() for _ in range(3)])
     sessions = {vendor.jobs[one].payload["session_id"] for one in ids}
     assert len(sessions) == 1
@@ -269,7 +276,7 @@ def test_work_goes_into_a_session_that_is_opened_and_closed(
 def test_a_session_that_the_vendor_has_closed_is_opened_anew(
     bench: VendorBench, vendor: IbmService
 ) -> None:
-    made = create(**vendor.options(), mode="batch")
+    made = configured(vendor, mode="batch")
     (first,) = start(made, [order_of()])
     session = vendor.jobs[first].payload["session_id"]
     vendor.session(session)["accepting_jobs"] = False
@@ -279,7 +286,7 @@ def test_a_session_that_the_vendor_has_closed_is_opened_anew(
 
 
 def test_a_session_is_closed_when_nothing_comes(bench: VendorBench, vendor: IbmService) -> None:
-    made = create(**vendor.options(), mode="batch", idle_s=0.2)
+    made = configured(vendor, mode="batch", idle_s=0.2)
     (first,) = start(made, [order_of()])
     session = vendor.jobs[first].payload["session_id"]
     until = time.monotonic() + 10

@@ -63,6 +63,16 @@ _NATIVE = frozenset({"cz", "cnot", "ecr", "iswap", "swap", "prx", "rz", "h", "x"
 _PAIRED = frozenset({"cx", "cz", "ecr", "iswap", "swap"})
 
 
+_TECHNOLOGIES = {
+    "AQT": "trapped-ion",
+    "IQM": "superconducting",
+    "IonQ": "trapped-ion",
+    "Oxford": "superconducting",
+    "Rigetti": "superconducting",
+}
+"""What gate-model machines are made of, by their maker: Braket does not say."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
     """A device, and the document of its capabilities."""
@@ -172,6 +182,7 @@ class Device:
                 limits=Limits(qubits=self.qubits, pubs=1, shots=self.most_shots),
                 simulator=self.simulator,
                 default_shots=min(100, self.most_shots),
+                technology="neutral-atom",
                 formats=(BRAKET_AHS,),
                 coalesce=False,
             )
@@ -188,6 +199,7 @@ class Device:
             simulator=self.simulator,
             default_level=1 if self.simulator else 2,
             gates=None if self.verbatim else tuple(self._gate_names()),
+            technology=None if self.simulator else _TECHNOLOGIES.get(self.maker),
             formats=(*CIRCUITS, BRAKET_IR),
             coalesce=False,
         )

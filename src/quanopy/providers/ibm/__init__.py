@@ -14,7 +14,7 @@ MODES = ("job", "batch", "session")
 def create(
     *,
     name: str = "ibm",
-    token: str,
+    token: Secret,
     instance: str,
     url: str | None = None,
     iam_url: str | None = None,
@@ -48,7 +48,7 @@ def create(
         )
     return IbmProvider(
         name=name,
-        token=Secret(token),
+        token=token,
         instance=instance,
         url=url,
         iam_url=iam_url,

@@ -117,6 +117,7 @@ class Machines:
                 simulator=configuration.get("simulator") is True,
                 default_shots=_DEFAULT_SHOTS,
                 default_level=_LEVEL,
+                technology="superconducting",
             ),
         )
 

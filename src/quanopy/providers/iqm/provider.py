@@ -106,6 +106,7 @@ class IqmProvider:
                 limits=Limits(qubits=qubits, shots=shots, evaluations=circuits),
                 simulator=False,
                 default_level=2,
+                technology="superconducting",
                 formats=(*CIRCUITS, IQM),
                 coalesce=False,
             ),

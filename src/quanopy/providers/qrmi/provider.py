@@ -97,6 +97,7 @@ class QrmiProvider:
                 ),
                 simulator=False,
                 default_level=2,
+                technology=vendor.technology,
                 formats=vendor.formats,
                 coalesce=False,
             ),

@@ -35,6 +35,7 @@ class Vendor(Protocol):
 
     formats: tuple[str, ...]
     kinds: tuple[JobKind, ...]
+    technology: str
 
     def described(self, resource: str, document: Any) -> Described:
         """What ``target()`` told; raises :class:`Transient` for what is none."""
@@ -51,6 +52,7 @@ class Ibm:
 
     formats: tuple[str, ...] = CIRCUITS
     kinds: tuple[JobKind, ...] = (JobKind.SAMPLE, JobKind.ESTIMATE, JobKind.RUN)
+    technology = "superconducting"
 
     def described(self, resource: str, document: Any) -> Described:
         """The backend's configuration and properties."""
@@ -114,6 +116,7 @@ class Iqm:
 
     formats: tuple[str, ...] = (*CIRCUITS, IQM)
     kinds: tuple[JobKind, ...] = (JobKind.SAMPLE, JobKind.ESTIMATE, JobKind.RUN)
+    technology = "superconducting"
 
     def described(self, resource: str, document: Any) -> Described:
         """The dynamic architecture, the calibration set and the quality metrics."""
@@ -158,6 +161,7 @@ class Pasqal:
 
     formats: tuple[str, ...] = (PULSER,)
     kinds: tuple[JobKind, ...] = (JobKind.RUN,)
+    technology = "neutral-atom"
 
     def described(self, resource: str, document: Any) -> Described:
         """Nothing is compiled for it, and it publishes no calibration."""
