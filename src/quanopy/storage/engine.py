@@ -1,6 +1,7 @@
 """Connections to the catalogue: one writer at a time on SQLite, a pool on PostgreSQL."""
 
 import select
+import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -179,17 +180,32 @@ def _sqlite(path: Path, connections: int) -> Engine:
     )
 
     @event.listens_for(engine, "connect")
-    def _configure(connection: object, _: object) -> None:
+    def _configure(connection: sqlite3.Connection, _: object) -> None:
+        _keep_a_write_ahead_log(connection)
         for pragma in (
-            "journal_mode=WAL",
             "synchronous=FULL",
             "foreign_keys=ON",
             "cache_size=-32768",
             "temp_store=MEMORY",
         ):
-            connection.execute(f"PRAGMA {pragma}")  # type: ignore[attr-defined]
+            connection.execute(f"PRAGMA {pragma}")
 
     return engine
+
+
+def _keep_a_write_ahead_log(connection: sqlite3.Connection) -> None:
+    """Where several open a new file at once, SQLite tells all but one that it is locked, at once
+    and whatever the time-out: they wait for it as writers do, and try again."""
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            if not busy or attempt == _ATTEMPTS:
+                raise
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("ROLLBACK")
 
 
 def _postgresql(url: URL, connections: int, *, own: bool) -> Engine:

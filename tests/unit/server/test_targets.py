@@ -23,6 +23,12 @@ from tests.unit.server.service import AER, WORKER, Service
 ELSEWHERE = Resource(name="iqm-garnet", provider="iqm")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def elsewhere(service: Service) -> None:
+    """A resource that is known before anybody looks for resources."""
+    service.store.register("worker_far", [ELSEWHERE], ttl_s=60)
+
+
 def test_a_target_is_its_json_under_its_digest(service: Service) -> None:
     client = service.client()
     found = client.get("/v1/resources/aer/target")
@@ -34,7 +40,6 @@ def test_a_target_is_its_json_under_its_digest(service: Service) -> None:
 
 
 def test_what_no_provider_here_serves_is_not_found(service: Service) -> None:
-    service.store.register("worker_far", [ELSEWHERE], ttl_s=60)
     client = service.client()
     assert "provider iqm" in client.get("/v1/resources/iqm-garnet/target").json()["detail"]
     for name in ("iqm-garnet", "moon", "%2e%2e"):
