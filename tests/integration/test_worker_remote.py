@@ -1,14 +1,14 @@
 """Workers and a vendor that misbehaves: never twice what may have been billed, nothing lost."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from quanopy.domain.errors import ResourceMismatch
 from quanopy.domain.states import ExecutionState, JobState, TaskState
-from quanopy.ports.providers import Work
+from quanopy.ports.providers import Outcome, Work
 from quanopy.testing.fake_provider import FakeProvider
 from quanopy.testing.fake_vendor import TOKEN
 from tests.integration.workplace import Workplace, task_ids
@@ -93,6 +93,60 @@ def test_what_a_provider_refuses_is_never_sent(place: Workplace, vendor: FakeVen
     states = [job.state for job in place.wait(ids)]
     assert states == [JobState.COMPLETED, JobState.FAILED, JobState.COMPLETED]
     assert accepted(vendor, place, ids) == [1, 0, 1]
+
+
+class Brittle(Choosy):
+    """Breaks over one task, in its own way."""
+
+    def check(self, work: Work) -> None:
+        if work.task_id == self.refused:
+            raise ZeroDivisionError
+
+
+def test_what_breaks_the_check_of_one_task_fails_that_alone(
+    place: Workplace, vendor: FakeVendorServer
+) -> None:
+    brittle = Brittle(vendor.url, token=TOKEN, poll_interval_s=0.05)
+    ids = place.submit(3, "fake")
+    (brittle.refused,) = task_ids(place, ids[1:2])
+    place.worker(brittle)
+    jobs = place.wait(ids)
+    assert [job.state for job in jobs] == [
+        JobState.COMPLETED,
+        JobState.FAILED,
+        JobState.COMPLETED,
+    ]
+    assert "the provider broke" in (jobs[1].problem.message if jobs[1].problem else "")
+
+
+class Stumbling(FakeProvider):
+    """Cannot read the first result that it is asked for, until it is mended."""
+
+    unread = ""
+    mended = False
+
+    def result(self, id: str, works: Callable[[], Sequence[Work]] | None) -> list[Outcome]:
+        self.unread = self.unread or id
+        if id == self.unread and not self.mended:
+            raise KeyError("measurements")
+        return super().result(id, works)
+
+
+def test_a_result_that_breaks_its_provider_keeps_no_other_waiting(
+    place: Workplace, vendor: FakeVendorServer
+) -> None:
+    stumbling = Stumbling(vendor.url, token=TOKEN, poll_interval_s=0.05)
+    place.worker(stumbling)
+    ids = place.submit(5, "fake")
+    place.wait_for(
+        lambda: [job.state for job in place.store.jobs(ids)],
+        lambda states: states.count(JobState.COMPLETED) == 4,
+    )
+    (stuck,) = [job.id for job in place.store.jobs(ids) if job.state is not JobState.COMPLETED]
+    assert place.history(stuck).count("execution.reported") == 1
+    stumbling.mended = True
+    assert {job.state for job in place.wait([stuck])} == {JobState.COMPLETED}
+    assert accepted(vendor, place, ids) == [1] * 5
 
 
 @pytest.mark.parametrize(

@@ -51,12 +51,22 @@ class Adopting:
                 self._store.refuse_adoption(asked, problem_of(error))
                 continue
             except Exception as error:
-                # A provider is a plugin: what it breaks is this adoption, not the others.
                 log.exception("provider %s broke", self._provider.name)
-                broken = Rejected(f"the provider broke: {type(error).__name__}")
-                self._store.refuse_adoption(asked, problem_of(broken))
+                self._broken(asked, error)
                 continue
-            self._adopt(asked, foreign, fingerprint)
+            try:
+                self._adopt(asked, foreign, fingerprint)
+            except (Transient, Unavailable):
+                raise
+            except Exception as error:
+                log.exception("provider %s broke", self._provider.name)
+                self._broken(asked, error)
+
+    def _broken(self, asked: Adoption, error: Exception) -> None:
+        """A provider is a plugin: what it breaks, or says that cannot be kept, is this adoption,
+        not the others."""
+        broken = Rejected(f"the provider broke: {type(error).__name__}")
+        self._store.refuse_adoption(asked, problem_of(broken))
 
     def _adopt(self, asked: Adoption, foreign: Foreign, fingerprint: str) -> None:
         """The archive first, then the rows. Two workers at it at once leave one job: the packs

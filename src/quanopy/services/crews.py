@@ -352,18 +352,25 @@ class RemoteCrew:
 
     def _track(self) -> None:
         while not self._stopping.is_set():
-            pause = self._kit.slow_s
-            try:
-                self._adopting.look()
-                while not self._stopping.is_set() and self._tracking.look():
-                    pass
-            except Unavailable as error:
-                log.warning("following %s: %s", self.name, error)
-                pause = _RETRY_S
-            except Exception:
-                log.exception("following %s", self.name)
-                pause = _RETRY_S
-            self._alarm.wait(pause)
+            # Each for itself: what breaks the one must not keep the other from what is due.
+            pauses = [self._pause_after(self._adopting.look), self._pause_after(self._follow)]
+            self._alarm.wait(min(pauses))
+
+    def _follow(self) -> None:
+        while not self._stopping.is_set() and self._tracking.look():
+            pass
+
+    def _pause_after(self, act: Callable[[], None]) -> float:
+        """Do this; how long to wait then."""
+        try:
+            act()
+        except Unavailable as error:
+            log.warning("following %s: %s", self.name, error)
+            return _RETRY_S
+        except Exception:
+            log.exception("following %s", self.name)
+            return _RETRY_S
+        return self._kit.slow_s
 
 
 def _has_room(offer: Offer, claims: Sequence[Claim]) -> bool:

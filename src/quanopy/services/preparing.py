@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from quanopy.codecs.records import JobRecord
-from quanopy.domain.errors import NotFound, QuanopyError, ResourceMismatch, Transient
+from quanopy.domain.errors import NotFound, QuanopyError, ResourceMismatch, TaskFailed, Transient
 from quanopy.domain.jobs import Extent, JobKind, JobSpec, Pub, Reading, Task
 from quanopy.domain.programs import Footprint
 from quanopy.domain.resources import Resource, Target
@@ -58,6 +58,10 @@ def _checked(provider: Provider, one: Prepared) -> Prepared:
             provider.check(one.work)
     except QuanopyError as error:
         return error
+    except Exception as error:
+        # A provider is a plugin: what it breaks is this task, not those claimed with it.
+        log.exception("provider %s broke", provider.name)
+        return TaskFailed(f"the provider broke: {type(error).__name__}: {error}"[:400])
     return one
 
 

@@ -153,6 +153,19 @@ class Tracking:
     def _step(
         self, due: Due, execution: Execution, reports: Mapping[str, Report]
     ) -> ExecutionChange | tuple[Execution, list[Verdict]]:
+        """What becomes of one. A provider is a plugin: what it breaks is this execution's look,
+        not that of all those that it was looked at with."""
+        try:
+            return self._stepped(due, execution, reports)
+        except Conflict:
+            raise
+        except Exception as error:
+            log.exception("%s: provider %s broke", execution.id, self._provider.name)
+            return self._unseen(execution, Report(state=None, detail=_broke(error)))
+
+    def _stepped(
+        self, due: Due, execution: Execution, reports: Mapping[str, Report]
+    ) -> ExecutionChange | tuple[Execution, list[Verdict]]:
         tasks = due.tasks[execution.id]
         report = reports.get(execution.provider_job_id or "")
         if report is None:
@@ -256,6 +269,10 @@ def in_step(pause_s: float, base_s: float) -> float:
     # So roughly that those looked at together, one by one, are given the very same time.
     now = math.floor(time.time() / _ROUGHLY_S) * _ROUGHLY_S
     return max(base_s, math.floor((now + pause_s) / step_s) * step_s - now)
+
+
+def _broke(error: Exception) -> str:
+    return f"the provider broke: {type(error).__name__}"
 
 
 def _age_s(execution: Execution) -> float:
