@@ -3,6 +3,7 @@
 import json
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -173,6 +174,47 @@ def test_a_vendor_that_is_busy_is_asked_again(place: Workplace, vendor: FakeVend
     vendor.script(next={"poll": ["busy", "busy"]})
     ask(place, vendors)
     assert answered(place, vendors).job_id is not None
+
+
+class Zoneless(Strict):
+    """Tells of jobs what cannot be kept."""
+
+    def describe(self, id: str) -> Foreign:
+        """As a vendor that names no zone."""
+        return replace(super().describe(id), created_at=datetime(2026, 1, 1))  # noqa: DTZ001
+
+
+def test_what_is_told_of_one_and_cannot_be_kept_stops_nothing_else(
+    place: Workplace, vendor: FakeVendorServer
+) -> None:
+    place.worker(Zoneless(vendor.url, token=TOKEN, request_timeout_s=0.5, poll_interval_s=0.05))
+    vendors = made_elsewhere(vendor)
+    ask(place, vendors)
+    refused = answered(place, vendors)
+    assert refused.problem is not None
+    assert "the provider broke" in refused.problem.message
+    (job_id,) = place.submit(1, "fake")
+    assert {one.state for one in place.wait([job_id])} == {JobState.COMPLETED}
+
+
+class BeforeTime(Strict):
+    """Says that jobs were made at the edge of the calendar."""
+
+    def describe(self, id: str) -> Foreign:
+        """In UTC, the year before the first."""
+        return replace(
+            super().describe(id), created_at=datetime.fromisoformat("0001-01-01T00:00:00+23:59")
+        )
+
+
+def test_one_made_before_time_began_is_followed_like_any(
+    place: Workplace, vendor: FakeVendorServer
+) -> None:
+    place.worker(BeforeTime(vendor.url, token=TOKEN, request_timeout_s=0.5, poll_interval_s=0.05))
+    vendors = made_elsewhere(vendor)
+    ask(place, vendors)
+    job_id = answered(place, vendors).job_id or ""
+    assert {one.state for one in place.wait([job_id])} == {JobState.COMPLETED}
 
 
 def test_a_job_of_which_no_program_is_known_cannot_run_again(

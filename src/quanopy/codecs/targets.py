@@ -1,7 +1,6 @@
 """Targets as canonical JSON: see :class:`quanopy.domain.resources.Target`."""
 
 import json
-import math
 import re
 from collections.abc import Mapping
 from functools import lru_cache
@@ -41,6 +40,7 @@ def instruction_names(target: Target) -> frozenset[str]:
 _MOST_QUBITS = 10_000
 _MOST_PLACES = 1_000_000
 _MOST_NAMES = 500
+_LARGEST = 1e300
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,59}")
 
 
@@ -104,4 +104,6 @@ def _is_whole(value: object) -> TypeGuard[int]:
 
 
 def _is_number(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return abs(value) <= _LARGEST  # NaN is not, and a huge integer is compared, not converted

@@ -20,12 +20,15 @@ Values = dict[str, Any]
 AT_ONCE = 0
 """``ready_at`` of what need not wait: a clock that goes backwards cannot delay it."""
 _SECOND = 1_000_000
+_FIRST = round(datetime(1, 1, 2, tzinfo=UTC).timestamp()) * _SECOND
+_LAST = round(datetime(9999, 12, 30, tzinfo=UTC).timestamp()) * _SECOND
 _compact = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def stamp(time: datetime) -> int:
-    """Microseconds since 1970."""
-    return round(time.timestamp() * _SECOND)
+    """Microseconds since 1970. A vendor's time at the very edge of the calendar, which in UTC lies
+    beyond it, is the last or first that :func:`moment` can read."""
+    return max(_FIRST, min(round(time.timestamp() * _SECOND), _LAST))
 
 
 def stamp_or_none(time: datetime | None) -> int | None:
