@@ -82,17 +82,23 @@ class Calibrations:
         return standing
 
     def current(
-        self, provider: Provider, resource: str, *, fresh_s: float | None = None
+        self,
+        provider: Provider,
+        resource: str,
+        *,
+        fresh_s: float | None = None,
+        noted: bool = False,
     ) -> Standing:
         """How things stand, seen no longer than ``fresh_s`` ago (by default the pace's), by
         whoever asked; of a provider that failed to answer, what is known since it was asked on its
-        rounds. Raises as :meth:`ask`."""
+        rounds. ``noted``: not as this process remembers it, but with what others have noted since.
+        Raises as :meth:`ask`."""
         oldest = timedelta(seconds=self.pace.fresh_s if fresh_s is None else fresh_s)
         with self._lock:
             asking = self._asking[resource]
         with asking:
             known = self._known.get(resource)
-            if known is None or _age(known) > oldest:
+            if known is None or noted or _age(known) > oldest:
                 (known,) = self._store.standings([resource])
             # Who did not answer may be slow to, and is asked again where nothing waits for it.
             enough = oldest if known.problem is None else timedelta(seconds=self.pace.every_s)

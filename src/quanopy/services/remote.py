@@ -223,8 +223,11 @@ class RemoteDispatch:
             self._endings.end(claim.id, ends, frees=resource.bounded)
             return
         name = resource.name
+        # What another worker noted has perhaps let these tasks go on: by what is remembered here
+        # they would wait again, and for the next one.
+        noted = any(demands(one.work.options) for _, one in ready)
         standing = self._holding.persist(
-            claim.id, lambda: self._calibrations.current(self._provider, name)
+            claim.id, lambda: self._calibrations.current(self._provider, name, noted=noted)
         )
         met = self._met(claim, ready, standing, resource)
         if met:

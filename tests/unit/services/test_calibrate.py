@@ -115,6 +115,20 @@ def test_what_another_process_saw_lately_is_not_asked_for_again(
     assert vendor.asked["qpu"] == 1
 
 
+def test_what_another_process_has_noted_since_is_taken_for_what_is_demanded(
+    calibrations: Calibrations, store: Store, objects: Objects, wakeups: Wakeups
+) -> None:
+    vendor = Vendor()
+    old = calibrations.current(provider(vendor), "qpu")
+    vendor.answer = replace(SNAPSHOT, raw=b'{"T1":1}')
+    other = Calibrations(store=store, objects=objects, wakeups=wakeups)
+    new = other.ask(provider(vendor), "qpu")
+    asked = vendor.asked["qpu"]
+    assert calibrations.current(provider(vendor), "qpu") == old
+    assert calibrations.current(provider(vendor), "qpu", noted=True).sighting == new.sighting
+    assert vendor.asked["qpu"] == asked
+
+
 def test_what_starts_or_ends_does_not_wait_for_who_did_not_answer(
     calibrations: Calibrations,
 ) -> None:
