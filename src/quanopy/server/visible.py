@@ -20,10 +20,3 @@ def status_of(web: Web, identity: Identity, name: str) -> ResourceStatus:
     if name not in known:
         raise no_resource(name, known, where="name")
     return known[name]
-
-
-def refuse_hidden(web: Web, identity: Identity, name: str) -> None:
-    """Raise ``NotFound`` for a resource that is there and that the caller may not see."""
-    statuses = web.store.resources()
-    if name in {one.resource.name for one in statuses}:
-        status_of(web, identity, name)

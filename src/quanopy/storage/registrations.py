@@ -46,6 +46,9 @@ _OTHERS_WORK = (
     )
     .limit(1)
 )
+_MACHINE = (
+    select(resources.c.name).where(resources.c.device == _name, resources.c.name != _name).limit(1)
+)
 _OWN = (
     select(func.count())
     .select_from(registrations)
@@ -152,6 +155,9 @@ def _make(connection: Transaction, asked: Registration, resource: Resource) -> N
             where="name",
             hint="Choose another name.",
         )
+    if connection.first(_MACHINE, given) is not None:
+        # Its work would take the lanes of that machine, and keep what overlaps waiting.
+        raise _conflict(asked.name)
     device = device_row(asked.name)
     connection.later(_DEVICE[connection.dialect], {"r": document([device])})
     connection.later(_NEW[connection.dialect], {"r": document([resource_row(resource)])})

@@ -123,6 +123,17 @@ class RegistrationsContract:
             self.enrolled(store, registration(clock, name="aer"))
         assert shown(store, "aer").owner is None
 
+    def test_a_name_is_not_taken_from_a_machine_that_others_are_parts_of(
+        self, store: Store, clock: MovableClock
+    ) -> None:
+        parts = [
+            Resource(name=f"half-{i}", provider="acme", device="fridge", part=(str(i),))
+            for i in range(2)
+        ]
+        store.register("worker_9", parts, ttl_s=TTL)
+        with pytest.raises(Conflict):
+            self.enrolled(store, registration(clock, name="fridge"))
+
     def test_a_provider_does_not_take_a_registered_name(
         self, store: Store, clock: MovableClock
     ) -> None:

@@ -93,7 +93,9 @@ def test_a_resource_that_is_not_there_or_not_yours_is_not_found(
 ) -> None:
     keep(service)
     client = service.client()
-    assert client.get(f"/v1/resources/{name}/{path}").status_code == 404
+    answer = client.get(f"/v1/resources/{name}/{path}")
+    assert answer.status_code == 404
+    assert "secret" not in answer.json()["hint"]
 
 
 def test_a_time_without_a_zone_is_refused(service: Service) -> None:

@@ -14,7 +14,7 @@ from quanopy.domain.sightings import Sighting
 from quanopy.server.openapi import problems, shows
 from quanopy.server.routes import examples
 from quanopy.server.shapes import problem_out
-from quanopy.server.visible import refuse_hidden
+from quanopy.server.visible import status_of
 from quanopy.server.web import Web, answer, identity_of, web_of
 from quanopy.wire.calibrations import (
     CalibrationOut,
@@ -41,7 +41,7 @@ Wanted = Annotated[
 async def get_calibration(request: Request, name: Name, metric: Wanted = None) -> Response:
     """The snapshot seen last, with its numbers; why there is none, where there is none."""
     web = web_of(request)
-    await web.calls.run(refuse_hidden, web, identity_of(request), name)
+    await web.calls.run(status_of, web, identity_of(request), name)
     return answer(await web.calls.run(_standing, web, name, metric or []))
 
 
@@ -61,7 +61,7 @@ async def list_calibrations(
 ) -> Response:
     """Snapshots that were seen in a time, newest first, with the numbers asked for, if any."""
     web = web_of(request)
-    await web.calls.run(refuse_hidden, web, identity_of(request), name)
+    await web.calls.run(status_of, web, identity_of(request), name)
     times = (_aware("since", since), _aware("until", until))
     return answer(await web.calls.run(_history, web, name, times, metric or [], limit))
 
