@@ -33,6 +33,9 @@ class Secret:
                 hint="Use env:NAME, file:PATH or command:PROGRAM ARGUMENTS.",
             )
 
+        if scheme == "command":
+            _words(rest)
+
     def reveal(self) -> str:
         """The credential as it is now; raises :class:`~quanopy.domain.errors.Denied` naming the
         reference where there is none."""
@@ -53,14 +56,24 @@ def _from_environment(name: str) -> str:
 def _from_file(path: str) -> str:
     try:
         text = Path(path).expanduser().read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
         raise Denied(f"the credential at file:{path} cannot be read: {reason}") from None
     return text.partition("\n")[0].strip()
 
 
+def _words(line: str) -> list[str]:
+    try:
+        return shlex.split(line)
+    except ValueError:
+        raise Invalid(
+            "the command of a credential has a quote that does not end",
+            hint="Words are split as a shell does; write a quote as such with \\ before it.",
+        ) from None
+
+
 def _from_command(line: str) -> str:
-    words = shlex.split(line)
+    words = _words(line)
     try:
         done = subprocess.run(
             words, capture_output=True, timeout=_COMMAND_S, check=True, stdin=subprocess.DEVNULL

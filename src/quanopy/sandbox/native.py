@@ -5,9 +5,10 @@ that a wrong file is refused when it is submitted and not by the vendor a day la
 """
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
-from quanopy.domain.errors import Invalid
+from quanopy.domain.errors import Invalid, TooLarge
 from quanopy.domain.programs import (
     BRAKET_AHS,
     BRAKET_IR,
@@ -22,6 +23,7 @@ _HEADERS = {
     BRAKET_AHS: ("braket.ir.ahs.program",),
     BRAKET_IR: ("braket.ir.openqasm.program", "braket.ir.jaqcd.program"),
 }
+_DEEPEST = 100
 _KEYS = {
     PULSER: ("version", "device", "register", "channels", "operations"),
 }
@@ -55,9 +57,22 @@ def _check_perceval(data: bytes) -> None:
 
 def _document(data: bytes) -> Any:
     try:
-        return json.loads(data)
+        document = json.loads(data)
     except ValueError as error:
         raise Invalid(f"not JSON: {error}"[:200]) from None
+    level = [document]
+    for _ in range(_DEEPEST):
+        level = [inner for one in level for inner in _inside(one)]
+    if level:
+        # What reads it where it runs has less of a stack left than there is here.
+        raise TooLarge(f"nested more than {_DEEPEST} deep", hint="Flatten it.")
+    return document
+
+
+def _inside(one: Any) -> Iterable[Any]:
+    if isinstance(one, dict):
+        return one.values()
+    return one if isinstance(one, list) else ()
 
 
 def _check_document(document: Any, name: str) -> None:

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import pytest
 
-from quanopy.domain.errors import Denied
+from quanopy.domain.errors import Denied, Invalid
 from quanopy.providers import registry
 from quanopy.providers.registry import Plugin
 from quanopy.providers.secrets import Secret
@@ -165,3 +165,15 @@ def test_a_credential_is_read_when_it_is_used(
     place.write_text("first\nsecond\n")
     assert token.reveal() == "first"
     assert "first" not in repr(token)
+
+
+def test_a_command_that_cannot_be_split_is_refused_and_not_shown() -> None:
+    with pytest.raises(Invalid, match="quote") as caught:
+        Secret("command:gopass show 'vendors/key")
+    assert "gopass" not in str(caught.value)
+
+
+@pytest.mark.parametrize("path", ["a\0b", "~nobody-of-this-name/key"])
+def test_a_file_that_cannot_be_is_no_credential(path: str) -> None:
+    with pytest.raises(Denied, match="cannot be read"):
+        Secret(f"file:{path}").reveal()

@@ -377,6 +377,14 @@ def test_bad_payloads_are_invalid(reader: ProcessReader, data: bytes) -> None:
         read(reader, job(data, "qrmi-payload"))
 
 
+@pytest.mark.parametrize("depth", [200, 900, 100_000])
+def test_a_program_nested_deeper_than_who_runs_it_can_read_is_refused(
+    reader: ProcessReader, depth: int
+) -> None:
+    with pytest.raises(TooLarge, match="nested"):
+        read(reader, job("[" * depth + "]" * depth, "iqm", kind=JobKind.RUN))
+
+
 def test_a_compressed_bomb_is_not_inflated(reader: ProcessReader) -> None:
     bomb = base64.b64encode(zlib.compress(bytes(200 * 2**20))).decode()
     data = payload("sampler", [[BELL, {"__type__": "ndarray", "__value__": bomb}]])
