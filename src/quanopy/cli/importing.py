@@ -44,7 +44,9 @@ def _document(config: Path) -> Any:
     if len(data) > _BYTES:
         raise Invalid(f"{config} is larger than {_BYTES} bytes")
     try:
-        return json.loads(data)
+        document = json.loads(data)
+        json.dumps(document, ensure_ascii=False).encode()  # half a surrogate pair is no text
+        return document
     except (ValueError, RecursionError):
         # What is near the mistake may be a credential: it is not quoted.
         raise Invalid(f"{config} is no JSON") from None
@@ -80,7 +82,8 @@ def _left_out(one: Mapping[str, Any], machines: Mapping[str, Any]) -> str | None
     name = one["name"]
     if name in machines:
         return f"{name} is left out: there is one of this name already"
-    if one.get("type") not in TYPES:
+    kind = one.get("type")
+    if not isinstance(kind, str) or kind not in TYPES:
         return f"{name} is left out: its type is not served ({', '.join(TYPES)} are)"
     if one.get("is_dynamic"):
         return f"{name} is left out: name each of its machines as a resource"

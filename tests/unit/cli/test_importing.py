@@ -97,6 +97,7 @@ def test_a_machine_readable_answer_says_what_is_needed(config: Path) -> None:
     "text",
     [
         "{",
+        '{"resources": [{"name": "a\\ud800", "type": "iqm-server"}]}',
         "[]",
         '{"resources": {}}',
         '{"resources": [1]}',
@@ -108,3 +109,9 @@ def test_what_is_no_configuration_is_refused(tmp_path: Path, text: str) -> None:
     file = tmp_path / "config.json"
     file.write_text(text.replace("hunter", KEY))
     run(file, ends=65)
+
+
+def test_a_type_that_is_no_text_is_left_out(tmp_path: Path) -> None:
+    file = tmp_path / "config.json"
+    file.write_text('{"resources": [{"name": "odd", "type": []}]}')
+    assert "odd is left out" in run(file).stderr
