@@ -58,6 +58,9 @@ class Web:
         self.registration_token = parts.registration_token
         self.candidates = parts.candidates
         self.calls = Calls()
+        self.asks = Calls()
+        """For calls that may wait for a vendor, or a stranger's virtual QPU: however long those
+        take, all other requests are answered."""
         self.feed = Feed(parts.store, parts.wakeups, parts.hints)
         self.reads = JobReads(parts.store)
         self.authenticator = Authenticator(parts.store, self.calls)
@@ -71,6 +74,7 @@ class Web:
         self.feed.close()
         self.reads.close()
         self.calls.close()
+        self.asks.close()
 
 
 def web_of(request: Request) -> Web:

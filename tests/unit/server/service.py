@@ -14,7 +14,7 @@ from quanopy.domain.errors import Invalid, QuanopyError
 from quanopy.domain.ids import new_id
 from quanopy.domain.jobs import Execution, Job, JobSpec, Problem, Pub, Reading
 from quanopy.domain.programs import Footprint
-from quanopy.domain.resources import Capabilities, Limits, Resource
+from quanopy.domain.resources import Capabilities, Limits, Resource, Target
 from quanopy.domain.states import ExecutionState, TaskState
 from quanopy.ports.objects import Objects
 from quanopy.ports.store import Ending, Offer, Store, TaskEnd
@@ -46,6 +46,18 @@ AER = Resource(
 BELL = {"format": "openqasm3", "text": "OPENQASM 3.0; a Bell pair"}
 JOB = {"resource": "aer", "programs": [BELL]}
 PUB = b'{"shape":[],"shots":100,"registers":[{"name":"c","bits":2}],"counts":[{"0x0":49,"0x3":51}]}'
+
+
+class Vendor(FakeEmulator):
+    """Tells its targets once it is let (``hold``)."""
+
+    hold: Event | None = None
+
+    def target(self, resource: str) -> Target:
+        """When it is time."""
+        if self.hold is not None:
+            self.hold.wait(10)
+        return super().target(resource)
 
 
 class PlainReader:
@@ -115,6 +127,7 @@ class Service:
     hints: JobHints
     reader: PlainReader
     submit: Submit
+    vendor: Vendor
     socket: Path
     first: list[str]
     """Something in it once a first job has been taken."""
@@ -212,7 +225,8 @@ def running(data: Path) -> Iterator[Service]:
             calibrations=Calibrations(store=store, objects=objects, wakeups=wakeups),
             providers=lambda: [FakeEmulator(name="aer")],
         )
-        targets = ProviderTargets(store, lambda: [FakeEmulator(name="aer")])
+        vendor = Vendor(name="aer")
+        targets = ProviderTargets(store, lambda: [vendor])
         candidates = Candidates(store, objects, targets)
         submit = Submit(
             store=store,
@@ -251,6 +265,7 @@ def running(data: Path) -> Iterator[Service]:
             hints=hints,
             reader=reader,
             submit=submit,
+            vendor=vendor,
             socket=Path(place["socket"]),
             first=first,
         )

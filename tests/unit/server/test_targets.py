@@ -2,8 +2,11 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
+from time import monotonic, sleep
 from typing import Any
 
 import pytest
@@ -37,6 +40,23 @@ def test_a_target_is_its_json_under_its_digest(service: Service) -> None:
     known = {"If-None-Match": found.headers["ETag"]}
     again = client.get("/v1/resources/aer/target", headers=known)
     assert (again.status_code, again.content) == (304, b"")
+
+
+def test_who_waits_for_a_vendor_keeps_nobody_else_waiting(service: Service) -> None:
+    service.store.register(WORKER, [replace(AER, name="slow")], ttl_s=600)
+    service.vendor.hold = Event()
+    clients = [service.client() for _ in range(12)]
+    with ThreadPoolExecutor(len(clients)) as threads:
+        asked = [threads.submit(one.get, "/v1/resources/slow/target") for one in clients]
+        sleep(0.5)
+        try:
+            began = monotonic()
+            assert service.client().get("/v1/jobs").status_code == 200
+            assert monotonic() - began < 5
+            assert not any(one.done() for one in asked)
+        finally:
+            service.vendor.hold.set()
+    service.vendor.hold = None
 
 
 def test_what_no_provider_here_serves_is_not_found(service: Service) -> None:

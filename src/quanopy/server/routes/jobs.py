@@ -117,7 +117,7 @@ async def _submit(
 ) -> Submitted:
     account = identity_of(request).account
     if requirements:
-        await web.calls.run(look_up, web.candidates, account, requirements.values())
+        await web.asks.run(look_up, web.candidates, account, requirements.values())
     submission = Submission(
         account=account,
         specs=specs,

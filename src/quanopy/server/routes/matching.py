@@ -30,7 +30,7 @@ async def match(request: Request) -> Response:
     body = await read_body(request, limit=256 * 1024, timeout_s=web.settings.body_timeout_s)
     asked = parse(MatchIn, body)
     account = identity_of(request).account
-    return answer(match_out(await web.calls.run(_choice, web, account, asked)))
+    return answer(match_out(await web.asks.run(_choice, web, account, asked)))
 
 
 def _choice(web: Web, account: str, asked: MatchIn) -> Choice:

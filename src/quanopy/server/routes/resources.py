@@ -70,7 +70,7 @@ async def get_target(request: Request, name: Name) -> Response:
     """Gates, connections, errors and durations as `quanopy.target/1`; the `ETag` is its digest."""
     web = web_of(request)
     await web.calls.run(status_of, web, identity_of(request), name)
-    target = await web.calls.run(web.targets.target, name)
+    target = await web.asks.run(web.targets.target, name)
     tag = f'"{target.digest}"'
     if tag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers={"ETag": tag})
