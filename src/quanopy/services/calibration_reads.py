@@ -11,7 +11,7 @@ from quanopy.ports.objects import Objects
 from quanopy.ports.providers import Provider, is_remote
 from quanopy.ports.store import Store
 from quanopy.services.calibrate import Calibrations
-from quanopy.services.catalogue import no_resource
+from quanopy.services.catalogue import Catalogue
 
 
 class CalibrationReads:
@@ -27,6 +27,7 @@ class CalibrationReads:
     ) -> None:
         """``providers`` of this process, loaded when they are first needed."""
         self._store = store
+        self._catalogue = Catalogue(store)
         self._objects = objects
         self._calibrations = calibrations
         self._providers = providers
@@ -82,10 +83,7 @@ class CalibrationReads:
         return self._objects.read([sighting.raw])[0]
 
     def _provider_of(self, resource: str) -> str:
-        known = {one.resource.name: one.resource.provider for one in self._store.resources()}
-        if resource not in known:
-            raise no_resource(resource, known, where="name")
-        return known[resource]
+        return self._catalogue.find(resource).provider
 
     def _of_emulator(self, provider: Provider, resource: str) -> Standing:
         self._calibrations.of_emulator(provider, resource)

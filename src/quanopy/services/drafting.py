@@ -223,17 +223,23 @@ def demanding(
     if isinstance(answer, QuanopyError):
         return answer
     found = []
+    # Most often all jobs of a request ask for the same, and all other requests wait meanwhile.
+    known: dict[object, Awaiting | None] = {}
     for index, one in enumerate(answer):
-        if not demands(one.spec.options):
+        options, resource = one.spec.options, one.spec.resource
+        if not demands(options):
             found.append(one)
             continue
+        alike = (
+            *(one.account, resource, options.same_calibration_as),
+            *(options.max_calibration_age_s, options.max_calibration_wait_s),
+        )
         try:
-            awaiting = asked.at_submission(
-                one.spec.options, one.account, one.spec.resource, standings
-            )
+            if alike not in known:
+                known[alike] = asked.at_submission(options, one.account, resource, standings)
         except QuanopyError as error:
             return _placed(error, index, len(answer))
-        found.append(replace(one, awaiting=awaiting))
+        found.append(replace(one, awaiting=known[alike]))
     return found
 
 

@@ -1,0 +1,60 @@
+"""What drafts have to wait for, as their jobs demand it of the calibration."""
+
+from collections import Counter
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from quanopy.domain.jobs import Extent, JobKind, JobSpec, Options
+from quanopy.domain.sightings import Sighting, Standing
+from quanopy.services.demands import Demands
+from quanopy.services.drafting import Draft, demanding
+from quanopy.services.packing import Awaiting
+from quanopy.storage.store import open_store
+
+NOWHERE = Extent(key="k", offset=0, length=0)
+
+
+class Counting:
+    """Counts how often it is asked; what it knows is a day old."""
+
+    def __init__(self) -> None:
+        self.asked: Counter[str] = Counter()
+
+    def standing(self, resource: str) -> Standing:
+        self.asked[resource] += 1
+        yesterday = datetime.now(UTC) - timedelta(days=1)
+        seen = Sighting(
+            resource=resource,
+            digest="sha256:0",
+            format="test/1",
+            metrics=0,
+            calibrated_at=yesterday,
+            vendor_id=None,
+            seen_from=yesterday,
+            seen_until=yesterday,
+            raw=NOWHERE,
+            normal=NOWHERE,
+        )
+        return Standing(resource=resource, asked_at=yesterday, sighting=seen, published=True)
+
+    def is_constant(self, resource: str) -> bool:
+        return False
+
+
+def of(resource: str, age_s: float | None) -> Draft:
+    """A draft of a job that wants a calibration no older than this."""
+    options = Options(max_calibration_age_s=age_s)
+    spec = JobSpec(kind=JobKind.SAMPLE, resource=resource, programs=(), options=options)
+    return Draft(account="ada", spec=spec, reading=None, parts=[], shots=None, solo=False)
+
+
+def test_jobs_that_demand_the_same_are_held_against_what_is_known_once(tmp_path: Path) -> None:
+    standings = Counting()
+    drafts = [*[of("qpu", 60.0)] * 500, of("qpu", None), of("qpu", 1e6), of("other", 60.0)]
+    with closing(open_store(f"sqlite:///{tmp_path / 'q.db'}")) as store:
+        found = demanding(drafts, Demands(store), standings)
+    assert isinstance(found, list)
+    waits = Awaiting(age_s=60.0, at_most_s=None)
+    assert [one.awaiting for one in found] == [*[waits] * 500, None, None, waits]
+    assert standings.asked == {"qpu": 2, "other": 1}
