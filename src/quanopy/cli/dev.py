@@ -3,9 +3,9 @@
 import json
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -75,10 +75,18 @@ def _show(served: "Sequence[Vendor]", *, as_json: bool) -> None:
     typer.echo("# for the environment of the broker")
     for key, text in environment.items():
         typer.echo(f"export {key}='{text}'")
-    typer.echo(f"\n# for its file of settings\n{toml}")
+    typer.echo("\n# for its file of settings; where any table is, Aer wants one: [providers.aer]")
+    typer.echo(toml)
 
 
 def _table(vendor: "Vendor") -> str:
-    """A provider's options as TOML: JSON's texts, numbers and lists are TOML's, too."""
-    lines = [f"{key} = {json.dumps(value)}" for key, value in vendor.options().items()]
-    return "\n".join([f"[providers.{vendor.name}]", *lines, ""])
+    """A provider's options as TOML."""
+    return _toml(f"providers.{vendor.name}", vendor.options())
+
+
+def _toml(path: str, options: Mapping[str, Any]) -> str:
+    """A table, and after it those within: JSON's texts, numbers and lists are TOML's, too."""
+    tables = {key: value for key, value in options.items() if isinstance(value, dict)}
+    lines = [f"{key} = {json.dumps(value)}" for key, value in options.items() if key not in tables]
+    own = ["\n".join([f"[{path}]", *lines, ""])] if lines or not tables else []
+    return "\n".join([*own, *(_toml(f"{path}.{key}", tables[key]) for key in tables)])

@@ -21,7 +21,7 @@ from quanopy.client.polling import rounds
 from quanopy.client.replays import Replay, compare, distributions, replayed
 from quanopy.client.results import Result, result_of
 from quanopy.client.streams import follow
-from quanopy.domain.errors import Conflict, Invalid, NotReady, Rejected, TaskFailed
+from quanopy.domain.errors import Conflict, Invalid, NotFound, NotReady, Rejected, TaskFailed
 from quanopy.domain.jobs import JobKind
 from quanopy.domain.resources import Target
 from quanopy.domain.states import FINAL_JOB_STATES, JobState, ResourceState, WayOut
@@ -443,7 +443,15 @@ class Client:
         """
         of = self.job(job) if isinstance(job, str) else job
         draft, snapshot, label = replayed(of, emulator, shots=shots, seed=seed)
-        (again,) = self._send([draft])
+        try:
+            (again,) = self._send([draft])
+        except NotFound as error:
+            raise NotFound(
+                error.message,
+                where=error.where,
+                hint="A replay wants an emulator that takes noise: name one here, or have the "
+                "broker serve this one.",
+            ) from error
         other = Job(self._http, again.id)
         pairs = zip(of.result(0.0), other.result(timeout), strict=True)
         return Replay(

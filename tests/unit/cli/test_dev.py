@@ -13,6 +13,7 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
+from quanopy.cli.dev import _toml
 from quanopy.cli.main import app
 
 
@@ -42,9 +43,21 @@ def test_it_serves_says_how_to_use_it_and_ends(
         assert client.post("/quanopy/fault", json=planned).status_code == 200
         assert client.get("/api/v1/backends").status_code == 503
         assert client.post("/quanopy/fault", json={"route": 1}).status_code == 400
+        for wrong, there in (
+            ({"route": "strat", "kind": "busy"}, "start"),
+            ({"route": "start", "kind": "bsy"}, "busy"),
+        ):
+            refused = client.post("/quanopy/fault", json=wrong)
+            assert (refused.status_code, there in refused.json()["message"]) == (400, True)
         assert client.get("/quanopy/jobs").json() == {"jobs": []}
     process.send_signal(signal.SIGTERM)
     assert process.wait(20) == 0
+
+
+def test_options_within_options_are_toml_too() -> None:
+    options = {"a": "x", "list": [1, 2], "vqpus": {"one": {"url": "u"}, "two": {"url": "v"}}}
+    for shown in (options, {"vqpus": options["vqpus"]}, {}):
+        assert tomllib.loads(_toml("providers.of", shown)) == {"providers": {"of": shown}}
 
 
 @pytest.mark.parametrize(("name", "code"), [("nobody", 66), ("ibm=high", 65)])

@@ -64,7 +64,7 @@ def test_the_settings_files_that_the_guide_shows_are_accepted(tmp_path: Path) ->
         file.write_text(shown)
         loaded.append(load(file, environ={}))
     whole, accounts, tailored, parts, pooled = loaded
-    assert list(accounts.providers) == ["aer", "ibm", "ibm-research"]
+    assert list(accounts.providers) == ["aer", "vqpu", "ibm", "ibm-research"]
     assert tailored.providers["lab"]["resources"]["qpu-1"]["lanes"] == 2
     assert parts.providers["lab"]["resources"]["middle"]["part"] == [3, 4]
     assert whole.exposed

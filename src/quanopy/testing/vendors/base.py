@@ -291,10 +291,17 @@ class Vendor:
                 return one, {k: unquote(v) for k, v in match.groupdict().items() if v is not None}
         return None
 
+    def _abouts(self) -> Sequence[str]:
+        """What requests may be about; which of these a list is, a vendor tells by the request."""
+        named = {one.about for one in self._routes if isinstance(one.about, str)}
+        return sorted(named | {"find", "poll"})
+
     def _control(self, request: Request) -> Reply:
         told = request.json() or {}
         match request.path.removeprefix(CONTROL):
             case "fault":
+                if told["route"] not in (known := self._abouts()):
+                    raise ValueError(f"no route {told['route']!r}; there are {', '.join(known)}")
                 self.faults.plan(
                     told["route"],
                     told["kind"],

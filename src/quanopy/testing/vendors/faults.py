@@ -87,7 +87,13 @@ class Faults:
         self._planned: dict[str, list[Planned]] = defaultdict(list)
 
     def plan(self, route: str, kind: str, *, times: int | None = 1, delay_s: float = 0.0) -> None:
-        """The next requests to a route meet this; after those that were planned before."""
+        """The next requests to a route meet this; after those that were planned before.
+
+        Raises:
+            ValueError: there is no such kind.
+        """
+        if kind not in [*Fault]:
+            raise ValueError(f"there is no fault {kind!r}; there are {', '.join(Fault)}")
         with self._lock:
             self._planned[route].append(Planned(kind=Fault(kind), times=times, delay_s=delay_s))
 
