@@ -12,12 +12,15 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
     from rich.console import Console
     from rich.progress import Progress
+    from rich.text import Text
 
     from quanopy.client.results import EstimatePub, Result, SamplePub
     from quanopy.wire.jobs import JobOut
 
 WIDE = 200
-"""Columns of a table that goes to a file or pipe."""
+"""Columns of a table that goes to a file or pipe, where its cells can be folded to that."""
+FOLDED = 40
+"""Columns to which text of several words may be folded, whatever its words."""
 MOST_OUTCOMES = 16
 BAR = 30
 LABEL = 60
@@ -54,16 +57,75 @@ def progress() -> "Progress":
     return Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
 
 
-def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table; cells are plain text, never markup."""
+def show_table(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], out: "Console | None" = None
+) -> None:
+    """Print a table; cells are plain text, never markup. What is one word, such as an id, is never
+    cut: in a terminal too narrow for that each row becomes lines of its own."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(*columns, box=box.SIMPLE_HEAD)
+    cells = [
+        [Text(_cell(value), style=COLOURS.get(str(value), "")) for value in row] for row in rows
+    ]
+    out = out or console()
+    widths = _widths(columns, [[cell.plain for cell in row] for row in cells], out.width)
+    width = sum(widths) + _around(len(widths))
+    if width > out.width and out.is_terminal:
+        _show_apart(out, columns, cells)
+        return
+    table = Table(box=box.SIMPLE_HEAD)
+    for column, wide in zip(columns, widths, strict=True):
+        table.add_column(column, width=wide, overflow="fold")
+    for row in cells:
+        table.add_row(*row)
+    out.width = max(width, out.width)  # A file has room.
+    out.print(table)
+
+
+def _around(columns: int) -> int:
+    """What a table needs beside its cells."""
+    return 3 * columns + 1
+
+
+def _widths(columns: Sequence[str], rows: Sequence[Sequence[str]], room: int) -> list[int]:
+    """How wide each column is: as its widest cell, or less where cells of several words may be
+    folded for all to fit."""
+    from rich.cells import cell_len
+
+    def least(cell: str) -> int:
+        words = [cell_len(word) for word in cell.split()] or [0]
+        return words[0] if len(words) == 1 else min(FOLDED, max(words))
+
+    cells = [[column, *(row[place] for row in rows)] for place, column in enumerate(columns)]
+    widths = [max(map(cell_len, column)) for column in cells]
+    bounds = [max(map(least, column)) for column in cells]
+    while sum(widths) + _around(len(widths)) > room:
+        spare = [place for place, wide in enumerate(widths) if wide > bounds[place]]
+        if not spare:
+            break
+        widths[max(spare, key=lambda place: widths[place])] -= 1
+    return widths
+
+
+def _show_apart(out: "Console", columns: Sequence[str], rows: "Sequence[Sequence[Text]]") -> None:
+    """Each row on lines of its own; what is empty is left out."""
+    from rich.text import Text
+
     for row in rows:
-        table.add_row(*(Text(_cell(value), style=COLOURS.get(str(value), "")) for value in row))
-    console().print(table)
+        said = [
+            Text.assemble((f"{column}: " if column else "", "dim"), cell)
+            for column, cell in zip(columns, row, strict=True)
+            if cell.plain
+        ]
+        line = Text()
+        for one in said:
+            if line.plain.strip() and len(line) + 3 + len(one) > out.width:
+                out.print(line, soft_wrap=True)
+                line = Text("   ")
+            line.append_text(Text("  ") if line.plain else Text("")).append_text(one)
+        out.print(line, soft_wrap=True)
 
 
 def show_jobs(jobs: "Iterable[JobOut]") -> None:
