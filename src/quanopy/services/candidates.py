@@ -24,6 +24,9 @@ _MOST_SNAPSHOTS = 256
 _MOST_ASKED = 16
 _FRESH_S = 0.5
 _ERRORS = ("error", ".error")
+_PAIRS = ("cx", "cy", "cz", "ch", "cp", "ecr", "swap", "iswap", "rxx", "ryy", "rzz", "rzx")
+_PAIRED = frozenset(f"{gate}.error" for gate in _PAIRS)
+"""Errors that may be told of all pairs alike, by the names of their gates."""
 
 
 class Candidates:
@@ -77,7 +80,9 @@ class Candidates:
             plain,
             target=target,
             medians=_medians(metrics),
-            two_qubit_error=_two_qubit_error(metrics, target, plain.status),
+            two_qubit_error=_two_qubit_error(metrics, target, plain.status)
+            if target is not None or _needs_metrics(wanted)
+            else None,
         )
 
     def _target(self, status: ResourceStatus, patient: bool) -> Target | None:
@@ -164,14 +169,19 @@ def _two_qubit_error(
     metrics: Sequence[Metric], target: Target | None, status: ResourceStatus
 ) -> float | None:
     """The median error of its two-qubit gates: by its calibration, or else by its target; none on
-    an emulator whose target knows of none."""
-    errors = [m.value for m in metrics if len(m.targets) == 2 and m.name.endswith(_ERRORS)]
+    an emulator that neither tells any noise nor has a target that knows of errors."""
+    errors = [
+        m.value
+        for m in metrics
+        if (len(m.targets) == 2 and m.name.endswith(_ERRORS))
+        or (not m.targets and m.name in _PAIRED)
+    ]
     if not errors and target is not None:
         errors = _errors_of(target)
     if errors:
         return median(errors)
     able = status.resource.capabilities
-    return 0.0 if able.simulator and able.gates is not None else None
+    return 0.0 if able.simulator and able.gates is not None and not metrics else None
 
 
 def _errors_of(target: Target) -> list[float]:
