@@ -72,6 +72,7 @@ def _now(
     as_json: bool,
 ) -> None:
     from quanopy.cli.output import emit
+    from quanopy.domain.errors import NotFound
 
     found = client.calibration_of(resource, metrics=metrics)
     if found.snapshot is not None and found.snapshot.metrics is not None:
@@ -85,7 +86,13 @@ def _now(
     if found.snapshot is None:
         return
     if metrics or qubits:
-        _show_numbers(found.snapshot.metrics or {})
+        if not found.snapshot.metrics:
+            raise NotFound(
+                f"its calibration has no such number of {resource}",
+                where="--metric" if metrics else "--qubit",
+                hint=f"`quanopy calibration {resource}` shows its metrics.",
+            )
+        _show_numbers(found.snapshot.metrics)
     else:
         _show_summary(found.snapshot.metrics or {})
 
@@ -131,6 +138,9 @@ def _show_summary(metrics: "Metrics") -> None:
     rows = []
     # Of the device as a whole there may be hundreds, each a metric of its own.
     local = {name: places for name, places in metrics.items() if {*places} != {""}}
+    if not local:
+        _show_numbers(metrics)
+        return
     for name, places in sorted(local.items()):
         values = [one.value for one in places.values()]
         unit = next(iter(places.values())).unit

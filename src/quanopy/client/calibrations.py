@@ -1,6 +1,6 @@
 """Calibrations as light objects: what is known at once, and numbers fetched when asked for."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,6 +12,7 @@ from quanopy.domain.errors import Invalid, NotFound
 from quanopy.wire.calibrations import Metrics, SnapshotOut
 from quanopy.wire.jobs import BindingOut, ExecutionOut
 
+_SHOWN = 20
 _SURENESS = (CalibrationLabel.UNKNOWN, CalibrationLabel.CLOSEST, CalibrationLabel.EXACT)
 
 
@@ -76,11 +77,15 @@ class Calibration:
         """
         places = self._numbers.get(metric)
         if places is None:
-            known = ", ".join(sorted(self._numbers)[:20]) or "none"
-            raise NotFound(f"there is no metric {metric[:60]!r}", hint=f"There are {known}.")
+            raise NotFound(
+                f"there is no metric {metric[:60]!r}", hint=f"There are {_some(self._numbers)}."
+            )
         found = places.get(",".join(map(str, targets)))
         if found is None:
-            raise NotFound(f"there is no {metric} of {targets}")
+            raise NotFound(
+                f"there is no {metric} of {targets}",
+                hint=f"There is that of {_some(places)}.",
+            )
         return found.value
 
     def raw(self) -> Any:
@@ -193,6 +198,13 @@ class JobCalibration(Sequence[RanUnder]):
 
     def __repr__(self) -> str:
         return f"JobCalibration({self._each!r})"
+
+
+def _some(names: Collection[str]) -> str:
+    """Names of what there is, as many as can be read."""
+    shown = sorted(name or "the device" for name in names)[:_SHOWN]
+    rest = len(names) - len(shown)
+    return f"{', '.join(shown) or 'none'}{f' and {rest} more' if rest else ''}"
 
 
 def _fetched(http: Http, digest: str, **params: str) -> SnapshotOut:

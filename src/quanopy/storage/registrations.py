@@ -196,7 +196,11 @@ def open_to(
     ``NotFound``."""
     there = connection.first(_RESOURCE, {"resource": name})
     if there is None:
-        raise NotFound(f"there is no resource {name!r}", where="resource")
+        raise NotFound(
+            f"there is no resource {name!r}",
+            where="resource",
+            hint="`quanopy resources --all` lists them.",
+        )
     served = accounts
     if accounts is not None:
         served = sorted({*accounts, *([there.owner] if there.owner is not None else [])})

@@ -212,7 +212,11 @@ def set_state(
     """Take a resource in or out of service; raises ``NotFound``."""
     before = connection.first(_ONE, {"resource": name})
     if before is None:
-        raise NotFound(f"there is no resource {name!r}", where="resource")
+        raise NotFound(
+            f"there is no resource {name!r}",
+            where="resource",
+            hint="`quanopy resources --all` lists them.",
+        )
     connection.later(
         _SET,
         {
