@@ -1,6 +1,7 @@
 """The provider of Quandela's cloud keeps the contract, before the loopback cloud."""
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -210,6 +211,23 @@ def test_texts_of_perceval_are_read_as_perceval_writes_them() -> None:
 def test_anything_else_is_rejected(value: object) -> None:
     with pytest.raises(Rejected):
         read(value)
+
+
+def test_perceval_s_own_client_reads_what_the_loopback_counted(
+    vendor: PercevalVendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from perceval.algorithm import Sampler
+    from perceval.runtime.legacy import RemoteJob
+
+    monkeypatch.setattr(RemoteJob, "STATUS_REFRESH_DELAY", 0.0)
+    processor = perceval.RemoteProcessor(SIMULATOR, token=vendor.secret, url=vendor.url)
+    processor.set_circuit(perceval.BS())
+    processor.with_input(perceval.BasicState([1, 1]))
+    processor.min_detected_photons_filter(2)
+    job = Sampler(processor, max_shots_per_call=50).sample_count.execute_async(50)
+    while not job.is_complete:
+        time.sleep(0.01)
+    assert sum(job.get_results()["results"].values()) == 50
 
 
 def test_a_module_that_an_answer_names_is_not_imported(

@@ -36,11 +36,13 @@ def run(payload: Mapping[str, Any], performance: Mapping[str, float]) -> dict[st
         samples = min(wanted, _kept(most, kept))
         found = getattr(sampler, command)(samples) if samples else {"results": _nothing(command)}
         used = most if samples < wanted else min(most, round(samples / kept))
+    # Perceval's client cannot read a context that is null.
+    context = payload.get("job_context")
     return {
         "results": serialize(found["results"]),
         "global_perf": float(found.get("global_perf", 0.0)),
         "nb_shots_used": used,
-        "job_context": payload.get("job_context"),
+        **({} if context is None else {"job_context": context}),
     }
 
 
