@@ -366,12 +366,14 @@ class Store(Protocol):
     def jobs_of(self, execution_ids: Collection[str]) -> Mapping[str, Sequence[str]]:
         """The jobs whose tasks these executions carry, by execution id."""
 
-    def hold_stranded(self, execution_id: str, *, actor: str, ttl_s: float) -> Due:
+    def hold_stranded(
+        self, execution_id: str, *, actor: str, ttl_s: float, found: str | None = None
+    ) -> Due:
         """Claim a stranded execution for an operator, who then ends or advances it as a worker
-        would: events name the ``actor``.
+        would: events name the ``actor``. ``found``: the provider's id that it is to have.
 
         Raises ``NotFound``, ``InvalidTransition`` where it is not stranded, ``Conflict`` while
-        somebody else has it.
+        somebody else has it, or where another execution has that id.
         """
 
     # -- calibration --------------------------------------------------------------------------

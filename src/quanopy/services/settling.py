@@ -36,7 +36,12 @@ def settle(
         NotFound, InvalidTransition, Conflict: it is not there, not stranded, or in other hands.
         Unavailable: database or object store are away; nothing is settled.
     """
-    due = store.hold_stranded(execution_id, actor=actor, ttl_s=_TTL_S)
+    due = store.hold_stranded(
+        execution_id,
+        actor=actor,
+        ttl_s=_TTL_S,
+        found=found.provider_job_id if found.way is WayOut.FOUND else None,
+    )
     try:
         if found.way is WayOut.FOUND:
             return _goes_on(store, due, found)

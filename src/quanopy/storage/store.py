@@ -306,11 +306,15 @@ class SqlStore:
         """See :meth:`Store.jobs_of`."""
         return self._database.read(lambda c: executions.jobs_of(c, execution_ids))
 
-    def hold_stranded(self, execution_id: str, *, actor: str, ttl_s: float) -> Due:
+    def hold_stranded(
+        self, execution_id: str, *, actor: str, ttl_s: float, found: str | None = None
+    ) -> Due:
         """See :meth:`Store.hold_stranded`."""
         ttl = span(ttl_s)
         return self._write(
-            lambda c, now: stranded.hold(c, execution_id, actor=actor, ttl=ttl, now=now)
+            lambda c, now: stranded.hold(
+                c, execution_id, actor=actor, ttl=ttl, found=found, now=now
+            )
         )
 
     # -- calibration --------------------------------------------------------------------------

@@ -34,7 +34,26 @@ def in_state(connection: Transaction, state: ExecutionState, *, limit: int) -> l
     return [execution_of(row) for row in connection.execute(_IN_STATE, given)]
 
 
-def hold(connection: Transaction, execution_id: str, *, actor: str, ttl: int, now: int) -> Due:
+_SENT_AS = (
+    select(_executions.c.id)
+    .where(
+        _executions.c.provider == bindparam("provider", type_=Text),
+        _executions.c.provider_job_id == bindparam("there", type_=Text),
+        _executions.c.id != bindparam("other_than", type_=Text),
+    )
+    .limit(1)
+)
+
+
+def hold(
+    connection: Transaction,
+    execution_id: str,
+    *,
+    actor: str,
+    ttl: int,
+    found: str | None,
+    now: int,
+) -> Due:
     """Claim a stranded execution for an operator; see the port."""
     row = next(iter(read_ids(connection, LOCKED_EXECUTIONS, [execution_id])), None)
     if row is None:
@@ -48,4 +67,13 @@ def hold(connection: Transaction, execution_id: str, *, actor: str, ttl: int, no
         raise Conflict(
             f"{row.id} is being looked at by somebody else", hint="Try again in a moment."
         )
+    if found is not None:
+        asked = {"provider": row.provider, "there": found, "other_than": row.id}
+        other = connection.scalar(_SENT_AS, asked)
+        if other is not None:
+            raise Conflict(
+                f"{found} is {other}, and no other execution",
+                where="provider_job_id",
+                hint="Look again which of the provider's jobs was sent under this one's id.",
+            )
     return take(connection, actor, row.provider, [row], ttl=ttl, now=now)

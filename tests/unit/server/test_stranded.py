@@ -99,6 +99,19 @@ def test_one_that_the_provider_has_is_followed_again(service: Service, settle: S
     assert service.job(job).state is JobState.RUNNING
 
 
+def test_a_job_of_the_providers_is_found_for_one_execution_alone(
+    service: Service, settle: Settle
+) -> None:
+    _, run = strand(service, "dana")
+    assert settle(run, way="found", reason="seen", provider_job_id="d9").status_code == 200
+    service.store.due("worker_acme", ["acme"], limit=9, ttl_s=30)
+    _, other = strand(service, "dora")
+    refused = settle(other, way="found", reason="seen", provider_job_id="d9")
+    assert refused.status_code == 409
+    assert run in refused.json()["detail"]
+    assert settle(other, **GIVE_UP).status_code == 200
+
+
 def test_what_cannot_be_settled_is_refused(service: Service, settle: Settle) -> None:
     assert settle("exec_none", **GIVE_UP).status_code == 404
     _, run = strand(service, "emil")
