@@ -11,7 +11,7 @@ import pytest
 
 from quanopy.domain.adoptions import Adoption
 from quanopy.domain.calibration import CalibrationLabel
-from quanopy.domain.errors import Conflict, ResourceMismatch
+from quanopy.domain.errors import Conflict, ResourceMismatch, Transient
 from quanopy.domain.jobs import JobKind
 from quanopy.domain.states import ExecutionState, JobState
 from quanopy.ports.providers import Foreign, Outcome, Work
@@ -172,6 +172,27 @@ def test_a_vendor_that_is_busy_is_asked_again(place: Workplace, vendor: FakeVend
     place.worker(provider(vendor))
     vendors = made_elsewhere(vendor)
     vendor.script(next={"poll": ["busy", "busy"]})
+    ask(place, vendors)
+    assert answered(place, vendors).job_id is not None
+
+
+class Forgetful(Strict):
+    """Cannot tell of some jobs, whenever it is asked."""
+
+    def describe(self, id: str) -> Foreign:
+        """Only of those that it remembers."""
+        if id.startswith("lost-"):
+            raise Transient("ask again")
+        return super().describe(id)
+
+
+def test_those_that_the_vendor_never_tells_of_keep_no_other_waiting(
+    place: Workplace, vendor: FakeVendorServer
+) -> None:
+    place.worker(Forgetful(vendor.url, token=TOKEN, request_timeout_s=0.5, poll_interval_s=0.05))
+    for number in range(8):
+        ask(place, f"lost-{number}")
+    vendors = made_elsewhere(vendor)
     ask(place, vendors)
     assert answered(place, vendors).job_id is not None
 

@@ -4,6 +4,8 @@ A worker asks the vendor, never the server: the worker has the SDK and the crede
 """
 
 import logging
+import time
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -24,6 +26,7 @@ from quanopy.services.packing import Accepted, Sent, pack_executions
 log = logging.getLogger(__name__)
 
 _AT_ONCE = 5
+_LOOKED_THROUGH = 200
 
 
 class Adopting:
@@ -36,11 +39,13 @@ class Adopting:
         self._store = store
         self._objects = objects
         self._wakeups = wakeups
+        self._asked_at: dict[str, float] = {}
+        """When the vendor was last asked for those that are open."""
 
     def look(self) -> None:
         """Adopt what is to be adopted. What the vendor cannot answer now is asked again at the
         next look. Raises ``Unavailable``: database or object store are away."""
-        for asked in self._store.open_adoptions(self._provider.name, limit=_AT_ONCE):
+        for asked in self._next():
             try:
                 foreign = self._provider.describe(asked.provider_job_id)
                 fingerprint = self._provider.fingerprint()
@@ -61,6 +66,17 @@ class Adopting:
             except Exception as error:
                 log.exception("provider %s broke", self._provider.name)
                 self._broken(asked, error)
+
+    def _next(self) -> Sequence[Adoption]:
+        """A few of those that are open, in turn: what the vendor cannot answer, however long,
+        keeps no other waiting."""
+        found = self._store.open_adoptions(self._provider.name, limit=_LOOKED_THROUGH)
+        known = {one.provider_job_id for one in found}
+        self._asked_at = {one: at for one, at in self._asked_at.items() if one in known}
+        chosen = sorted(found, key=lambda one: self._asked_at.get(one.provider_job_id, 0.0))
+        for one in chosen[:_AT_ONCE]:
+            self._asked_at[one.provider_job_id] = time.monotonic()
+        return chosen[:_AT_ONCE]
 
     def _broken(self, asked: Adoption, error: Exception) -> None:
         """A provider is a plugin: what it breaks, or says that cannot be kept, is this adoption,
