@@ -2,7 +2,7 @@
 
 import json
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,24 +44,6 @@ class Strict(FakeProvider):
             created_at=datetime(2026, 1, 1, tzinfo=UTC),
             shots=7,
         )
-
-
-@pytest.fixture(scope="module")
-def servers() -> Iterator[FakeVendorServer]:
-    with FakeVendorServer() as server:
-        yield server
-
-
-@pytest.fixture
-def vendor(servers: FakeVendorServer) -> FakeVendorServer:
-    servers.script()
-    return servers
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Workplace]:
-    with Workplace(f"sqlite:///{tmp_path / 'catalogue.db'}", tmp_path / "objects") as place:
-        yield place
 
 
 def provider(vendor: FakeVendorServer) -> Strict:

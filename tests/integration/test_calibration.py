@@ -38,12 +38,6 @@ def vendor(servers: FakeVendorServer) -> FakeVendorServer:
     return servers
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Workplace]:
-    with Workplace(f"sqlite:///{tmp_path / 'catalogue.db'}", tmp_path / "objects") as place:
-        yield place
-
-
 def provider(vendor: FakeVendorServer, **options: Any) -> FakeProvider:
     """The fake, in a hurry."""
     return FakeProvider(

@@ -1,10 +1,8 @@
 """What an execution was sent with and to: kept before it is sent, and held to ever after."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-
-import pytest
 
 from quanopy.domain.errors import ProviderError, QuanopyError
 from quanopy.domain.programs import digest_of
@@ -75,24 +73,6 @@ class NeverTheSame:
 
     def close(self) -> None:
         """Nothing is open."""
-
-
-@pytest.fixture(scope="module")
-def servers() -> Iterator[FakeVendorServer]:
-    with FakeVendorServer() as server:
-        yield server
-
-
-@pytest.fixture
-def vendor(servers: FakeVendorServer) -> FakeVendorServer:
-    servers.script()
-    return servers
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Workplace]:
-    with Workplace(f"sqlite:///{tmp_path / 'catalogue.db'}", tmp_path / "objects") as place:
-        yield place
 
 
 def test_what_is_sent_again_and_asked_for_later_is_what_was_sent(

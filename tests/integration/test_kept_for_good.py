@@ -60,7 +60,8 @@ def vendor() -> Iterator[FakeVendorServer]:
 def test_a_job_of_a_vendor_that_is_gone_is_read(vendor: FakeVendorServer, tmp_path: Path) -> None:
     folder = tmp_path / "broker"
     table = {"plugin": "quanopy.testing.fake_provider:FakeProvider", "url": vendor.url}
-    with Client.embedded(folder, providers={"fake": {**table, "token": TOKEN}}) as client:
+    tables = {"fake": {**table, "token": TOKEN}}
+    with Client.embedded(folder, providers=tables, read_deadline_s=60.0) as client:
         bell = QuantumCircuit(2)
         bell.h(0)
         bell.cx(0, 1)

@@ -1,8 +1,7 @@
 """Workers and a vendor that misbehaves: never twice what may have been billed, nothing lost."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -13,24 +12,6 @@ from quanopy.testing.fake_provider import FakeProvider
 from quanopy.testing.fake_vendor import TOKEN
 from tests.integration.workplace import Workplace, task_ids
 from tests.servers.vendor import FakeVendorServer
-
-
-@pytest.fixture(scope="module")
-def servers() -> Iterator[FakeVendorServer]:
-    with FakeVendorServer() as server:
-        yield server
-
-
-@pytest.fixture
-def vendor(servers: FakeVendorServer) -> FakeVendorServer:
-    servers.script()
-    return servers
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Workplace]:
-    with Workplace(f"sqlite:///{tmp_path / 'catalogue.db'}", tmp_path / "objects") as place:
-        yield place
 
 
 def provider(

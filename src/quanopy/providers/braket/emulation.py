@@ -20,7 +20,7 @@ from quanopy.codecs.results import PubResult
 from quanopy.domain.errors import Invalid
 from quanopy.domain.jobs import JobKind
 from quanopy.ports.providers import Outcome, Work
-from quanopy.providers.braket.natives import native_pubs, outcome, seed_of
+from quanopy.providers.braket.natives import native_pubs
 from quanopy.providers.braket.programs import exact_source, translated
 from quanopy.providers.braket.results import exact_result
 from quanopy.providers.circuits import (
@@ -32,6 +32,7 @@ from quanopy.providers.circuits import (
     results_of,
     runs_of,
 )
+from quanopy.providers.emulated import outcome, seed_of
 
 _INCLUDE = re.compile(r"\binclude\b")
 

@@ -1,9 +1,7 @@
 """In a child process: strangers' sequences built and run on Pulser's emulator."""
 
-import hashlib
-import time
-import warnings
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,11 +11,12 @@ from pulser.backend import BitStrings, EmulationConfig
 from pulser_simulation import QutipBackendV2
 
 from quanopy.codecs.calibrations import decode_metrics
-from quanopy.codecs.results import encode_result
-from quanopy.domain.errors import QuanopyError, ResourceMismatch, TaskFailed
+from quanopy.codecs.results import PubResult
+from quanopy.domain.errors import ResourceMismatch
 from quanopy.domain.jobs import Pub
 from quanopy.domain.programs import PULSER
 from quanopy.ports.providers import Outcome, Work
+from quanopy.providers.emulated import outcome, seed_of
 from quanopy.providers.pasqal.devices import UNITS
 from quanopy.providers.pasqal.programs import check_work, sequence_in
 
@@ -26,34 +25,18 @@ _NOISE = ("p_false_pos", "p_false_neg", "relaxation_rate", "dephasing_rate", "de
 
 def emulate(atoms: int, works: Sequence[Work]) -> list[Outcome]:
     """Run a batch for registers of so many atoms, one work after another; a bad one fails alone."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return [_outcome(atoms, work) for work in works]
+    return [outcome(work, partial(_pubs, atoms, work)) for work in works]
 
 
-def _outcome(atoms: int, work: Work) -> Outcome:
-    began = time.perf_counter()
-    try:
-        check_work(work, atoms=atoms, runs=None)
-        pubs = [_sampled(work, pub, offset) for offset, pub in enumerate(work.pubs)]
-    except QuanopyError as error:
-        return Outcome(error=error)
-    except MemoryError:
-        return Outcome(error=ResourceMismatch("the emulation ran out of memory"))
-    except Exception as error:  # noqa: BLE001 - Pulser raises what it likes: this work's outcome
-        return Outcome(
-            error=TaskFailed(f"the emulation failed: {type(error).__name__}: {error}"[:500])
-        )
-    usage = {
-        "seconds": time.perf_counter() - began,
-        "shots": float(sum(pub["shots"] for pub in pubs)),
-    }
-    return Outcome(result=encode_result(pubs), usage=usage)
+def _pubs(atoms: int, work: Work) -> list[PubResult]:
+    check_work(work, atoms=atoms, runs=None)
+    return [_sampled(work, pub, offset) for offset, pub in enumerate(work.pubs)]
 
 
-def _sampled(work: Work, pub: Pub, offset: int) -> dict[str, Any]:
-    if work.options.seed is not None:
-        np.random.seed(_seed(work, work.first_pub + offset))
+def _sampled(work: Work, pub: Pub, offset: int) -> PubResult:
+    seed = seed_of(work, work.first_pub + offset, 0)
+    if seed is not None:
+        np.random.seed(seed)
     counts = counts_of(sequence_in(work, pub.program), pub.shots or 1, noise_of(work.noise))
     return {"shape": [], "shots": sum(counts.values()), "native": PULSER, "outcomes": counts}
 
@@ -87,9 +70,3 @@ def noise_of(numbers: bytes | None) -> NoiseModel | None:
     if not told:
         raise ResourceMismatch("the snapshot tells of no noise", where="options.noise")
     return NoiseModel(**told)
-
-
-def _seed(work: Work, index: int) -> int:
-    """From the job's own indices alone: the same however the job is split."""
-    name = f"{work.options.seed}/{index}/{work.shots_from}".encode()
-    return int.from_bytes(hashlib.sha256(name).digest()[:4], "big")

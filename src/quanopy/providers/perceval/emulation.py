@@ -1,9 +1,7 @@
 """In a child process: strangers' experiments read and run on Perceval's backends."""
 
-import hashlib
-import time
 from collections.abc import Sequence
-from typing import Any
+from functools import partial
 
 import perceval
 from perceval.algorithm import Sampler
@@ -13,11 +11,12 @@ from perceval.serialization import deserialize
 from perceval.utils import NoiseModel
 
 from quanopy.codecs.calibrations import decode_metrics
-from quanopy.codecs.results import encode_result
-from quanopy.domain.errors import Invalid, QuanopyError, ResourceMismatch, TaskFailed
+from quanopy.codecs.results import PubResult
+from quanopy.domain.errors import Invalid, ResourceMismatch
 from quanopy.domain.jobs import Pub
 from quanopy.domain.programs import PERCEVAL
 from quanopy.ports.providers import Outcome, Work
+from quanopy.providers.emulated import outcome, seed_of
 
 _NOISE = {"HOM": "indistinguishability", "g2": "g2", "Transmittance": "transmittance"}
 """What platforms publish, as Perceval's noise model calls it."""
@@ -25,32 +24,18 @@ _NOISE = {"HOM": "indistinguishability", "g2": "g2", "Transmittance": "transmitt
 
 def emulate(backend: str, works: Sequence[Work]) -> list[Outcome]:
     """Run a batch, one work after another; a bad one fails alone."""
-    return [_outcome(backend, work) for work in works]
+    return [outcome(work, partial(_pubs, backend, work)) for work in works]
 
 
-def _outcome(backend: str, work: Work) -> Outcome:
-    began = time.perf_counter()
-    try:
-        pubs = [_sampled(backend, work, pub, offset) for offset, pub in enumerate(work.pubs)]
-    except QuanopyError as error:
-        return Outcome(error=error)
-    except MemoryError:
-        return Outcome(error=ResourceMismatch("the emulation ran out of memory"))
-    except Exception as error:  # noqa: BLE001 - Perceval raises what it likes: this work's outcome
-        return Outcome(
-            error=TaskFailed(f"the emulation failed: {type(error).__name__}: {error}"[:500])
-        )
-    usage = {
-        "seconds": time.perf_counter() - began,
-        "shots": float(sum(pub["shots"] for pub in pubs)),
-    }
-    return Outcome(result=encode_result(pubs), usage=usage)
+def _pubs(backend: str, work: Work) -> list[PubResult]:
+    return [_sampled(backend, work, pub, offset) for offset, pub in enumerate(work.pubs)]
 
 
-def _sampled(backend: str, work: Work, pub: Pub, offset: int) -> dict[str, Any]:
+def _sampled(backend: str, work: Work, pub: Pub, offset: int) -> PubResult:
     shots = pub.shots or 1
-    if work.options.seed is not None:
-        perceval.random_seed(_seed(work, work.first_pub + offset))
+    seed = seed_of(work, work.first_pub + offset, 0)
+    if seed is not None:
+        perceval.random_seed(seed >> 1)  # it takes 31 bits
     experiment = experiment_in(work.circuits[pub.program])
     processor = Processor(backend, experiment, noise=noise_of(work.noise))
     found = Sampler(processor, max_shots_per_call=shots).sample_count(shots)
@@ -90,9 +75,3 @@ def noise_of(numbers: bytes | None) -> NoiseModel | None:
     if not told or not all(0 <= value <= 1 for value in told.values()):
         raise ResourceMismatch("the snapshot tells nothing of photons", where="options.noise")
     return NoiseModel(**told)
-
-
-def _seed(work: Work, index: int) -> int:
-    """From the job's own indices alone: the same however the job is split."""
-    name = f"{work.options.seed}/{index}/{work.shots_from}".encode()
-    return int.from_bytes(hashlib.sha256(name).digest()[:4], "big") >> 1

@@ -15,8 +15,9 @@ from braket.ir.ahs.program_v1 import Program
 
 from quanopy.domain.errors import Invalid
 from quanopy.ports.providers import Outcome, Work
-from quanopy.providers.braket.natives import native_pubs, outcome
+from quanopy.providers.braket.natives import native_pubs
 from quanopy.providers.braket.results import AHS_RESULT
+from quanopy.providers.emulated import outcome
 
 _MICRO = 1e6
 
