@@ -1,12 +1,15 @@
 """Requests to a vendor that has no call for many at once: some side by side, each with an answer
 or an error of its own."""
 
+import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from quanopy.domain.errors import NotFound, ProviderError, QuanopyError, Rejected
+from quanopy.domain.errors import NotFound, OutcomeUnknown, ProviderError, QuanopyError, Rejected
 from quanopy.ports.providers import Order, Report
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 A = TypeVar("A")
@@ -56,6 +59,10 @@ def _tried(action: Callable[[T], A], item: T) -> A | QuanopyError:
         return action(item)
     except QuanopyError as error:
         return error
+    except Exception as error:
+        # Raised, it would lose the ids of what the others have started.
+        log.exception("one of several requests broke")
+        return OutcomeUnknown(f"the provider broke: {type(error).__name__}")
 
 
 def _raise_first(answers: Sequence[object]) -> None:

@@ -31,7 +31,7 @@ def orders(*names: str) -> list[Order]:
     return [Order(key=new_id("exec"), resource=name, works=[]) for name in names]
 
 
-def named(answers: dict[str, QuanopyError]) -> Callable[[Order], str]:
+def named(answers: dict[str, Exception]) -> Callable[[Order], str]:
     def send(order: Order) -> str:
         if order.resource in answers:
             raise answers[order.resource]
@@ -80,3 +80,9 @@ def test_where_nothing_can_be_asked_for_that_is_raised(several: Several) -> None
         several.poll(["a", "b"], polled({"a": NotFound("gone"), "b": Transient("cut")}))
     assert several.poll(["a"], polled({"a": NotFound("gone")})) == {}
     assert several.poll([], polled({})) == {}
+
+
+def test_what_breaks_over_one_loses_no_other(several: Several) -> None:
+    accepted, broken = several.start(orders("a", "b"), named({"b": KeyError("id")}))
+    assert accepted == "id-a"
+    assert isinstance(broken, OutcomeUnknown)
