@@ -11,12 +11,15 @@ import typer
 
 from quanopy.cli.arguments import AsJson
 from quanopy.cli.exits import guarded
+from quanopy.cli.groups import Group
 from quanopy.cli.signals import CAUGHT
 
 if TYPE_CHECKING:
     from quanopy.testing.vendors.base import Vendor
 
-app = typer.Typer(help="Tools for testing programs and providers.", rich_markup_mode=None)
+app = typer.Typer(
+    cls=Group, help="Tools for testing programs and providers.", rich_markup_mode=None
+)
 
 
 @app.callback()

@@ -24,9 +24,11 @@ from quanopy.cli import (
     vqpu,
 )
 from quanopy.cli.exits import guarded
+from quanopy.cli.groups import Group
 
 # Help is plain text: typer takes 0.2 s to import what it makes rich help with.
 app = typer.Typer(
+    cls=Group,
     name="quanopy",
     help="Submit quantum programs to a broker, and fetch their results later.",
     epilog=exits.HELP,

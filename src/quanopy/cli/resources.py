@@ -6,12 +6,15 @@ import typer
 
 from quanopy.cli.arguments import AsJson
 from quanopy.cli.exits import guarded
+from quanopy.cli.groups import Group
 from quanopy.cli.importing import import_resources
 
 if TYPE_CHECKING:
     from quanopy.wire.service import ResourceOut
 
-app = typer.Typer(help="Show resources; take them in or out of service.", rich_markup_mode=None)
+app = typer.Typer(
+    cls=Group, help="Show resources; take them in or out of service.", rich_markup_mode=None
+)
 
 
 @app.callback(invoke_without_command=True)

@@ -9,6 +9,7 @@ import typer
 
 from quanopy.cli.arguments import AsJson, Data
 from quanopy.cli.exits import guarded
+from quanopy.cli.groups import Group
 from quanopy.cli.service import Config, Database, Objects
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from quanopy.services.archive_packs import Damage
 
 app = typer.Typer(
+    cls=Group,
     help="Look after the catalogue and the archive; the settings are those of `serve`.",
     no_args_is_help=True,
     rich_markup_mode=None,

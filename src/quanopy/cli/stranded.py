@@ -6,12 +6,14 @@ import typer
 
 from quanopy.cli.arguments import AsJson
 from quanopy.cli.exits import guarded
+from quanopy.cli.groups import Group
 
 if TYPE_CHECKING:
     from quanopy.domain.states import WayOut
     from quanopy.wire.service import StrandedOut
 
 app = typer.Typer(
+    cls=Group,
     help="Show executions that may have been billed and nobody can tell of; say what became of "
     "them. For operators.",
     rich_markup_mode=None,
@@ -49,7 +51,10 @@ def _show(found: "list[StrandedOut]") -> None:
             (
                 *(one.id, one.provider, one.provider_job_id or "not known", one.resource),
                 *(one.account, " ".join(one.jobs), one.created_at.astimezone()),
-                *(f"{one.searches} times", one.problem and one.problem.message),
+                *(
+                    "once" if one.searches == 1 else f"{one.searches} times",
+                    one.problem and one.problem.message,
+                ),
             )
             for one in found
         ),

@@ -6,8 +6,11 @@ import typer
 
 from quanopy.cli.arguments import AsJson
 from quanopy.cli.exits import guarded
+from quanopy.cli.groups import Group
 
-app = typer.Typer(help="Make, list and revoke tokens.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    cls=Group, help="Make, list and revoke tokens.", no_args_is_help=True, rich_markup_mode=None
+)
 
 DAY_S = 86_400.0
 

@@ -6,9 +6,12 @@ from typing import Annotated
 import typer
 
 from quanopy.cli.exits import guarded
+from quanopy.cli.groups import Group
 from quanopy.cli.service import LogLevel
 
-app = typer.Typer(help="Run a virtual QPU: an emulator as a service.", rich_markup_mode=None)
+app = typer.Typer(
+    cls=Group, help="Run a virtual QPU: an emulator as a service.", rich_markup_mode=None
+)
 
 
 @app.callback()

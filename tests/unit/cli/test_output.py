@@ -4,7 +4,9 @@ from io import StringIO
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
+from quanopy.cli.main import app
 from quanopy.cli.output import show_table
 
 COLUMNS = ("id", "state", "", "why")
@@ -44,3 +46,9 @@ def test_a_narrow_file_has_a_table_as_wide_as_it_must_be() -> None:
     assert any(ID in line for line in lines)
     assert not any("…" in line for line in lines)
     assert sum("execution" in line for line in lines) == 1
+
+
+def test_help_says_of_each_command_a_whole_sentence() -> None:
+    for group in ([], ["resources"], ["stranded"], ["dev"], ["store"], ["token"], ["vqpu"]):
+        said = CliRunner().invoke(app, [*group, "--help"]).stdout
+        assert "..." not in said.partition("Commands:")[2]
