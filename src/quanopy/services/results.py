@@ -44,10 +44,10 @@ def why_none(job: Job) -> QuanopyError | None:
         reason = job.problem
         message = reason.message if reason else "a part of the job failed"
         hint = reason.hint if reason else None
-        return TaskFailed(message, hint=hint or "What other parts gave is there with partial=true.")
+        return TaskFailed(message, hint=hint or "What other parts gave is its partial result.")
     if job.state is JobState.CANCELLED:
         return TaskFailed(
-            "the job was cancelled", hint="What was done before is there with partial=true."
+            "the job was cancelled", hint="What was done before is its partial result."
         )
     return NotReady(f"the job is {job.state}", hint="Ask again with ?wait=SECONDS.")
 

@@ -17,6 +17,8 @@ from quanopy.wire.service import RegistrationOut
 log = logging.getLogger(__name__)
 _BEATS = 3
 """Heartbeats in the time after which a silent resource is offline."""
+_SERVED = 2
+"""Heartbeats after which a worker serves it, if there is one that will."""
 _ANYWHERE = ("0.0.0.0", "::")
 
 
@@ -94,7 +96,7 @@ class Registered:
             self._again.notify_all()
 
     def _beat_on(self) -> None:
-        made = self._registration
+        made, beats = self._registration, 0
         while True:
             with self._again:
                 self._again.wait_for(lambda: self._ended or self._news, made.ttl_s / _BEATS)
@@ -103,6 +105,13 @@ class Registered:
                 leaving, self._news = self._leaving, False
             try:
                 self._client.heartbeat(made.name, made.id, leaving=leaving)
+                beats += 1
+                if beats == _SERVED and not self._client.resource(made.name).workers:
+                    log.warning(
+                        "%s is registered, but no worker serves it: "
+                        "does the broker have the provider vqpu?",
+                        made.name,
+                    )
             except NotFound:
                 self._stop.ask("the broker removed its registration")
                 return
