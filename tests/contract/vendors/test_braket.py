@@ -26,7 +26,7 @@ from quanopy.providers.braket.provider import BraketProvider
 from quanopy.providers.braket.service import fingerprint_of
 from quanopy.providers.secrets import Secret
 from quanopy.sandbox.circuits import dump_qpy
-from quanopy.testing.remote_provider_contract import ProviderContract, wait_all
+from quanopy.testing.remote_provider_contract import ProviderContract, order, wait_all
 from quanopy.testing.vendors.bench import Given, VendorBench
 from quanopy.testing.vendors.braket import BUCKET, KEY_ID, BraketVendor
 from quanopy.testing.vendors.braket_devices import LARK
@@ -359,3 +359,12 @@ def test_a_task_of_nobody_is_not_found(provider: BraketProvider) -> None:
     unknown = LARK.replace("device/qpu", "quantum-task").replace("::", ":1:")
     with pytest.raises(NotFound):
         provider.describe(unknown)
+
+
+def test_what_is_accepted_beside_a_denial_is_not_lost(bench: VendorBench) -> None:
+    provider = bench.provider()
+    bench.fault("start", "denied")
+    answers = provider.start([order(bench), order(bench)])
+    provider.close()
+    assert sum(isinstance(one, str) for one in answers) == 1
+    assert sum(isinstance(one, Rejected) for one in answers) == 1

@@ -112,7 +112,12 @@ class BraketProvider:
     # -- executions ---------------------------------------------------------------------------
     def start(self, orders: Sequence[Order]) -> list[str | ProviderError]:
         """One task an order, under a client token made of its key."""
-        return list(self._senders.map(self._started, orders))
+        answers = list(self._senders.map(self._started, orders))
+        denied = [one for one in answers if isinstance(one, Denied)]
+        if len(denied) == len(answers) and denied:
+            raise denied[0]
+        # Of what was accepted beside it, no name may be lost.
+        return [Rejected(str(one)) if isinstance(one, Denied) else one for one in answers]
 
     def poll(self, ids: Sequence[str]) -> dict[str, Report]:
         """Tasks' states, a hundred a request where they were created one after another."""
@@ -248,13 +253,11 @@ class BraketProvider:
                 self._devices.setdefault(arn, known)
         return known
 
-    def _started(self, order: Order) -> str | ProviderError:
+    def _started(self, order: Order) -> str | ProviderError | Denied:
         try:
             return self._send(order)
-        except ProviderError as error:
+        except (ProviderError, Denied) as error:
             return error
-        except Denied:
-            raise
         except (Invalid, ResourceMismatch) as error:
             return Rejected(str(error))
         except NotFound as error:
