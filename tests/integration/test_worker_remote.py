@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from quanopy.domain.errors import ResourceMismatch
+from quanopy.domain.errors import ResourceMismatch, Transient
 from quanopy.domain.states import ExecutionState, JobState, TaskState
 from quanopy.ports.providers import Outcome, Work
 from quanopy.testing.fake_provider import FakeProvider
@@ -98,6 +98,38 @@ def test_what_breaks_the_check_of_one_task_fails_that_alone(
         JobState.COMPLETED,
     ]
     assert "the provider broke" in (jobs[1].problem.message if jobs[1].problem else "")
+
+
+class Unstoppable(FakeProvider):
+    """Cannot stop one execution."""
+
+    endless = ""
+    stopped: set[str]
+
+    def stop(self, ids: Sequence[str]) -> None:
+        if self.endless in ids:
+            raise Transient("it answers what is none")
+        self.stopped |= set(ids)
+        super().stop(ids)
+
+
+def test_what_cannot_be_stopped_keeps_no_other_from_its_end(
+    place: Workplace, vendor: FakeVendorServer
+) -> None:
+    vendor.script(run_s=1.0)
+    own = Unstoppable(vendor.url, token=TOKEN, poll_interval_s=0.05)
+    own.stopped = set()
+    place.worker(own)
+    ids = place.submit(3, "fake")
+    sent = place.wait_for(
+        lambda: [e for job_id in ids for e in place.store.executions(job_id) if e.provider_job_id],
+        lambda found: len(found) == 3,
+    )
+    own.endless = sent[0].provider_job_id or ""
+    place.cancel(ids[:2])
+    place.wait(ids)
+    assert own.stopped == {sent[1].provider_job_id}
+    assert place.store.jobs(ids)[2].state is JobState.COMPLETED
 
 
 class Stumbling(FakeProvider):

@@ -111,10 +111,8 @@ class Tracking:
 
     def _follow(self, due: Due, executions: Sequence[Execution]) -> None:
         ids = {e.id: e.provider_job_id for e in executions if e.provider_job_id is not None}
+        self._stop([ids[e.id] for e in executions if e.stop_requested and e.id in ids])
         try:
-            to_stop = [ids[e.id] for e in executions if e.stop_requested and e.id in ids]
-            if to_stop:
-                self._provider.stop(to_stop)
             reports = self._provider.poll(list(ids.values()))
         except QuanopyError as error:
             self._sending.advance(due.claim_id, [self._later(e, error) for e in executions])
@@ -126,6 +124,19 @@ class Tracking:
             self._endings.end(due.claim_id, ends, frees=True)
             for execution, _ in ends:
                 self._odd.pop(execution.id, None)
+
+    def _stop(self, ids: Sequence[str]) -> None:
+        """Ask for an end, again at every look. What cannot be stopped keeps no other from its end,
+        nor from being looked at."""
+        try:
+            if ids:
+                self._provider.stop(ids)
+        except QuanopyError as error:
+            log.warning("stopping %s: %s", ", ".join(ids), error)
+            for one in ids if len(ids) > 1 else ():
+                self._stop([one])
+        except Exception:
+            log.exception("stopping %s: provider %s broke", ", ".join(ids), self._provider.name)
 
     def _recognised(
         self, executions: Sequence[Execution], reports: Mapping[str, Report]
