@@ -30,9 +30,12 @@ h q[0];
 cx q[0], q[1];
 c = measure q;
 """
-LATER = (Fault.TIMEOUT, Fault.LOCKED, Fault.MANY, Fault.BUSY)
-"""The vendor did nothing: the job is sent again, and completes."""
-REFUSED = (Fault.DENIED, Fault.FORBIDDEN, Fault.REJECT)
+LATER = (
+    *(Fault.TIMEOUT, Fault.LOCKED, Fault.MANY, Fault.BUSY),
+    *(Fault.DENIED, Fault.FORBIDDEN),
+)
+"""The vendor did nothing, or does not take the key: the job is sent again, and completes."""
+REFUSED = (Fault.REJECT,)
 """It failed, and says why."""
 DOUBTFUL = (Fault.LOST, Fault.CUT, Fault.TRUNCATED, Fault.MALFORMED, Fault.BROKEN)
 """It completes where the vendor can tell what became of it, and is stranded elsewhere."""

@@ -9,6 +9,7 @@ from functools import partial
 from quanopy.domain.calibration import Binding
 from quanopy.domain.errors import (
     Conflict,
+    Denied,
     OutcomeUnknown,
     QuanopyError,
     Rejected,
@@ -150,10 +151,11 @@ def refusal(
 ) -> tuple[Execution, list[Verdict]]:
     """The end of an execution that the provider is known not to have accepted.
 
-    Its tasks queue again where the provider was only busy or away, however often that was:
-    nothing was billed, and a vendor's outage may last.
+    Its tasks queue again where the provider was only busy or away, or did not take the key,
+    however often that was: nothing was billed, a vendor's outage may last, and a key that has
+    expired is the operator's to renew, not a reason to lose what users have queued.
     """
-    later = isinstance(error, Transient | Unavailable)
+    later = isinstance(error, Transient | Unavailable | Denied)
     verdict = again if later else failed
     return ended(execution, ExecutionState.FAILED, error), [verdict(task, error) for task in tasks]
 
