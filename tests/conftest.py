@@ -7,6 +7,15 @@ import pytest
 from tests.servers import FaultyS3Server, PgBouncer, PostgresServer, S3Server
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_settings_of_the_users(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Brokers that tests start read no `quanopy.toml` of whoever runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+        patch.delenv("QUANOPY_CONFIG", raising=False)
+        yield
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """A PostgreSQL server; take `postgres_dsn` unless the server itself is what you test."""

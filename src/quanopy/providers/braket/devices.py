@@ -73,6 +73,11 @@ _TECHNOLOGIES = {
 """What gate-model machines are made of, by their maker: Braket does not say."""
 
 
+def _described(title: str, maker: str) -> str:
+    own = maker.startswith("Amazon")
+    return f"{title} of {maker}" if own else f"{title} of {maker} on Amazon Braket"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
     """A device, and the document of its capabilities."""
@@ -168,7 +173,7 @@ class Device:
         return Resource(
             name=self.name,
             provider=provider,
-            description=f"{self.title} of {self.maker} on Amazon Braket"[:200],
+            description=_described(self.title, self.maker)[:200],
             state=ResourceState.ONLINE if online else ResourceState.OFFLINE,
             reason=None if online else reason or f"Braket says {self.status[:40]}",
             capabilities=self.capabilities(),
