@@ -31,6 +31,8 @@ from quanopy.storage.statements import insert_rows
 from quanopy.storage.transaction import Transaction
 
 _standings, _sightings, _waits = schema.calibrations, schema.sightings, schema.calibration_waits
+_LOOKS = 4
+"""How often it is looked for a new calibration while one is as young as a task wants it."""
 _now = bindparam("now", type_=BigInteger)
 _resource = bindparam("resource", type_=Text)
 _names = id_rows()
@@ -46,12 +48,22 @@ def _ignoring(dialect: str, table: Any) -> Any:
 
 _KNOW = {dialect: _ignoring(dialect, _standings) for dialect in _INSERT}
 _RESTORE = {dialect: _ignoring(dialect, _sightings) for dialect in _INSERT}
+_impatience = (
+    select(func.min(_waits.c.most_us) // _LOOKS)
+    .where(_waits.c.resource == _standings.c.resource)
+    .correlate(_standings)
+    .scalar_subquery()
+)
 _TAKE = (
     update(_standings)
     .where(
         _standings.c.resource.in_(select(_names.c.id)),
-        # The second was written under another clock, before ours went backwards.
-        or_(_standings.c.due_at <= _now, _standings.c.due_at > _now + _standings.c.due_in),
+        or_(
+            _standings.c.due_at <= _now,
+            # This was written under another clock, before ours went backwards.
+            _standings.c.due_at > _now + _standings.c.due_in,
+            _now - (_standings.c.due_at - _standings.c.due_in) >= _impatience,
+        ),
     )
     .values(
         due_at=_now + bindparam("hold", type_=BigInteger),

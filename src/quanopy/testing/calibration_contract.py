@@ -218,6 +218,20 @@ class CalibrationContract:
         assert store.note_calibration("aer", sighting(clock), pause_s=1.0)[1] == 1
         assert store.ready(("aer",)) == {"aer"}
 
+    def test_where_a_task_waits_it_is_asked_as_often_as_its_demand_needs(
+        self, store: Store, clock: MovableClock
+    ) -> None:
+        assert store.calibrations_due(["aer", "other"], hold_s=300.0) == {"aer", "other"}
+        store.note_calibration("aer", sighting(clock, age_s=90_000.0), pause_s=300.0)
+        store.note_calibration("other", None, pause_s=300.0)
+        one, (task,) = job(ready_at=None)
+        store.submit([submission((one, [replace(task, awaits_s=120.0)]))])
+        clock.move(29)
+        assert store.calibrations_due(["aer", "other"], hold_s=300.0) == set()
+        clock.move(2)
+        assert store.calibrations_due(["aer", "other"], hold_s=300.0) == {"aer"}
+        assert store.calibrations_due(["aer", "other"], hold_s=300.0) == set()
+
     def test_what_waits_can_be_cancelled(self, store: Store, clock: MovableClock) -> None:
         one, (task,) = job(ready_at=None)
         store.submit([submission((one, [replace(task, awaits_s=7200.0)]))])
