@@ -71,9 +71,15 @@ _EVENTS = {"Accept": "text/event-stream"}
 class Http:
     """Requests to one broker. Threads may share it; a forked child gets connections of its own."""
 
-    def __init__(self, settings: Settings, pause: Callable[[float], None] = time.sleep) -> None:
-        """``pause`` lets so many seconds pass."""
+    def __init__(
+        self,
+        settings: Settings,
+        pause: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``pause`` lets so many seconds pass; ``clock`` tells them."""
         self._pause = pause
+        self._clock = clock
         self._url = settings.url
         self._settings = settings
         self._lock = threading.Lock()
@@ -107,7 +113,7 @@ class Http:
             how["body"] = _json(body)
             how["headers"] = {**how["headers"], **_JSON}
         target = _target(path, params)
-        began, pauses = time.monotonic(), _pauses()
+        began, pauses = self._clock(), _pauses()
         while True:
             try:
                 return self._once(method, target, how).data
@@ -184,7 +190,7 @@ class Http:
         if is_stranger(error):
             return True
         first = STARTING_S if nobody_listens(error) else FIRST_PATIENCE_S
-        return time.monotonic() - began >= (PATIENCE_S if self._met else first)
+        return self._clock() - began >= (PATIENCE_S if self._met else first)
 
     def _unavailable(self, error: HTTPError) -> Unavailable:
         if is_stranger(error):
