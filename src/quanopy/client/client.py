@@ -1,71 +1,42 @@
 """``Client``: submit quantum programs to a broker, and find them again."""
 
-import json
-import time
-import uuid
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
-from quanopy.client import drafts, settings
+from quanopy.client import bulk, drafts, settings
 from quanopy.client.calibrations import Calibration
-from quanopy.client.choices import chosen
+from quanopy.client.catalogue import Catalogue
 from quanopy.client.drafts import Circuit, Draft, How, PubLike
 from quanopy.client.expecting import Expected
-from quanopy.client.handles import Job, checked_id
+from quanopy.client.handles import Job
 from quanopy.client.http import Http
-from quanopy.client.polling import rounds
-from quanopy.client.replays import Replay, compare, distributions, replayed
-from quanopy.client.results import Result, result_of
+from quanopy.client.listing import listed
+from quanopy.client.operations import Operations
+from quanopy.client.replays import Replay, run_again
+from quanopy.client.results import Result
 from quanopy.client.streams import follow
-from quanopy.domain.errors import Conflict, Invalid, NotFound, NotReady, Rejected, TaskFailed
+from quanopy.client.submitting import submitted
 from quanopy.domain.jobs import JobKind
 from quanopy.domain.resources import Target
-from quanopy.domain.states import FINAL_JOB_STATES, JobState, ResourceState, WayOut
-from quanopy.wire.calibrations import CalibrationOut, SnapshotOut, SnapshotsOut
-from quanopy.wire.jobs import (
-    CancelIn,
-    JobIn,
-    JobOut,
-    JobPage,
-    JobsIn,
-    JobsOut,
-    ResultOut,
-    ResultsIn,
-    ResultsOut,
-)
-from quanopy.wire.matching import MatchIn, MatchOut, RequirementsIn
-from quanopy.wire.refusals import checked
+from quanopy.domain.states import ResourceState, WayOut
+from quanopy.wire.calibrations import CalibrationOut, SnapshotOut
+from quanopy.wire.jobs import JobOut
+from quanopy.wire.matching import MatchOut
 from quanopy.wire.service import (
-    AccessIn,
-    AdoptIn,
-    AdoptionOut,
     EventOut,
     HealthOut,
-    HeartbeatIn,
-    RegistrationIn,
     RegistrationOut,
     ResourceOut,
-    ResourcesOut,
-    ResourceStateIn,
-    StrandedListOut,
     StrandedOut,
     TokenIn,
     TokenOut,
-    TokensOut,
-    WayOutIn,
 )
 
 if TYPE_CHECKING:
     from quanopy.client.embedded import EmbeddedClient
-
-_ADOPTING_S = 0.25
-AT_ONCE = 10_000
-"""Ids in one request, at most."""
-T = TypeVar("T")
 
 
 class Client:
@@ -86,6 +57,8 @@ class Client:
         """
         self.settings = settings.find(url, token)
         self._http = Http(self.settings)
+        self._catalogue = Catalogue(self._http)
+        self._operations = Operations(self._http)
 
     @classmethod
     def embedded(cls, path: Path | str, **settings: Any) -> "EmbeddedClient":
@@ -129,38 +102,9 @@ class Client:
         draft = drafts.programs(programs, kind=kind, resource=resource, **how)
         return self.submit_many([draft])[0]
 
-    def match(
-        self,
-        requires: Mapping[str, Any] | None = None,
-        *,
-        kind: JobKind | str | None = None,
-        formats: Sequence[str] = (),
-        shots: int | None = None,
-    ) -> MatchOut:
-        """All resources, those that fit ``requires`` first, the best before all; the others with
-        the reasons why they do not. The fields are those of
-        :class:`~quanopy.wire.matching.RequirementsIn`; ``shots`` are of all pubs, for the cost.
-        """
-        asked = {
-            "requires": checked(RequirementsIn, dict(requires or {}), within="requires"),
-            "kind": chosen(JobKind, kind, "kind") if kind else None,
-            "formats": list(formats),
-            "shots": shots,
-        }
-        return self._http.post(MatchOut, "/match", checked(MatchIn, asked))
-
     def submit_many(self, jobs: Iterable[Draft]) -> list[Job]:
         """Submit many jobs (see :mod:`quanopy.client.drafts`) in one request: all, or none."""
-        requests = [draft.to_wire(self.settings.resource) for draft in jobs]
-        if not requests:
-            return []
-        return [Job(self._http, answer.id) for answer in self._send(requests)]
-
-    def _send(self, jobs: list[JobIn]) -> Sequence[JobOut]:
-        key = {"Idempotency-Key": str(uuid.uuid4())}
-        if len(jobs) == 1:
-            return [self._http.post(JobOut, "/jobs", jobs[0], headers=key)]
-        return self._http.post(JobsOut, "/jobs/batch", JobsIn(jobs=jobs), headers=key).jobs
+        return submitted(self._http, [draft.to_wire(self.settings.resource) for draft in jobs])
 
     # -- finding ------------------------------------------------------------------------------
     def job(self, id: str, *, expect: Expected | None = None) -> Job:
@@ -184,23 +128,12 @@ class Client:
         ``name_prefix``, ``account``, ``created_from`` and ``created_to`` (aware datetimes);
         ``limit`` jobs at most.
         """
-        params = _filters(filters)
-        left, cursor = limit, None
-        while left is None or left > 0:
-            size = 100 if left is None else min(left, 100)
-            page = self._http.get(
-                JobPage, "/jobs", params=params | {"limit": size, "cursor": cursor}
-            )
-            yield from page.jobs
-            left = None if left is None else left - len(page.jobs)
-            cursor = page.next
-            if cursor is None:
-                return
+        return listed(self._http, filters, limit)
 
     def states(self, jobs: Iterable[Job | str], wait_s: float = 0.0) -> list[JobOut]:
         """What the broker says of many jobs: once all are final, or after ``wait_s`` seconds
         (60 at most)."""
-        return self._in_bulk("/jobs/wait", jobs, wait_s)
+        return bulk.states(self._http, jobs, wait_s)
 
     def as_completed(
         self, jobs: Iterable[Job | str], timeout: float | None = None
@@ -210,20 +143,7 @@ class Client:
         Raises:
             NotReady: some have not ended after ``timeout`` seconds.
         """
-        pending = set(_ids(jobs))
-        ends_at = None if timeout is None else time.monotonic() + timeout
-        while pending:
-            left = None if ends_at is None else max(0.0, ends_at - time.monotonic())
-            for job_id in self._first_to_end(pending, left):
-                pending.discard(job_id)
-                yield self.job(job_id)
-
-    def _first_to_end(self, ids: Collection[str], timeout: float | None) -> list[str]:
-        for wait_s in rounds(timeout):
-            said = self._in_bulk("/jobs/wait", ids, wait_s, first=True)
-            if ended := [job.id for job in said if job.state in FINAL_JOB_STATES]:
-                return ended
-        raise NotReady(f"{len(ids)} jobs have not ended")
+        return bulk.as_completed(self._http, jobs, timeout)
 
     def results(
         self, jobs: Iterable[Job | str], timeout: float | None = None, *, partial: bool = False
@@ -236,19 +156,11 @@ class Client:
             TaskFailed: one of the jobs failed; ``where`` says which.
             NotReady: not all are done after ``timeout`` seconds.
         """
-        ids = _ids(jobs)
-        found: dict[str, Result[Any]] = {}
-        for wait_s in rounds(0.0 if partial and timeout is None else timeout):
-            missing = [job_id for job_id in dict.fromkeys(ids) if job_id not in found]
-            for chunk in _chunks(missing):
-                found |= self._results(chunk, wait_s, partial)
-            if len(found) == len(set(ids)):
-                return [found[job_id] for job_id in ids]
-        raise NotReady(f"{len(set(ids)) - len(found)} of {len(set(ids))} jobs are not done")
+        return bulk.results(self._http, jobs, timeout, partial=partial)
 
     def cancel(self, jobs: Iterable[Job | str]) -> list[JobOut]:
         """Ask for the end of many jobs in one request; what the broker says of them after."""
-        return self._in_bulk("/jobs/cancel", jobs)
+        return bulk.cancelled(self._http, jobs)
 
     def events(
         self, jobs: Iterable[Job | str] = (), *, after: str | None = None
@@ -257,171 +169,9 @@ class Client:
 
         ``after`` is an event's ``id`` to go on from; broken connections are taken up again.
         """
-        return follow(self._http, _ids(jobs), after)
+        return follow(self._http, bulk.ids_of(jobs), after)
 
-    # -- resources and access -----------------------------------------------------------------
-    def resources(self) -> list[ResourceOut]:
-        """Every resource, and how busy it is."""
-        return self._http.get(ResourcesOut, "/resources").resources
-
-    def resource(self, name: str) -> ResourceOut:
-        """One resource; raises :class:`NotFound`."""
-        return self._http.get(ResourceOut, f"/resources/{quote(name, safe='')}")
-
-    def target(self, name: str) -> Target:
-        """The machine that programs are compiled for on a resource, to be read with
-        ``quanopy.codecs.targets.decode_target``; raises :class:`NotFound` where the broker
-        cannot tell."""
-        path = f"/resources/{quote(name, safe='')}/target"
-        return Target(data=self._http.request("GET", path))
-
-    def calibration(self, resource: str) -> Calibration | None:
-        """How a resource is calibrated, as it was seen last; ``None`` where it publishes nothing,
-        or nothing was seen yet. Raises :class:`NotFound`."""
-        found = self.calibration_of(resource).snapshot
-        return None if found is None else Calibration(self._http, found.digest, found)
-
-    def calibration_of(self, resource: str, *, metrics: Sequence[str] = ()) -> CalibrationOut:
-        """How a resource's calibration stands: when it was asked for, why there is none, and the
-        snapshot with these ``metrics`` (by default all)."""
-        path = f"/resources/{quote(resource, safe='')}/calibration"
-        return self._http.get(CalibrationOut, path, params={"metric": list(metrics)})
-
-    def calibrations(
-        self,
-        resource: str,
-        *,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        metrics: Sequence[str] = (),
-        limit: int = 100,
-    ) -> list[SnapshotOut]:
-        """Snapshots of a resource that were seen in a time (aware datetimes), newest first, with
-        these ``metrics``; at most 1000."""
-        params = {
-            "since": since and since.isoformat(),
-            "until": until and until.isoformat(),
-            "metric": list(metrics),
-            "limit": limit,
-        }
-        path = f"/resources/{quote(resource, safe='')}/calibrations"
-        return self._http.get(SnapshotsOut, path, params=params).snapshots
-
-    def snapshot(self, digest: str) -> Calibration:
-        """A snapshot by its digest; nothing is asked yet."""
-        return Calibration(self._http, digest)
-
-    def set_resource_state(
-        self, name: str, state: ResourceState | str, reason: str | None = None
-    ) -> ResourceOut:
-        """Take a resource in or out of service; needs the operator's scope."""
-        asked = chosen(ResourceState, state, "state")
-        body = checked(ResourceStateIn, {"state": asked, "reason": reason})
-        path = f"/resources/{quote(name, safe='')}/state"
-        return self._http.read(ResourceOut, self._http.request("PUT", path, body=body))
-
-    def register_resource(
-        self,
-        name: str,
-        url: str,
-        target: Target,
-        *,
-        description: str = "",
-        lanes: int = 1,
-    ) -> RegistrationOut:
-        """Put a virtual QPU that answers at ``url`` into the broker's catalogue, for this account;
-        raises :class:`Conflict` where the name is another's, :class:`Forbidden` where the url is
-        neither this machine's nor one the operator allows."""
-        body = checked(
-            RegistrationIn,
-            {
-                "name": name,
-                "url": url,
-                "target": json.loads(target.data),
-                "description": description,
-                "lanes": lanes,
-            },
-        )
-        return self._http.post(RegistrationOut, "/resources", body)
-
-    def heartbeat(self, name: str, registration_id: str, *, leaving: bool = False) -> ResourceOut:
-        """Say that a registered resource lives; ``leaving``: and takes no new work. Raises
-        :class:`NotFound` once the registration does not stand any more."""
-        body = checked(HeartbeatIn, {"id": registration_id, "leaving": leaving})
-        path = f"/resources/{quote(name, safe='')}/heartbeat"
-        return self._http.read(ResourceOut, self._http.request("PUT", path, body=body))
-
-    def remove_resource(self, name: str, registration_id: str | None = None) -> None:
-        """Take a resource that registered itself out of the catalogue (only this registration of
-        it, if one is given): one's own, or anybody's with the operator's scope."""
-        params = {"id": registration_id} if registration_id is not None else None
-        self._http.request("DELETE", f"/resources/{quote(name, safe='')}", params=params)
-
-    def open_resource(self, name: str, accounts: Sequence[str] | None) -> ResourceOut:
-        """Have a resource serve these accounts and its owner (``None``: everybody); needs the
-        operator's scope."""
-        body = checked(AccessIn, {"accounts": None if accounts is None else list(accounts)})
-        path = f"/resources/{quote(name, safe='')}/accounts"
-        return self._http.read(ResourceOut, self._http.request("PUT", path, body=body))
-
-    def stranded(self) -> list[StrandedOut]:
-        """Executions of all accounts that may have been billed and nobody can tell of, the oldest
-        first; needs the operator's scope."""
-        return self._http.get(StrandedListOut, "/stranded", params={"limit": 500}).executions
-
-    def settle(
-        self, id: str, way: WayOut | str, reason: str, *, provider_job_id: str | None = None
-    ) -> StrandedOut:
-        """Say what became of a stranded execution: ``found`` (at the provider, perhaps under
-        ``provider_job_id``), ``resend`` (only where the provider never had it), ``give-up``, or
-        ``look`` (have a worker ask the provider once more). Needs the operator's scope."""
-        body = checked(
-            WayOutIn,
-            {
-                "way": chosen(WayOut, way, "way"),
-                "reason": reason,
-                "provider_job_id": provider_job_id,
-            },
-        )
-        path = f"/stranded/{quote(id, safe='')}"
-        return self._http.post(StrandedOut, path, body, repeatable=False)
-
-    def adopt(
-        self,
-        provider: str,
-        id: str,
-        *,
-        name: str | None = None,
-        tags: Iterable[str] = (),
-        account: str | None = None,
-        timeout: float = 60.0,
-    ) -> Job:
-        """Take over a vendor's job that was made elsewhere: a job here, which is followed to its
-        end and whose result is kept. The same one is taken over once. Needs the operator's scope.
-
-        Raises:
-            Conflict: it was sent from here; the message names its job.
-            Rejected: the vendor does not have it, or does not give it away.
-            NotReady: no worker has asked the vendor within ``timeout`` seconds.
-        """
-        asked = {"provider": provider, "id": id, "name": name, "tags": list(tags)}
-        body = checked(AdoptIn, {**asked, "account": account})
-        found = self._http.post(AdoptionOut, "/adoptions", body)
-        ends_at = time.monotonic() + timeout
-        while found.job_id is None and found.problem is None:
-            if time.monotonic() > ends_at:
-                raise NotReady(
-                    f"{provider} has not been asked for {id} yet",
-                    hint="Adopt it again to see what became of it.",
-                )
-            time.sleep(_ADOPTING_S)  # A worker asks a vendor meanwhile.
-            params = {"provider": provider, "id": id}
-            found = self._http.get(AdoptionOut, "/adoptions", params=params)
-        if found.problem is not None:
-            kind = Conflict if found.problem.type == "Conflict" else Rejected
-            raise kind(found.problem.message, where=id, hint=found.problem.hint)
-        return Job(self._http, found.job_id or "")
-
+    # -- jobs that belong together -------------------------------------------------------------
     def replay(
         self,
         job: Job | str,
@@ -442,44 +192,147 @@ class Client:
             NotReady: it is not done after ``timeout`` seconds; the replay is a job, and goes on.
         """
         of = self.job(job) if isinstance(job, str) else job
-        draft, snapshot, label = replayed(of, emulator, shots=shots, seed=seed)
-        try:
-            (again,) = self._send([draft])
-        except NotFound as error:
-            raise NotFound(
-                error.message,
-                where=error.where,
-                hint="A replay wants an emulator that takes noise: name one here, or have the "
-                "broker serve this one.",
-            ) from error
-        other = Job(self._http, again.id)
-        pairs = zip(of.result(0.0), other.result(timeout), strict=True)
-        return Replay(
-            job=of,
-            replay=other,
-            calibration=snapshot,
-            label=label,
-            compared=[
-                compare(pub, at, ran, emulated)
-                for pub, (was, now) in enumerate(pairs)
-                for at, (ran, emulated) in enumerate(
-                    zip(distributions(was), distributions(now), strict=True)
-                )
-            ],
-        )
+        return run_again(self._http, of, emulator, shots=shots, seed=seed, timeout=timeout)
+
+    # -- resources ----------------------------------------------------------------------------
+    def resources(self) -> list[ResourceOut]:
+        """Every resource, and how busy it is."""
+        return self._catalogue.all()
+
+    def resource(self, name: str) -> ResourceOut:
+        """One resource; raises :class:`NotFound`."""
+        return self._catalogue.one(name)
+
+    def match(
+        self,
+        requires: Mapping[str, Any] | None = None,
+        *,
+        kind: JobKind | str | None = None,
+        formats: Sequence[str] = (),
+        shots: int | None = None,
+    ) -> MatchOut:
+        """All resources, those that fit ``requires`` first, the best before all; the others with
+        the reasons why they do not. The fields are those of
+        :class:`~quanopy.wire.matching.RequirementsIn`; ``shots`` are of all pubs, for the cost.
+        """
+        return self._catalogue.match(requires, kind, formats, shots)
+
+    def target(self, name: str) -> Target:
+        """The machine that programs are compiled for on a resource, to be read with
+        ``quanopy.codecs.targets.decode_target``; raises :class:`NotFound` where the broker
+        cannot tell."""
+        return self._catalogue.target(name)
+
+    def calibration(self, resource: str) -> Calibration | None:
+        """How a resource is calibrated, as it was seen last; ``None`` where it publishes nothing,
+        or nothing was seen yet. Raises :class:`NotFound`."""
+        found = self.calibration_of(resource).snapshot
+        return None if found is None else Calibration(self._http, found.digest, found)
+
+    def calibration_of(self, resource: str, *, metrics: Sequence[str] = ()) -> CalibrationOut:
+        """How a resource's calibration stands: when it was asked for, why there is none, and the
+        snapshot with these ``metrics`` (by default all)."""
+        return self._catalogue.calibration(resource, metrics)
+
+    def calibrations(
+        self,
+        resource: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        metrics: Sequence[str] = (),
+        limit: int = 100,
+    ) -> list[SnapshotOut]:
+        """Snapshots of a resource that were seen in a time (aware datetimes), newest first, with
+        these ``metrics``; at most 1000."""
+        return self._catalogue.calibrations(resource, since, until, metrics, limit)
+
+    def snapshot(self, digest: str) -> Calibration:
+        """A snapshot by its digest; nothing is asked yet."""
+        return Calibration(self._http, digest)
+
+    def set_resource_state(
+        self, name: str, state: ResourceState | str, reason: str | None = None
+    ) -> ResourceOut:
+        """Take a resource in or out of service; needs the operator's scope."""
+        return self._catalogue.set_state(name, state, reason)
+
+    def register_resource(
+        self,
+        name: str,
+        url: str,
+        target: Target,
+        *,
+        description: str = "",
+        lanes: int = 1,
+    ) -> RegistrationOut:
+        """Put a virtual QPU that answers at ``url`` into the broker's catalogue, for this account;
+        raises :class:`Conflict` where the name is another's, :class:`Forbidden` where the url is
+        neither this machine's nor one the operator allows."""
+        return self._catalogue.register(name, url, target, description, lanes)
+
+    def heartbeat(self, name: str, registration_id: str, *, leaving: bool = False) -> ResourceOut:
+        """Say that a registered resource lives; ``leaving``: and takes no new work. Raises
+        :class:`NotFound` once the registration does not stand any more."""
+        return self._catalogue.heartbeat(name, registration_id, leaving)
+
+    def remove_resource(self, name: str, registration_id: str | None = None) -> None:
+        """Take a resource that registered itself out of the catalogue (only this registration of
+        it, if one is given): one's own, or anybody's with the operator's scope."""
+        self._catalogue.remove(name, registration_id)
+
+    def open_resource(self, name: str, accounts: Sequence[str] | None) -> ResourceOut:
+        """Have a resource serve these accounts and its owner (``None``: everybody); needs the
+        operator's scope."""
+        return self._catalogue.open(name, accounts)
+
+    # -- operating ----------------------------------------------------------------------------
+    def stranded(self) -> list[StrandedOut]:
+        """Executions of all accounts that may have been billed and nobody can tell of, the oldest
+        first; needs the operator's scope."""
+        return self._operations.stranded()
+
+    def settle(
+        self, id: str, way: WayOut | str, reason: str, *, provider_job_id: str | None = None
+    ) -> StrandedOut:
+        """Say what became of a stranded execution: ``found`` (at the provider, perhaps under
+        ``provider_job_id``), ``resend`` (only where the provider never had it), ``give-up``, or
+        ``look`` (have a worker ask the provider once more). Needs the operator's scope."""
+        return self._operations.settle(id, way, reason, provider_job_id)
+
+    def adopt(
+        self,
+        provider: str,
+        id: str,
+        *,
+        name: str | None = None,
+        tags: Iterable[str] = (),
+        account: str | None = None,
+        timeout: float = 60.0,
+    ) -> Job:
+        """Take over a vendor's job that was made elsewhere: a job here, which is followed to its
+        end and whose result is kept. The same one is taken over once. Needs the operator's scope.
+
+        Raises:
+            Conflict: it was sent from here; the message names its job.
+            Rejected: the vendor does not have it, or does not give it away.
+            NotReady: no worker has asked the vendor within ``timeout`` seconds.
+        """
+        return Job(self._http, self._operations.adopt(provider, id, name, tags, account, timeout))
 
     def create_token(self, token: TokenIn) -> TokenOut:
         """Make a token; its ``secret`` is shown this once. Needs the admin's scope."""
-        return self._http.post(TokenOut, "/tokens", token, repeatable=False)
+        return self._operations.create_token(token)
 
     def tokens(self) -> list[TokenOut]:
         """All tokens, without their secrets; needs the admin's scope."""
-        return self._http.get(TokensOut, "/tokens").tokens
+        return self._operations.tokens()
 
     def revoke_token(self, id: str) -> None:
         """Make a token worthless from now on; needs the admin's scope."""
-        self._http.request("DELETE", f"/tokens/{quote(id, safe='')}")
+        self._operations.revoke_token(id)
 
+    # -- the broker itself ---------------------------------------------------------------------
     def health(self) -> HealthOut:
         """Whether the broker stands, and its version."""
         return self._http.get(HealthOut, "/health")
@@ -501,65 +354,3 @@ class Client:
 
     def __repr__(self) -> str:
         return f"Client({self.settings.url!r})"
-
-    def _in_bulk(
-        self, path: str, jobs: Iterable[Job | str], wait_s: float = 0.0, *, first: bool = False
-    ) -> list[JobOut]:
-        return [
-            answer
-            for chunk in _chunks(_ids(jobs))
-            for answer in self._http.post(
-                JobsOut,
-                path,
-                CancelIn(ids=chunk),
-                params={"wait": wait_s or None, "first": first or None},
-                wait_s=wait_s,
-            ).jobs
-        ]
-
-    def _results(self, ids: Sequence[str], wait_s: float, partial: bool) -> dict[str, Result[Any]]:
-        answers = self._http.post(
-            ResultsOut,
-            "/results",
-            ResultsIn(ids=list(ids), partial=partial),
-            params={"wait": wait_s},
-            wait_s=wait_s,
-        ).results
-        present = [answer for answer in answers if answer is not None]
-        if not partial:
-            for answer in present:
-                _raise_failure(answer)
-        return {answer.job_id: result_of(answer) for answer in present}
-
-
-def _raise_failure(answer: ResultOut) -> None:
-    if answer.state in (JobState.FAILED, JobState.CANCELLED):
-        problem = answer.problem
-        raise TaskFailed(
-            problem.message if problem else f"it was {answer.state}",
-            where=answer.job_id,
-            hint=problem.hint if problem else None,
-        )
-
-
-def _filters(filters: dict[str, Any]) -> dict[str, Any]:
-    known = {
-        *("state", "resource", "kind", "tag", "name", "name_prefix"),
-        *("account", "created_from", "created_to"),
-    }
-    if unknown := filters.keys() - known:
-        raise Invalid(f"there is no filter {min(unknown)}", hint=f"Known: {sorted(known)}.")
-    return {
-        name: value.isoformat() if hasattr(value, "isoformat") else value
-        for name, value in filters.items()
-        if value is not None
-    }
-
-
-def _ids(jobs: Iterable[Job | str]) -> list[str]:
-    given = [jobs] if isinstance(jobs, Job | str) else jobs
-    return [job.id if isinstance(job, Job) else checked_id(job) for job in given]
-
-
-def _chunks(ids: Sequence[str]) -> Iterator[list[str]]:
-    return (list(ids[start : start + AT_ONCE]) for start in range(0, len(ids), AT_ONCE))

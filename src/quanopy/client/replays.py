@@ -9,7 +9,9 @@ from typing import Any
 
 from quanopy.client.compiled import AsRun
 from quanopy.client.handles import Job
+from quanopy.client.http import Http
 from quanopy.client.results import NativePub
+from quanopy.client.submitting import submitted
 from quanopy.domain.calibration import CalibrationLabel
 from quanopy.domain.errors import Invalid, NotFound, ResourceMismatch, Unsupported
 from quanopy.domain.jobs import JobKind
@@ -101,6 +103,43 @@ class Replay:
             figure.savefig(path, format=path.suffix[1:].lower(), dpi=150, bbox_inches="tight")
         except OSError as error:
             raise Invalid(f"cannot write {path}: {error.strerror}") from error
+
+
+def run_again(
+    http: Http,
+    of: Job,
+    emulator: str | None,
+    *,
+    shots: int | None,
+    seed: int | None,
+    timeout: float | None,
+) -> Replay:
+    """Run a job again under the noise it ran under, and compare; raises as
+    :meth:`Client.replay`."""
+    draft, snapshot, label = replayed(of, emulator, shots=shots, seed=seed)
+    try:
+        (again,) = submitted(http, [draft])
+    except NotFound as error:
+        raise NotFound(
+            error.message,
+            where=error.where,
+            hint="A replay wants an emulator that takes noise: name one here, or have the "
+            "broker serve this one.",
+        ) from error
+    pairs = zip(of.result(0.0), again.result(timeout), strict=True)
+    return Replay(
+        job=of,
+        replay=again,
+        calibration=snapshot,
+        label=label,
+        compared=[
+            compare(pub, at, ran, emulated)
+            for pub, (was, now) in enumerate(pairs)
+            for at, (ran, emulated) in enumerate(
+                zip(distributions(was), distributions(now), strict=True)
+            )
+        ],
+    )
 
 
 _EMULATORS = {None: "aer", PERCEVAL: "perceval-slos", PULSER: "pulser-qutip"}
