@@ -26,7 +26,7 @@ def told(id: str, state: str) -> dict[str, Any]:
 
 def test_more_ids_than_one_request_takes_are_asked_for_in_several() -> None:
     ids = [new_id("job") for _ in range(AT_ONCE + 1)]
-    answers = [document({"jobs": [told(id, "queued")]}) for one in (ids[0], ids[-1])]
+    answers = [document({"jobs": [told(one, "queued")]}) for one in (ids[0], ids[-1])]
     with Stub(*answers) as stub, Client(stub.url) as client:
         assert [job.id for job in client.states(ids)] == [ids[0], ids[-1]]
     assert [json.loads(seen.body)["ids"] for seen in stub.seen] == [ids[:-1], ids[-1:]]
@@ -44,13 +44,13 @@ def test_jobs_come_as_they_end_and_each_once() -> None:
 
 
 def test_a_job_that_does_not_end_in_time_is_said_to_be_late() -> None:
-    one = new_id("job")
+    late = new_id("job")
     with (
-        Stub(document({"jobs": [told(id, "queued")]})) as stub,
+        Stub(document({"jobs": [told(late, "queued")]})) as stub,
         Client(stub.url) as client,
         pytest.raises(errors.NotReady, match="1 jobs have not ended"),
     ):
-        next(client.as_completed([id], timeout=0.0))
+        next(client.as_completed([late], timeout=0.0))
 
 
 def test_a_listing_asks_for_no_more_than_is_wanted_and_page_by_page() -> None:
