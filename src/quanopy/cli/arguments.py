@@ -1,12 +1,9 @@
 """Arguments and options that several commands share."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    from quanopy.client import How
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 JobId = Annotated[str, typer.Argument(metavar="ID", help="A job's id.")]
@@ -93,57 +90,3 @@ Timeout = Annotated[
 Data = Annotated[
     Path | None, typer.Option("--data", help="Folder of the broker's data; default QUANOPY_DATA.")
 ]
-
-
-def required(given: list[str] | None) -> "dict[str, Any] | None":
-    """Requirements of a resource from ``name=value`` each, where values are JSON or text."""
-    import json
-
-    from quanopy.domain.errors import Invalid
-
-    found: dict[str, Any] = {}
-    for text in given or ():
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise Invalid(f"{text[:60]!r} is no NAME=VALUE", where="--require")
-        try:
-            found[name] = json.loads(value)
-        except ValueError:
-            found[name] = value
-    return found or None
-
-
-def how_to_run(
-    *,
-    shots: int | None,
-    precision: float | None,
-    seed: int | None,
-    memory: bool,
-    optimization_level: int | None,
-    no_compile: bool,
-    seed_transpiler: int | None,
-) -> "How":
-    """These options as a job has them; those that were not given are left to the resource.
-
-    Raises ``Invalid`` for options of compiling where nothing is to be compiled.
-    """
-    from quanopy.domain.errors import Invalid
-
-    if no_compile and (optimization_level is not None or seed_transpiler is not None):
-        raise Invalid(
-            "nothing is compiled, so there is nothing to optimise",
-            where="--no-compile",
-            hint="Leave out --optimization-level and --seed-transpiler, or --no-compile.",
-        )
-    how: How = {
-        "shots": shots,
-        "precision": precision,
-        "seed": seed,
-        "optimization_level": optimization_level,
-        "seed_transpiler": seed_transpiler,
-    }
-    if memory:
-        how["memory"] = True
-    if no_compile:
-        how["compile"] = False
-    return how

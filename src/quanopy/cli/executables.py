@@ -8,19 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from quanopy.cli.arguments import (
-    Level,
-    Memory,
-    NoCompile,
-    Observables,
-    Precision,
-    Resource,
-    Seed,
-    SeedTranspiler,
-    Shots,
-    how_to_run,
-)
+from quanopy.cli.arguments import Observables
 from quanopy.cli.exits import HELP, explain
+from quanopy.cli.running import Running, with_running
 from quanopy.cli.signals import Signalled, Signals
 
 if TYPE_CHECKING:
@@ -54,35 +44,12 @@ def _run(kind: str | None, summary: str) -> None:
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
     @app.command(help=f"{summary}\n\n{PAYLOAD}", epilog=HELP)
+    @with_running
     def command(
-        payload: Payload,
-        output: Result,
-        resource: Resource = None,
-        shots: Shots = None,
-        precision: Precision = None,
-        seed: Seed = None,
-        memory: Memory = False,
-        optimization_level: Level = None,
-        no_compile: NoCompile = False,
-        seed_transpiler: SeedTranspiler = None,
-        observable: Observables = None,
+        payload: Payload, output: Result, *, running: Running, observable: Observables = None
     ) -> None:
-        how: How = {
-            **how_to_run(
-                shots=shots,
-                precision=precision,
-                seed=seed,
-                memory=memory,
-                optimization_level=optimization_level,
-                no_compile=no_compile,
-                seed_transpiler=seed_transpiler,
-            ),
-            "name": payload.stem,
-        }
         with Signals() as signals:
-            raise typer.Exit(
-                _guarded(signals, kind, payload, output, resource, observable or [], how)
-            )
+            raise typer.Exit(_guarded(signals, kind, payload, output, observable or [], running))
 
     app()
 
@@ -92,15 +59,14 @@ def _guarded(
     kind: str | None,
     payload: Path,
     output: Path,
-    resource: str | None,
     observables: list[str],
-    how: "How",
+    running: Running,
 ) -> int:
     """Everything, as an exit code."""
     from quanopy.domain.errors import QuanopyError
 
     try:
-        draft = _draft(kind, payload, resource, observables, how)
+        draft = _draft(kind, payload, observables, running)
         _execute(signals, draft, output)
     except QuanopyError as error:
         return explain(error)
@@ -110,13 +76,7 @@ def _guarded(
     return 0
 
 
-def _draft(
-    kind: str | None,
-    payload: Path,
-    resource: str | None,
-    observables: list[str],
-    how: "How",
-) -> "Draft":
+def _draft(kind: str | None, payload: Path, observables: list[str], running: Running) -> "Draft":
     """The job that a payload stands for; raises ``Invalid`` where it is the other primitive's."""
     from quanopy.cli.observables import parse_observable
     from quanopy.client import drafts
@@ -134,10 +94,11 @@ def _draft(
         raise Invalid(
             f"this is to be {found}d, not {kind}d", where=str(payload), hint=f"Use {found} or qrun."
         )
+    how: How = {**running.how(), "name": payload.stem}
     if observables:
         asked = [parse_observable(text) for text in observables]
-        return drafts.observed(program, asked, resource=resource, **how)
-    return drafts.programs(program, resource=resource, **how)
+        return drafts.observed(program, asked, resource=running.resource, **how)
+    return drafts.programs(program, resource=running.resource, **how)
 
 
 def _execute(signals: Signals, draft: "Draft", output: Path) -> None:

@@ -8,26 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from quanopy.cli.arguments import (
-    AsJson,
-    JobId,
-    JobIds,
-    Level,
-    MaxCalibrationAge,
-    MaxCalibrationWait,
-    Memory,
-    NoCompile,
-    Observables,
-    Precision,
-    Requires,
-    Resource,
-    SameCalibration,
-    Seed,
-    SeedTranspiler,
-    Shots,
-    how_to_run,
-    required,
-)
+from quanopy.cli.arguments import AsJson, JobId, JobIds, Observables
+from quanopy.cli.running import Running, with_running
 
 if TYPE_CHECKING:
     from quanopy.client import Client, Draft, How, Job
@@ -38,31 +20,22 @@ STEP_S = 2.0
 """How often a progress bar moves on while jobs run; their end is noticed at once."""
 
 
+@with_running
 def submit(
     files: Annotated[
         list[Path], typer.Argument(metavar="FILE...", help="OpenQASM, QPY or QRMI payload files.")
     ],
+    *,
     kind: Annotated[
         str | None, typer.Option("--kind", help="sample, estimate or run; default: as it fits.")
     ] = None,
-    resource: Resource = None,
-    require: Requires = None,
-    shots: Shots = None,
-    precision: Precision = None,
-    seed: Seed = None,
-    memory: Memory = False,
-    optimization_level: Level = None,
-    no_compile: NoCompile = False,
-    seed_transpiler: SeedTranspiler = None,
+    running: Running,
     observable: Observables = None,
     name: Annotated[str | None, typer.Option("--name", help="Default: the file's name.")] = None,
     tag: Annotated[list[str] | None, typer.Option("--tag", help="Repeat for several.")] = None,
     priority: Annotated[
         int, typer.Option("--priority", min=-100, max=100, help="Higher first, among your own.")
     ] = 0,
-    max_calibration_age: MaxCalibrationAge = None,
-    max_calibration_wait: MaxCalibrationWait = None,
-    same_calibration_as: SameCalibration = None,
     together: Annotated[
         bool, typer.Option("--together", help="All files as one job, not one job a file.")
     ] = False,
@@ -72,26 +45,12 @@ def submit(
     """Submit programs: one job for each file."""
     from quanopy.client import Client, How
 
-    how: How = {
-        **how_to_run(
-            shots=shots,
-            precision=precision,
-            seed=seed,
-            memory=memory,
-            optimization_level=optimization_level,
-            no_compile=no_compile,
-            seed_transpiler=seed_transpiler,
-        ),
-        "tags": tag or (),
-        "priority": priority,
-        "max_calibration_age": max_calibration_age,
-        "max_calibration_wait": max_calibration_wait,
-        "same_calibration_as": same_calibration_as,
-        "requires": required(require),
-    }
+    how: How = {**running.how(), "tags": tag or (), "priority": priority}
     groups = [files] if together else [[file] for file in files]
     drafts = [
-        _draft(group, kind, resource, observable or [], {**how, "name": name or group[0].stem})
+        _draft(
+            group, kind, running.resource, observable or [], {**how, "name": name or group[0].stem}
+        )
         for group in groups
     ]
     with Client() as client:

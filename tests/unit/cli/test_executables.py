@@ -49,6 +49,31 @@ def test_compiling_is_chosen_as_for_any_job(broker: OneJob, bell: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("name", ["qrun", "sample", "estimate"])
+def test_calibration_and_resource_are_demanded_as_of_any_job(
+    broker: OneJob, bell: Path, name: str
+) -> None:
+    asked = ("--max-calibration-age", "2h", "--max-calibration-wait", "6h")
+    asked = (*asked, "--same-calibration-as", broker.id, "--require", "qubits=2")
+    observable = ("--observable", "ZZ") if name == "estimate" else ()
+    assert run(name, bell, "-", *asked, *observable)[0] == 0
+    (job,) = broker.submitted
+    assert job["options"] == {
+        "max_calibration_age": 7200.0,
+        "max_calibration_wait": 21600.0,
+        "same_calibration_as": broker.id,
+    }
+    assert job["requires"] == {"qubits": 2}
+    assert "resource" not in job
+
+
+def test_what_is_no_requirement_is_one_line(broker: OneJob, bell: Path) -> None:
+    code, out, err = run("qrun", bell, "-", "--require", "qubits")
+    assert (code, out) == (65, "")
+    assert "'qubits' is no NAME=VALUE" in err
+    assert "Traceback" not in err
+
+
 def test_a_dash_is_stdout(broker: OneJob, bell: Path) -> None:
     code, out, _ = run("sample", bell, "-")
     assert code == 0
