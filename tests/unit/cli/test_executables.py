@@ -53,10 +53,10 @@ def test_compiling_is_chosen_as_for_any_job(broker: OneJob, bell: Path) -> None:
 def test_calibration_and_resource_are_demanded_as_of_any_job(
     broker: OneJob, bell: Path, name: str
 ) -> None:
-    asked = ("--max-calibration-age", "2h", "--max-calibration-wait", "6h")
-    asked = (*asked, "--same-calibration-as", broker.id, "--require", "qubits=2")
-    observable = ("--observable", "ZZ") if name == "estimate" else ()
-    assert run(name, bell, "-", *asked, *observable)[0] == 0
+    asked = ["--max-calibration-age", "2h", "--max-calibration-wait", "6h"]
+    asked += ["--same-calibration-as", broker.id, "--require", "qubits=2"]
+    asked += ["--observable", "ZZ"] if name == "estimate" else []
+    assert run(name, bell, "-", *asked)[0] == 0
     (job,) = broker.submitted
     assert job["options"] == {
         "max_calibration_age": 7200.0,
