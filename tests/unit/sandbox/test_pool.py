@@ -3,6 +3,7 @@
 import gc
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -66,13 +67,16 @@ def test_a_call_can_be_cancelled(children: Children) -> None:
 
 
 def test_a_call_can_be_cancelled_whoever_else_has_its_pipe(children: Children) -> None:
-    pid(children)
-    call = children.submit(calls.leave_the_pipe_to_another, [0])
-    threading.Timer(0.2, call.cancel).start()
-    began = time.monotonic()
-    with pytest.raises(ChildCancelled):
-        call.result()
-    assert time.monotonic() - began < 10
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        call = children.submit(calls.leave_the_pipe_to_another, [listening.getsockname()[1]])
+        another, _ = listening.accept()
+    with another:
+        call.cancel()
+        with pytest.raises(ChildCancelled):
+            call.result()
+        another.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            another.recv(1)
 
 
 def test_waiting_too_long_cancels_a_call_that_never_began(children: Children) -> None:
@@ -114,21 +118,17 @@ def test_a_call_that_its_child_does_not_take_times_out(children: Children, queue
         children.submit(calls.stop, [0])
     else:
         os.kill(before, signal.SIGSTOP)
-    began = time.monotonic()
     call = children.submit(calls.lengths, [bytes(10**7)], timeout_s=0.5)
     with pytest.raises(ChildTimedOut):
         call.result()
-    assert time.monotonic() - began < 5
     assert pid(children) != before
 
 
 def test_a_child_that_answers_a_byte_at_a_time_times_out(children: Children) -> None:
     pid(children)
-    began = time.monotonic()
     call = children.submit(calls.dribble, [0], timeout_s=0.3)
     with pytest.raises(ChildTimedOut):
         call.result(timeout_s=30)
-    assert time.monotonic() - began < 5
 
 
 def test_nothing_is_left_of_children_that_were_replaced(children: Children) -> None:

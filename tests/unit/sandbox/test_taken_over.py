@@ -4,7 +4,6 @@ import pickle
 import random
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
@@ -110,10 +109,8 @@ def test_an_answer_that_is_broken_off_ends_with_its_child(children: Children) ->
 
 @pytest.mark.parametrize("kept", [3, -1])
 def test_an_answer_that_never_ends_times_out(children: Children, kept: int) -> None:
-    began = time.monotonic()
     with pytest.raises(ChildTimedOut):
         children.submit(calls.answer_with, [packed([1])[:kept]], timeout_s=0.3).result()
-    assert time.monotonic() - began < 10
 
 
 def test_nothing_is_ever_unpickled_where_children_are_called() -> None:

@@ -14,9 +14,9 @@ from quanopy.domain.accounts import Scope
 from quanopy.domain.errors import Unavailable
 from quanopy.domain.jobs import Job, Task
 from quanopy.domain.states import TaskState
-from quanopy.ports.store import Claim, EventPage, EventQuery
+from quanopy.ports.store import Claim, EventPage, EventQuery, Offer
 from quanopy.services.results import with_tasks
-from tests.unit.server.service import BELL, JOB, Service, running
+from tests.unit.server.service import AER, BELL, JOB, WORKER, Service, running
 
 
 def test_a_submitted_job_can_be_looked_at_and_its_programs_come_back(service: Service) -> None:
@@ -118,15 +118,22 @@ def test_the_same_key_gives_the_same_job_and_another_body_is_a_conflict(service:
 
 def test_a_long_poll_ends_as_soon_as_the_job_does(service: Service) -> None:
     ada = service.client("poll")
+    unending = ada.post("/v1/jobs", json=JOB).json()["id"]
+    service.store.register(WORKER, [AER], ttl_s=30)
+    (claim,) = service.store.claim(WORKER, [Offer(resource="aer", seconds=1e9)], ttl_s=30)
     job_id = ada.post("/v1/jobs", json=JOB | {"options": {"shots": 100}}).json()["id"]
-    with ThreadPoolExecutor() as pool:
-        began = time.monotonic()
+    with ThreadPoolExecutor(7) as pool:
+        other = pool.submit(ada.get, f"/v1/jobs/{unending}?wait=20")
         waits = [pool.submit(ada.get, f"/v1/jobs/{job_id}?wait=20") for _ in range(5)]
         waits.append(pool.submit(ada.get, f"/v1/jobs/{job_id}/result?wait=20"))
         time.sleep(0.2)
         service.complete()
         assert {wait.result().json()["state"] for wait in waits} == {"completed"}
-        assert time.monotonic() - began < 5
+        assert not other.done()
+        service.store.release([claim.id])
+        service.store.sweep()
+        service.complete()
+        assert other.result().json()["state"] == "completed"
 
 
 def test_a_hint_alone_ends_a_long_poll_and_a_wrong_one_does_not(
@@ -189,7 +196,7 @@ def test_a_long_poll_answers_the_present_state_when_time_is_over(service: Servic
     job_id = ada.post("/v1/jobs", json=JOB).json()["id"]
     began = time.monotonic()
     assert ada.get(f"/v1/jobs/{job_id}?wait=0.3").json()["state"] == "queued"
-    assert 0.3 <= time.monotonic() - began < 3
+    assert time.monotonic() - began >= 0.3
     assert ada.get(f"/v1/jobs/{job_id}?wait=20&until=queued").json()["state"] == "queued"
 
 
