@@ -2,12 +2,23 @@
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 
-from quanopy.domain.errors import ResourceMismatch, Transient
+from quanopy.domain.calibration import Snapshot
+from quanopy.domain.errors import (
+    ProviderError,
+    QuanopyError,
+    Rejected,
+    ResourceMismatch,
+    Transient,
+)
+from quanopy.domain.resources import Resource, Target
 from quanopy.domain.states import ExecutionState, JobState, TaskState
-from quanopy.ports.providers import Outcome, Work
+from quanopy.ports.programs import Compilation, Compiled
+from quanopy.ports.providers import Order, Outcome, Report, Work
+from quanopy.ports.store import EventQuery
 from quanopy.testing.fake_provider import FakeProvider
 from quanopy.testing.fake_vendor import TOKEN
 from tests.integration.workplace import Workplace, task_ids
@@ -54,6 +65,201 @@ def test_jobs_go_to_the_vendor_and_come_back(
     assert execution.usage["shots"] == 10
     kinds = place.history(ids[0])
     assert kinds.index("execution.submitting") < kinds.index("execution.submitted")
+
+
+class Rejecting(FakeProvider):
+    """Refuses for good what it is sent again under a key."""
+
+    def __init__(self, vendor: FakeVendorServer, *, searchable: bool = False) -> None:
+        super().__init__(
+            vendor.url,
+            token=TOKEN,
+            request_timeout_s=0.5,
+            visibility_delay_s=0.1,
+            poll_interval_s=0.05,
+        )
+        self.capabilities = replace(self.capabilities, searchable=searchable)
+        self._keys: set[str] = set()
+
+    def start(self, orders: Sequence[Order]) -> list[str | ProviderError]:
+        keys = {order.key for order in orders}
+        if keys & self._keys:
+            return [Rejected("that key was used before")] * len(orders)
+        self._keys |= keys
+        return super().start(orders)
+
+
+def test_a_refused_repetition_says_nothing_of_what_was_sent_first(
+    place: Workplace, vendor: FakeVendorServer
+) -> None:
+    vendor.script(next={"start": ["lost"]})
+    place.worker(Rejecting(vendor))
+    ids = place.submit(2, "fake")
+    found = place.wait_for(
+        lambda: [e for job_id in ids for e in place.store.executions(job_id)],
+        lambda found: [e.state for e in found] == [ExecutionState.STRANDED] * 2,
+    )
+    assert place.states(ids) == {JobState.RUNNING}
+    assert all(
+        "that key was used before" in (e.problem.message if e.problem else "") for e in found
+    )
+    assert accepted(vendor, place, ids) == [1, 1]
+
+
+@pytest.mark.parametrize("fault", ["lost", "cut"])
+def test_a_refused_repetition_is_searched_for_where_that_can_be(
+    place: Workplace, vendor: FakeVendorServer, fault: str
+) -> None:
+    vendor.script(next={"start": [fault]})
+    place.worker(Rejecting(vendor, searchable=True))
+    ids = place.submit(2, "fake")
+    assert {job.state for job in place.wait(ids)} == {JobState.COMPLETED}
+    assert accepted(vendor, place, ids) == [1, 1]
+
+
+class Broken(FakeProvider):
+    """Breaks at some question: over one of a vendor's ids or keys, or whatever it is asked."""
+
+    def __init__(self, vendor: FakeVendorServer, question: str, mode: str = "idempotent") -> None:
+        super().__init__(
+            vendor.url,
+            token=TOKEN,
+            mode=mode,
+            request_timeout_s=0.3,
+            visibility_delay_s=0.1,
+            poll_interval_s=0.05,
+        )
+        self.question = question
+        self.over = ""
+        self.asked: list[int] = []
+
+    def _break(self, question: str, names: Sequence[str]) -> None:
+        if question != self.question:
+            return
+        self.over = self.over or names[0]
+        if self.over in names:
+            self.asked.append(len(names))
+            raise KeyError(question)
+
+    def poll(self, ids: Sequence[str]) -> dict[str, Report]:
+        self._break("poll", ids)
+        return super().poll(ids)
+
+    def find(self, keys: Sequence[str]) -> dict[str, str]:
+        self._break("find", keys)
+        return super().find(keys)
+
+    def fingerprint(self) -> str:
+        self._break("fingerprint", ["any"])
+        return super().fingerprint()
+
+    def target(self, resource: str) -> Target:
+        self._break("target", [resource])
+        return super().target(resource)
+
+    def calibration(self, resource: str) -> Snapshot | None:
+        self._break("calibration", [resource])
+        return super().calibration(resource)
+
+
+@pytest.mark.parametrize("question", ["poll", "find"])
+def test_an_execution_that_breaks_its_provider_keeps_no_neighbour(
+    place: Workplace, vendor: FakeVendorServer, question: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    if question == "find":
+        vendor.script(idempotent=False, next={"start": ["lost"]})
+    broken = Broken(vendor, question, "idempotent" if question == "poll" else "searchable")
+    ids = place.submit(5, "fake")
+    place.worker(broken)
+    place.wait_for(
+        lambda: [job.state for job in place.store.jobs(ids)],
+        lambda states: states.count(JobState.COMPLETED) == 4,
+    )
+    (stuck,) = [job.id for job in place.store.jobs(ids) if job.state is not JobState.COMPLETED]
+    place.wait_for(lambda: broken.asked, lambda asked: asked.count(1) >= 3)
+    assert place.history(stuck).count("execution.reported") == 1
+    assert any(r.exc_info for r in caplog.records if r.name == "quanopy.services.looks")
+    before = len(broken.asked)
+    time.sleep(1.0)
+    assert len(broken.asked) - before <= 20
+    broken.question = ""
+    assert {job.state for job in place.wait([stuck])} == {JobState.COMPLETED}
+    assert accepted(vendor, place, ids) == [1] * 5
+
+
+@pytest.mark.parametrize("question", ["fingerprint", "calibration"])
+def test_what_breaks_before_anything_is_sent_is_told_and_tried_again(
+    place: Workplace, vendor: FakeVendorServer, question: str
+) -> None:
+    broken = Broken(vendor, question)
+    place.worker(broken)
+    ids = place.submit(2, "fake")
+    if question == "fingerprint":
+        said = place.wait_for(lambda: _reasons(place, ids), bool)
+        assert set(said) == {"the provider broke: KeyError"}
+        broken.question = ""
+    assert {job.state for job in place.wait(ids)} == {JobState.COMPLETED}
+    assert accepted(vendor, place, ids) == [1, 1]
+
+
+def _reasons(place: Workplace, ids: Sequence[str]) -> list[object]:
+    """Why these jobs' tasks have been queued again."""
+    events = place.store.events(EventQuery(job_ids=list(ids))).events
+    return [event.data["because"] for event in events if "because" in event.data]
+
+
+class Targetless(Broken):
+    """Only its target can tell what fits, and that breaks it."""
+
+    def resources(self) -> Sequence[Resource]:
+        (found,) = super().resources()
+        return [replace(found, capabilities=replace(found.capabilities, gates=None))]
+
+
+class AsItIs:
+    """Compiles nothing, but asks for what."""
+
+    def compile(self, requests: Sequence[Compilation]) -> list[Compiled | QuanopyError]:
+        return [Compiled(circuits=one.circuits, changed=False) for one in requests]
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def test_a_target_that_breaks_its_provider_is_asked_for_again_later(
+    place: Workplace, vendor: FakeVendorServer
+) -> None:
+    broken = Targetless(vendor, "target")
+    place.worker(broken, compiler=AsItIs())
+    ids = place.submit(2, "fake")
+    place.wait_for(lambda: _reasons(place, ids), lambda said: len(said) >= 2)
+    time.sleep(1.0)
+    assert set(_reasons(place, ids)) == {"the provider broke: KeyError"}
+    assert len(broken.asked) <= 12
+    broken.question = ""
+    assert {job.state for job in place.wait(ids)} == {JobState.COMPLETED}
+
+
+class Garbling(FakeProvider):
+    """Answers what is none."""
+
+    garbled = True
+
+    def start(self, orders: Sequence[Order]) -> list[str | ProviderError]:
+        found = super().start(orders)
+        if not self.garbled:
+            return found
+        self.garbled = False
+        return ["\x00", *found[2:]]
+
+
+def test_answers_that_are_none_leave_what_was_sent_to_be_sent_again(
+    place: Workplace, vendor: FakeVendorServer
+) -> None:
+    ids = place.submit(3, "fake")
+    place.worker(Garbling(vendor.url, token=TOKEN, poll_interval_s=0.05, request_timeout_s=0.5))
+    assert {job.state for job in place.wait(ids)} == {JobState.COMPLETED}
+    assert accepted(vendor, place, ids) == [1] * 3
 
 
 class Choosy(FakeProvider):

@@ -20,6 +20,7 @@ from quanopy.services.dispatch import Commit, LocalDispatch
 from quanopy.services.ending import Endings
 from quanopy.services.hints import JobHints
 from quanopy.services.holding import Holding
+from quanopy.services.looks import Looks
 from quanopy.services.preparing import Preparing
 from quanopy.services.recover import Recovery
 from quanopy.services.remote import RemoteDispatch, Sending
@@ -273,6 +274,7 @@ class RemoteCrew:
             calibrations=kit.calibrations,
             ttl_s=kit.ttl_s,
         )
+        looks = Looks(provider)
         self._tracking = Tracking(
             provider,
             worker=kit.worker,
@@ -283,11 +285,12 @@ class RemoteCrew:
             recovery=Recovery(
                 provider,
                 endings=kit.endings,
-                holding=kit.holding,
                 sending=sending,
+                looks=looks,
                 sent=self._dispatch.sent,
             ),
             calibrations=kit.calibrations,
+            looks=looks,
             sent=self._dispatch.sent,
             ttl_s=kit.ttl_s,
         )

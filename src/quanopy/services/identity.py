@@ -1,5 +1,6 @@
 """Identity: what an execution was sent to, and whether it is still that which is spoken to."""
 
+import logging
 from collections.abc import Sequence
 
 from quanopy.domain.errors import QuanopyError, ResourceMismatch
@@ -9,12 +10,18 @@ from quanopy.ports.providers import Provider, RemoteProvider
 from quanopy.ports.store import ExecutionChange
 from quanopy.services.ending import problem_of
 
+log = logging.getLogger(__name__)
+
 
 def target_digest(provider: Provider, resource: str) -> str | None:
     """Digest of the target of a resource; ``None`` where it has none, or it is not to be had."""
     try:
         return provider.target(resource).digest
     except QuanopyError:
+        return None
+    except Exception:
+        # A provider is a plugin: what it breaks is what is known of an execution, not that.
+        log.exception("%s: provider %s broke", resource, provider.name)
         return None
 
 

@@ -1,7 +1,7 @@
 """Recovery: executions whose reply was lost, or whose worker died before it came."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from quanopy.domain.errors import (
@@ -14,10 +14,10 @@ from quanopy.domain.errors import (
 from quanopy.domain.jobs import Execution, Task
 from quanopy.domain.resources import Resource
 from quanopy.domain.states import ExecutionState
-from quanopy.ports.providers import RemoteProvider, Work
+from quanopy.ports.providers import RemoteProvider, Report, Work
 from quanopy.ports.store import Due, ExecutionChange
 from quanopy.services.ending import Endings, Verdict, problem_of
-from quanopy.services.holding import Holding
+from quanopy.services.looks import Looks, ask_of_many, broke, is_provider_id
 from quanopy.services.remote import Intent, Sending, refusal, search_delay_s
 
 log = logging.getLogger(__name__)
@@ -38,14 +38,14 @@ class Recovery:
         provider: RemoteProvider,
         *,
         endings: Endings,
-        holding: Holding,
         sending: Sending,
+        looks: Looks,
         sent: Callable[[Execution, Sequence[Task], Resource], list[Work]],
     ) -> None:
         """``sent`` tells what an execution was sent with; it raises why it cannot."""
         self._provider = provider
+        self._looks = looks
         self._endings = endings
-        self._holding = holding
         self._sending = sending
         self._sent = sent
 
@@ -63,25 +63,34 @@ class Recovery:
         """Stranded executions that somebody asks about: those that the provider knows after all
         go on, the others are put down as they were; so are those of another account. Raises as
         :meth:`recover`."""
-        known: dict[str, str] = {}
-        try:
-            ids = {e.id: e.provider_job_id for e in executions if e.provider_job_id is not None}
-            reports = self._provider.poll(list(ids.values())) if ids else {}
-            known = {key: name for key, name in ids.items() if name in reports}
-            keys = [e.id for e in executions if e.provider_job_id is None]
-            if keys and self._provider.capabilities.searchable:
-                known |= self._provider.find(keys)
-        except QuanopyError as error:
-            log.warning("looking for stranded executions: %s", error)
-        else:
-            missing = [e for e in executions if e.id not in known]
-            self._sending.advance(due.claim_id, [self._not_found(e) for e in missing])
-            executions = [e for e in executions if e.id in known]
-        changes = [
-            self._found(e, known[e.id]) if e.id in known else ExecutionChange(execution_id=e.id)
-            for e in executions
-        ]
-        self._sending.advance(due.claim_id, changes)
+        ids = {e.id: e.provider_job_id for e in executions if e.provider_job_id is not None}
+        reports, silent = ask_of_many(
+            self._provider.poll,
+            list(dict.fromkeys(ids.values())),
+            sound=lambda one: isinstance(one, Report),
+        )
+        known = {key: name for key, name in ids.items() if name in reports}
+        failures = {key: silent[name] for key, name in ids.items() if name in silent}
+        if self._provider.capabilities.searchable:
+            keys = [e.id for e in executions if e.id not in ids]
+            found, missed = ask_of_many(self._provider.find, keys, sound=is_provider_id)
+            known |= found
+            failures |= missed
+        self._sending.advance(
+            due.claim_id, [self._revisited(e, known, failures) for e in executions]
+        )
+
+    def _revisited(
+        self, execution: Execution, known: Mapping[str, str], failures: Mapping[str, Exception]
+    ) -> ExecutionChange:
+        if execution.id in known:
+            return self._found(execution, known[execution.id])
+        if execution.id not in failures:
+            return self._not_found(execution)
+        error = failures[execution.id]
+        log.warning("looking for %s, which is stranded: %s", execution.id, error)
+        told = {} if isinstance(error, QuanopyError) else {"status": broke(error)}
+        return ExecutionChange(execution_id=execution.id, detail=told)
 
     def _not_found(self, execution: Execution) -> ExecutionChange:
         """It stays stranded; that it was looked for is told."""
@@ -95,49 +104,52 @@ class Recovery:
 
     def _send_again(self, due: Due, executions: Sequence[Execution]) -> None:
         """The same key again. What can no longer be prepared may still have been sent before,
-        so it is stranded."""
-        resources = {resource.name: resource for resource in self._provider.resources()}
-        intents, stranded = [], []
+        so it is stranded; so is what is refused now, unless it can be searched for."""
+        intents, changes = [], []
         for execution in executions:
-            tasks = due.tasks[execution.id]
-            works = self._works(due, execution, tasks, resources.get(execution.resource))
-            if works is None:
-                stranded.append(_stranded(execution))
+            step = self._again(due, execution)
+            if isinstance(step, Intent):
+                intents.append(step)
             else:
-                intents.append(Intent(execution=execution, tasks=tasks, works=works))
-        self._sending.advance(due.claim_id, stranded)
-        if intents:
-            self._sending.send(due.claim_id, intents, repeated=True)
+                changes.append(step)
+        self._sending.advance(due.claim_id, changes)
+        refused = self._sending.send_again(due.claim_id, intents) if intents else []
+        if self._provider.capabilities.searchable:
+            self._search(due, [intent.execution for intent, _ in refused])
+        else:
+            stranded = [_stranded(intent.execution, error) for intent, error in refused]
+            self._sending.advance(due.claim_id, stranded)
 
-    def _works(
-        self, due: Due, execution: Execution, tasks: Sequence[Task], resource: Resource | None
-    ) -> list[Work] | None:
-        if resource is None:
-            return None
+    def _again(self, due: Due, execution: Execution) -> Intent | ExecutionChange:
+        """What it is sent with again, or what becomes of it instead."""
+        tasks = due.tasks[execution.id]
         try:
-            return self._holding.persist(
-                due.claim_id, lambda: self._sent(execution, tasks, resource)
-            )
-        except (Unavailable, Conflict):
+            resources = {resource.name: resource for resource in self._provider.resources()}
+            if execution.resource not in resources:
+                return _stranded(execution)
+            works = self._sent(execution, tasks, resources[execution.resource])
+        except (Transient, Unavailable) as error:
+            return self._looks.failed(execution, error)
+        except Conflict:
             raise
         except QuanopyError as error:
             log.warning("%s cannot be sent again: %s", execution.id, error)
-            return None
+            return _stranded(execution, error)
+        except Exception as error:
+            log.exception("%s cannot be sent again now", execution.id)
+            return self._looks.failed(execution, error)
+        return Intent(execution=execution, tasks=tasks, works=works)
 
     def _search(self, due: Due, executions: Sequence[Execution]) -> None:
         early = [e for e in executions if self._too_early_s(e) > 0]
         changes = [ExecutionChange(execution_id=e.id, due_in_s=self._too_early_s(e)) for e in early]
         ready = [e for e in executions if e not in early]
-        try:
-            found = self._provider.find([e.id for e in ready]) if ready else {}
-        except QuanopyError as error:
-            log.warning("searching: %s", error)
-            pause = self._pause_s(error)
-            changes += [ExecutionChange(execution_id=e.id, due_in_s=pause) for e in ready]
-            self._sending.advance(due.claim_id, changes)
-            return
+        found, silent = ask_of_many(
+            self._provider.find, [e.id for e in ready], sound=is_provider_id
+        )
+        changes += [self._looks.failed(e, silent[e.id]) for e in ready if e.id in silent]
         changes += [self._found(e, found[e.id]) for e in ready if e.id in found]
-        missing = [e for e in ready if e.id not in found]
+        missing = [e for e in ready if e.id not in found and e.id not in silent]
         changes += [self._once_more(e) for e in missing if e.searches + 1 < _SEARCHES]
         self._sending.advance(due.claim_id, changes)
         self._give_up(due, [e for e in missing if e.searches + 1 >= _SEARCHES])
@@ -159,10 +171,6 @@ class Recovery:
         pause = max(self._provider.capabilities.visibility_delay_s, _SHORTEST_SEARCH_PAUSE_S)
         return ExecutionChange(execution_id=execution.id, due_in_s=pause, searched=True)
 
-    def _pause_s(self, error: QuanopyError) -> float:
-        asked = getattr(error, "retry_after_s", None) or 0.0
-        return max(asked, self._provider.capabilities.poll_interval_s)
-
     def _give_up(self, due: Due, executions: Sequence[Execution]) -> None:
         """Searched for often enough: it never arrived, so its tasks may be sent anew."""
         error = Transient("the provider never received it")
@@ -173,9 +181,11 @@ class Recovery:
             self._endings.end(due.claim_id, ends, frees=True)
 
 
-def _stranded(execution: Execution) -> ExecutionChange:
+def _stranded(execution: Execution, refused: QuanopyError | None = None) -> ExecutionChange:
+    """``refused``: why it was not taken when it was sent again."""
+    then = "" if refused is None else f"; sent again, it was refused: {refused.message}"
     error = OutcomeUnknown(
-        "the provider may or may not have accepted it",
+        f"the provider may or may not have accepted it{then}",
         hint="Look it up with the provider; Quanopy will not send it again on its own.",
     )
     return ExecutionChange(

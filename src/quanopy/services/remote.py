@@ -12,7 +12,6 @@ from quanopy.domain.errors import (
     Denied,
     OutcomeUnknown,
     QuanopyError,
-    Rejected,
     Transient,
     Unavailable,
     retry_after,
@@ -31,6 +30,7 @@ from quanopy.services.demands import demands
 from quanopy.services.ending import Endings, Verdict, again, ended, failed, problem_of
 from quanopy.services.holding import Holding
 from quanopy.services.identity import target_digest
+from quanopy.services.looks import broke, is_provider_id, pause_s
 from quanopy.services.packing import Sent, pack_executions
 from quanopy.services.preparing import Prepared, Preparing, Ready, checked
 from quanopy.services.ran import Ran
@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 
 Answer = str | QuanopyError
 """A provider's id, or why there is none."""
+_LATER = Transient | Unavailable | Denied | OutcomeUnknown
+"""What may be asked again, and be answered otherwise then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,31 +78,51 @@ class Sending:
         self._holding = holding
         self._alarm = alarm
 
-    def send(self, claim_id: str, intents: Sequence[Intent], *, repeated: bool = False) -> None:
-        """Start these executions, written as ``submitting`` already; ``repeated``: they may have
-        been accepted before, so that only an id or a rejection settles anything.
+    def send(self, claim_id: str, intents: Sequence[Intent]) -> None:
+        """Start these executions, written as ``submitting`` already.
 
         Raises:
             Conflict: the claim was lost before the answers were written.
         """
-        answers = list(zip(intents, self._start([i.order for i in intents]), strict=True))
-        settled = Rejected if repeated else QuanopyError
+        answers = self._answers(intents)
         refused = [
-            refusal(intent.execution, intent.tasks, answer)
+            (intent, answer)
             for intent, answer in answers
-            if isinstance(answer, settled) and not isinstance(answer, OutcomeUnknown)
+            if not isinstance(answer, str | OutcomeUnknown)
         ]
-        ended_ids = {execution.id for execution, _ in refused}
+        self._go_on(claim_id, answers, except_of=refused)
+        if refused:
+            ends = [refusal(i.execution, i.tasks, error) for i, error in refused]
+            self._endings.end(claim_id, ends, frees=True)
+
+    def send_again(
+        self, claim_id: str, intents: Sequence[Intent]
+    ) -> Sequence[tuple[Intent, QuanopyError]]:
+        """The same for executions that may have been accepted before: those whose repetition was
+        refused for good, which says nothing about the first time. Raises as :meth:`send`."""
+        answers = self._answers(intents)
+        refused = [
+            (intent, answer) for intent, answer in answers if not isinstance(answer, str | _LATER)
+        ]
+        self._go_on(claim_id, answers, except_of=refused)
+        return refused
+
+    def _go_on(
+        self,
+        claim_id: str,
+        answers: Sequence[tuple[Intent, Answer]],
+        *,
+        except_of: Sequence[tuple[Intent, QuanopyError]],
+    ) -> None:
+        others = {intent.execution.id for intent, _ in except_of}
         self.advance(
             claim_id,
             [
                 _change(intent, answer, self._provider)
                 for intent, answer in answers
-                if intent.execution.id not in ended_ids
+                if intent.execution.id not in others
             ],
         )
-        if refused:
-            self._endings.end(claim_id, refused, frees=True)
 
     def advance(self, claim_id: str, changes: Sequence[ExecutionChange]) -> None:
         """Write steps of executions and set the alarm for their next look. Raises as ``send``."""
@@ -110,9 +132,16 @@ class Sending:
         for due in {change.due_in_s for change in changes if change.due_in_s is not None}:
             self._alarm.ring_in(due)
 
+    def _answers(self, intents: Sequence[Intent]) -> list[tuple[Intent, Answer]]:
+        found = self._start([intent.order for intent in intents])
+        return list(zip(intents, found, strict=True))
+
     def _start(self, orders: Sequence[Order]) -> Sequence[Answer]:
         try:
-            return self._provider.start(orders)
+            answers = [_sound(answer) for answer in self._provider.start(orders)]
+            if len(answers) != len(orders):
+                raise ValueError(f"{len(answers)} answers to {len(orders)} orders")
+            return answers
         except QuanopyError as error:
             return [error] * len(orders)
         except Exception as error:
@@ -120,6 +149,15 @@ class Sending:
             log.exception("provider %s broke", self._provider.name)
             lost = OutcomeUnknown(f"the provider broke: {type(error).__name__}: {error}")
             return [lost] * len(orders)
+
+
+def _sound(answer: object) -> Answer:
+    """An answer that can be kept: of another nobody knows what it stands for."""
+    if isinstance(answer, QuanopyError):
+        return answer
+    if isinstance(answer, str) and is_provider_id(answer):
+        return answer
+    return OutcomeUnknown("the provider gave an id that is none")
 
 
 def _change(intent: Intent, answer: Answer, provider: RemoteProvider) -> ExecutionChange:
@@ -132,12 +170,20 @@ def _change(intent: Intent, answer: Answer, provider: RemoteProvider) -> Executi
             due_in_s=able.poll_interval_s,
         )
     asked = retry_after(answer) or 0.0
-    pause = able.poll_interval_s if able.idempotent else search_delay_s(provider)
+    pause = pause_s(provider, intent.execution) if able.idempotent else search_delay_s(provider)
     return ExecutionChange(
         execution_id=intent.execution.id,
         due_in_s=max(asked, pause),
         problem=problem_of(answer),
     )
+
+
+def known(error: Exception) -> QuanopyError:
+    """The error as a task is told it that was not sent: what broke its provider is mended some
+    day, and the task waits for that."""
+    if isinstance(error, QuanopyError):
+        return error
+    return Transient(broke(error), hint="The worker's log says why.")
 
 
 def search_delay_s(provider: RemoteProvider) -> float:
@@ -220,8 +266,9 @@ class RemoteDispatch:
         """Nothing is sent while nobody can say under which account."""
         try:
             fingerprint = self._provider.fingerprint()
-        except QuanopyError as error:
-            ends = [self._unfit(task, error, claim) for task, _ in ready]
+        except Exception as error:
+            log.warning("under which account is not known", exc_info=error)
+            ends = [self._unfit(task, known(error), claim) for task, _ in ready]
             self._endings.end(claim.id, ends, frees=resource.bounded)
             return
         name = resource.name
@@ -273,6 +320,11 @@ class RemoteDispatch:
             raise
         except QuanopyError as error:
             return [error] * len(tasks)
+        except Exception as error:
+            log.exception("%d tasks for %s cannot be prepared", len(tasks), resource.name)
+            if len(tasks) == 1:
+                return [known(error)]
+        return [self.prepare([task], resource)[0] for task in tasks]
 
     def sent(self, execution: Execution, tasks: Sequence[Task], resource: Resource) -> list[Work]:
         """What an execution was sent, or is to be sent, with: the very programs, not compiled

@@ -1,8 +1,6 @@
 """Tracking: remote executions followed to their end, by whichever worker finds them due."""
 
 import logging
-import math
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,7 +13,6 @@ from quanopy.domain.errors import (
     Rejected,
     TaskFailed,
     Unavailable,
-    retry_after,
 )
 from quanopy.domain.jobs import Execution, Task
 from quanopy.domain.resources import Resource
@@ -26,13 +23,12 @@ from quanopy.services.calibrate import Calibrations
 from quanopy.services.ending import Endings, Verdict, ended, failed, problem_of, usage_of
 from quanopy.services.holding import Holding
 from quanopy.services.identity import estranged, strangers
+from quanopy.services.looks import Looks, ask_of_many, pause_s
 from quanopy.services.recover import Recovery
 from quanopy.services.remote import Sending, search_delay_s
 
 log = logging.getLogger(__name__)
 
-_ROUGHLY_S = 0.25
-_SLOWEST = 16
 _ACTIVE = (ExecutionState.SUBMITTED, ExecutionState.RUNNING)
 _GONE = "the provider does not know this execution any more"
 
@@ -51,6 +47,7 @@ class Tracking:
         sending: Sending,
         recovery: Recovery,
         calibrations: Calibrations,
+        looks: Looks,
         sent: Callable[[Execution, Sequence[Task], Resource], list[Work]],
         ttl_s: float,
     ) -> None:
@@ -63,9 +60,9 @@ class Tracking:
         self._sending = sending
         self._recovery = recovery
         self._calibrations = calibrations
+        self._looks = looks
         self._sent = sent
         self._ttl_s = ttl_s
-        self._odd: dict[str, str] = {}
 
     def look(self) -> bool:
         """Look after a batch of what is due; whether there was any. Raises ``Unavailable``."""
@@ -102,8 +99,9 @@ class Tracking:
         nobody can say whose they are."""
         try:
             others = strangers(self._provider, due.executions)
-        except QuanopyError as error:
-            changes = [self._later(e, error) for e in due.executions]
+        except Exception as error:
+            log.warning("whose executions these are is not known", exc_info=error)
+            changes = [self._looks.failed(e, error) for e in due.executions]
             self._sending.advance(due.claim_id, changes)
             return []
         self._sending.advance(due.claim_id, [estranged(e) for e in others])
@@ -112,18 +110,38 @@ class Tracking:
     def _follow(self, due: Due, executions: Sequence[Execution]) -> None:
         ids = {e.id: e.provider_job_id for e in executions if e.provider_job_id is not None}
         self._stop([ids[e.id] for e in executions if e.stop_requested and e.id in ids])
-        try:
-            reports = self._provider.poll(list(ids.values()))
-        except QuanopyError as error:
-            self._sending.advance(due.claim_id, [self._later(e, error) for e in executions])
-            return
-        changes, ends = self._sort(due, executions, reports)
+        reports, silent = ask_of_many(
+            self._provider.poll,
+            list(dict.fromkeys(ids.values())),
+            sound=lambda one: isinstance(one, Report),
+        )
         self._sending.advance(due.claim_id, self._recognised(executions, reports))
-        self._sending.advance(due.claim_id, changes)
+        changes = [
+            self._looks.failed(e, silent[ids[e.id]]) for e in executions if ids.get(e.id) in silent
+        ]
+        told = [e for e in executions if ids.get(e.id) not in silent]
+        moved, ends = self._sort(due, told, reports)
+        self._sending.advance(due.claim_id, [*changes, *moved])
         if ends:
+            self._end(due, ends)
+
+    def _end(self, due: Due, ends: Sequence[tuple[Execution, list[Verdict]]]) -> None:
+        """Write ends down, together; where that breaks each by itself, and one that cannot be
+        written down is looked at again."""
+        try:
             self._endings.end(due.claim_id, ends, frees=True)
             for execution, _ in ends:
-                self._odd.pop(execution.id, None)
+                self._looks.forget(execution)
+            return
+        except Conflict:
+            raise
+        except Exception as error:
+            log.exception("%s: %d ends cannot be written down", due.claim_id, len(ends))
+            if len(ends) == 1:
+                self._sending.advance(due.claim_id, [self._looks.failed(ends[0][0], error)])
+                return
+        for one in ends:
+            self._end(due, [one])
 
     def _stop(self, ids: Sequence[str]) -> None:
         """Ask for an end, again at every look. What cannot be stopped keeps no other from its end,
@@ -142,11 +160,13 @@ class Tracking:
         self, executions: Sequence[Execution], reports: Mapping[str, Report]
     ) -> list[ExecutionChange]:
         """Executions of which it was not known which account has them: this one has."""
-        return [
-            ExecutionChange(execution_id=one.id, fingerprint=self._provider.fingerprint())
-            for one in executions
-            if one.fingerprint is None and one.provider_job_id in reports
-        ]
+        found = [e for e in executions if e.fingerprint is None and e.provider_job_id in reports]
+        try:
+            own = self._provider.fingerprint() if found else ""
+        except Exception as error:
+            log.warning("which account has them is not known", exc_info=error)
+            return []
+        return [ExecutionChange(execution_id=one.id, fingerprint=own) for one in found]
 
     def _sort(
         self, due: Due, executions: Sequence[Execution], reports: Mapping[str, Report]
@@ -172,7 +192,7 @@ class Tracking:
             raise
         except Exception as error:
             log.exception("%s: provider %s broke", execution.id, self._provider.name)
-            return self._unseen(execution, Report(state=None, detail=_broke(error)))
+            return self._looks.failed(execution, error)
 
     def _stepped(
         self, due: Due, execution: Execution, reports: Mapping[str, Report]
@@ -182,7 +202,7 @@ class Tracking:
         if report is None:
             return self._missing(execution)
         if report.state is None:
-            return self._unseen(execution, report)
+            return self._looks.told(execution, report.detail)
         if report.state is ExecutionState.COMPLETED:
             return self._completed(due, execution, tasks)
         if report.state in (ExecutionState.FAILED, ExecutionState.CANCELLED):
@@ -198,24 +218,16 @@ class Tracking:
             state=ExecutionState.RUNNING if forward else None,
             due_in_s=self._provider.capabilities.poll_interval_s
             if forward
-            else self._pause_s(execution),
+            else pause_s(self._provider, execution),
         )
 
     def _missing(self, execution: Execution) -> ExecutionChange:
         """Unknown to the provider: not seen yet, or forgotten and left to an operator."""
         if _age_s(execution) < search_delay_s(self._provider):
-            return ExecutionChange(execution_id=execution.id, due_in_s=self._pause_s(execution))
+            return ExecutionChange(
+                execution_id=execution.id, due_in_s=pause_s(self._provider, execution)
+            )
         return _stranded(execution)
-
-    def _unseen(self, execution: Execution, report: Report) -> ExecutionChange:
-        """A status nobody has seen before is noted once, and waited out."""
-        new = self._odd.get(execution.id) != report.detail
-        self._odd[execution.id] = report.detail
-        return ExecutionChange(
-            execution_id=execution.id,
-            due_in_s=self._pause_s(execution),
-            detail={"status": report.detail} if new else {},
-        )
 
     def _completed(
         self, due: Due, execution: Execution, tasks: Sequence[Task]
@@ -236,7 +248,7 @@ class Tracking:
         except Rejected as error:
             return ended(execution, ExecutionState.FAILED, error), [failed(t, error) for t in tasks]
         except QuanopyError as error:
-            return self._later(execution, error)
+            return self._looks.failed(execution, error)
         return _with_result(self._bound(due, execution, outcomes), tasks, outcomes)
 
     def _bound(self, due: Due, execution: Execution, outcomes: Sequence[Outcome]) -> Execution:
@@ -256,34 +268,6 @@ class Tracking:
         if execution.resource not in resources:
             raise Unavailable(f"{self._provider.name} has no resource {execution.resource} now")
         return self._sent(execution, tasks, resources[execution.resource])
-
-    def _later(self, execution: Execution, error: QuanopyError) -> ExecutionChange:
-        """The provider did not answer: the execution is what it was, and is asked for again."""
-        log.warning("%s: %s", execution.id, error)
-        return ExecutionChange(
-            execution_id=execution.id,
-            due_in_s=max(retry_after(error) or 0.0, self._pause_s(execution)),
-        )
-
-    def _pause_s(self, execution: Execution) -> float:
-        """Until the next look: as long as nothing has changed so far, so it doubles each time."""
-        base = self._provider.capabilities.poll_interval_s
-        since = execution.started_at or execution.created_at
-        unchanged = (datetime.now(UTC) - since).total_seconds()
-        return in_step(min(max(base, unchanged), _SLOWEST * base), base)
-
-
-def in_step(pause_s: float, base_s: float) -> float:
-    """A pause, cut by a quarter at most so that it ends when those of others that wait about as
-    long do: one request then tells of many."""
-    step_s: float = base_s / 4 * 2 ** int(math.log2(pause_s / base_s))
-    # So roughly that those looked at together, one by one, are given the very same time.
-    now = math.floor(time.time() / _ROUGHLY_S) * _ROUGHLY_S
-    return max(base_s, math.floor((now + pause_s) / step_s) * step_s - now)
-
-
-def _broke(error: Exception) -> str:
-    return f"the provider broke: {type(error).__name__}"
 
 
 def _age_s(execution: Execution) -> float:

@@ -33,6 +33,7 @@ from quanopy.storage.transaction import Transaction
 from quanopy.storage.transitions import Move, move_execution, move_tasks
 
 Rows = Mapping[str, Row]
+_LONGEST_REASON = 500
 
 
 def finish(
@@ -122,6 +123,7 @@ def _move(task: Row, end: TaskEnd, execution: Execution, now: int) -> Move:
     return Move(
         task=task,
         after=after,
+        because=end.problem.message[:_LONGEST_REASON] if again and end.problem else None,
         changes={
             "claim_id": None,
             "execution_id": execution.id,

@@ -63,6 +63,8 @@ class Move:
     after: TaskState
     changes: Values = field(default_factory=dict)
     """Columns; every move of one batch changes the same."""
+    because: str | None = None
+    """What its event says of why."""
 
 
 def move_tasks(
@@ -91,6 +93,7 @@ def move_tasks(
             job_id=task.job_id,
             before=task.state,
             after=after,
+            data=None if move.because is None else {"because": move.because},
         )
     # Jobs are locked before tasks change, so that whoever rolls a job up sees all its tasks.
     touched = {move.task.job_id for move in moves}
