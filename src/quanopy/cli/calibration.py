@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from quanopy.cli.arguments import AsJson
+from quanopy.cli.standing import SHORT, recalibrated
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from quanopy.client import Client
     from quanopy.wire.calibrations import CalibrationOut, Metrics, SnapshotOut
-
-SHORT = 19
-"""Characters of a digest that are shown: enough to tell it from others."""
 
 
 def calibration(
@@ -283,7 +281,7 @@ def _of_job(client: "Client", job_id: str, *, as_json: bool) -> None:
     )
     for one, bound in known:
         if bound.warning:
-            typer.echo(f"{one.id}: {bound.warning}", err=True)
+            typer.echo(f"{one.id}: {recalibrated(bound)}", err=True)
 
 
 def _from(text: str | None) -> "datetime | None":

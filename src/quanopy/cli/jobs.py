@@ -129,14 +129,19 @@ def status(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show where jobs stand."""
+    """Show where jobs stand, what they wait for, and if their calibration changed under them."""
+    from quanopy.cli.standing import notes
     from quanopy.client import Client
 
     expected = dict(_expected(text) for text in expect or ())
     with Client() as client:
         for job_id in ids if expected else ():
             client.job(job_id, expect=expected)
-        _show(client.states(ids), as_json=as_json)
+        found = [client.job(job_id).detail() for job_id in ids]
+    _show(found, as_json=as_json)
+    for job in found if not as_json else ():
+        for note in notes(job):
+            typer.echo(f"  {job.id} {note}")
 
 
 def _expected(text: str) -> tuple[str, str]:

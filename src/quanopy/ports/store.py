@@ -398,6 +398,10 @@ class Store(Protocol):
     def standings(self, names: Sequence[str]) -> list[Standing]:
         """How things stand at each of these resources, in order."""
 
+    def awaited_calibrations(self, task_ids: Collection[str]) -> dict[str, float]:
+        """Of these tasks, those that wait for a calibration, with the seconds that it may be
+        old."""
+
     def sightings(
         self, resource: str, *, since: datetime | None, until: datetime, limit: int
     ) -> list[Sighting]:

@@ -3,6 +3,7 @@
 import base64
 import binascii
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 from quanopy.domain.accounts import Token
 from quanopy.domain.calibration import Binding
@@ -13,6 +14,7 @@ from quanopy.domain.programs import Program
 from quanopy.domain.requirements import Bound, Choice, Edges, Requirements, Shape, Verdict
 from quanopy.domain.resources import ResourceStatus
 from quanopy.domain.sightings import Standing
+from quanopy.domain.waits import Wait
 from quanopy.wire.jobs import (
     BindingOut,
     ExecutionOut,
@@ -24,6 +26,7 @@ from quanopy.wire.jobs import (
     ProgramIn,
     PubIn,
     TaskOut,
+    WaitOut,
 )
 from quanopy.wire.matching import CandidateOut, MatchOut, RequirementsIn
 from quanopy.wire.service import EventOut, LimitsOut, ResourceOut, StrandedOut, TokenOut
@@ -221,10 +224,13 @@ def job_out(job: Job) -> JobOut:
     )
 
 
-def job_detail(job: Job, tasks: Sequence[Task], executions: Sequence[Execution]) -> JobDetail:
+def job_detail(
+    job: Job, tasks: Sequence[Task], executions: Sequence[Execution], waits: Sequence[Wait] = ()
+) -> JobDetail:
     """A job with its parts."""
     return JobDetail(
         **job_out(job).model_dump(),
+        waits=[WaitOut(**asdict(wait)) for wait in waits],
         parts=[_task_out(task) for task in tasks],
         executions=[_execution_out(execution) for execution in executions],
         submitted_at_key=job.spec.key,

@@ -1,6 +1,6 @@
 """Calibrations: whom to ask for them when, which were seen, and which tasks wait for one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -160,6 +160,9 @@ _RELEASE = (
     )
     .values(ready_at=AT_ONCE)
     .returning(schema.tasks.c.id)
+)
+_AWAITED = select(_waits.c.task_id, _waits.c.most_us).select_from(
+    _names.join(_waits, _waits.c.task_id == _names.c.id)
 )
 _FORGET = delete(_waits).where(*_satisfied)
 _waiting = rows_of(*_waits.c)
@@ -326,3 +329,9 @@ def await_younger(connection: Transaction, tasks: Mapping[str, tuple[str, float]
     if rows:
         connection.later(_FORGET_THESE, {"r": document(rows)})
         insert_rows(connection, _waits, rows)
+
+
+def awaited(connection: Transaction, task_ids: Collection[str]) -> dict[str, float]:
+    """Of these tasks, those that wait for a calibration, with the seconds that it may be old."""
+    found = connection.last(_AWAITED, {"r": ids_document(sorted(task_ids))})
+    return {row.task_id: row.most_us / 1e6 for row in found}

@@ -344,6 +344,10 @@ class SqlStore:
         """See :meth:`Store.standings`."""
         return self._database.read(lambda c: calibrations.standings(c, names)) if names else []
 
+    def awaited_calibrations(self, task_ids: Collection[str]) -> dict[str, float]:
+        """See :meth:`Store.awaited_calibrations`."""
+        return self._database.read(lambda c: calibrations.awaited(c, task_ids)) if task_ids else {}
+
     def sightings(
         self, resource: str, *, since: datetime | None, until: datetime, limit: int
     ) -> list[Sighting]:

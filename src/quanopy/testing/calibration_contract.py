@@ -173,12 +173,14 @@ class CalibrationContract:
         waiting = replace(task, awaits_s=3600.0)
         store.submit([submission((one, [waiting]))])
         assert store.ready(("aer",)) == set()
+        assert store.awaited_calibrations([task.id, "task_other"]) == {task.id: 3600.0}
         assert store.note_calibration("aer", sighting(clock, "old"), pause_s=1.0)[1] == 0
         standing, released = store.note_calibration(
             "aer", sighting(clock, "new", age_s=age_s), pause_s=1.0
         )
         assert (standing.sighting is not None, released) == (True, 1)
         assert store.ready(("aer",)) == {"aer"}
+        assert store.awaited_calibrations([task.id]) == {}
         assert store.note_calibration("aer", sighting(clock, "newer"), pause_s=1.0)[1] == 0
 
     def test_a_calibration_too_old_for_one_may_do_for_another(

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field
 from quanopy.domain.calibration import CalibrationLabel
 from quanopy.domain.jobs import JobKind
 from quanopy.domain.states import ExecutionState, JobState, TaskState
+from quanopy.domain.waits import Awaited
 from quanopy.wire.fields import Answer, Duration, Line, Precision, Shots, Strict
 from quanopy.wire.matching import RequirementsIn
 
@@ -212,8 +213,30 @@ class TaskOut(Answer):
     ended_at: datetime | None = None
 
 
+class WaitOut(Answer):
+    """Something that queued parts of a job wait for; the first is the first to come."""
+
+    awaited: Awaited
+    message: str
+    until: datetime | None = Field(
+        default=None, description="When it is over, or the job fails of it."
+    )
+    max_age_s: float | None = Field(
+        default=None, description="How old the calibration may be that it asks for."
+    )
+    age_s: float | None = Field(default=None, description="How old the one seen last is.")
+    queued: int | None = Field(
+        default=None, description="Tasks that wait for the resource, of all accounts."
+    )
+    active: int | None = Field(default=None, description="Tasks that the resource works on.")
+
+
 class JobDetail(JobOut):
     """A job with its parts."""
+
+    waits: list[WaitOut] = Field(
+        default=[], description="What keeps its queued parts from running; empty: none is queued."
+    )
 
     parts: list[TaskOut] = []
     executions: list[ExecutionOut] = []

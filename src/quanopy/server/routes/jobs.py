@@ -33,6 +33,7 @@ from quanopy.services.candidates import look_up
 from quanopy.services.requests import cancel, retry
 from quanopy.services.submit import Request as Submission
 from quanopy.services.submit import Submitted
+from quanopy.services.waits import waits_of
 from quanopy.wire.jobs import (
     CancelIn,
     JobDetail,
@@ -317,4 +318,6 @@ async def get_job(
 
 
 def _detail(web: Web, job: Job) -> JobDetail:
-    return job_detail(job, web.store.tasks([job.id]), web.store.executions(job.id))
+    tasks = web.store.tasks([job.id])
+    waits = waits_of(web.store, job, tasks)
+    return job_detail(job, tasks, web.store.executions(job.id), waits)

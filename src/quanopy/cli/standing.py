@@ -1,0 +1,63 @@
+"""What is to be said of a job beside its state: what it waits for, and how its runs stand."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from quanopy.wire.jobs import BindingOut, ExecutionOut, JobDetail, WaitOut
+
+SHORT = 19
+"""Characters of a digest that are shown: enough to tell it from others."""
+
+
+def notes(job: "JobDetail") -> Iterator[str]:
+    """Sentences about a job, without its name."""
+    for wait in job.waits:
+        yield from _waits(job, wait)
+    for execution in job.executions:
+        yield from _ran(job, execution)
+
+
+def recalibrated(bound: "BindingOut") -> str:
+    """How its calibration changed under an execution, and what it is taken to have run under."""
+    seen = ", ".join(
+        f"{'none' if digest is None else digest[:SHORT]} at {when}"
+        for digest, when in (
+            (bound.submitted, "submission"),
+            (bound.started, "start"),
+            (bound.ended, "end"),
+        )
+    )
+    return f"{bound.warning} ({seen}); what it ran under is {bound.label}"
+
+
+def _waits(job: "JobDetail", wait: "WaitOut") -> Iterator[str]:
+    from quanopy.domain.waits import Awaited
+
+    if wait.awaited is Awaited.RELEASE:
+        yield f"is held: {wait.message}: `quanopy retry {job.id}`"
+    elif wait.awaited is Awaited.TURN:
+        yield f"waits for {wait.message}"
+    elif wait.awaited is Awaited.CALIBRATION:
+        fails = f"; it fails at {_time(wait.until)}" if wait.until else ""
+        yield f"waits for {wait.message}{fails}"
+    else:
+        yield f"waits: {wait.message}" + (f", at {_time(wait.until)}" if wait.until else "")
+
+
+def _ran(job: "JobDetail", execution: "ExecutionOut") -> Iterator[str]:
+    from quanopy.domain.states import ExecutionState
+
+    if execution.state is ExecutionState.STRANDED:
+        yield (
+            f"is stranded: {execution.provider} may have run it, and nobody can tell; an operator "
+            "settles it with `quanopy stranded`"
+        )
+    if execution.calibration.warning:
+        yield f"ran under another calibration: {recalibrated(execution.calibration)}"
+
+
+def _time(at: "datetime | None") -> str:
+    return "" if at is None else f"{at.astimezone():%Y-%m-%d %H:%M:%S}"
