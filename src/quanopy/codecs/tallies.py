@@ -1,0 +1,227 @@
+"""Tallies: how often each outcome came, as arrays, so that millions are added in no time.
+
+An outcome is a row of 64-bit words, the lowest first. Where the bits of the outcomes leave room,
+the parameter set is in the highest bits of the one word there is, else a word of its own, the last.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from quanopy.domain.errors import Invalid
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Rows = NDArray[np.uint64]
+    Numbers = NDArray[np.int64]
+
+_NARROW = 22
+"""Up to this many bits, every outcome there can be is given a place where there are many rows."""
+_WAITING = 1 << 20
+"""Rows that wait to be added to the others, at least: adding is put off until it is worth it."""
+_MOST = 2**53
+_SPACE, _NO_DIGIT = 0x20, 255
+
+
+class Tally:
+    """Counts of ``bits`` bits in so many parameter ``sets``, added to again and again."""
+
+    def __init__(self, bits: int, sets: int) -> None:
+        self.bits = bits
+        self.sets = sets
+        self.words = _words(bits)
+        """Words that hold an outcome's bits."""
+        wide = max(1, bits + max(0, sets - 1).bit_length())
+        self.width = wide if wide <= 64 else 0
+        """Bits of outcome and parameter set in one word; 0 where they do not fit."""
+        self._waiting: list[tuple[Rows, Numbers]] = []
+        self._rows = 0
+        self._is_added = False
+
+    def add(self, counts: Sequence[Mapping[str, Any]]) -> None:
+        """Add hexadecimal outcomes, a mapping a parameter set; raises :class:`Invalid` for what
+        is no outcome of so many bits, or no number."""
+        import numpy as np
+
+        parts = [
+            (self._with_set(_rows_of(one, self.bits, f"counts[{at}]"), at), numbers)
+            for at, one in enumerate(counts)
+            if (numbers := _numbers_of(one, f"counts[{at}]")).size
+        ]
+        if parts:
+            self._put(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+    def include(self, other: "Tally") -> None:
+        """Add all of another of the same bits and sets."""
+        for rows, numbers in other._waiting:
+            self._put(rows, numbers)
+
+    def added(self) -> "tuple[Rows, Numbers]":
+        """Each outcome that came once, in order, and how often it came."""
+        import numpy as np
+
+        if not self._waiting:
+            return np.zeros((0, 1 if self.width else self.words + 1), np.uint64), np.zeros(0, int)
+        if not self._is_added:
+            rows, numbers = zip(*self._waiting, strict=True)
+            both = together(np.concatenate(rows), np.concatenate(numbers)[:, None], self.width)
+            self._waiting = [(both[0], both[1][:, 0])]
+            self._rows, self._is_added = len(both[0]), True
+        return self._waiting[0]
+
+    def by_set(self) -> "tuple[NDArray[np.intp], Numbers]":
+        """The parameter set of each outcome that came, and how often it came."""
+        rows, numbers = self.added()
+        return self.sets_of(rows), numbers
+
+    def sets_of(self, rows: "Rows") -> "NDArray[np.intp]":
+        """The parameter set of each row."""
+        import numpy as np
+
+        if self.sets < 2:
+            return np.zeros(len(rows), np.intp)
+        if not self.width:
+            return rows[:, -1].astype(np.intp)
+        return (rows[:, 0] >> np.uint64(self.bits)).astype(np.intp)
+
+    def outcomes_of(self, rows: "Rows") -> "Rows":
+        """The outcomes' own words, without the parameter set."""
+        import numpy as np
+
+        return rows & np.uint64((1 << self.bits) - 1) if self.width else rows[:, : self.words]
+
+    def counts(self) -> list[dict[str, int]]:
+        """As hexadecimal outcomes, a mapping a parameter set, lowest outcome first."""
+        import numpy as np
+
+        rows, numbers = self.added()
+        bounds = np.searchsorted(self.sets_of(rows), np.arange(self.sets + 1))
+        keys, each = list(_hexadecimal(self.outcomes_of(rows))), numbers.tolist()
+        return [
+            dict(zip(keys[start:end], each[start:end], strict=True))
+            for start, end in pairwise(bounds.tolist())
+        ]
+
+    def _put(self, rows: "Rows", numbers: "Numbers") -> None:
+        self._waiting.append((rows, numbers))
+        self._is_added = False
+        self._rows += len(rows)
+        if self._rows > 2 * max(_WAITING, len(self._waiting[0][0])):
+            self.added()
+
+    def _with_set(self, rows: "Rows", at: int) -> "Rows":
+        import numpy as np
+
+        if not self.width:
+            return np.column_stack([rows, np.full(len(rows), at, np.uint64)])
+        return rows | np.uint64(at << self.bits) if at else rows
+
+
+def aligned(one: Tally, other: Tally) -> "tuple[Rows, Numbers]":
+    """Each outcome of two tallies of the same bits and sets; how often it came in both, as two
+    columns."""
+    import numpy as np
+
+    (rows, numbers), (more_rows, more_numbers) = one.added(), other.added()
+    columns = np.zeros((len(rows) + len(more_rows), 2), np.int64)
+    columns[: len(rows), 0] = numbers
+    columns[len(rows) :, 1] = more_numbers
+    return together(np.concatenate([rows, more_rows]), columns, one.width)
+
+
+def together(rows: "Rows", numbers: "Numbers", width: int) -> "tuple[Rows, Numbers]":
+    """Equal rows made one, in order; their numbers, a column each, are added. ``width`` is how
+    many bits they have, if they are of one word."""
+    import numpy as np
+
+    if not len(rows):
+        return rows, numbers
+    if 0 < width <= _NARROW and 8 * len(rows) >= 1 << width:
+        return _placed(rows[:, 0].astype(np.intp), numbers)
+    order = np.argsort(rows[:, 0]) if rows.shape[1] == 1 else np.lexsort(rows.T)
+    ordered = rows[order]
+    changes = (ordered[1:] != ordered[:-1]).any(axis=1)
+    starts = np.concatenate([[0], np.flatnonzero(changes) + 1])
+    return ordered[starts], np.add.reduceat(numbers[order], starts, axis=0)
+
+
+def _placed(places: "NDArray[np.intp]", numbers: "Numbers") -> "tuple[Rows, Numbers]":
+    import numpy as np
+
+    # Sums of doubles are exact below 2**53.
+    totals = np.stack([np.bincount(places, column) for column in numbers.T], axis=1)
+    seen = np.flatnonzero(np.bincount(places))
+    return seen.astype(np.uint64)[:, None], totals[seen].astype(np.int64)
+
+
+def _numbers_of(counts: Mapping[str, Any], where: str) -> "Numbers":
+    import numpy as np
+
+    if not counts:
+        return np.zeros(0, np.int64)
+    try:
+        numbers = np.array(list(counts.values()))
+    except ValueError:  # ragged lists
+        numbers = np.array([None])
+    if numbers.dtype.kind != "i" or numbers.ndim != 1:
+        raise Invalid("it holds what is no whole number", where=where)
+    if numbers.min() < 0 or numbers.sum(dtype=np.float64) >= _MOST:
+        raise Invalid("its numbers are negative, or more than can be counted", where=where)
+    return numbers.astype(np.int64, copy=False)
+
+
+def _rows_of(counts: Mapping[str, Any], bits: int, where: str) -> "Rows":
+    """The words of hexadecimal outcomes: the digits of all of them are read place by place."""
+    import numpy as np
+
+    wrong = Invalid(f"it holds what is no hexadecimal outcome of {bits} bits", where=where)
+    try:
+        text = " ".join(counts).encode("ascii") + b" "
+    except UnicodeEncodeError:
+        raise wrong from None
+    letters = np.frombuffer(text, np.uint8)
+    ends = np.flatnonzero(letters == _SPACE)
+    if len(ends) != len(counts):
+        raise wrong
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    lengths, words = ends - starts - 2, _words(bits)
+    if lengths.min() < 1 or lengths.max() > 16 * words:
+        raise wrong
+    if (letters[starts] != ord("0")).any() or (letters[starts + 1] != ord("x")).any():
+        raise wrong
+    rows, digits = np.zeros((len(ends), words), np.uint64), _digits()[letters]
+    for place in range(int(lengths.max())):
+        found = np.where(lengths > place, digits[ends - 1 - place], 0)
+        if (found == _NO_DIGIT).any():
+            raise wrong
+        rows[:, place // 16] |= found.astype(np.uint64) << np.uint64(4 * (place % 16))
+    top = bits - 64 * (words - 1)
+    if top < 64 and (rows[:, -1] >> np.uint64(top)).any():
+        raise wrong
+    return rows
+
+
+def _words(bits: int) -> int:
+    return max(1, (bits + 63) // 64)
+
+
+@cache
+def _digits() -> "NDArray[np.uint8]":
+    """The value of each hexadecimal digit by its ASCII code."""
+    import numpy as np
+
+    values = np.full(256, _NO_DIGIT, np.uint8)
+    for digits in (b"0123456789abcdef", b"0123456789ABCDEF"):
+        values[list(digits)] = range(16)
+    return values
+
+
+def _hexadecimal(rows: "Rows") -> Iterator[str]:
+    if rows.shape[1] == 1:
+        yield from map(hex, rows[:, 0].tolist())
+        return
+    for row in rows.astype("<u8"):
+        yield hex(int.from_bytes(row.tobytes(), "little"))
