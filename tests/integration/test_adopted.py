@@ -11,13 +11,22 @@ import pytest
 
 from quanopy.domain.adoptions import Adoption
 from quanopy.domain.calibration import CalibrationLabel
-from quanopy.domain.errors import Conflict, ResourceMismatch, Transient
-from quanopy.domain.jobs import JobKind
-from quanopy.domain.states import ExecutionState, JobState
-from quanopy.ports.providers import Foreign, Outcome, Work
+from quanopy.domain.errors import (
+    Conflict,
+    ProviderError,
+    Rejected,
+    ResourceMismatch,
+    Transient,
+)
+from quanopy.domain.jobs import Execution, JobKind
+from quanopy.domain.states import ExecutionState, JobState, WayOut
+from quanopy.ports.providers import Foreign, Order, Outcome, Work
+from quanopy.ports.store import JobQuery
 from quanopy.ports.wakeups import Topic
 from quanopy.services.rebuild import rebuild
+from quanopy.services.settling import Settlement, settle
 from quanopy.storage.store import open_store
+from quanopy.testing.fake_local import FakeEmulator
 from quanopy.testing.fake_provider import FakeProvider
 from quanopy.testing.fake_vendor import TOKEN
 from tests.integration.workplace import Workplace
@@ -43,6 +52,7 @@ class Strict(FakeProvider):
             state=found.state,
             created_at=datetime(2026, 1, 1, tzinfo=UTC),
             shots=7,
+            key=found.key,
         )
 
 
@@ -267,3 +277,107 @@ def test_a_rebuild_knows_it_and_finds_it_at_the_vendor(
         assert store.ask_adoption(asked).job_id == job_id
     finally:
         store.close()
+
+
+class Refusing(Strict):
+    """Refuses for good what it is sent again under a key: what was lost is stranded."""
+
+    refuses = False
+
+    def start(self, orders: Sequence[Order]) -> list[str | ProviderError]:
+        """Only the first time."""
+        if self.refuses:
+            return [Rejected("that key was used before")] * len(orders)
+        self.refuses = True
+        return super().start(orders)
+
+
+def stranded(place: Workplace, vendor: FakeVendorServer) -> tuple[str, Execution]:
+    """A job whose execution was accepted and is stranded, for its reply was lost."""
+    vendor.script(idempotent=False, next={"start": ["lost"]})
+    (job_id,) = place.submit(1, "fake")
+    (found,) = place.wait_for(
+        lambda: place.store.executions(job_id),
+        lambda found: [e.state for e in found] == [ExecutionState.STRANDED],
+    )
+    return job_id, found
+
+
+def test_what_was_lost_is_found_by_its_adoption_and_is_no_second_job(
+    place: Workplace, vendor: FakeVendorServer
+) -> None:
+    place.worker(Refusing(vendor.url, token=TOKEN, request_timeout_s=0.3, poll_interval_s=0.05))
+    job_id, lost = stranded(place, vendor)
+    (vendors,) = provider(vendor).find([lost.id]).values()
+    ask(place, vendors)
+    refused = answered(place, vendors)
+    assert refused.job_id is None
+    assert refused.problem is not None
+    assert refused.problem.type == "Conflict"
+    assert job_id in refused.problem.message
+    assert {one.state for one in place.wait([job_id])} == {JobState.COMPLETED}
+    (execution,) = place.store.executions(job_id)
+    assert (execution.id, execution.provider_job_id) == (lost.id, vendors)
+    assert len(place.store.list_jobs(JobQuery(account="ada", limit=9))) == 1
+
+
+def test_what_somebody_else_sent_is_adopted_beside_what_was_lost(
+    place: Workplace, vendor: FakeVendorServer
+) -> None:
+    place.worker(Refusing(vendor.url, token=TOKEN, request_timeout_s=0.3, poll_interval_s=0.05))
+    job_id, _ = stranded(place, vendor)
+    vendors = made_elsewhere(vendor)
+    ask(place, vendors)
+    adopted = answered(place, vendors).job_id
+    assert adopted not in (None, job_id)
+
+
+class Silent(Strict):
+    """Does not tell with which key a job was sent, and when only if it is told to."""
+
+    made_at: datetime | None = None
+
+    def describe(self, id: str) -> Foreign:
+        """As little as a vendor may."""
+        return replace(super().describe(id), created_at=self.made_at)
+
+
+def test_where_nobody_can_tell_whether_it_is_ours_an_operator_has_to(
+    place: Workplace, vendor: FakeVendorServer
+) -> None:
+    silent = Silent(
+        vendor.url, token=TOKEN, mode="neither", request_timeout_s=0.3, poll_interval_s=0.05
+    )
+    place.worker(silent)
+    job_id, lost = stranded(place, vendor)
+    vendors = made_elsewhere(vendor)
+    ask(place, vendors)
+    refused = answered(place, vendors)
+    assert refused.problem is not None
+    assert refused.problem.type == "Conflict"
+    assert lost.id in refused.problem.message
+    # One that was there long before is not what was lost.
+    silent.made_at = datetime(2026, 1, 1, tzinfo=UTC)
+    ask(place, vendors)
+    assert answered(place, vendors).job_id not in (None, job_id)
+    # Nor is any, once somebody has said what became of that.
+    silent.made_at = None
+    other = made_elsewhere(vendor)
+    settle(
+        place.store,
+        place.objects,
+        lost.id,
+        Settlement(way=WayOut.GIVE_UP, reason="it is not there"),
+        actor="olga",
+    )
+    ask(place, other)
+    assert answered(place, other).job_id is not None
+
+
+def test_workers_say_which_of_their_resources_may_have_jobs_to_adopt(
+    place: Workplace, vendor: FakeVendorServer
+) -> None:
+    place.worker(provider(vendor), FakeEmulator())
+    found = place.wait_for(place.store.resources, lambda found: len(found) == 2)
+    able = {one.resource.provider: one.resource.capabilities.adopts for one in found}
+    assert able == {"fake": True, "noop": False}

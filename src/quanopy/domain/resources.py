@@ -52,6 +52,8 @@ class Capabilities:
     price_per_shot: float | None = None
     noise: bool = False
     """Whether it emulates the noise that a snapshot of a calibration tells of."""
+    adopts: bool = True
+    """Whether jobs may be there that were made elsewhere; a worker says so of its providers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -186,6 +186,8 @@ class Foreign:
     program: Program | None = None
     """What was submitted, where the vendor gives it back."""
     shots: int | None = None
+    key: str | None = None
+    """Our key that it was sent with; empty: it bears none. ``None``: the vendor does not tell."""
 
 
 class RemoteProvider(Provider, Protocol):

@@ -366,6 +366,10 @@ class Store(Protocol):
     def jobs_of(self, execution_ids: Collection[str]) -> Mapping[str, Sequence[str]]:
         """The jobs whose tasks these executions carry, by execution id."""
 
+    def unanswered(self, provider: str) -> list[Execution]:
+        """Executions of a provider that it may have accepted under an id that nobody knows:
+        ``submitting`` or ``stranded``, and without one."""
+
     def hold_stranded(
         self, execution_id: str, *, actor: str, ttl_s: float, found: str | None = None
     ) -> Due:

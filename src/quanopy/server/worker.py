@@ -296,6 +296,8 @@ class Worker:
         found: dict[str, Resource] = {}
         for provider in self._providers:
             for resource in _resources(provider):
+                able = replace(resource.capabilities, adopts=is_remote(provider))
+                resource = replace(resource, capabilities=able)
                 if found.setdefault(resource.name, resource).provider != resource.provider:
                     self._tell_twice(resource, found[resource.name])
         taken = self._store.register(self.id, list(found.values()), ttl_s=self._rhythm.ttl_s)

@@ -7,14 +7,21 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from quanopy.codecs.records import TaskRecord
 from quanopy.domain.adoptions import Adoption
-from quanopy.domain.errors import QuanopyError, Rejected, Transient, Unavailable
+from quanopy.domain.errors import (
+    Conflict,
+    InvalidTransition,
+    QuanopyError,
+    Rejected,
+    Transient,
+    Unavailable,
+)
 from quanopy.domain.ids import new_id
 from quanopy.domain.jobs import Execution, JobSpec, Slice
-from quanopy.domain.states import ExecutionState, JobState, TaskState
+from quanopy.domain.states import ExecutionState, JobState, TaskState, WayOut
 from quanopy.ports.objects import Objects
 from quanopy.ports.providers import Foreign, RemoteProvider
 from quanopy.ports.store import Store, Submission
@@ -22,11 +29,15 @@ from quanopy.ports.wakeups import Topic, Wakeups
 from quanopy.services.drafting import pack
 from quanopy.services.ending import problem_of
 from quanopy.services.packing import Accepted, Sent, pack_executions
+from quanopy.services.settling import Settlement, settle
 
 log = logging.getLogger(__name__)
 
 _AT_ONCE = 5
 _LOOKED_THROUGH = 200
+_SOME = 5
+_CLOCKS_APART = timedelta(minutes=10)
+"""How far a vendor's clock may be behind ours."""
 
 
 class Adopting:
@@ -60,7 +71,8 @@ class Adopting:
                 self._broken(asked, error)
                 continue
             try:
-                self._adopt(asked, foreign, fingerprint)
+                if not self._may_be_ours(asked, foreign, fingerprint):
+                    self._adopt(asked, foreign, fingerprint)
             except (Transient, Unavailable):
                 raise
             except Exception as error:
@@ -83,6 +95,45 @@ class Adopting:
         not the others."""
         broken = Rejected(f"the provider broke: {type(error).__name__}")
         self._store.refuse_adoption(asked, problem_of(broken))
+
+    def _may_be_ours(self, asked: Adoption, foreign: Foreign, fingerprint: str) -> bool:
+        """Whether it is, or may be, what was sent from here and never answered for. Such an
+        execution goes on with it, where the vendor shows whose it is; one that is only just being
+        sent is waited for; and where nobody can tell, an operator has to say."""
+        lost = [
+            one
+            for one in self._store.unanswered(self._provider.name)
+            if one.fingerprint in (None, fingerprint) and _could_be(one, foreign)
+        ]
+        if not lost:
+            return False
+        if any(one.state is ExecutionState.SUBMITTING for one in lost):
+            log.info("%s may be what is being sent: it is asked for later", asked.provider_job_id)
+        elif foreign.key is None:
+            self._store.refuse_adoption(asked, problem_of(_perhaps(asked, lost)))
+        else:
+            self._goes_on(asked, lost[0])
+        return True
+
+    def _goes_on(self, asked: Adoption, execution: Execution) -> None:
+        """The execution that was lost is found by this."""
+        found = Settlement(
+            way=WayOut.FOUND,
+            reason=f"{asked.provider_job_id} was to be adopted, and was sent for it",
+            provider_job_id=asked.provider_job_id,
+        )
+        try:
+            settle(self._store, self._objects, execution.id, found, actor=asked.actor)
+        except (Conflict, InvalidTransition) as error:
+            log.info("%s is settled by somebody else: %s", execution.id, error)
+            return
+        (jobs,) = self._store.jobs_of([execution.id]).values()
+        ours = Conflict(
+            f"{asked.provider} had {asked.provider_job_id} from here: it is {', '.join(jobs)}",
+            hint=f"Its execution {execution.id}, which was {execution.state}, goes on with it.",
+        )
+        self._store.refuse_adoption(asked, problem_of(ours))
+        self._wakeups.notify(Topic.EVENTS, Topic.CANCEL)
 
     def _adopt(self, asked: Adoption, foreign: Foreign, fingerprint: str) -> None:
         """The archive first, then the rows. Two workers at it at once leave one job: the packs
@@ -125,6 +176,24 @@ class Adopting:
             replace(execution, record=records[execution.id]),
         )
         self._wakeups.notify(Topic.EVENTS)
+
+
+def _could_be(execution: Execution, foreign: Foreign) -> bool:
+    """Whether a vendor's job may be that execution, for all that it tells."""
+    if foreign.key is not None:
+        return foreign.key == execution.id
+    made = foreign.created_at
+    early = made is not None and made < execution.created_at - _CLOCKS_APART
+    return foreign.resource == execution.resource and not early
+
+
+def _perhaps(asked: Adoption, lost: Sequence[Execution]) -> Conflict:
+    some = ", ".join(one.id for one in lost[:_SOME])
+    return Conflict(
+        f"{asked.provider_job_id} may be what was sent from here as {some}, and not answered for",
+        hint="Say first what became of it (`quanopy stranded --help`): `found` with this id, "
+        "or that it is lost; then adopt it.",
+    )
 
 
 def _accepted(asked: Adoption, foreign: Foreign, now: datetime) -> Accepted:

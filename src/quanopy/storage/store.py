@@ -306,6 +306,10 @@ class SqlStore:
         """See :meth:`Store.jobs_of`."""
         return self._database.read(lambda c: executions.jobs_of(c, execution_ids))
 
+    def unanswered(self, provider: str) -> list[Execution]:
+        """See :meth:`Store.unanswered`."""
+        return self._database.read(lambda c: stranded.unanswered(c, provider))
+
     def hold_stranded(
         self, execution_id: str, *, actor: str, ttl_s: float, found: str | None = None
     ) -> Due:

@@ -23,6 +23,16 @@ _IN_STATE = (
     .order_by(_executions.c.id)
     .limit(bindparam("most", type_=Integer))
 )
+_UNANSWERED = (
+    select(_executions)
+    .where(
+        _OPEN,
+        _executions.c.state.in_(["submitting", "stranded"]),
+        _executions.c.provider == bindparam("provider", type_=Text),
+        _executions.c.provider_job_id.is_(None),
+    )
+    .order_by(_executions.c.id)
+)
 _HOLDER = select(schema.claims.c.worker).where(
     schema.claims.c.id == bindparam("claim", type_=Text), ALIVE
 )
@@ -32,6 +42,11 @@ def in_state(connection: Transaction, state: ExecutionState, *, limit: int) -> l
     """Executions in an open state, oldest first."""
     given = {"state": state.value, "most": limit}
     return [execution_of(row) for row in connection.execute(_IN_STATE, given)]
+
+
+def unanswered(connection: Transaction, provider: str) -> list[Execution]:
+    """Executions of a provider whose id there nobody knows; see the port."""
+    return [execution_of(row) for row in connection.execute(_UNANSWERED, {"provider": provider})]
 
 
 _SENT_AS = (

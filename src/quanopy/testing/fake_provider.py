@@ -66,6 +66,7 @@ class FakeProvider:
             batch=batch,
             tasks_per_execution=tasks_per_execution,
         )
+        self._keyed = mode != "neither"
         self._lanes = lanes
         self._qubits = qubits
         self._url = url.rstrip("/")
@@ -158,7 +159,8 @@ class FakeProvider:
         return ""
 
     def describe(self, id: str) -> Foreign:
-        """Its state is all that is known."""
+        """Its state is known, and with which key it was sent where the vendor does something
+        with keys."""
         report = self.poll([id]).get(id)
         if report is None:
             raise NotFound(f"{self.name} has no job {id}")
@@ -166,6 +168,7 @@ class FakeProvider:
             resource=self.name,
             kind=JobKind.SAMPLE,
             state=report.state or ExecutionState.SUBMITTED,
+            key=self._ask("key", "key", {"id": id}) if self._keyed else None,
         )
 
     def find(self, keys: Sequence[str]) -> dict[str, str]:

@@ -184,6 +184,13 @@ class Vendor:
         rows = self._rows(_BY_KEY, body["keys"])
         return {"ids": {row["key"]: row["id"] for row in rows if row["accepted_at"] <= seen}}
 
+    def key(self, body: Mapping[str, Any], fault: str) -> object:
+        """With which key an execution was sent."""
+        rows = self._rows(_BY_ID, [body["id"]])
+        if not rows:
+            raise Refused(404, "no such execution")
+        return {"key": rows[0]["key"]}
+
     def counts(self) -> object:
         """What was accepted: executions by key, and how often each task."""
         keys: dict[str, int] = {}
@@ -291,6 +298,7 @@ class _Handler(BaseHTTPRequestHandler):
             "result": vendor.result,
             "stop": vendor.stop,
             "find": vendor.find,
+            "key": vendor.key,
             "calibration": vendor.calibration,
         }
         body = self._body()

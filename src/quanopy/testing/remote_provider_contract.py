@@ -291,6 +291,7 @@ class ProviderContract:
         assert known.state is ExecutionState.COMPLETED
         assert known.created_at is None or known.created_at.utcoffset() is not None
         assert known.program is None or known.program.data
+        assert known.key in (None, one.key)
         assert isinstance(provider.logs(execution), str)
 
     def test_an_unknown_execution_is_not_found(self, provider: RemoteProvider) -> None:

@@ -759,6 +759,23 @@ class StoreContract(AcceptingContract, PartsContract, RegistrationsContract, Cal
         assert found.problem.type == "Conflict"
         assert store.jobs([made.jobs[0].id]) == []
 
+    def test_what_was_sent_and_never_answered_for_is_told(self, store: Store) -> None:
+        assert store.unanswered("fake") == []
+        claim = self.begun(store)
+        (run,) = store.executions(claim.tasks[0].job_id)
+        assert [one.id for one in store.unanswered("fake")] == [run.id]
+        assert store.unanswered("other") == []
+        lost = ExecutionChange(execution_id=run.id, state=ExecutionState.STRANDED)
+        store.advance(claim.id, [lost])
+        (found,) = store.unanswered("fake")
+        assert (found.id, found.state) == (run.id, ExecutionState.STRANDED)
+        due = store.hold_stranded(run.id, actor="olga", ttl_s=TTL)
+        known = ExecutionChange(
+            execution_id=run.id, state=ExecutionState.SUBMITTED, provider_job_id="v9"
+        )
+        store.advance(due.claim_id, [known])
+        assert store.unanswered("fake") == []
+
     def test_what_was_refused_may_be_asked_for_again(self, store: Store) -> None:
         asked = store.ask_adoption(self.asked())
         store.refuse_adoption(asked, Problem(type="NotFound", message="no such job"))

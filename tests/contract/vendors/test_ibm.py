@@ -237,8 +237,10 @@ def test_a_fresh_process_finds_when_old_jobs_were_made(
 
 
 def test_what_was_submitted_is_given_back(provider: RemoteProvider) -> None:
-    (execution,) = start(provider, [order_of()])
+    order = order_of()
+    (execution,) = start(provider, [order])
     known = provider.describe(execution)
+    assert known.key == order.key
     assert known.kind is JobKind.SAMPLE
     assert known.program is not None
     assert known.program.format == QRMI_PAYLOAD

@@ -289,9 +289,11 @@ def test_a_silent_vendor_leaves_its_machines_offline_with_the_reason() -> None:
 
 def test_a_foreign_job_is_read_without_what_was_sent(provider: RemoteProvider) -> None:
     one = bell()
-    (execution,) = start(provider, [Order(key=new_id("exec"), resource="adonis", works=[one])])
+    order = Order(key=new_id("exec"), resource="adonis", works=[one])
+    (execution,) = start(provider, [order])
     wait_all(provider, [execution])
     known = provider.describe(execution)
+    assert known.key == order.key
     assert known.program is not None
     assert known.program.format == IQM
     assert known.shots == 100

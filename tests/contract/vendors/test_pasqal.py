@@ -148,8 +148,11 @@ def test_a_batch_of_which_all_fails_has_failed_with_its_words(provider: RemotePr
 
 
 def test_a_batch_is_taken_over_with_its_program(provider: RemoteProvider) -> None:
-    job = sent(provider, work())
+    order = Order(key=new_id("exec"), resource="fresnel", works=[work()])
+    (job,) = start(provider, [order])
+    wait_all(provider, [job])
     known = provider.describe(job)
+    assert known.key == order.key
     assert known.program is not None
     assert known.program.data == blockade()
     assert known.shots == 100

@@ -27,6 +27,7 @@ from quanopy.providers.ibm.documents import time_of
 from quanopy.providers.ibm.machines import Machines, slug
 from quanopy.providers.ibm.sessions import Sessions
 from quanopy.providers.ibm.watching import TAG, Watch, report_of
+from quanopy.providers.keys import key_in
 from quanopy.providers.secrets import Secret
 
 if TYPE_CHECKING:
@@ -188,6 +189,7 @@ class IbmProvider:
             created_at=time_of(job.get("created")),
             program=_program(kind, job.get("params")),
             shots=_shots(kind, job.get("params")),
+            key=key_in(job.get("tags")),
         )
 
     def find(self, keys: Sequence[str]) -> dict[str, str]:

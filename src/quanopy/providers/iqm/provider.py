@@ -39,6 +39,7 @@ from quanopy.providers.iqm.jobs import (
 from quanopy.providers.iqm.machines import Architecture, architecture_of, snapshot_of, target_of
 from quanopy.providers.iqm.programs import batch_of, definition_of, native_results, results_from
 from quanopy.providers.kept import Kept
+from quanopy.providers.keys import key_in
 from quanopy.providers.secrets import Secret
 from quanopy.providers.several import Several
 
@@ -212,6 +213,7 @@ class IqmProvider:
             created_at=reached(job, "created"),
             program=Program(format=IQM, data=encoded(payload)),
             shots=shots if isinstance(shots, int) else None,
+            key=_key_in(payload),
         )
 
     def find(self, keys: Sequence[str]) -> dict[str, str]:
@@ -293,3 +295,12 @@ class IqmProvider:
 
 def _slug(alias: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", alias.lower()).strip("-")
+
+
+def _key_in(payload: Mapping[str, Any]) -> str | None:
+    """Our key in the names of its circuits. A batch of IQM's own format is sent under the names
+    that it came with: of what bears no key, nothing can be told."""
+    circuits = payload.get("circuits")
+    rows = circuits if isinstance(circuits, list) else []
+    names = [str(row.get("name")).partition("/")[0] for row in rows if isinstance(row, dict)]
+    return key_in(names) or None

@@ -21,6 +21,7 @@ from quanopy.domain.resources import Resource, Target
 from quanopy.domain.states import FINAL_EXECUTION_STATES, ExecutionState, ResourceState
 from quanopy.ports.providers import Foreign, Order, Outcome, RemoteCapabilities, Report, Work
 from quanopy.providers.kept import Kept
+from quanopy.providers.keys import key_in
 from quanopy.providers.pasqal.access import Access
 from quanopy.providers.pasqal.devices import Device, devices_of, resource_of, snapshot_of
 from quanopy.providers.pasqal.programs import check_work, sequence_in
@@ -149,6 +150,7 @@ class PasqalProvider:
             if isinstance(sequence, str) and sequence
             else None,
             shots=shots if isinstance(shots, int) else None,
+            key=key_in(batch.get("tags")),
         )
 
     def find(self, keys: Sequence[str]) -> dict[str, str]:

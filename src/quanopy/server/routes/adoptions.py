@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from quanopy.domain.accounts import Scope
 from quanopy.domain.adoptions import Adoption
-from quanopy.domain.errors import NotFound
+from quanopy.domain.errors import NotFound, ResourceMismatch
 from quanopy.ports.wakeups import Topic
 from quanopy.server.auth import require
 from quanopy.server.bodies import parse, read_body
@@ -30,7 +30,7 @@ router = APIRouter(prefix="/v1/adoptions", tags=["adoptions"])
     responses={
         200: {"model": AdoptionOut, "description": "It has been taken over before."},
         **shows(examples.ADOPTION, status=202),
-        **problems(403, 404, 409, 413, 415),
+        **problems(403, 404, 409, 413, 415, 422),
     },
     openapi_extra=takes(AdoptIn, example={"provider": "acme", "id": "d1a2", "name": "old"}),
 )
@@ -49,6 +49,13 @@ async def adopt_job(request: Request) -> Response:
             f"no worker has a provider {asked.provider}",
             where="provider",
             hint=f"Known: {', '.join(known) or 'none'}.",
+        )
+    own = [one.resource for one in statuses if one.resource.provider == asked.provider]
+    if not any(resource.capabilities.adopts for resource in own):
+        raise ResourceMismatch(
+            f"{asked.provider} emulates here, and has no jobs that were made elsewhere",
+            where="provider",
+            hint="Name a vendor's provider; or submit the program as a job.",
         )
     found = await web.calls.run(
         web.store.ask_adoption,
