@@ -16,8 +16,10 @@ import urllib3
 from quanopy import Client
 from quanopy.domain.errors import Conflict, Denied, NotFound, TaskFailed
 from quanopy.domain.resources import Target
+from quanopy.testing.vendors.vqpu import VqpuVendor
 from quanopy.wire.service import TokenIn
 from tests.integration.processes import QUANOPY, START_S, outside
+from tests.servers.hostile import Hostile, Misdeed
 from tests.servers.process import ServerProcess
 
 BELL = """OPENQASM 3.0; include "stdgates.inc"; qubit[2] q; bit[2] c;
@@ -207,6 +209,30 @@ def test_one_that_an_operator_removes_ends(broker: Broker) -> None:
     broker.operator.remove_resource("removed")
     until(lambda: _has_ended(vqpu.pid), timeout_s=20)
     assert "removed its registration" in vqpu.process.log()
+
+
+@pytest.mark.parametrize("misdeed", [Misdeed.DRIPS, Misdeed.HANGS])
+def test_a_strangers_that_misbehaves_keeps_nobody_elses_jobs_waiting(
+    broker: Broker, misdeed: Misdeed
+) -> None:
+    vqpu = broker.vqpu("healthy")
+    with VqpuVendor() as model:
+        headers = {"Authorization": f"Bearer {model.secret}"}
+        device = urllib3.request("GET", f"{model.url}/api/v1/device", headers=headers).json()
+    name = f"hostile-{misdeed}"
+    with Hostile(misdeed, device) as hostile:
+        made = broker.mallory.register_resource(name, hostile.url, broker.alice.target("healthy"))
+        jobs = [broker.mallory.submit(BELL, resource=name, shots=10) for _ in range(6)]
+        until(lambda: hostile.asked)
+        for _ in range(3):
+            began = time.monotonic()
+            job = broker.alice.submit(BELL, resource="healthy", shots=10)
+            assert sum(job.result(90)[0].counts.values()) == 10
+            assert time.monotonic() - began < 10
+            broker.mallory.heartbeat(name, made.id)
+        assert {job.status() for job in jobs} <= {"queued", "running"}
+        broker.mallory.remove_resource(name)
+    vqpu.process.stop(timeout_s=30)
 
 
 def _has_ended(pid: int) -> bool:

@@ -10,6 +10,13 @@ from collections.abc import Iterable, Sequence
 from quanopy.domain.errors import Invalid, TooLarge
 
 MOST_INSTRUCTIONS = 1_000_000
+MOST_CIRCUITS = 1_000
+"""Circuits that one submission takes."""
+LANES_FOR_EACH = 4
+"""Executions that may be at a vQPU for each of its lanes: the next ones are there already when one
+has ended, which is seen only when it is next polled."""
+NOT_GATES = frozenset({"measure", "reset", "delay", "barrier"})
+"""Instructions of a target that are none of its gates."""
 LONGEST_LINE = 400
 _LINE = re.compile(r"\s*([A-Za-z][A-Za-z0-9_]{0,39})\s*\(([^()]*)\)\s*;?\s*")
 _QUBIT = re.compile(r"q\s*\[\s*([0-9]{1,6})\s*\]")

@@ -153,6 +153,9 @@ class RemoteCapabilities:
     """How many executions one ``start``, ``poll`` or ``stop`` takes."""
     tasks_per_execution: int = 1
     """How many tasks may share an execution."""
+    senders_each: int | None = None
+    """How many calls one resource may have under way in a worker, where each is a server of its
+    own: one that hangs then keeps no other waiting. ``None``: all go to the same service."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

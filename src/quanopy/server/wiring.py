@@ -22,15 +22,13 @@ from quanopy.services.calibrate import Calibrations, Pace
 from quanopy.services.calibration_reads import CalibrationReads
 from quanopy.services.candidates import Candidates
 from quanopy.services.hints import JobHints
-from quanopy.services.registrations import CatalogueRegistrations
+from quanopy.services.registrations import PROVIDER, CatalogueRegistrations
 from quanopy.services.submit import Submit
 from quanopy.services.targets import ProviderTargets
 from quanopy.storage.objects import S3Access, open_objects
 from quanopy.storage.store import open_store
 from quanopy.storage.wakeups import open_wakeups
 
-VQPU = "vqpu"
-"""The provider of resources that register themselves."""
 MEBIBYTE = 1024 * 1024
 logger = logging.getLogger(__name__)
 
@@ -201,9 +199,9 @@ def _provider_tables(
         name: given | table if table.get("plugin", name) == "aer" else table
         for name, table in settings.providers.items()
     }
-    if registrations is not None and tables.get(VQPU, {}).get("plugin", VQPU) == VQPU:
+    if registrations is not None and tables.get(PROVIDER, {}).get("plugin", PROVIDER) == PROVIDER:
         tables = {
-            name: {**table, "registrations": registrations} if name == VQPU else table
+            name: {**table, "registrations": registrations} if name == PROVIDER else table
             for name, table in tables.items()
         }
     return tables

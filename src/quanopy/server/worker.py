@@ -203,6 +203,8 @@ class Worker:
             if not own or not free or self._stopping.is_set():
                 return False
             offers = crew.offers(own)
+            if not offers:
+                return False
             claims = self._store.claim(self.id, offers, ttl_s=self._rhythm.ttl_s, most=free)
             self.take(claims)
         if len(claims) < free and crew.emptied(offers, claims):
@@ -219,8 +221,9 @@ class Worker:
             return
         try:
             crew = self._crew_of(known)
-            if crew.free and not self._stopping.is_set():
-                (offer,) = crew.offers([known])
+            offers = crew.offers([known]) if crew.free and not self._stopping.is_set() else []
+            if offers:
+                (offer,) = offers
                 offer = replace(offer, claims=min(offer.claims, crew.free))
                 self._declined.add(resource)
                 yield Offering(

@@ -1,6 +1,7 @@
 """Crews: the threads that work for one provider, and what they would take now."""
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Protocol
 
 from quanopy.domain.errors import Unavailable
 from quanopy.domain.resources import Resource
+from quanopy.domain.states import ResourceState
 from quanopy.ports.objects import Objects
 from quanopy.ports.providers import LocalProvider, RemoteProvider
 from quanopy.ports.store import Claim, Offer, Store
@@ -31,6 +33,8 @@ log = logging.getLogger(__name__)
 
 _SENDERS = 4
 """Calls to one vendor under way at once."""
+_SENDERS_APART = 16
+"""The same where its resources are servers of their own."""
 _UNBOUNDED_S = 1e9
 _LONG_S = 30.0
 """Emulations that are estimated to take longer leave one process to the others."""
@@ -254,7 +258,15 @@ class RemoteCrew:
         self._kit = kit
         self._alarm = Alarm()
         self._stopping = Event()
-        self._hands = _Hands(f"send-{provider.name}", _SENDERS, freed=kit.dispatch.ring)
+        self._each = provider.capabilities.senders_each
+        self._hands = _Hands(
+            f"send-{provider.name}",
+            _SENDERS if self._each is None else _SENDERS_APART,
+            freed=kit.dispatch.ring,
+        )
+        self._lock = Lock()
+        self._sending: Counter[str] = Counter()
+        """Claims under way, by resource."""
         sending = Sending(
             provider,
             store=kit.store,
@@ -307,7 +319,9 @@ class RemoteCrew:
         return self._hands.free
 
     def offers(self, resources: Sequence[Resource]) -> list[Offer]:
-        """No more than can be sent now; where lanes count, each claim is one execution."""
+        """No more than can be sent now; where lanes count, each claim is one execution. Nothing of
+        what would keep more senders than it may, nor of what is online by its own word while the
+        provider finds that it is not."""
         able = self._provider.capabilities
         return [
             Offer(
@@ -317,7 +331,14 @@ class RemoteCrew:
                 single=resource.lanes is not None,
             )
             for resource in resources
+            if self._may_send(resource)
         ]
+
+    def _may_send(self, resource: Resource) -> bool:
+        if resource.owner is not None and resource.state is ResourceState.OFFLINE:
+            return False
+        with self._lock:
+            return self._each is None or self._sending[resource.name] < self._each
 
     def emptied(self, offers: Sequence[Offer], claims: Sequence[Claim]) -> bool:
         """Lanes that others take and free again cannot be told from an empty queue."""
@@ -325,7 +346,16 @@ class RemoteCrew:
 
     def take(self, claim: Claim, resource: Resource) -> None:
         """Send a batch."""
-        self._hands.give(lambda: self._dispatch.run(claim, resource))
+        with self._lock:
+            self._sending[claim.resource] += 1
+        self._hands.give(lambda: self._send(claim, resource))
+
+    def _send(self, claim: Claim, resource: Resource) -> None:
+        try:
+            self._dispatch.run(claim, resource)
+        finally:
+            with self._lock:
+                self._sending[claim.resource] -= 1
 
     def begin(self, claim: Claim, resource: Resource) -> "Begun | None":
         """What is sent may be billed: nothing is sent ahead."""

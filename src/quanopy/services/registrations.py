@@ -5,19 +5,14 @@ from collections.abc import Callable, Sequence
 from threading import Lock
 
 from quanopy.codecs.targets import decode_target
+from quanopy.codecs.vqpu import LANES_FOR_EACH, MOST_CIRCUITS, NOT_GATES
 from quanopy.domain.resources import Capabilities, Limits, Registration, Resource
 from quanopy.ports.store import Store
 
 PROVIDER = "vqpu"
 """The provider that serves them."""
-LANES_FOR_EACH = 4
-"""Executions that may be at a vQPU for each of its lanes: the next ones are there already when one
-has ended, which is seen only when it is next polled."""
-CIRCUITS = 1_000
-"""Circuits that one submission takes."""
 SHOTS = 1_000_000
 MOST_SHOTS = 100_000_000
-NOT_GATES = frozenset({"measure", "reset", "delay", "barrier"})
 
 
 class CatalogueRegistrations:
@@ -60,8 +55,8 @@ def resource_of(one: Registration) -> Resource:
         capabilities=Capabilities(
             limits=Limits(
                 qubits=document["qubits"],
-                pubs=CIRCUITS,
-                evaluations=CIRCUITS,
+                pubs=MOST_CIRCUITS,
+                evaluations=MOST_CIRCUITS,
                 shots=SHOTS,
                 job_shots=MOST_SHOTS,
             ),

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from quanopy.codecs.targets import decode_target
-from quanopy.codecs.vqpu import shown
+from quanopy.codecs.vqpu import MOST_CIRCUITS, shown
 from quanopy.domain.errors import (
     Conflict,
     Denied,
@@ -32,7 +32,7 @@ from quanopy.domain.errors import (
 from quanopy.vqpu.child import Taken
 from quanopy.vqpu.device import ENDED, Device, State, Submission
 from quanopy.vqpu.machine import MOST_SHOTS
-from quanopy.vqpu.requests import MOST_CIRCUITS, parse_json, read_submission
+from quanopy.vqpu.requests import parse_json, read_submission
 
 MOST_IDS = 1_000
 LONGEST_KEY = 200

@@ -5,12 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from quanopy.codecs.vqpu import decode, shown
+from quanopy.codecs.vqpu import MOST_CIRCUITS, decode, shown
 from quanopy.domain.errors import Invalid, NotFound, ResourceMismatch, TooLarge, Unsupported
 from quanopy.vqpu.child import Run
 from quanopy.vqpu.machine import GATES, MOST_SHOTS, Machine
 
-MOST_CIRCUITS = 1_000
 MOST_TEXT = 4 * 1024 * 1024
 MOST_NORMAL_BITS = 20_000_000
 """Bits of all shots together where each shot is answered."""

@@ -1,11 +1,8 @@
 """The vQPU provider keeps the contract of remote providers, before the vQPU service itself."""
 
 import base64
-import contextlib
 import json
 import os
-import socket
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -37,6 +34,7 @@ from quanopy.testing.remote_provider_contract import (
 from quanopy.testing.vendors.base import Reply, Request, Route, Vendor, route
 from quanopy.testing.vendors.bench import Given, VendorBench
 from quanopy.testing.vendors.vqpu import VqpuVendor
+from tests.servers.hostile import Hostile, Misdeed
 
 
 def bell() -> QuantumCircuit:
@@ -378,37 +376,10 @@ def test_no_redirect_is_followed(vendor: VqpuVendor) -> None:
         provider.close()
 
 
-class Dripping:
-    """Answers every request a byte at a time, without end."""
-
-    def __enter__(self) -> "Dripping":
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
-        self._ended = threading.Event()
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._socket.close()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = self._socket.accept()
-                threading.Thread(target=self._drip, args=(connection,), daemon=True).start()
-
-    def _drip(self, connection: socket.socket) -> None:
-        with contextlib.suppress(OSError), connection:
-            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
-            while not self._ended.wait(0.1):
-                connection.sendall(b" ")
-
-
 def test_one_that_drips_is_cut_off_and_keeps_nobody_waiting(vendor: VqpuVendor) -> None:
     os.environ |= vendor.environment()
     options = vendor.options()["vqpus"]["vqpu"]
-    with Dripping() as slow:
+    with Hostile(Misdeed.DRIPS) as slow:
         provider = create(
             vqpus={"vqpu": options, "slow": {**options, "url": slow.url}}, request_timeout_s=0.3
         )

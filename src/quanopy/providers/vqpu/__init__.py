@@ -6,7 +6,8 @@ from typing import Any
 from quanopy.domain.errors import Invalid
 from quanopy.ports.registrations import Registrations
 from quanopy.providers.secrets import Secret
-from quanopy.providers.vqpu.provider import Configured, VqpuProvider
+from quanopy.providers.vqpu.fleet import Configured
+from quanopy.providers.vqpu.provider import VqpuProvider
 
 _OPTIONS = frozenset({"url", "token", "qubits", "lanes"})
 

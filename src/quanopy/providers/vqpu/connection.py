@@ -1,21 +1,11 @@
 """One virtual QPU's HTTP interface: bounded answers, classified failures, each request once."""
 
 import json
-import socket
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from urllib3 import (
-    BaseHTTPResponse,
-    HTTPConnectionPool,
-    HTTPSConnectionPool,
-    PoolManager,
-    Timeout,
-)
-from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3 import BaseHTTPResponse, PoolManager, Timeout
 from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
@@ -33,77 +23,20 @@ from quanopy.domain.errors import (
     Unavailable,
 )
 from quanopy.providers.refusals import refusal, retry_after_s
+from quanopy.providers.vqpu.deadline import Deadline, ended_after
 
+MIB = 1 << 20
 _CONNECT_S = 5.0
-_MOST = 256 * 1024 * 1024
-"""Bytes of an answer that are read."""
-_PIECE = 1 << 20
+_LITTLE = 8 * MIB
+"""Bytes that are read of an answer, unless more is expected of it."""
+MOST = 128 * MIB
+"""Bytes that are read of any answer."""
+_PIECE = MIB
 _TOO_EARLY = 425
-
-
-_LONGEST = 3
-"""Time-outs that a request may take as a whole, however steadily its answer drips."""
-_current = threading.local()
-
-
-class _Plain(HTTPConnection):
-    """Known to the request that it carries."""
-
-    def request(self, *args: Any, **how: Any) -> None:
-        _carry(self)
-        super().request(*args, **how)
-
-
-class _Tls(HTTPSConnection):
-    """The same, over TLS."""
-
-    def request(self, *args: Any, **how: Any) -> None:
-        _carry(self)
-        super().request(*args, **how)
-
-
-class _PlainPool(HTTPConnectionPool):
-    ConnectionCls = _Plain
-
-
-class _TlsPool(HTTPSConnectionPool):
-    ConnectionCls = _Tls
-
-
-def connections() -> PoolManager:
-    """What requests to vQPUs go through."""
-    pool = PoolManager(maxsize=16, num_pools=256)
-    pool.pool_classes_by_scheme = {"http": _PlainPool, "https": _TlsPool}
-    return pool
-
-
-def _carry(connection: HTTPConnection) -> None:
-    carrying: list[HTTPConnection] | None = getattr(_current, "carrying", None)
-    if carrying is not None:
-        carrying.append(connection)
-
-
-@contextmanager
-def _ended_after(seconds: float) -> Iterator[None]:
-    """Cut off what this thread asks in the block after so long: a time-out is of each read, and
-    who answers a byte at a time would hold the thread for ever."""
-    carrying: list[HTTPConnection] = []
-    _current.carrying = carrying
-    watch = threading.Timer(seconds, _cut_off, [carrying])
-    watch.daemon = True
-    watch.start()
-    try:
-        yield
-    finally:
-        watch.cancel()
-        _current.carrying = None
-
-
-def _cut_off(carrying: list[HTTPConnection]) -> None:
-    for connection in carrying:
-        if connection.sock is not None:
-            with suppress(OSError):  # it has ended by itself meanwhile
-                connection.sock.shutdown(socket.SHUT_RDWR)
+_TOO_MUCH_S = 60.0
+"""How long one that answered too much is left alone."""
+_LARGE = 3
+"""Time-outs that a large answer may take as a whole; others take one."""
 
 
 class Connection:
@@ -126,10 +59,13 @@ class Connection:
         self._timeout = Timeout(connect=min(_CONNECT_S, timeout_s), read=timeout_s)
         self._pool = pool
 
-    def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """A request that may be repeated: a lost answer only means to ask again."""
+    def ask(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, *, most: int = _LITTLE
+    ) -> Any:
+        """A request that may be repeated: a lost answer only means to ask again. No more than
+        ``most`` bytes of it are read."""
         try:
-            return self._call(method, path, body)
+            return self._call(method, path, body, most=most)
         except OutcomeUnknown as error:
             raise Transient(error.message, retry_after_s=error.retry_after_s) from error
 
@@ -146,13 +82,22 @@ class Connection:
         path: str,
         body: Mapping[str, Any] | None,
         headers: Mapping[str, str] | None = None,
+        *,
+        most: int = _LITTLE,
     ) -> Any:
         sent = {"Authorization": f"Bearer {self._token()}", "Accept": "application/json"}
-        with _ended_after(_LONGEST * self._timeout_s):
-            return self._read(self._answered(method, path, body, {**sent, **(headers or {})}))
+        seconds = self._timeout_s * (_LARGE if most > _LITTLE else 1)
+        with ended_after(seconds) as deadline:
+            answer = self._answered(method, path, body, {**sent, **(headers or {})}, deadline)
+            return self._read(answer, min(most, MOST), deadline)
 
     def _answered(
-        self, method: str, path: str, body: Mapping[str, Any] | None, sent: Mapping[str, str]
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None,
+        sent: Mapping[str, str],
+        deadline: Deadline,
     ) -> BaseHTTPResponse:
         try:
             return self._pool.request(
@@ -164,18 +109,27 @@ class Connection:
                 retries=False,
                 timeout=self._timeout,
                 preload_content=False,
+                decode_content=False,  # nothing else was asked for, and a little may become much
             )
         except (NewConnectionError, ConnectTimeoutError, LocationValueError) as error:
             raise Unavailable(f"{self.who} cannot be reached: {_cause(error)}") from error
         except HTTPError as error:
-            raise OutcomeUnknown(f"{self.who} did not answer: {type(error).__name__}") from error
+            if not deadline.sent:
+                raise Unavailable(f"{self.who} cannot be reached: {_kind(error)}") from error
+            why = " in time" if deadline.over else f": {_kind(error)}"
+            raise OutcomeUnknown(f"{self.who} did not answer{why}") from error
 
-    def _read(self, response: BaseHTTPResponse) -> Any:
+    def _read(self, response: BaseHTTPResponse, most: int, deadline: Deadline) -> Any:
         try:
-            data = self._data(response)
+            data = self._data(response, most)
         except HTTPError as error:
             response.close()
-            raise OutcomeUnknown(f"the answer of {self.who} was cut short") from error
+            if not deadline.over:
+                raise OutcomeUnknown(f"the answer of {self.who} was cut short") from error
+            data = b""
+        if deadline.over:
+            # Where it was cut off, what was read of it may look whole.
+            raise OutcomeUnknown(f"{self.who} did not answer in time")
         document: Any = None
         try:
             document = json.loads(data) if data else None
@@ -186,14 +140,16 @@ class Connection:
             return document
         raise self._refused(response, document)
 
-    def _data(self, response: BaseHTTPResponse) -> bytes:
+    def _data(self, response: BaseHTTPResponse, most: int) -> bytes:
         parts: list[bytes] = []
         size = 0
         while part := response.read(_PIECE):
             size += len(part)
-            if size > _MOST:
+            if size > most:
                 response.close()
-                raise OutcomeUnknown(f"{self.who} answered more than {_MOST} bytes")
+                raise OutcomeUnknown(
+                    f"{self.who} answered more than {most} bytes", retry_after_s=_TOO_MUCH_S
+                )
             parts.append(part)
         response.release_conn()
         return b"".join(parts)
@@ -215,6 +171,5 @@ def _cause(error: Exception) -> str:
     return (cause.strerror or type(cause).__name__) if isinstance(cause, OSError) else "no answer"
 
 
-def wrong(who: str, what: str) -> Transient:
-    """An answer to a question that is not what belongs there."""
-    return Transient(f"{who} answered no {what}")
+def _kind(error: Exception) -> str:
+    return type(error).__name__

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from quanopy.codecs.targets import checked_target, decode_target, encode_target
-from quanopy.codecs.vqpu import known
+from quanopy.codecs.vqpu import LANES_FOR_EACH, NOT_GATES, known
 from quanopy.domain.calibration import Metric, Snapshot
 from quanopy.domain.errors import Invalid
 from quanopy.domain.jobs import JobKind
@@ -16,13 +16,9 @@ from quanopy.domain.resources import Capabilities, Limits, Resource, Target
 from quanopy.domain.states import ResourceState
 
 FORMAT = "quanopy-vqpu-noise/1"
-LANES_FOR_EACH = 4
-"""Executions that may be at a vQPU for each of its lanes: the next ones are there already when one
-has ended, which is seen only when it is next polled."""
 _MOST_METRICS = 100_000
 _LONGEST = 500
 _ANGLES = {"rx": 1, "ry": 1, "rz": 1, "p": 1, "u": 3, "r": 2, "rxx": 1, "ryy": 1, "rzz": 1}
-_NOT_GATES = frozenset({"measure", "reset", "delay", "barrier"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +115,7 @@ def of_target(
     found = decode_target(target)
     return Description(
         target=target,
-        gates=tuple(sorted(set(found["instructions"]) - _NOT_GATES)),
+        gates=tuple(sorted(set(found["instructions"]) - NOT_GATES)),
         qubits=found["qubits"],
         lanes=lanes,
         circuits=circuits,

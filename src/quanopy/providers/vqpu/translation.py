@@ -14,6 +14,10 @@ from quanopy.ports.providers import Outcome, Work
 from quanopy.providers.circuits import Counted, Run, final_measurements, results_of, runs_of
 
 _DEFAULT = Capabilities().default_shots ** -0.5
+_ANYHOW = 1 << 20
+"""Bytes of a result that has hardly an outcome, with errors in place of some."""
+_BIT, _OUTCOME = 4, 64
+"""Bytes of a bit of a shot, and of an outcome with how often it was seen, beside its digits."""
 
 
 def circuits_of(work: Work, gates: Sequence[str]) -> list[dict[str, Any]]:
@@ -59,25 +63,41 @@ def _instructions(circuit: QuantumCircuit, gates: frozenset[str], where: str) ->
     return found
 
 
-def outcome_of(work: Work, answers: Sequence[object], usage: Mapping[str, float]) -> Outcome:
-    """A work's outcome from what was answered to each of its circuits: shots by outcome, or why
-    there are none. Raises :class:`Rejected` for what is no answer."""
-    work = _measurable(work)
-    runs = runs_of(work)
-    if len(answers) != len(runs):
-        raise Rejected(f"{len(answers)} answers for {len(runs)} circuits")
-    for answer in answers:
-        if isinstance(answer, str):
-            return Outcome(error=TaskFailed(answer), usage=usage)
-    counted = [
-        _counted(answer, run, keep=work.options.memory)
-        for answer, run in zip(answers, runs, strict=True)
-    ]
-    return Outcome(result=encode_result(results_of(work, counted)), usage=usage)
+class Expected:
+    """What the answer to a work has to be like."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = _measurable(work)
+        self._runs = runs_of(self._work)
+        self._bits = [sorted(final_measurements(run.circuit)) for run in self._runs]
+
+    def bytes(self, *, each_shot: bool) -> int:
+        """How long its document may be: every bit of every shot, or every outcome once."""
+        pairs = zip(self._runs, self._bits, strict=True)
+        if each_shot:
+            return _ANYHOW + sum(run.shots * _BIT * (1 + len(bits)) for run, bits in pairs)
+        return _ANYHOW + sum(
+            min(run.shots, 1 << len(bits)) * (_OUTCOME + len(bits) // 4) + _OUTCOME
+            for run, bits in pairs
+        )
+
+    def outcome(self, answers: Sequence[object], usage: Mapping[str, float]) -> Outcome:
+        """The work's outcome from what was answered to each of its circuits: shots by outcome, or
+        why there are none. Raises :class:`Rejected` for what is no answer."""
+        work, runs = self._work, self._runs
+        if len(answers) != len(runs):
+            raise Rejected(f"{len(answers)} answers for {len(runs)} circuits")
+        for answer in answers:
+            if isinstance(answer, str):
+                return Outcome(error=TaskFailed(answer), usage=usage)
+        counted = [
+            _counted(answer, run, bits, keep=work.options.memory)
+            for answer, run, bits in zip(answers, runs, self._bits, strict=True)
+        ]
+        return Outcome(result=encode_result(results_of(work, counted)), usage=usage)
 
 
-def _counted(answer: object, run: Run, *, keep: bool) -> Counted:
-    clbits = sorted(final_measurements(run.circuit))
+def _counted(answer: object, run: Run, clbits: Sequence[int], *, keep: bool) -> Counted:
     if isinstance(answer, dict):
         found = {_spread(_value(key, len(clbits)), clbits): _number(n) for key, n in answer.items()}
         if sum(found.values()) != run.shots:
