@@ -30,6 +30,11 @@ def slowly(errands: Errands, event: Event, name: str = "result") -> None:
         errands.run(name, event.wait, patience_s=PATIENCE_S)
 
 
+def again() -> object:
+    """What must not be asked."""
+    pytest.fail("asked again")
+
+
 def test_an_answer_is_given(errands: Errands) -> None:
     assert errands.run("states", lambda: 5) == 5
 
@@ -45,7 +50,7 @@ def test_an_error_is_raised(errands: Errands) -> None:
 def test_what_is_late_is_picked_up_by_who_asks_again(errands: Errands, stuck: Event) -> None:
     slowly(errands, stuck)
     stuck.set()
-    assert errands.run("result", lambda: pytest.fail("asked twice"), patience_s=None) is True
+    assert errands.run("result", again, patience_s=None) is True
     assert errands.run("result", lambda: "anew") == "anew"
 
 
@@ -53,7 +58,7 @@ def test_the_same_is_not_asked_for_while_it_is_under_way(errands: Errands, stuck
     slowly(errands, stuck)
     began = time.monotonic()
     with pytest.raises(Late):
-        errands.run("result", lambda: pytest.fail("asked twice"), patience_s=PATIENCE_S)
+        errands.run("result", again, patience_s=PATIENCE_S)
     assert time.monotonic() - began < 1
 
 
@@ -92,7 +97,7 @@ def test_one_for_which_waiting_came_to_nothing_is_left_alone(
     assert "did not answer in time" in (errands.paused or "")
     # What was not asked was not heard: that it may have been is not said.
     with pytest.raises(Unavailable if kind is Unavailable else Transient, match="left alone") as at:
-        errands.run("start", lambda: pytest.fail("asked"))
+        errands.run("start", again)
     assert 0 < (at.value.retry_after_s or 0) <= 5
 
 
