@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     Rows = NDArray[np.uint64]
     Numbers = NDArray[np.int64]
+    Floats = NDArray[np.float64]
 
 _NARROW = 22
 """Up to this many bits, every outcome there can be is given a place where there are many rows."""
@@ -40,6 +41,7 @@ class Tally:
         self._waiting: list[tuple[Rows, Numbers]] = []
         self._rows = 0
         self._is_added = False
+        self._ones: list[Floats] | None = None
 
     def add(self, counts: Sequence[Mapping[str, Any]]) -> None:
         """Add hexadecimal outcomes, a mapping a parameter set; raises :class:`Invalid` for what
@@ -105,9 +107,53 @@ class Tally:
             for start, end in pairwise(bounds.tolist())
         ]
 
+    def count(self, outcome: int, at: int) -> tuple[int, int]:
+        """How often an outcome came in a parameter set, and how many shots that has."""
+        rows, numbers = self._of_set(at)
+        wanted = _split(outcome, rows.shape[1])
+        return int(numbers[(rows == wanted).all(axis=1)].sum()), int(numbers.sum())
+
+    def odd(self, mask: int, at: int) -> tuple[int, int]:
+        """How often an odd number of these bits were 1 in a parameter set, and its shots."""
+        import numpy as np
+
+        rows, numbers = self._of_set(at)
+        ones = np.bitwise_count(rows & _split(mask, rows.shape[1])).sum(axis=1)
+        return int(numbers[ones % 2 == 1].sum()), int(numbers.sum())
+
+    def ones(self) -> "tuple[list[Floats], Floats]":
+        """Of each bit, the lowest first: how often it was 1, by parameter set; and their shots."""
+        import numpy as np
+
+        if self._ones is None:
+            sets, numbers = self.by_set()
+            words, one = self.outcomes_of(self.added()[0]), np.uint64(1)
+            self._ones = [
+                self._sums(sets, numbers * (words[:, bit // 64] >> np.uint64(bit % 64) & one))
+                for bit in range(self.bits)
+            ]
+        return self._ones, self._sums(*self.by_set())
+
+    def _sums(self, sets: "NDArray[np.intp]", numbers: "NDArray[Any]") -> "Floats":
+        import numpy as np
+
+        return np.bincount(sets, numbers, minlength=self.sets).astype(np.float64)
+
+    def commonest(self, at: int) -> int | None:
+        """The outcome that came most often in a parameter set."""
+        rows, numbers = self._of_set(at)
+        if not len(rows):
+            return None
+        return int.from_bytes(rows[int(numbers.argmax())].astype("<u8").tobytes(), "little")
+
+    def _of_set(self, at: int) -> "tuple[Rows, Numbers]":
+        rows, numbers = self.added()
+        own = self.sets_of(rows) == at
+        return self.outcomes_of(rows)[own], numbers[own]
+
     def _put(self, rows: "Rows", numbers: "Numbers") -> None:
         self._waiting.append((rows, numbers))
-        self._is_added = False
+        self._is_added, self._ones = False, None
         self._rows += len(rows)
         if self._rows > 2 * max(_WAITING, len(self._waiting[0][0])):
             self.added()
@@ -202,6 +248,12 @@ def _rows_of(counts: Mapping[str, Any], bits: int, where: str) -> "Rows":
     if top < 64 and (rows[:, -1] >> np.uint64(top)).any():
         raise wrong
     return rows
+
+
+def _split(number: int, words: int) -> "Rows":
+    import numpy as np
+
+    return np.frombuffer(number.to_bytes(8 * words, "little"), "<u8").astype(np.uint64)
 
 
 def _words(bits: int) -> int:

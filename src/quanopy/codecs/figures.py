@@ -1,0 +1,148 @@
+"""Figures: one number of a result, with its standard error, to be followed over many results."""
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from quanopy.codecs.merged import Counts, Estimates, Outcomes, Weighting
+from quanopy.codecs.merging import Merge
+from quanopy.domain.errors import Invalid, NotReady
+
+_HEX = re.compile(r"0x[0-9a-fA-F]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Value:
+    """A number and its standard error."""
+
+    value: float
+    error: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """Which number of a result: an expectation value, or of counts the probability of an
+    ``outcome`` or the expectation of an ``observable``."""
+
+    pub: int = 0
+    index: tuple[int, ...] | None = None
+    """Index into the pub's shape; ``None`` is the first."""
+    outcome: str | None = None
+    """A bitstring, a hexadecimal number, or a native program's own word. Where neither is given:
+    the one that came most often."""
+    observable: str | None = None
+    """Of counts: ``Z`` and ``I``, a letter a bit, the last for the lowest."""
+
+    def __str__(self) -> str:
+        what = f"P({self.outcome})" if self.outcome else "value"
+        what = f"⟨{self.observable}⟩" if self.observable else what
+        where = f"{list(self.index)}" if self.index else ""
+        return f"{what}{where}{f' of pub {self.pub}' if self.pub else ''}"
+
+
+def settled(figure: Figure, whole: Merge) -> Figure:
+    """The figure with all said that is left open, as the whole has it.
+
+    Raises:
+        Invalid: there is no such pub, index or outcome, or it cannot be asked of this kind.
+        NotReady: there is nothing to ask it of.
+    """
+    if not whole.parts:
+        raise NotReady("there is no result yet")
+    if not 0 <= figure.pub < len(whole.pubs):
+        raise Invalid(f"there is no pub {figure.pub}", where="figure", hint="They count from 0.")
+    pub = whole.pubs[figure.pub]
+    figure = replace(figure, index=_index(figure.index, pub.shape))
+    if isinstance(pub, Estimates):
+        if figure.outcome or figure.observable:
+            raise Invalid(
+                "expectation values have no outcomes", where="figure", hint="Say their index."
+            )
+        return figure
+    if figure.outcome and figure.observable:
+        raise Invalid("it is an outcome or an observable, not both", where="figure")
+    if figure.observable is not None:
+        _mask(figure.observable, pub)
+    elif figure.outcome is None:
+        figure = replace(figure, outcome=_commonest(pub, figure.index or ()))
+    elif isinstance(pub, Counts):
+        figure = replace(figure, outcome=format(_number(figure.outcome, pub), f"0{pub.bits}b"))
+    return figure
+
+
+def value_of(merge: Merge, figure: Figure, weights: Weighting = Weighting.SHOTS) -> Value | None:
+    """A figure that is :func:`settled`, of a result; ``None`` where it has no shots."""
+    pub = merge.pubs[figure.pub]
+    place = _flat(figure.index or (), pub.shape)
+    if isinstance(pub, Estimates):
+        means, errors = pub.values(weights)
+        return Value(value=float(means[place]), error=float(errors[place]))
+    if isinstance(pub, Outcomes):
+        return _probability(pub.numbers[figure.outcome or ""], pub.numbers.total())
+    if figure.observable is not None:
+        odd, total = pub.tally.odd(_mask(figure.observable, pub), place)
+        chance = _probability(odd, total)
+        return chance and Value(value=1 - 2 * chance.value, error=2 * chance.error)
+    return _probability(*pub.tally.count(_number(figure.outcome or "", pub), place))
+
+
+def _probability(number: int, total: int) -> Value | None:
+    if not total:
+        return None
+    chance = number / total
+    return Value(value=chance, error=math.sqrt(chance * (1 - chance) / total))
+
+
+def _index(index: Sequence[int] | None, shape: Sequence[int]) -> tuple[int, ...]:
+    if index is None:
+        index = (0,) * len(shape)
+    inside = len(index) == len(shape) and all(
+        0 <= one < size for one, size in zip(index, shape, strict=True)
+    )
+    if not inside:
+        raise Invalid(f"{tuple(index)} is no index into shape {tuple(shape)}", where="figure")
+    return tuple(index)
+
+
+def _flat(index: Sequence[int], shape: Sequence[int]) -> int:
+    place = 0
+    for one, size in zip(index, shape, strict=True):
+        place = place * size + one
+    return place
+
+
+def _commonest(pub: Counts | Outcomes, index: Sequence[int]) -> str:
+    if isinstance(pub, Outcomes):
+        found = max(pub.numbers, key=pub.numbers.__getitem__, default=None)
+    else:
+        outcome = pub.tally.commonest(_flat(index, pub.shape))
+        found = None if outcome is None else format(outcome, f"0{pub.bits}b")
+    if found is None:
+        raise NotReady("there are no shots yet")
+    return found
+
+
+def _number(outcome: str, pub: Counts) -> int:
+    if _HEX.fullmatch(outcome) and (number := int(outcome, 16)) >> pub.bits == 0:
+        return number
+    bits = outcome.replace(" ", "")
+    if len(bits) != pub.bits or set(bits) - {"0", "1"}:
+        raise Invalid(
+            f"{outcome[:60]!r} is no outcome of {pub.bits} bits",
+            where="outcome",
+            hint="Write a bitstring, or 0x….",
+        )
+    return int(bits or "0", 2)
+
+
+def _mask(observable: str, pub: Counts | Outcomes) -> int:
+    if isinstance(pub, Outcomes):
+        raise Invalid("a native program's outcomes have no observables", where="observable")
+    if len(observable) != pub.bits or set(observable) - {"I", "Z"}:
+        raise Invalid(
+            f"{observable[:60]!r} is no observable of {pub.bits} counted bits",
+            where="observable",
+            hint="Write Z and I, a letter a bit: counts tell no other.",
+        )
+    return int("".join("01"[letter == "Z"] for letter in observable) or "0", 2)
