@@ -64,6 +64,7 @@ def find(
     *,
     environ: Mapping[str, str] | None = None,
     pause: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Settings:
     """The settings in force. Where a broker has run here, and runs no longer, one that may be
     starting again is waited for a little.
@@ -74,12 +75,12 @@ def find(
         Invalid: a settings file cannot be understood.
     """
     env = os.environ if environ is None else environ
-    began = time.monotonic()
+    began = clock()
     while True:
         try:
             return _found(url, token, env)
         except Unavailable:
-            if time.monotonic() - began >= _patience_s(data_path(env)):
+            if clock() - began >= _patience_s(data_path(env)):
                 raise
             pause(LOOK_S)
 

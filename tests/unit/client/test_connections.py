@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from quanopy.client import Client
-from quanopy.client.connections import KEPT, KEPT_S, PIECE_BYTES
+from quanopy.client import Client, connections
+from quanopy.client.connections import KEPT, PIECE_BYTES
 from quanopy.domain import errors
 from quanopy.domain.ids import new_id
 from quanopy.domain.programs import OPENQASM3, Program
@@ -71,10 +71,13 @@ def test_a_connection_that_was_closed_while_unused_costs_nothing() -> None:
     assert len(stub.seen) == 2
 
 
-def test_a_connection_left_alone_for_long_is_not_used_again() -> None:
+def test_a_connection_left_alone_for_long_is_not_used_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connections, "KEPT_S", 0.05)
     with Stub(RESOURCES) as stub, Client(stub.url, "t") as client:
         client.resources()
-        time.sleep(KEPT_S + 0.2)
+        time.sleep(0.1)
         client.resources()
     assert stub.connections == 2
 

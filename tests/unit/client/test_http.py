@@ -20,6 +20,7 @@ from quanopy.domain.ids import new_id
 from quanopy.domain.programs import OPENQASM3, Program
 from quanopy.wire.problems import TABLE, Kind
 from quanopy.wire.service import ResourcesOut
+from tests.unit.client.passing import Time
 from tests.unit.client.stub import LOST, Answer, Stub, document, problem
 
 JOB = {
@@ -32,23 +33,6 @@ JOB = {
 }
 BELL = Program(format=OPENQASM3, data=b"OPENQASM 3.0; qubit q;")
 RESOURCES = document({"resources": []})
-
-
-class Time:
-    """Passes only while a client pauses."""
-
-    def __init__(self) -> None:
-        self.pauses: list[float] = []
-
-    def now(self) -> float:
-        return sum(self.pauses)
-
-    def pause(self, seconds: float) -> None:
-        self.pauses.append(seconds)
-
-    def waited_for(self, patience_s: float) -> bool:
-        """Whether the last pause is the first that ended patience."""
-        return sum(self.pauses[:-1]) < patience_s <= sum(self.pauses)
 
 
 @contextlib.contextmanager

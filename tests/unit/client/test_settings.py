@@ -4,13 +4,13 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from quanopy.client.settings import RESTARTING_S, STOPPED_S, find
 from quanopy.domain.errors import Denied, Invalid, Unavailable
+from tests.unit.client.passing import Time
 
 
 @pytest.fixture
@@ -89,10 +89,10 @@ def test_a_dead_server_is_reported_with_what_to_do(environ: dict[str, str]) -> N
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     announce(environ, pid=ended.pid, url="http://127.0.0.1:8420")
-    began = time.monotonic()
+    time = Time()
     with pytest.raises(Unavailable, match="quanopy serve"):
-        find(environ=environ)
-    assert RESTARTING_S <= time.monotonic() - began < 2 * RESTARTING_S
+        find(environ=environ, pause=time.pause, clock=time.now)
+    assert time.waited_for(RESTARTING_S)
 
 
 def stopped(environ: dict[str, str], lock: str) -> None:
@@ -107,23 +107,25 @@ def test_a_broker_that_stopped_as_it_should_is_given_up_sooner_than_one_that_sta
     environ: dict[str, str], lock: str, patience_s: float
 ) -> None:
     stopped(environ, lock)
-    began = time.monotonic()
+    time = Time()
     with pytest.raises(Unavailable, match="quanopy serve"):
-        find(environ=environ)
-    assert patience_s <= time.monotonic() - began < patience_s + STOPPED_S
+        find(environ=environ, pause=time.pause, clock=time.now)
+    assert time.waited_for(patience_s)
 
 
 @pytest.mark.parametrize("lock", ["", "1234\n"])
 def test_a_broker_that_is_starting_again_is_waited_for(environ: dict[str, str], lock: str) -> None:
     stopped(environ, lock)
-    pauses = []
 
-    def pause(seconds: float) -> None:
-        pauses.append(seconds)
-        announce(environ, pid=os.getpid(), url="http://127.0.0.1:2")
+    class Starting(Time):
+        def pause(self, seconds: float) -> None:
+            super().pause(seconds)
+            announce(environ, pid=os.getpid(), url="http://127.0.0.1:2")
 
-    assert find(environ=environ, pause=pause).url == "http://127.0.0.1:2"
-    assert len(pauses) == 1
+    time = Starting()
+    found = find(environ=environ, pause=time.pause, clock=time.now)
+    assert found.url == "http://127.0.0.1:2"
+    assert len(time.pauses) == 1
 
 
 def never(seconds: float) -> None:
