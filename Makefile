@@ -2,6 +2,9 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 
+# What is imported is compiled once, not in every process.
+unexport PYTHONDONTWRITEBYTECODE
+
 BIN := .venv/bin
 RUN := .venv/.run-stamp
 VENDORS := .venv/.vendors-stamp
@@ -10,7 +13,7 @@ IQM := .venv-iqm/.iqm-stamp
 FAST_TESTS := $(wildcard tests/unit tests/contract)
 IQM_TESTS := tests/contract/vendors/test_iqm.py
 REAL_TESTS := $(wildcard tests/integration tests/e2e)
-PYTEST := $(BIN)/python -m pytest --numprocesses=auto --dist=loadscope $(PYTEST_ARGS)
+PYTEST := $(BIN)/python -m pytest --numprocesses=auto --dist=loadfile $(PYTEST_ARGS)
 
 .PHONY: help demo demo-vendors serve test lint types bench lock clean
 

@@ -1,4 +1,4 @@
-"""Braket's and S3's API through boto3: one request a call, each with a time-out and an error of
+"""Braket's and S3's API through botocore: one request a call, each with a time-out and an error of
 ours for whatever comes of it."""
 
 import base64
@@ -7,7 +7,7 @@ import hashlib
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from quanopy.domain.errors import (
@@ -60,19 +60,29 @@ class Access:
         return None if found is None else str(found.access_key)
 
     def session(self) -> Any:
-        """A boto3 session with the credentials as they are now."""
-        import boto3
+        """A botocore session with the credentials as they are now."""
+        from botocore.session import Session
 
-        named = {
-            "aws_access_key_id": self.access_key_id,
-            "aws_secret_access_key": self.secret_access_key,
-            "aws_session_token": self.session_token,
-        }
-        keys = {name: secret.reveal() for name, secret in named.items() if secret is not None}
+        keys = (self.access_key_id, self.secret_access_key, self.session_token)
         try:
-            return boto3.Session(region_name=self.region, profile_name=self.profile, **keys)
+            session = Session(profile=self.profile)
+            session.set_config_variable("region", self.region)
+            session.register_component(
+                "data_loader", _descriptions(session.get_config_variable("data_path"))
+            )
+            if any(keys):
+                session.set_credentials(*(key.reveal() if key else None for key in keys))
         except Exception as error:  # noqa: BLE001 - whatever is wrong with them: there are none
             raise Denied(f"no AWS credentials: {type(error).__name__}") from None
+        return session
+
+
+@cache
+def _descriptions(data_path: str | None) -> Any:
+    """What AWS's services are like, read once a process: it takes a quarter of a second."""
+    from botocore.loaders import create_loader
+
+    return create_loader(data_path)
 
 
 def _account_in(key_id: str) -> str | None:
@@ -193,7 +203,7 @@ class Service:
             s3={"addressing_style": "path"} if s3 else None,
         )
         url = s3 if name == "s3" else self._access.endpoint_url
-        return session.client(name, endpoint_url=url, config=config)
+        return session.create_client(name, endpoint_url=url, config=config)
 
 
 def _refused(name: str, response: Mapping[str, Any]) -> QuanopyError:
