@@ -13,6 +13,7 @@ from quanopy.domain.calibration import UNBOUND, Binding, CalibrationLabel
 from quanopy.domain.jobs import Execution, Options
 from quanopy.domain.sightings import Sighting
 from quanopy.domain.states import ExecutionState, JobState
+from quanopy.ports.wakeups import Topic
 from quanopy.services.orphans import find_orphans
 from quanopy.services.rebuild import rebuild
 from quanopy.services.verify import verify
@@ -243,3 +244,43 @@ def test_a_calibration_is_restored_from_the_archive_alone(
         assert (history[0].digest, history[0].raw) == (latest.digest, latest.raw)
         orphans = find_orphans(place.objects, store, older_than=timedelta(seconds=-60))
         assert list(orphans) == []
+
+
+def test_a_rebuild_knows_how_long_each_calibration_was_seen(
+    place: Workplace, vendor: FakeVendorServer, tmp_path: Path
+) -> None:
+    worker = place.worker(provider(vendor))
+    first = seen(place)
+    place.wait_for(
+        lambda: place.store.standings(["fake"])[0].sighting,
+        lambda one: one is not None and one.seen_until > first.seen_from,
+    )
+    vendor.script(calibration=EVENING)
+    seen(place, "cal-2")
+    worker.stop()
+    _, before = place.store.sightings("fake", since=None, until=datetime.now(UTC), limit=10)
+    assert before.seen_until > before.seen_from
+    with closing(open_store(f"sqlite:///{tmp_path / 'new.db'}")) as store:
+        rebuild(place.objects, store)
+        _, after = store.sightings("fake", since=None, until=datetime.now(UTC), limit=10)
+        assert (after.digest, after.seen_until) == (before.digest, before.seen_until)
+
+
+def test_a_job_that_waited_demands_the_same_after_a_rebuild(
+    place: Workplace, vendor: FakeVendorServer, tmp_path: Path
+) -> None:
+    worker = place.worker(provider(vendor))
+    seen(place)
+    (job_id,) = place.submit(1, "fake", options=Options(max_calibration_age_s=3600.0))
+    place.wait_for(lambda: place.history(job_id), lambda kinds: "task.queued" in kinds)
+    worker.stop()
+    with Workplace(f"sqlite:///{tmp_path / 'new.db'}", place.folder) as new:
+        rebuild(new.objects, new.store)
+        new.worker(provider(vendor))
+        new.store.retry([job_id], actor="ada")
+        new.wakeups.notify(Topic.WORK)
+        new.wait_for(lambda: new.history(job_id), lambda kinds: "task.queued" in kinds)
+        (task,) = new.store.tasks([job_id])
+        assert (task.ready_at, vendor.counts()["accepted"].get(task.id)) == (None, None)
+        vendor.script(calibration=fresh())
+        assert ended(new, job_id).state is ExecutionState.COMPLETED

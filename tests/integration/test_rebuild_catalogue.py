@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from quanopy.domain.requirements import Bound, Policy, Requirements
 from quanopy.domain.resources import Resource
 from quanopy.domain.states import ExecutionState, JobState, TaskState
 from quanopy.ports.objects import Objects
-from quanopy.ports.store import Ending, JobQuery, Offer, Repeat, Store, TaskEnd
+from quanopy.ports.store import Ending, EventQuery, JobQuery, Offer, Repeat, Store, TaskEnd
 from quanopy.services.orphans import find_orphans
 from quanopy.services.rebuild import rebuild
 from quanopy.services.requests import cancel, retry
+from quanopy.services.unpacking import load_jobs
 from quanopy.storage.objects import open_objects
 from quanopy.storage.store import open_store
 from tests.unit.services.archives import (
@@ -147,3 +149,24 @@ def test_nothing_that_was_restored_is_an_orphan(objects: Objects, store: Store) 
     assert len(list(find_orphans(objects, store, older_than=everything))) == 3
     rebuild(objects, store)
     assert list(find_orphans(objects, store, older_than=everything)) == []
+
+
+def test_what_a_job_required_of_its_resource_comes_back(objects: Objects, store: Store) -> None:
+    wanted = Requirements(
+        qubits=5,
+        gates=("cz",),
+        connectivity=((0, 1), (1, 2)),
+        metrics={"T1": Bound(least=1e-5)},
+        max_wait_s=60.0,
+        policy=Policy.CHEAPEST,
+    )
+    why = {"policy": "cheapest", "cost": 0.5, "fitting": 1, "of": 2, "rejected": {"b": ["small"]}}
+    waiting = replace(accepted("chosen"), requires=wanted, chosen=why)
+    plain = accepted("named")
+    submit(objects, waiting, plain)
+    rebuild(objects, store)
+    jobs = {job.id: job for job in store.jobs([waiting.id, plain.id])}
+    records = load_jobs(objects, [jobs[one.id].spec for one in (waiting, plain)])
+    assert [(one.requires, one.chosen) for one in records] == [(wanted, why), (None, None)]
+    told = [e for e in store.events(EventQuery()).events if e.kind == "job.chosen"]
+    assert [(e.job_id, e.after, e.data) for e in told] == [(waiting.id, "aer", why)]

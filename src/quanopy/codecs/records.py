@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from quanopy.codecs.packs import Span
 from quanopy.domain.jobs import JobKind, Options, Problem, Pub, Slice
 from quanopy.domain.programs import Footprint
+from quanopy.domain.requirements import Requirements
 from quanopy.domain.states import ExecutionState, TaskState
 
 JOBS = "jobs.jsonl"
@@ -81,6 +82,10 @@ class JobRecord(Record):
     priority: int = 0
     idempotency_key: str | None = None
     request_digest: str = ""
+    requires: Requirements | None = None
+    """What it asked of a resource, where it named none: ``resource`` was chosen."""
+    chosen: dict[str, Any] | None = None
+    """Why that."""
     tasks: tuple[TaskRecord, ...] = ()
 
 
@@ -135,6 +140,15 @@ class EndRecord(Record):
     unknown."""
 
 
+class SeenRecord(Record):
+    """A snapshot that was there before another."""
+
+    pack: str
+    """In which it is kept."""
+    seen_until: datetime
+    """When it was seen last."""
+
+
 class CalibrationRecord(Record):
     """A snapshot, seen at a resource for the first time, or again after another."""
 
@@ -149,6 +163,7 @@ class CalibrationRecord(Record):
     metrics: int
     raw: Span
     normal: Span
+    before: SeenRecord | None = None
 
 
 class PartRecord(Record):

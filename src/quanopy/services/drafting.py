@@ -49,8 +49,10 @@ class Draft:
     solo: bool
     awaiting: Awaiting | None = None
     """What it is to wait for before it may run."""
+    requires: Requirements | None = None
+    """What it asked of its resource, where it named none."""
     chosen: Mapping[str, Any] | None = None
-    """Why its resource, where the job named none."""
+    """Why that resource, then."""
 
 
 def draft(
@@ -139,7 +141,8 @@ def _chosen(
     resource = choice.best.candidate.status.resource
     named = replace(spec, resource=resource.name)
     check_request(named, resource)
-    return replace(_draft(account, named, resource, reading), chosen=reasons(choice))
+    drafted = _draft(account, named, resource, reading)
+    return replace(drafted, requires=wanted, chosen=reasons(choice))
 
 
 def need_of(spec: JobSpec, reading: Reading | None) -> Need:
@@ -274,6 +277,7 @@ def accept(drafts: Sequence[Draft], key: str | None, digest: str, now: datetime)
             shots=one.shots,
             idempotency_key=key,
             request_digest=digest,
+            requires=one.requires,
             chosen=one.chosen,
         )
         for one in drafts

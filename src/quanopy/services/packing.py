@@ -27,12 +27,14 @@ from quanopy.codecs.records import (
     ProgramRecord,
     RanRecord,
     RequestRecord,
+    SeenRecord,
     TaskEndRecord,
     TaskRecord,
 )
 from quanopy.domain.calibration import UNBOUND, Binding, Snapshot
 from quanopy.domain.jobs import Execution, Extent, JobSpec, Problem, Pub, Reading, Task
 from quanopy.domain.programs import Program, digest_of
+from quanopy.domain.requirements import Requirements
 from quanopy.domain.sightings import Sighting
 from quanopy.domain.states import TaskState
 from quanopy.services.ran import Ran, keep
@@ -64,6 +66,8 @@ class Accepted:
     """What it is to wait for before it may run."""
     idempotency_key: str | None = None
     request_digest: str = ""
+    requires: Requirements | None = None
+    """What it asked of a resource, where it named none."""
     chosen: Mapping[str, Any] | None = None
     """As :attr:`quanopy.domain.jobs.Job.chosen`."""
 
@@ -166,9 +170,11 @@ def pack_requests(asked: Asked, tasks: Sequence[Task]) -> tuple[str, bytes]:
     return builder.close(PENDING)
 
 
-def pack_snapshot(snapshot: Snapshot) -> tuple[str, bytes, Sighting]:
+def pack_snapshot(
+    snapshot: Snapshot, *, before: Sighting | None = None
+) -> tuple[str, bytes, Sighting]:
     """Pack a snapshot that is seen for the first time: the pack's key, its bytes, and the
-    sighting that begins with it."""
+    sighting that begins with it. ``before``: the one that ends with it."""
     builder = PackBuilder(snapshot.fetched_at)
     record = CalibrationRecord(
         resource=snapshot.resource,
@@ -180,6 +186,9 @@ def pack_snapshot(snapshot: Snapshot) -> tuple[str, bytes, Sighting]:
         metrics=len({(metric.name, metric.targets) for metric in snapshot.metrics}),
         raw=builder.add("raw.json", snapshot.raw),
         normal=builder.add("metrics.json", encode_metrics(snapshot.metrics)),
+        before=None
+        if before is None
+        else SeenRecord(pack=before.raw.key, seen_until=before.seen_until),
     )
     builder.add(CALIBRATION, record.line())
     key, data = builder.close(CALIBRATIONS)
@@ -221,6 +230,8 @@ def _job_record(job: Accepted, builder: PackBuilder) -> JobRecord:
         priority=spec.priority,
         idempotency_key=job.idempotency_key,
         request_digest=job.request_digest,
+        requires=job.requires,
+        chosen=None if job.chosen is None else dict(job.chosen),
         tasks=tuple(job.tasks),
     )
 

@@ -1,7 +1,7 @@
 """Rebuild: the catalogue again, from the object store alone."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import chain
 
@@ -116,28 +116,36 @@ def _gather(
 
 
 def _restore_sightings(objects: Objects, store: Store, damaged: list[Damage]) -> int:
-    """Restore the snapshots of calibrations, and when they were seen first; how many."""
+    """Restore the snapshots of calibrations, and from when to when they were seen (of the last of
+    each resource, when first); how many."""
     count = 0
-    batch: list[Sighting] = []
+    found: list[Sighting] = []
+    until: dict[str, datetime] = {}
     for pack in packs(objects, CALIBRATIONS):
         count += 1
         if isinstance(pack, Damage):
             damaged.append(pack)
             continue
         try:
-            batch += [
-                sighting_in(CalibrationRecord.model_validate_json(member.data), pack.key)
+            records = [
+                CalibrationRecord.model_validate_json(member.data)
                 for member in pack.members
                 if member.name == CALIBRATION
             ]
         except ValueError as error:
             damaged.append(Damage(key=pack.key, problem=str(error).splitlines()[0]))
-        if len(batch) >= _BATCH:
-            store.restore_sightings(batch)
-            batch = []
-    if batch:
-        store.restore_sightings(batch)
+            continue
+        found += [sighting_in(record, pack.key) for record in records]
+        for one in (record.before for record in records if record.before is not None):
+            until[one.pack] = max(one.seen_until, until.get(one.pack, one.seen_until))
+    for start in range(0, len(found), _BATCH):
+        batch = found[start : start + _BATCH]
+        store.restore_sightings([_until(one, until.get(one.raw.key)) for one in batch])
     return count
+
+
+def _until(sighting: Sighting, last: datetime | None) -> Sighting:
+    return sighting if last is None else replace(sighting, seen_until=max(last, sighting.seen_from))
 
 
 def _batches(groups: Iterator[list[Found]]) -> Iterator[list[list[Found]]]:

@@ -199,6 +199,7 @@ def _job(found: Found, tasks: Sequence[Task]) -> Job:
         cancel_requested=any(task.cancel_requested for task in tasks),
         held=any(task.state is TaskState.QUEUED for task in tasks),
         estimate_s=sum(task.estimate_s for task in tasks),
+        chosen=record.chosen,
     )
 
 

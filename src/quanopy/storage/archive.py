@@ -22,7 +22,7 @@ from quanopy.storage.statements import (
     read_ids,
     update_rows,
 )
-from quanopy.storage.submissions import insert_jobs, keep_requests
+from quanopy.storage.submissions import insert_jobs, keep_requests, tell_choice
 from quanopy.storage.transaction import Transaction
 from quanopy.storage.transitions import roll_up_jobs
 
@@ -64,6 +64,7 @@ def restore(
         history.add(
             job.id, f"job.{kind}", account=job.account, job_id=job.id, after=job.state.value
         )
+        tell_choice(history, job)
     _catch_up(connection, [task for task in tasks if task.job_id in there], history, now)
     history.write(connection)
     return len(new)

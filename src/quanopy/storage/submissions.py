@@ -201,17 +201,22 @@ def _write_history(connection: Transaction, submissions: Sequence[Submission], n
                 job_id=job.id,
                 after=job.state.value,
             )
-            if job.chosen is not None:
-                history.add(
-                    job.id,
-                    "job.chosen",
-                    account=job.account,
-                    job_id=job.id,
-                    after=job.resource,
-                    data=dict(job.chosen),
-                )
+            tell_choice(history, job)
     for history in by_account.values():
         history.write(connection)
+
+
+def tell_choice(history: History, job: Job) -> None:
+    """Say why a job was given to its resource, where it named none."""
+    if job.chosen is not None:
+        history.add(
+            job.id,
+            "job.chosen",
+            account=job.account,
+            job_id=job.id,
+            after=job.resource,
+            data=dict(job.chosen),
+        )
 
 
 def keep_requests(connection: Transaction, entries: Sequence[Entry], now: int) -> list[bool]:

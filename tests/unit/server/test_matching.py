@@ -5,7 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from quanopy.domain.programs import PULSER
+from quanopy.domain.requirements import Requirements
 from quanopy.domain.resources import Capabilities, Limits, Resource
+from quanopy.services.unpacking import load_jobs
 from tests.unit.server.service import BELL, WORKER, Service
 
 SMALL = Resource(name="small", provider="lab", capabilities=Capabilities(limits=Limits(qubits=1)))
@@ -60,6 +62,15 @@ def test_a_job_goes_to_what_fits_it_and_its_history_says_why(lab: Service) -> No
     assert chosen["after"] == "aer"
     assert chosen["data"]["policy"] == "least-busy"
     assert chosen["data"]["rejected"]["small"] == ["too few qubits: 1, 2 are needed"]
+
+
+def test_what_a_job_requires_is_archived(lab: Service) -> None:
+    made = lab.client().post("/v1/jobs", json=JOB | {"requires": {"qubits": 2, "max_wait": "2h"}})
+    (job,) = lab.store.jobs([made.json()["id"]])
+    (record,) = load_jobs(lab.objects, [job.spec])
+    assert record.requires == Requirements(qubits=2, max_wait_s=7200.0)
+    assert record.chosen is not None
+    assert record.chosen["policy"] == "least-busy"
 
 
 def test_a_program_that_is_too_large_decides_too(lab: Service) -> None:
