@@ -1,28 +1,15 @@
 """Calibrations as light objects: what is known at once, and numbers fetched when asked for."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
 from quanopy.client.http import Http
+from quanopy.client.numbers import Number, least_sure, number_in, targets_of
 from quanopy.domain.calibration import CalibrationLabel
-from quanopy.domain.errors import Invalid, NotFound
 from quanopy.wire.calibrations import Metrics, SnapshotOut
 from quanopy.wire.jobs import BindingOut, ExecutionOut
-
-_SHOWN = 20
-_SURENESS = (CalibrationLabel.UNKNOWN, CalibrationLabel.CLOSEST, CalibrationLabel.EXACT)
-
-
-@dataclass(frozen=True, slots=True)
-class Number:
-    """One number of a calibration, in ``unit`` (SI without prefix; empty: a ratio)."""
-
-    value: float
-    unit: str = ""
-    measured_at: datetime | None = None
 
 
 class Calibration:
@@ -63,7 +50,7 @@ class Calibration:
         """Metric → targets (qubits or modes; ``()``: the device) → number."""
         return {
             name: {
-                _targets(targets): Number(one.value, one.unit, one.measured_at)
+                targets_of(targets): Number(one.value, one.unit, one.measured_at)
                 for targets, one in places.items()
             }
             for name, places in self._numbers.items()
@@ -75,18 +62,7 @@ class Calibration:
         Raises:
             NotFound: it has no such number.
         """
-        places = self._numbers.get(metric)
-        if places is None:
-            raise NotFound(
-                f"there is no metric {metric[:60]!r}", hint=f"There are {_some(self._numbers)}."
-            )
-        found = places.get(",".join(map(str, targets)))
-        if found is None:
-            raise NotFound(
-                f"there is no {metric} of {targets}",
-                hint=f"There is that of {_some(places)}.",
-            )
-        return found.value
+        return number_in(self._numbers, metric, targets).value
 
     def raw(self) -> Any:
         """The vendor's own document."""
@@ -174,7 +150,7 @@ class JobCalibration(Sequence[RanUnder]):
     @property
     def label(self) -> CalibrationLabel:
         """The least sure label of all; ``unknown`` where nothing ran yet."""
-        return min((one.label for one in self._each), key=_SURENESS.index, default=_SURENESS[0])
+        return least_sure(one.label for one in self._each)
 
     @property
     def snapshot(self) -> Calibration | None:
@@ -200,19 +176,5 @@ class JobCalibration(Sequence[RanUnder]):
         return f"JobCalibration({self._each!r})"
 
 
-def _some(names: Collection[str]) -> str:
-    """Names of what there is, as many as can be read."""
-    shown = sorted(name or "the device" for name in names)[:_SHOWN]
-    rest = len(names) - len(shown)
-    return f"{', '.join(shown) or 'none'}{f' and {rest} more' if rest else ''}"
-
-
 def _fetched(http: Http, digest: str, **params: str) -> SnapshotOut:
     return http.get(SnapshotOut, f"/calibrations/{quote(digest, safe='')}", params=params)
-
-
-def _targets(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(one) for one in text.split(",") if one)
-    except ValueError as error:
-        raise Invalid(f"the broker names the qubits {text[:60]!r}") from error

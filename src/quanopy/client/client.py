@@ -1,12 +1,12 @@
 """``Client``: submit quantum programs to a broker, and find them again."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
-from quanopy.client import bulk, drafts, settings
+from quanopy.client import bulk, drafts, exporting, settings
 from quanopy.client.calibrations import Calibration
 from quanopy.client.catalogue import Catalogue
 from quanopy.client.drafts import Circuit, Draft, How, PubLike
@@ -15,6 +15,7 @@ from quanopy.client.handles import Job
 from quanopy.client.http import Http
 from quanopy.client.listing import listed
 from quanopy.client.operations import Operations
+from quanopy.client.receipts import Receipt
 from quanopy.client.replays import Replay, run_again
 from quanopy.client.results import Result
 from quanopy.client.streams import follow
@@ -193,6 +194,24 @@ class Client:
         """
         of = self.job(job) if isinstance(job, str) else job
         return run_again(self._http, of, emulator, shots=shots, seed=seed, timeout=timeout)
+
+    # -- receipts -----------------------------------------------------------------------------
+    def export(
+        self,
+        job: Job | str,
+        path: Path | str,
+        *,
+        on_progress: Callable[[int], object] | None = None,
+    ) -> Receipt:
+        """Write one file with all that belongs to a job: programs, options, result, the
+        calibrations it ran under, history, versions, digests; it is read with
+        :func:`quanopy.load`, without this broker. Of a job that is not final it has what is known
+        now. ``on_progress`` is told how many bytes have come.
+
+        Raises:
+            Invalid: the file cannot be written.
+        """
+        return exporting.exported(self._http, job, Path(path), on_progress)
 
     # -- resources ----------------------------------------------------------------------------
     def resources(self) -> list[ResourceOut]:

@@ -2,14 +2,16 @@
 
 import os
 import tempfile
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 from quanopy.domain.errors import Invalid
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file that readers see whole or not at all, and that survives a crash.
+def write_atomically(path: Path, data: bytes | Iterable[bytes]) -> None:
+    """Write a file (whole, or piece by piece) that readers see whole or not at all, and that
+    survives a crash.
 
     It is written beside its place, synced, and renamed over it; an interrupted write leaves
     the old file as it was. Raises :class:`Invalid` where it cannot be written.
@@ -18,7 +20,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     handle, part = _begin(path)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            file.writelines([data] if isinstance(data, bytes) else data)
             file.flush()
             os.fsync(file.fileno())
         part.chmod(0o666 & ~_umask())

@@ -112,11 +112,16 @@ class Http:
         if body is not None:
             how["body"] = _json(body)
             how["headers"] = {**how["headers"], **_JSON}
-        target = _target(path, params)
+        return self._answer(method, _target(path, params), how, repeatable).data
+
+    def _answer(
+        self, method: str, target: str, how: Mapping[str, Any], repeatable: bool = True
+    ) -> BaseHTTPResponse:
+        """The answer to a request, a success, which is sent until there is one; see above."""
         began, pauses = self._clock(), _pauses()
         while True:
             try:
-                return self._once(method, target, how).data
+                return self._once(method, target, how)
             except (Transient, Unavailable) as error:
                 if not repeatable or self._gives_up(began, error):
                     raise
@@ -148,6 +153,18 @@ class Http:
                 f"{self._url} answers as no Quanopy broker does",
                 hint="Check the url, and that client and broker are of the same major version.",
             ) from error
+
+    def pieces(self, path: str) -> Iterator[bytes]:
+        """The body of a GET's success as it comes; :class:`Unavailable` where it breaks off."""
+        how = {"timeout_s": ANSWER_S, "headers": {}, "stream": True}
+        response = self._answer("GET", path, how)
+        try:
+            yield from response.stream(READ_BYTES)
+        except HTTPError as error:
+            raise self._unavailable(error) from error
+        finally:
+            response.close()
+            response.release_conn()
 
     @contextmanager
     def lines(

@@ -6,20 +6,39 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
-
-from pydantic import ValidationError
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, overload
 
 from quanopy.client.files import write_atomically
+from quanopy.codecs.receipt_files import is_receipt
+from quanopy.codecs.receipts import RESULT_FORMAT as FORMAT
 from quanopy.domain.errors import Invalid, NotFound, NotReady
-from quanopy.domain.jobs import JobKind
+from quanopy.domain.jobs import JobKind, Problem
 from quanopy.domain.states import JobState
-from quanopy.wire.jobs import ProblemOut, ResultOut
 
 if TYPE_CHECKING:
     from qiskit.primitives import PrimitiveResult
 
-FORMAT = "quanopy.result/1"
+    from quanopy.wire.jobs import ProblemOut
+
+
+class Answer(Protocol):
+    """What there is of a job's result: :class:`~quanopy.wire.jobs.ResultOut`, or the same as a
+    receipt has it."""
+
+    @property
+    def job_id(self) -> str: ...
+    @property
+    def kind(self) -> JobKind: ...
+    @property
+    def resource(self) -> str: ...
+    @property
+    def state(self) -> JobState: ...
+    @property
+    def pubs(self) -> Sequence[dict[str, Any] | None]: ...
+    @property
+    def missing(self) -> Sequence[int]: ...
+    @property
+    def problem(self) -> "ProblemOut | Problem | None": ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +206,7 @@ P = TypeVar("P", SamplePub, EstimatePub, NativePub)
 class Result(Sequence[P], Generic[P]):
     """A job's result: one entry a pub, in order. Nothing here needs Qiskit or NumPy."""
 
-    def __init__(self, answer: ResultOut, pub: type[P]) -> None:
+    def __init__(self, answer: Answer, pub: type[P]) -> None:
         self._answer = answer
         self._pub: type[P] = pub
 
@@ -217,7 +236,7 @@ class Result(Sequence[P], Generic[P]):
         return list(self._answer.missing)
 
     @property
-    def problem(self) -> ProblemOut | None:
+    def problem(self) -> "ProblemOut | Problem | None":
         """Why parts are missing for good, where they are."""
         return self._answer.problem
 
@@ -246,9 +265,20 @@ class Result(Sequence[P], Generic[P]):
 
     def to_dict(self) -> dict[str, Any]:
         """The ``quanopy.result/1`` document."""
-        return {"format": FORMAT, **self._answer.model_dump(mode="json", exclude_none=True)} | {
-            "pubs": self._answer.pubs
+        answer, problem = self._answer, self._answer.problem
+        document: dict[str, Any] = {
+            "format": FORMAT,
+            "job_id": answer.job_id,
+            "kind": answer.kind.value,
+            "resource": answer.resource,
+            "state": answer.state.value,
+            "pubs": list(answer.pubs),
+            "missing": list(answer.missing),
         }
+        if problem is not None:
+            said = {"type": problem.type, "message": problem.message, "hint": problem.hint}
+            document["problem"] = {name: text for name, text in said.items() if text is not None}
+        return document
 
     def save(self, path: Path | str) -> None:
         """Write the document as JSON, whole or not at all; :func:`quanopy.load` reads it."""
@@ -266,7 +296,7 @@ SampleResult = Result[SamplePub]
 EstimateResult = Result[EstimatePub]
 
 
-def result_of(answer: ResultOut) -> Result[Any]:
+def result_of(answer: Answer) -> Result[Any]:
     """The answer of the broker as a result of its kind."""
     if answer.kind is JobKind.ESTIMATE:
         return Result(answer, EstimatePub)
@@ -276,12 +306,30 @@ def result_of(answer: ResultOut) -> Result[Any]:
     return Result(answer, SamplePub)
 
 
-def load(path: Path | str) -> Result[Any]:
-    """Read back a result file that ``save``, ``quanopy result`` or ``qrun`` wrote.
+def load(path: Path | str) -> Any:
+    """Read back a result file that ``save``, ``quanopy result`` or ``qrun`` wrote, as a
+    :class:`Result`; or a receipt that ``export`` wrote, its jobs with all that belongs to them, as
+    a :class:`~quanopy.client.receipts.Receipt`: that needs the standard library alone, and NumPy
+    for arrays.
 
-    Raises :class:`NotFound` for a file that cannot be read, :class:`Invalid` for one that is no
-    such document.
+    Raises :class:`NotFound` for a file that cannot be read, :class:`Invalid` for one that is
+    neither.
     """
+    try:
+        if is_receipt(path):
+            from quanopy.client.receipts import Receipt
+
+            return Receipt(path)
+        return _result(path)
+    except OSError as error:
+        raise NotFound(f"cannot be read: {error.strerror or error}", where=str(path)) from error
+
+
+def _result(path: Path | str) -> Result[Any]:
+    from pydantic import ValidationError
+
+    from quanopy.wire.jobs import ResultOut
+
     try:
         document = json.loads(Path(path).read_bytes())
     except OSError as error:

@@ -261,6 +261,9 @@ class Store(Protocol):
     def executions(self, job_id: str) -> list[Execution]:
         """Every execution that a job's tasks have had and that still stands at one of them."""
 
+    def executions_by_id(self, ids: Collection[str]) -> list[Execution]:
+        """Those of these executions that there are, the oldest first."""
+
     def events(self, query: EventQuery) -> EventPage:
         """History after a position; never skips one that commits late."""
 
@@ -413,6 +416,9 @@ class Store(Protocol):
 
     def sighting(self, digest: str) -> Sighting | None:
         """The latest sighting of a snapshot."""
+
+    def first_sightings(self, digests: Collection[str]) -> list[Sighting]:
+        """Of each of these snapshots that there is, where and when it was seen first."""
 
     def restore_sightings(self, found: Sequence[Sighting]) -> None:
         """Insert what a rebuild found; what is there already stays."""

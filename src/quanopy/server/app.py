@@ -20,6 +20,7 @@ from quanopy.server.routes import (
     jobs,
     matching,
     programs,
+    receipts,
     resources,
     results,
     stranded,
@@ -32,6 +33,7 @@ TAGS = [
     {"name": "jobs", "description": "Submit, list, look at, wait for, cancel, retry."},
     {"name": "results", "description": "What jobs gave."},
     {"name": "programs", "description": "What was submitted, back again."},
+    {"name": "receipts", "description": "Jobs with all that belongs to them, as one archive."},
     {"name": "events", "description": "History, by page or as it happens."},
     {"name": "resources", "description": "What can run programs, and how busy it is."},
     {"name": "calibrations", "description": "What resources were like, and when."},
@@ -59,7 +61,7 @@ def create_app(web: Web) -> ASGIApp:
     app.state.web = web
     for part in (
         *(jobs, results, programs, events, resources, matching, calibrations),
-        *(stranded, adoptions, tokens, health),
+        *(receipts, stranded, adoptions, tokens, health),
     ):
         app.include_router(part.router)
     for error in (QuanopyError, HTTPException, RequestValidationError):

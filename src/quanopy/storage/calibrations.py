@@ -145,6 +145,11 @@ _BY_DIGEST = (
     .order_by(_sightings.c.seen_from.desc())
     .limit(1)
 )
+_OF_DIGESTS = (
+    select(_sightings)
+    .select_from(_names.join(_sightings, _sightings.c.digest == _names.c.id))
+    .order_by(_sightings.c.seen_from, _sightings.c.resource)
+)
 _PACKS = select(_sightings.c.pack).select_from(
     _names.join(_sightings, _sightings.c.pack == _names.c.id)
 )
@@ -310,6 +315,15 @@ def by_digest(connection: Transaction, digest: str) -> Sighting | None:
     """Where and when a snapshot was last seen."""
     rows = connection.last(_BY_DIGEST, {"wanted": digest})
     return sighting_of(rows[0]) if rows else None
+
+
+def first(connection: Transaction, digests: Collection[str]) -> list[Sighting]:
+    """Where and when each of these snapshots was seen first."""
+    rows = connection.last(_OF_DIGESTS, {"r": ids_document(sorted(digests))})
+    found: dict[str, Sighting] = {}
+    for row in rows:
+        found.setdefault(row.digest, sighting_of(row))
+    return list(found.values())
 
 
 def restore(connection: Transaction, found: Sequence[Sighting]) -> None:

@@ -9,7 +9,7 @@ from quanopy.domain.jobs import Execution, Job, Task
 from quanopy.storage import schema
 from quanopy.storage.mapping import execution_of, job_of, task_of
 from quanopy.storage.rows import id_rows
-from quanopy.storage.statements import JOBS, by_ids, with_spec
+from quanopy.storage.statements import EXECUTIONS, JOBS, by_ids, with_spec
 from quanopy.storage.transaction import Transaction
 
 _jobs = id_rows()
@@ -57,3 +57,8 @@ def jobs_with_tasks(
 def executions(connection: Transaction, job_id: str) -> list[Execution]:
     """The executions that stand at a job's tasks, oldest first."""
     return [execution_of(row) for row in connection.last(_EXECUTIONS, {"job": job_id})]
+
+
+def executions_by_id(connection: Transaction, ids: Collection[str]) -> list[Execution]:
+    """These executions, oldest first."""
+    return [execution_of(row) for row in connection.last(*by_ids(EXECUTIONS, ids))]

@@ -163,6 +163,10 @@ class SqlStore:
         """See :meth:`Store.executions`."""
         return self._database.read(lambda c: reading.executions(c, job_id))
 
+    def executions_by_id(self, ids: Collection[str]) -> list[Execution]:
+        """See :meth:`Store.executions_by_id`."""
+        return self._database.read(lambda c: reading.executions_by_id(c, ids)) if ids else []
+
     def events(self, query: EventQuery) -> EventPage:
         """See :meth:`Store.events`."""
         return self._database.read(lambda c: events.read_events(c, query))
@@ -361,6 +365,10 @@ class SqlStore:
     def sighting(self, digest: str) -> Sighting | None:
         """See :meth:`Store.sighting`."""
         return self._database.read(lambda c: calibrations.by_digest(c, digest))
+
+    def first_sightings(self, digests: Collection[str]) -> list[Sighting]:
+        """See :meth:`Store.first_sightings`."""
+        return self._database.read(lambda c: calibrations.first(c, digests)) if digests else []
 
     def restore_sightings(self, found: Sequence[Sighting]) -> None:
         """See :meth:`Store.restore_sightings`."""

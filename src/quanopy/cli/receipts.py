@@ -1,0 +1,86 @@
+"""Commands on receipts: export, verify. Verifying needs no broker."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from quanopy.cli.arguments import AsJson
+
+if TYPE_CHECKING:
+    from quanopy.client.receipts import Receipt
+    from quanopy.codecs.receipt_checks import Fault
+
+WRONG = 65
+"""As for every input that is not what it should be."""
+ReceiptPath = Annotated[Path, typer.Argument(metavar="FILE", help="A receipt.")]
+
+
+def export(
+    id: Annotated[str, typer.Argument(metavar="JOB", help="A job's id.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Where to; a zip, often named .quanopy.")
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Write all that belongs to a job into one file: program, result, calibrations, history."""
+    from quanopy.cli.output import emit, progress
+    from quanopy.client import Client
+
+    with Client() as client, progress() as bar:
+        shown = bar.add_task("bytes", total=None)
+        receipt = client.export(
+            id, file, on_progress=lambda size: bar.update(shown, completed=size)
+        )
+    with receipt:
+        if as_json:
+            emit({"file": str(file), **_about(receipt)})
+            return
+        typer.echo(receipt.digest)
+        _say_unfinished(receipt)
+
+
+def verify(file: ReceiptPath, as_json: AsJson = False) -> None:
+    """Check a receipt: every digest, nothing missing or extra, and that its parts belong together;
+    65 if anything is wrong. Prints its digest, to be noted elsewhere."""
+    from dataclasses import asdict
+
+    from quanopy.cli.output import emit, progress
+    from quanopy.client.receipts import Receipt
+
+    with Receipt(file) as receipt:
+        with progress() as bar:
+            shown = bar.add_task("members", total=None)
+            found = receipt.verify(
+                lambda done, total: bar.update(shown, completed=done, total=total)
+            )
+        if as_json:
+            emit({**_about(receipt), "faults": [asdict(fault) for fault in found]})
+        else:
+            _say(receipt, found)
+    if found:
+        raise typer.Exit(WRONG)
+
+
+def _about(receipt: "Receipt") -> dict[str, object]:
+    return {
+        "digest": receipt.digest,
+        "content": receipt.content,
+        "made": dict(receipt.made),
+        "jobs": [job.id for job in receipt.jobs],
+        "unfinished": receipt.unfinished,
+    }
+
+
+def _say(receipt: "Receipt", found: "list[Fault]") -> None:
+    typer.echo(receipt.digest)
+    for fault in found:
+        typer.echo(f"wrong: {fault.member}: {fault.problem}", err=True)
+    said = f"{len(found)} faults" if found else "nothing is wrong"
+    typer.echo(f"{len(receipt.jobs)} jobs, {said}", err=True)
+    _say_unfinished(receipt)
+
+
+def _say_unfinished(receipt: "Receipt") -> None:
+    for job_id in receipt.unfinished:
+        typer.echo(f"{job_id} was not final: the receipt has what was known then", err=True)

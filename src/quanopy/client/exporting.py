@@ -1,0 +1,29 @@
+"""Receipts out of a broker, and into another."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from quanopy.client.bulk import ids_of
+from quanopy.client.files import check_writable, write_atomically
+from quanopy.client.handles import Job
+from quanopy.client.http import Http
+from quanopy.client.receipts import Receipt
+
+
+def exported(
+    http: Http, job: Job | str, path: Path, on_progress: Callable[[int], object] | None
+) -> Receipt:
+    """A job's receipt, written there whole or not at all."""
+    (id_,) = ids_of(job)
+    check_writable(path)
+    write_atomically(path, _told(http.pieces(f"/jobs/{id_}/receipt"), on_progress))
+    return Receipt(path)
+
+
+def _told(pieces: Iterator[bytes], on_progress: Callable[[int], object] | None) -> Iterator[bytes]:
+    size = 0
+    for piece in pieces:
+        yield piece
+        size += len(piece)
+        if on_progress is not None:
+            on_progress(size)

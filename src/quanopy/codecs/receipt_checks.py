@@ -1,0 +1,255 @@
+"""What is wrong with a receipt: digests and sizes first, then whether its parts belong together."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from quanopy.codecs.calibrations import decode_metrics
+from quanopy.codecs.plain import from_plain
+from quanopy.codecs.receipt_files import ReceiptFile
+from quanopy.codecs.receipt_records import CalibrationEntry, EventEntry, JobEntry
+from quanopy.codecs.receipts import (
+    MANIFEST,
+    README,
+    RESULT_FORMAT,
+    calibration_member,
+    circuits_member,
+    content_digest,
+    job_member,
+    program_member,
+)
+from quanopy.codecs.results import from_npz
+from quanopy.domain.errors import Invalid, NotFound, QuanopyError
+from quanopy.domain.ids import is_id
+from quanopy.domain.states import FINAL_JOB_STATES
+
+_PROMISED = {"programs": "", "circuits": ".qpy"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """Something that is wrong, and where."""
+
+    member: str
+    problem: str
+
+
+def faults(
+    file: ReceiptFile, on_progress: Callable[[int, int], object] | None = None
+) -> Iterator[Fault]:
+    """Everything that is wrong with a receipt, as it is found. ``on_progress`` is told (members
+    read, of so many)."""
+    tell = on_progress or (lambda done, of: None)
+    damaged: set[str] = set()
+    for fault in _damage(file, tell):
+        damaged.add(fault.member)
+        yield fault
+    if content_digest(list(file.members.values())) != file.manifest.get("content"):
+        yield Fault(member=MANIFEST, problem="content is not the digest of the members named")
+    known: set[str] = {MANIFEST, README}
+    for job_id in _distinct(file.manifest["jobs"]):
+        yield from _job(file, job_id, damaged, known)
+    yield from _snapshots(file, damaged)
+    yield from _unowned(file, known)
+
+
+def _damage(file: ReceiptFile, tell: Callable[[int, int], object]) -> Iterator[Fault]:
+    """Bytes that are not those named, or not there, or named nowhere."""
+    there = set(file.names)
+    for name in sorted(there - file.members.keys() - {MANIFEST}):
+        yield Fault(member=name, problem="is not in the manifest")
+    for done, (name, member) in enumerate(file.members.items(), 1):
+        if name not in there:
+            yield Fault(member=name, problem="is missing")
+            continue
+        try:
+            found = file.sha256(name)
+        except Invalid as error:
+            yield Fault(member=name, problem=error.message)
+            continue
+        if found != member.sha256:
+            yield Fault(member=name, problem=f"has the digest {found}, not {member.sha256}")
+        elif _promised(name) not in (None, found):
+            yield Fault(member=name, problem=f"is not what its name promises, but {found}")
+        tell(done, len(file.members))
+
+
+def _promised(name: str) -> str | None:
+    """The digest that a name stands for, where it stands for one."""
+    folder, _, rest = name.partition("/")
+    if folder in _PROMISED:
+        return rest.removesuffix(_PROMISED[folder])
+    digest, _, leaf = rest.partition("/")
+    return digest if folder == "calibrations" and leaf == "raw.json" else None
+
+
+def _distinct(ids: list[str]) -> list[str]:
+    return list(dict.fromkeys(ids))
+
+
+# -- jobs -------------------------------------------------------------------------------------
+def _job(file: ReceiptFile, job_id: str, damaged: set[str], known: set[str]) -> Iterator[Fault]:
+    name = job_member(job_id, "job.json") if is_id(job_id, "job") else MANIFEST
+    if name == MANIFEST:
+        yield Fault(member=MANIFEST, problem=f"{job_id[:60]!r} is no job's id")
+        return
+    known |= {job_member(job_id, leaf) for leaf in _LEAVES}
+    if name in damaged:
+        return
+    try:
+        job = JobEntry.decoded(file.document(name), name)
+    except QuanopyError as error:
+        yield _fault(name, error)
+        return
+    yield from (Fault(member=name, problem=problem) for problem in _wrong(file, job, job_id, known))
+    yield from _result(file, job, damaged)
+    yield from _events(file, job_id, damaged)
+
+
+_LEAVES = ("job.json", "result.json", "result.npz", "events.jsonl", "parts.jsonl")
+
+
+def _wrong(file: ReceiptFile, job: JobEntry, job_id: str, known: set[str]) -> Iterator[str]:
+    """What a job says that does not hold together."""
+    if job.id != job_id:
+        yield f"is of {job.id[:60]}"
+    needed = [program_member(one.digest) for one in job.programs]
+    needed += [circuits_member(one.circuits) for one in job.programs if one.circuits is not None]
+    needed += [circuits_member(one.circuits) for part in job.parts for one in part.ran]
+    known |= set(needed)
+    yield from (f"names {name}, which is not there" for name in needed if name not in file)
+    for digest in sorted(job.snapshots):
+        name = calibration_member(digest, "calibration.json")
+        if name not in file and digest not in job.calibrations_lost:
+            yield f"ran under {digest}, which is not there"
+    executions = {one.id for one in job.executions}
+    for part in job.parts:
+        if part.execution_id is not None and part.execution_id not in executions:
+            yield f"{part.id} was in {part.execution_id}, which is not told of"
+        for ran in part.ran:
+            if not 0 <= ran.program < len(job.programs):
+                yield f"{part.id} ran program {ran.program} of {len(job.programs)}"
+    for index, pub in enumerate(job.pubs or ()):
+        if not 0 <= pub.program < len(job.programs):
+            yield f"pub {index} is of program {pub.program} of {len(job.programs)}"
+    unfinished = job_id in file.manifest.get("unfinished", ())
+    if unfinished == (job.state in FINAL_JOB_STATES):
+        yield f"is {job.state}, and the manifest says otherwise"
+
+
+def _result(file: ReceiptFile, job: JobEntry, damaged: set[str]) -> Iterator[Fault]:
+    name, npz = job_member(job.id, "result.json"), job_member(job.id, "result.npz")
+    for member in (name, npz):
+        if (member in file) != job.result:
+            said = "has" if job.result else "has not"
+            yield Fault(member=member, problem=f"the job {said} a result, by its job.json")
+    if name not in file or name in damaged:
+        return
+    try:
+        document = file.document(name)
+        yield from (Fault(member=name, problem=one) for one in _wrong_result(document, job))
+        if npz in file and npz not in damaged:
+            kind, pubs = from_npz(file.read(npz))
+            if kind != document.get("kind") or not _same(pubs, document.get("pubs")):
+                yield Fault(member=npz, problem="holds another result than result.json")
+    except QuanopyError as error:
+        yield _fault(name, error)
+
+
+def _wrong_result(document: dict[str, Any], job: JobEntry) -> Iterator[str]:
+    if document.get("format") != RESULT_FORMAT:
+        yield f"its format is not {RESULT_FORMAT}"
+    for name, expected in (
+        *(("job_id", job.id), ("kind", job.kind.value)),
+        *(("resource", job.resource), ("state", job.state.value)),
+    ):
+        if document.get(name) != expected:
+            yield f"{name} is {str(document.get(name))[:60]!r}, the job's is {expected!r}"
+    pubs = document.get("pubs")
+    if not isinstance(pubs, list):
+        yield "it has no pubs"
+    elif job.read and job.pubs is not None and len(pubs) != len(job.pubs):
+        yield f"it has {len(pubs)} pubs, the job has {len(job.pubs)}"
+
+
+def _same(arrays: list[dict[str, Any] | None], pubs: Any) -> bool:
+    """Whether NumPy's arrays say what the JSON says; the vendor's documents are in that alone."""
+    if not isinstance(pubs, list) or len(arrays) != len(pubs):
+        return False
+    return all(_normal(one) == _normal(other) for one, other in zip(arrays, pubs, strict=True))
+
+
+def _normal(pub: Any) -> str:
+    if not isinstance(pub, dict):
+        return json.dumps(pub)
+    shown = {name: value for name, value in pub.items() if name in _IN_BOTH}
+    for name in ("evs", "stds"):
+        if name in shown:
+            shown[name] = [None if one is None or one != one else float(one) for one in shown[name]]
+    if shown.get("precision") is not None:
+        shown["precision"] = float(shown["precision"])
+    return json.dumps(shown, sort_keys=True)
+
+
+_IN_BOTH = (
+    *("shape", "shots", "registers", "counts", "memory"),
+    *("evs", "stds", "precision", "native", "outcomes"),
+)
+
+
+def _events(file: ReceiptFile, job_id: str, damaged: set[str]) -> Iterator[Fault]:
+    name = job_member(job_id, "events.jsonl")
+    if name not in file:
+        yield Fault(member=name, problem="is missing")
+    elif name not in damaged:
+        try:
+            for number, line in enumerate(file.lines(name), 1):
+                from_plain(EventEntry, line, f"line {number}")
+        except QuanopyError as error:
+            yield _fault(name, error)
+
+
+# -- what jobs share --------------------------------------------------------------------------
+def _snapshots(file: ReceiptFile, damaged: set[str]) -> Iterator[Fault]:
+    for name in file.members:
+        folder, _, rest = name.partition("/")
+        digest, _, leaf = rest.partition("/")
+        if folder == "calibrations" and leaf == "calibration.json" and name not in damaged:
+            yield from _snapshot(file, name, f"sha256:{digest}", damaged)
+
+
+def _snapshot(file: ReceiptFile, name: str, digest: str, damaged: set[str]) -> Iterator[Fault]:
+    try:
+        entry = CalibrationEntry.decoded(file.document(name), name)
+    except QuanopyError as error:
+        yield _fault(name, error)
+        return
+    if entry.digest != digest:
+        yield Fault(member=name, problem=f"is of {entry.digest[:80]}")
+    for leaf in ("raw.json", "metrics.json"):
+        if calibration_member(digest, leaf) not in file:
+            yield Fault(member=calibration_member(digest, leaf), problem="is missing")
+    numbers = calibration_member(digest, "metrics.json")
+    if numbers in file and numbers not in damaged:
+        try:
+            count = len(decode_metrics(file.read(numbers)))
+        except QuanopyError as error:
+            yield _fault(numbers, error)
+            return
+        if count != entry.metrics:
+            yield Fault(member=numbers, problem=f"has {count} numbers, not {entry.metrics}")
+
+
+def _unowned(file: ReceiptFile, known: set[str]) -> Iterator[Fault]:
+    """Members that no job needs."""
+    for name in file.members:
+        folder = name.partition("/")[0]
+        if folder in ("jobs", "programs", "circuits") and name not in known:
+            yield Fault(member=name, problem="is of no job that the manifest names")
+
+
+def _fault(member: str, error: QuanopyError) -> Fault:
+    where = "" if error.where is None or error.where == member else f"{error.where}: "
+    missing = "is missing" if isinstance(error, NotFound) else f"{where}{error.message}"
+    return Fault(member=member, problem=missing)

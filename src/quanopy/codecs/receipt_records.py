@@ -1,0 +1,187 @@
+"""What a receipt says of each job, event and snapshot: its documents as dataclasses."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from quanopy.codecs.plain import from_plain, to_plain
+from quanopy.codecs.receipts import CALIBRATION_FORMAT, JOB_FORMAT, encode, encode_line
+from quanopy.domain.calibration import UNBOUND, Binding
+from quanopy.domain.errors import Invalid
+from quanopy.domain.jobs import JobKind, Options, Problem, Pub, Slice
+from quanopy.domain.programs import Footprint
+from quanopy.domain.states import ExecutionState, JobState, TaskState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgramEntry:
+    """A program, which lies under ``programs/``."""
+
+    format: str
+    digest: str
+    circuits: str | None = None
+    """Digest of the circuits read from it, which lie under ``circuits/``."""
+    footprint: Footprint | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RanEntry:
+    """What a part ran of one of its job's programs, where that is not what was read from it."""
+
+    program: int
+    circuits: str
+    """Digest of them, with layouts."""
+    level: int | None = None
+    """The optimisation level it was compiled at; none: it was read late, and not compiled."""
+    seed: int | None = None
+    """What the compiler's random numbers began with."""
+    compiler: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartEntry:
+    """A part of a job: its task as it stood."""
+
+    id: str
+    state: TaskState
+    slice: Slice
+    attempt: int
+    estimate_s: float = 0.0
+    solo: bool = False
+    execution_id: str | None = None
+    result: bool = False
+    """Whether it gave one."""
+    problem: Problem | None = None
+    cancel_requested: bool = False
+    queued_at: datetime | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    ran: tuple[RanEntry, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionEntry:
+    """A request to a provider, as it stood."""
+
+    id: str
+    provider: str
+    resource: str
+    state: ExecutionState
+    created_at: datetime
+    provider_job_id: str | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    usage: Mapping[str, float] = field(default_factory=dict)
+    problem: Problem | None = None
+    target: str | None = None
+    fingerprint: str | None = None
+    adopted: bool = False
+    calibration: Binding = UNBOUND
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobEntry:
+    """A job: ``job.json``."""
+
+    id: str
+    kind: JobKind
+    name: str | None = None
+    tags: tuple[str, ...] = ()
+    account: str
+    resource: str
+    state: JobState
+    priority: int = 0
+    shots: int | None = None
+    created_at: datetime
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    problem: Problem | None = None
+    cancel_requested: bool = False
+    estimate_s: float = 0.0
+    options: Options
+    read: bool
+    """Whether its programs had been read; else ``pubs`` are as they were given."""
+    programs: tuple[ProgramEntry, ...]
+    pubs: tuple[Pub, ...] | None = None
+    evaluations: tuple[int, ...] = ()
+    """Bound circuits of each pub."""
+    parts: tuple[PartEntry, ...]
+    executions: tuple[ExecutionEntry, ...]
+    result: bool
+    """Whether there is (some of) one."""
+    calibrations_lost: tuple[str, ...] = ()
+    """Snapshots that executions name and the broker did not have any more."""
+
+    def encoded(self) -> bytes:
+        """As ``job.json``."""
+        return encode({"format": JOB_FORMAT, **to_plain(self)})
+
+    @classmethod
+    def decoded(cls, document: Mapping[str, Any], where: str) -> "JobEntry":
+        """From ``job.json``; raises :class:`Invalid` for anything else."""
+        _check_format(document, JOB_FORMAT, where)
+        return from_plain(cls, document, where)
+
+    @property
+    def snapshots(self) -> frozenset[str]:
+        """Every digest of a snapshot that its executions name."""
+        return frozenset(
+            digest for one in self.executions for digest in snapshots_of(one.calibration)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventEntry:
+    """A line of ``events.jsonl``."""
+
+    at: datetime
+    subject: str
+    kind: str
+    before: str | None = None
+    after: str | None = None
+    actor: str = ""
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+    def line(self) -> bytes:
+        """As a line."""
+        return encode_line(to_plain(self))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalibrationEntry:
+    """A snapshot: ``calibration.json``."""
+
+    digest: str
+    """Of ``raw.json``."""
+    resource: str
+    raw_format: str
+    """What ``raw.json`` is."""
+    metrics: int
+    """How many numbers ``metrics.json`` has."""
+    seen_from: datetime
+    """When the broker saw it first."""
+    calibrated_at: datetime | None = None
+    """The vendor's time."""
+    vendor_id: str | None = None
+
+    def encoded(self) -> bytes:
+        """As ``calibration.json``."""
+        return encode({"format": CALIBRATION_FORMAT, **to_plain(self)})
+
+    @classmethod
+    def decoded(cls, document: Mapping[str, Any], where: str) -> "CalibrationEntry":
+        """From ``calibration.json``; raises :class:`Invalid` for anything else."""
+        _check_format(document, CALIBRATION_FORMAT, where)
+        return from_plain(cls, document, where)
+
+
+def snapshots_of(binding: Binding) -> frozenset[str]:
+    """The digests that a binding names."""
+    named = (binding.snapshot, binding.submitted, binding.started, binding.ended)
+    return frozenset(digest for digest in named if digest is not None)
+
+
+def _check_format(document: Mapping[str, Any], expected: str, where: str) -> None:
+    if document.get("format") != expected:
+        raise Invalid(f"its format is not {expected}", where=where)
