@@ -246,7 +246,7 @@ def test_members_that_do_not_belong_together_are_named(kept: bytes) -> None:
 def test_a_cut_or_foreign_file_is_no_receipt(kept: bytes, tmp_path: Path) -> None:
     file = tmp_path / "cut.quanopy"
     file.write_bytes(kept[:-100])
-    with pytest.raises(Invalid, match="was cut|no whole zip"):
+    with pytest.raises(Invalid, match=r"was cut|no whole zip"):
         quanopy.load(file)
     with pytest.raises(Invalid, match="no receipt"):
         opened(rewritten(kept, {"manifest.json": None}))
