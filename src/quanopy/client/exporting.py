@@ -14,7 +14,7 @@ def exported(
     http: Http, job: Job | str, path: Path, on_progress: Callable[[int], object] | None
 ) -> Receipt:
     """A job's receipt, written there whole or not at all."""
-    (id_,) = ids_of(job)
+    (id_,) = ids_of([job])
     check_writable(path)
     write_atomically(path, _told(http.pieces(f"/jobs/{id_}/receipt"), on_progress))
     return Receipt(path)
