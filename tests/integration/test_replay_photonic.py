@@ -45,6 +45,8 @@ def test_photons_are_replayed_with_the_noise_of_their_platform(client: Client) -
     assert kept.data == hong_ou_mandel().data
     with pytest.raises(Unsupported):
         _ = kept.circuits
+    with pytest.raises(Unsupported):
+        job.circuits()
     found = client.replay(job, seed=3, timeout=120)
     assert found.label is not CalibrationLabel.UNKNOWN
     ideal = client.submit(hong_ou_mandel(), kind="run", resource="perceval-slos", shots=SHOTS)

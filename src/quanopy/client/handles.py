@@ -11,9 +11,9 @@ from quanopy.client.http import Http
 from quanopy.client.polling import rounds
 from quanopy.client.programs import decode, unpacked
 from quanopy.client.results import Result, result_of
-from quanopy.domain.errors import Invalid, NotReady
+from quanopy.domain.errors import Invalid, NotReady, Unsupported
 from quanopy.domain.ids import is_id
-from quanopy.domain.programs import Program
+from quanopy.domain.programs import CIRCUITS, Program
 from quanopy.domain.states import FINAL_JOB_STATES, JobState
 from quanopy.wire.jobs import CompiledJobOut, JobDetail, JobOut, ResultOut, SubmittedOut
 from quanopy.wire.service import EventOut, EventsOut
@@ -132,12 +132,18 @@ class Job:
     def circuits(self) -> "list[QuantumCircuit]":
         """The circuits of all its programs, in order, as Qiskit's.
 
-        Raises :class:`NotReady` where the broker has not read the programs yet.
+        Raises :class:`NotReady` where the broker has not read the programs yet (those that took
+        too long to read are read when the job is run), and :class:`Unsupported` for a program
+        that is no circuits.
         """
         from quanopy.client.circuits import unpack_circuits
 
         found: list[QuantumCircuit] = []
         for program in self.submitted().programs:
+            if program.format.partition("/")[0] not in CIRCUITS:
+                raise Unsupported(
+                    f"a {program.format} program has no circuits", hint="Take `programs()`."
+                )
             if program.qpy is None:
                 raise NotReady(f"the programs of {self.id} have not been read yet")
             found += unpack_circuits(unpacked(program.qpy))

@@ -101,6 +101,8 @@ class RanRecord(Record):
     """The optimisation level it was compiled at; none: it was read, but not compiled."""
     seed: int | None = None
     """What the compiler's random numbers began with."""
+    read: Span | None = None
+    """As it was read, late: before it was compiled, for no other record has that. In this pack."""
 
 
 class TaskEndRecord(Record):

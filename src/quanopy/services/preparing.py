@@ -211,12 +211,14 @@ def _with_compiled(
     ready = replace(ready, target=asked.target.digest)
     if not answer.changed:
         return ready
+    late = next((one.circuits for one in ready.ran if one.program == program), None)
     ran = Ran(
         program=program,
         circuits=answer.circuits,
         level=asked.level,
         seed=asked.seed,
         kept=answer.kept,
+        read=late,
     )
     others = tuple(one for one in ready.ran if one.program != program)
     return replace(ready, work=_with(ready.work, [ran]), ran=(*others, ran))
@@ -225,7 +227,8 @@ def _with_compiled(
 def _recalled(ready: Prepared, ran: Sequence[Ran]) -> Work:
     if isinstance(ready, QuanopyError):
         raise ready
-    return _with(ready.work, ran)
+    used = {pub.program for pub in ready.work.pubs}
+    return _with(ready.work, [one for one in ran if one.program in used])
 
 
 def _with(work: Work, ran: Sequence[Ran]) -> Work:
@@ -295,8 +298,7 @@ def _ready(task: Task, job: _Loaded | QuanopyError) -> Prepared:
     # The archive has no circuits of a job that was read late.
     late = [
         Ran(program=index, circuits=circuits, level=None)
-        for index, circuits in enumerate(work.circuits)
-        if circuits
+        for index, circuits in enumerate(job.circuits)
     ]
     return Ready(work=work, ran=tuple(late))
 

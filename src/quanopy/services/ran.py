@@ -1,10 +1,16 @@
 """What really ran: programs as they were compiled, kept with their executions and read back."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from quanopy.codecs.packs import PackBuilder, Span
-from quanopy.codecs.records import ExecutionRanRecord, JobRecord, ProgramRecord, RanRecord
+from quanopy.codecs.records import (
+    ExecutionRanRecord,
+    JobRecord,
+    ProgramRecord,
+    RanRecord,
+    TaskRanRecord,
+)
 from quanopy.domain.errors import NotFound, NotReady
 from quanopy.domain.jobs import Execution, Extent, Job, Task
 from quanopy.domain.programs import digest_of
@@ -24,6 +30,8 @@ class Ran:
     seed: int | None = None
     kept: str | None = None
     """The object that holds these bytes already."""
+    read: bytes | None = None
+    """Of one that was read late and compiled: its QPY as it was read."""
 
 
 def keep(ran: Sequence[Ran], builder: PackBuilder) -> tuple[RanRecord, ...] | None:
@@ -32,12 +40,19 @@ def keep(ran: Sequence[Ran], builder: PackBuilder) -> tuple[RanRecord, ...] | No
 
 
 def _kept(ran: Ran, builder: PackBuilder) -> RanRecord:
-    if ran.kept is not None:
-        span = Span(0, len(ran.circuits))
-    else:
-        name = digest_of(ran.circuits).removeprefix("sha256:")
-        span = builder.add(f"circuits/{name}.qpy", ran.circuits)
-    return RanRecord(program=ran.program, data=span, key=ran.kept, level=ran.level, seed=ran.seed)
+    return RanRecord(
+        program=ran.program,
+        data=_member(ran.circuits, builder) if ran.kept is None else Span(0, len(ran.circuits)),
+        key=ran.kept,
+        level=ran.level,
+        seed=ran.seed,
+        read=None if ran.read is None else _member(ran.read, builder),
+    )
+
+
+def _member(qpy: bytes, builder: PackBuilder) -> Span:
+    name = digest_of(qpy).removeprefix("sha256:")
+    return builder.add(f"circuits/{name}.qpy", qpy)
 
 
 def load_ran(objects: Objects, record: Extent) -> Mapping[str, Sequence[Ran]]:
@@ -48,16 +63,9 @@ def load_ran(objects: Objects, record: Extent) -> Mapping[str, Sequence[Ran]]:
         NotFound: its record, or a program that it names, is not there or damaged.
         Unavailable: the object store cannot be reached.
     """
-    (line,) = objects.read([record])
-    try:
-        tasks = ExecutionRanRecord.model_validate_json(line).tasks
-    except ValueError:
-        raise NotFound(
-            f"the record in {record.key} is damaged", hint="`quanopy store verify` says more."
-        ) from None
     places = [
         (task.id, one, one.data.within(one.key or record.key))
-        for task in tasks
+        for task in _tasks_in(objects, record)
         for one in task.ran or ()
     ]
     distinct = list(dict.fromkeys(place for _, _, place in places))
@@ -74,6 +82,42 @@ def load_ran(objects: Objects, record: Extent) -> Mapping[str, Sequence[Ran]]:
             )
         )
     return found
+
+
+def _tasks_in(objects: Objects, record: Extent) -> Sequence[TaskRanRecord]:
+    (line,) = objects.read([record])
+    try:
+        return ExecutionRanRecord.model_validate_json(line).tasks
+    except ValueError:
+        raise NotFound(
+            f"the record in {record.key} is damaged", hint="`quanopy store verify` says more."
+        ) from None
+
+
+def read_late(
+    objects: Objects, tasks: Sequence[Task], executions: Sequence[Execution]
+) -> Mapping[int, bytes]:
+    """The circuits of a job's programs, by program, as they were read only when its tasks were
+    dispatched: so far as an execution tells of it. Raises as :func:`load_ran`."""
+    ids = {task.id for task in tasks}
+    places = {
+        one.program: place
+        for execution in executions
+        if execution.record is not None
+        for task in _tasks_in(objects, execution.record)
+        if task.id in ids
+        for one in task.ran or ()
+        if (place := _as_read(one, execution.record)) is not None
+    }
+    found = objects.read(list(places.values())) if places else ()
+    return dict(zip(places, found, strict=True))
+
+
+def _as_read(ran: RanRecord, record: Extent) -> Extent | None:
+    if ran.read is not None:
+        return ran.read.within(record.key)
+    # What is not compiled is kept only of what was read late.
+    return ran.data.within(ran.key or record.key) if ran.level is None else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,17 +171,18 @@ def all_as_run(
                 native=_native(record.programs[program], ran.get(program)),
                 ran=ran.get(program),
             )
-            for program in _used(record, task, ran)
+            for program in _used(record, task)
         ]
     return record, as_run
 
 
-def _used(record: JobRecord, task: Task, ran: Collection[int]) -> Sequence[int]:
+def _used(record: JobRecord, task: Task) -> Sequence[int]:
     """The programs that a task's pubs are of."""
-    if not record.read or record.pubs is None:
-        return sorted(ran) or range(len(record.programs))
+    if record.pubs is None:
+        return range(len(record.programs))
     part = task.slice
-    return sorted({pub.program for pub in record.pubs[part.first : part.first + part.count]})
+    pubs = record.pubs[part.first : part.first + part.count] if record.read else record.pubs
+    return sorted({pub.program for pub in pubs})
 
 
 def _native(program: ProgramRecord, ran: Ran | None) -> str | None:

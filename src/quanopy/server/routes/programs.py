@@ -1,12 +1,15 @@
 """What was submitted, back again."""
 
 import base64
+import logging
+from collections.abc import Mapping
 
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
 from quanopy.codecs.qpy import writer_of
+from quanopy.domain.errors import NotFound
 from quanopy.domain.jobs import Job
 from quanopy.domain.programs import Program
 from quanopy.server.openapi import problems, shows
@@ -14,9 +17,11 @@ from quanopy.server.routes import examples
 from quanopy.server.routes.jobs import JobId
 from quanopy.server.shapes import options_out, pub_out
 from quanopy.server.web import Web, answer, identity_of, web_of
-from quanopy.services.ran import AsRun, all_as_run
+from quanopy.services.ran import AsRun, all_as_run, read_late
 from quanopy.services.unpacking import load_circuits, load_jobs, load_programs
 from quanopy.wire.jobs import CompiledJobOut, CompiledOut, ProgramOut, SubmittedOut
+
+log = logging.getLogger(__name__)
 
 router = APIRouter(prefix="/v1/jobs", tags=["programs"])
 
@@ -38,17 +43,26 @@ def _submitted(web: Web, job: Job) -> SubmittedOut:
     extents = [job.spec]
     records = load_jobs(web.objects, extents)
     (programs,) = load_programs(web.objects, extents, records)
-    (circuits,) = load_circuits(web.objects, extents, records)
+    (read,) = load_circuits(web.objects, extents, records)
     record = records[0]
+    circuits = dict(enumerate(read)) if read is not None else _read_late(web, job)
     return SubmittedOut(
         job_id=job.id,
-        programs=[
-            _program(program, circuits[index] if circuits else None)
-            for index, program in enumerate(programs)
-        ],
+        programs=[_program(program, circuits.get(index)) for index, program in enumerate(programs)],
         pubs=None if record.pubs is None else [pub_out(pub) for pub in record.pubs],
         options=options_out(record.options),
     )
+
+
+def _read_late(web: Web, job: Job) -> Mapping[int, bytes]:
+    """The circuits by program, once they have been read where the job was dispatched."""
+    tasks, executions = web.store.tasks([job.id]), web.store.executions(job.id)
+    try:
+        return read_late(web.objects, tasks, executions)
+    except NotFound as error:
+        # What was submitted is there all the same.
+        log.warning("what was read of %s: %s", job.id, error)
+        return {}
 
 
 @router.get(
