@@ -8,6 +8,7 @@ from itertools import chain
 from typing import Any
 
 from quanopy.domain.calibration import UNBOUND, Binding
+from quanopy.domain.groups import OnFailure
 from quanopy.domain.programs import Footprint, Program
 from quanopy.domain.states import ExecutionState, JobState, TaskState
 
@@ -89,6 +90,10 @@ class JobSpec:
     name: str | None = None
     tags: tuple[str, ...] = ()
     priority: int = 0
+    after: tuple[str, ...] = ()
+    """Ids of jobs that have to end before it."""
+    on_failure: OnFailure = OnFailure.SKIP
+    """What becomes of it if one of those does not complete."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,6 +215,15 @@ class Job:
     chosen: Mapping[str, Any] | None = None
     """Why it was given to its resource, where it named none; goes into its history, and is not
     read back."""
+    group_id: str | None = None
+    position: int | None = None
+    """Its place in the group's order, from 0."""
+    blocked: bool = False
+    """It waits for its group, or for other jobs."""
+    after: tuple[str, ...] = ()
+    """Jobs that it comes after; not read back."""
+    on_failure: OnFailure = OnFailure.SKIP
+    """As :attr:`JobSpec.on_failure`; not read back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,15 @@ from quanopy.domain.accounts import Token
 from quanopy.domain.adoptions import Adoption
 from quanopy.domain.errors import QuanopyError
 from quanopy.domain.events import Event, Position
+from quanopy.domain.groups import (
+    Group,
+    GroupAction,
+    GroupPolicy,
+    GroupState,
+    Progress,
+    Ruling,
+    Turn,
+)
 from quanopy.domain.jobs import Execution, Extent, Job, JobKind, Problem, Task
 from quanopy.domain.resources import Registration, Resource, ResourceStatus
 from quanopy.domain.sightings import Sighting, Standing
@@ -41,6 +50,8 @@ class Submission:
     idempotency_key: str | None = None
     request_digest: str = ""
     """Digest of the request's body: the same key with another digest is a ``Conflict``."""
+    group_id: str | None = None
+    """The group that gets these jobs, at its end."""
 
     @property
     def entry(self) -> Entry:
@@ -81,12 +92,51 @@ class JobQuery:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GroupQuery:
+    """Filters of a listing of groups, newest first; ``None`` or empty: any."""
+
+    account: str | None = None
+    states: tuple[GroupState, ...] = ()
+    name_prefix: str | None = None
+    before: tuple[datetime, str] | None = None
+    """Only groups older than this time and id (the cursor)."""
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupWork:
+    """What groups, and jobs that come after others, wait for somebody to do."""
+
+    turns: Sequence[Turn]
+    groups: Sequence[Group]
+    """Those of the turns, and those that are to be looked at."""
+    next_at: datetime | None
+    """When the next group is to be looked at."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Stepped:
+    """What a step of groups has come to."""
+
+    ready: bool = False
+    """Tasks became ready."""
+    changed: bool = False
+    """Something ended, or was cancelled."""
+    again: bool = False
+    """There is more to do at once."""
+    cancelled: list[str] = field(default_factory=list)
+    """Jobs that were cancelled, or failed for what they come after."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EventQuery:
     """Which events, in order, after a position."""
 
     after: Position = field(default_factory=Position)
     account: str | None = None
     job_ids: Collection[str] | None = None
+    group_id: str | None = None
+    """Those of the group itself, and of all its jobs."""
     limit: int = 1000
 
 
@@ -213,6 +263,8 @@ class Finished:
     jobs: Sequence[Job] = ()
     tasks: Sequence[Task] = ()
     """Of the jobs that were asked for, as they are now; tasks by job and slice."""
+    turns: bool = False
+    """Something of a group, or what comes after a job, may begin now."""
 
 
 Make = Callable[[Sequence[int]], Sequence[Submission]]
@@ -277,6 +329,57 @@ class Store(Protocol):
     def retry(self, job_ids: Collection[str], *, actor: str) -> list[Job]:
         """Queue the failed and cancelled parts of these jobs again, as new tasks; the jobs after.
         Also releases jobs that a rebuild held."""
+
+    # -- groups -------------------------------------------------------------------------------
+    def create_group(self, group: Group) -> tuple[Group, bool]:
+        """Make a group, unless its account has one of its name; that one, and whether it is
+        new."""
+
+    def groups(self, ids: Collection[str]) -> list[Group]:
+        """Those of these groups that there are."""
+
+    def group_named(self, account: str, name: str) -> Group | None:
+        """An account's group of this name."""
+
+    def list_groups(self, query: GroupQuery) -> list[Group]:
+        """A page of groups, newest first."""
+
+    def progress(self, ids: Collection[str]) -> Mapping[str, Progress]:
+        """How far these groups are."""
+
+    def group_jobs(self, group_id: str, *, after: int = -1, limit: int) -> list[Job]:
+        """The jobs of a group past a position, in order."""
+
+    def act_on_group(self, group_id: str, action: GroupAction, *, actor: str) -> Group:
+        """Run, pause or cancel a group, which is no error where it is that already; as it is
+        then. ``NotFound``; ``InvalidTransition`` of one that was cancelled. What begins and what
+        is cancelled is left to :meth:`step_groups`."""
+
+    def revise_group(
+        self, group_id: str, *, name: str | None, policy: GroupPolicy | None, actor: str
+    ) -> Group:
+        """Give a group another name or policy, from now on; ``NotFound``, ``Conflict`` where the
+        account has another of that name."""
+
+    def remove_group(self, group_id: str, *, actor: str) -> None:
+        """Forget a group whose jobs have all ended; they stay. ``NotFound``, ``Conflict``."""
+
+    def rerun_group(self, group_id: str, *, actor: str) -> list[Job]:
+        """Give what failed of a group, or was cancelled, its turn again; those jobs. ``NotFound``;
+        ``InvalidTransition`` of one that was cancelled or is ending."""
+
+    def group_work(self) -> GroupWork:
+        """What groups wait for somebody to do, a batch at a time."""
+
+    def step_groups(
+        self,
+        turns: Sequence[Turn],
+        group_ids: Collection[str],
+        rulings: Mapping[str, Ruling],
+    ) -> Stepped:
+        """Work these turns off and look at these groups: take note of what ended, end or pause
+        the groups that are ruled to, and begin what may begin. A turn is worked off once,
+        whoever tries."""
 
     # -- workers ------------------------------------------------------------------------------
     def register(self, worker: str, resources: Sequence[Resource], *, ttl_s: float) -> set[str]:

@@ -12,6 +12,8 @@ class Topic(StrEnum):
     """Tasks became ready."""
     EVENTS = "events"
     """Events were written."""
+    TURNS = "turns"
+    """A job ended that belongs to a group, or that others come after; or a group was changed."""
     CANCEL = "cancel"
     """A cancel was requested of something claimed or executing, or an operator wants something
     looked at with its provider: what is followed there is looked at now."""

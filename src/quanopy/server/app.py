@@ -16,6 +16,7 @@ from quanopy.server.routes import (
     adoptions,
     calibrations,
     events,
+    groups,
     health,
     jobs,
     matching,
@@ -31,6 +32,7 @@ from quanopy.server.web import Web
 
 TAGS = [
     {"name": "jobs", "description": "Submit, list, look at, wait for, cancel, retry."},
+    {"name": "groups", "description": "Jobs in order, under one policy."},
     {"name": "results", "description": "What jobs gave."},
     {"name": "programs", "description": "What was submitted, back again."},
     {"name": "receipts", "description": "Jobs with all that belongs to them, as one archive."},
@@ -60,7 +62,7 @@ def create_app(web: Web) -> ASGIApp:
     )
     app.state.web = web
     for part in (
-        *(jobs, results, programs, events, resources, matching, calibrations),
+        *(jobs, groups, results, programs, events, resources, matching, calibrations),
         *(receipts, stranded, adoptions, tokens, health),
     ):
         app.include_router(part.router)

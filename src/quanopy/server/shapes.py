@@ -9,12 +9,15 @@ from quanopy.domain.accounts import Token
 from quanopy.domain.calibration import Binding
 from quanopy.domain.errors import Invalid
 from quanopy.domain.events import Event
+from quanopy.domain.groups import Group, Progress
 from quanopy.domain.jobs import Execution, Extent, Job, JobSpec, Options, Problem, Pub, Task
 from quanopy.domain.programs import Program
 from quanopy.domain.requirements import Bound, Choice, Edges, Requirements, Shape, Verdict
 from quanopy.domain.resources import ResourceStatus
 from quanopy.domain.sightings import Standing
+from quanopy.domain.states import JobState
 from quanopy.domain.waits import Wait
+from quanopy.wire.groups import GroupOut, PolicyOut, ProgressOut, StopRulesOut
 from quanopy.wire.jobs import (
     BindingOut,
     ExecutionOut,
@@ -54,6 +57,8 @@ def spec_of(job: JobIn, where: str = "") -> JobSpec:
         name=job.name,
         tags=tuple(dict.fromkeys(job.tags)),
         priority=job.priority,
+        after=tuple(dict.fromkeys(job.after)),
+        on_failure=job.on_failure,
     )
 
 
@@ -221,6 +226,35 @@ def job_out(job: Job) -> JobOut:
         problem=problem_out(job.problem),
         cancel_requested=job.cancel_requested,
         held=job.held,
+        group=job.group_id,
+        position=job.position,
+        blocked=job.blocked and job.state is JobState.QUEUED,
+    )
+
+
+def group_out(group: Group, progress: Progress) -> GroupOut:
+    """A group, and how far it is."""
+    policy, stop = group.policy, group.policy.stop
+    return GroupOut(
+        id=group.id,
+        name=group.name,
+        account=group.account,
+        state=group.state,
+        reason=group.reason,
+        resource=group.resource,
+        policy=PolicyOut(
+            order=policy.order,
+            max_in_flight=policy.max_in_flight,
+            gap=policy.gap_s or None,
+            stop=StopRulesOut(**{**asdict(stop), "calibration": dict(stop.calibration)}),
+        ),
+        size=group.size,
+        progress=ProgressOut(**asdict(progress)),
+        usage=dict(group.usage),
+        created_at=group.created_at,
+        started_at=group.started_at,
+        ended_at=group.ended_at,
+        next_at=group.next_at,
     )
 
 

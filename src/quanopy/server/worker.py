@@ -1,6 +1,7 @@
 """The worker: claims what is ready, runs it here or sends it to a vendor, and follows it.
 
-One thread claims; one keeps claims and registration alive, sweeps and passes cancels on; crews
+One thread claims; one keeps claims and registration alive, sweeps and passes cancels on; one has
+groups, and jobs that come after others, begin what may begin; crews
 (:mod:`quanopy.services.crews`) do the work. All sleep until a hint or a time that is known.
 """
 
@@ -25,6 +26,7 @@ from quanopy.services.alarm import Alarm
 from quanopy.services.calibrate import Calibrations, Pace
 from quanopy.services.crews import Begun, Crew, Kit, LocalCrew, RemoteCrew
 from quanopy.services.ending import Endings
+from quanopy.services.groups import Groups, Limits
 from quanopy.services.hints import JobHints
 from quanopy.services.holding import Holding
 from quanopy.services.preparing import Preparing
@@ -74,7 +76,8 @@ class Worker:
         self._providers = providers
         self._rhythm = rhythm or Rhythm()
         self._stopping, self._ended = Event(), Event()
-        self._claiming, self._keeping = Alarm(), Alarm()
+        self._claiming, self._keeping, self._turning = Alarm(), Alarm(), Alarm()
+        self._groups = Groups(store=store, objects=objects, wakeups=wakeups, rules=[Limits()])
         self._holding = Holding(store, self.id, ttl_s=self._rhythm.ttl_s, lost=hints.give_up)
         self._kit = Kit(
             worker=self.id,
@@ -120,6 +123,7 @@ class Worker:
         self._threads = [
             Thread(target=self._claim_on, name="claim", daemon=True),
             Thread(target=self._keep_on, name="keep", daemon=True),
+            Thread(target=self._turn_on, name="turns", daemon=True),
         ]
 
     def _numbers(self, digest: str) -> Extent:
@@ -136,6 +140,7 @@ class Worker:
         self._unsubscribe = [
             self._wakeups.subscribe(Topic.WORK, self._claim_soon),
             self._wakeups.subscribe(Topic.CANCEL, self._cancel_soon),
+            self._wakeups.subscribe(Topic.TURNS, self._turning.ring),
         ]
         for thread in self._threads:
             thread.start()
@@ -145,10 +150,12 @@ class Worker:
         others do it. Idempotent."""
         if self._ended.is_set():
             return
-        claim, keep = self._threads
+        claim, keep, turn = self._threads
         self._stopping.set()
         self._claiming.ring()
+        self._turning.ring()
         claim.join()
+        turn.join()
         with self._taking:
             pass  # Whoever was offered something before has taken it.
         until = time.monotonic() + grace_s
@@ -273,6 +280,18 @@ class Worker:
 
     def _crew_of(self, resource: Resource) -> Crew:
         return next(crew for crew in self._crews if crew.name == resource.provider)
+
+    # -- turns --------------------------------------------------------------------------------
+    def _turn_on(self) -> None:
+        while not self._stopping.is_set():
+            pause = self._rhythm.sweep_s if self._try(self._turn) else self._rhythm.retry_s
+            self._turning.wait(pause)
+
+    def _turn(self) -> None:
+        next_at = self._groups.step()
+        if next_at is not None:
+            left = (next_at - datetime.now(UTC)).total_seconds()
+            self._turning.ring_in(max(0.0, left))
 
     # -- keeping ------------------------------------------------------------------------------
     def _keep_on(self) -> None:

@@ -24,6 +24,7 @@ class Candidate:
     drafts: Sequence[Draft]
     idempotency_key: str | None
     digest: str
+    group_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +51,10 @@ class Accepting:
         """Accept these, and let who offers have of what waits; raises as the store and the
         object store do."""
         now = datetime.now(UTC)
-        jobs = [accept(one.drafts, one.idempotency_key, one.digest, now) for one in candidates]
+        jobs = [
+            accept(one.drafts, one.idempotency_key, one.digest, now, one.group_id)
+            for one in candidates
+        ]
         entries = [
             Entry(
                 account=one.account,

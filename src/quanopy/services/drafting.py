@@ -258,7 +258,13 @@ def _placed(error: QuanopyError, index: int, count: int) -> QuanopyError:
     return error
 
 
-def accept(drafts: Sequence[Draft], key: str | None, digest: str, now: datetime) -> list[Accepted]:
+def accept(
+    drafts: Sequence[Draft],
+    key: str | None,
+    digest: str,
+    now: datetime,
+    group_id: str | None = None,
+) -> list[Accepted]:
     """The jobs of a request by its idempotency key and body's digest, under new ids."""
     return [
         Accepted(
@@ -279,6 +285,7 @@ def accept(drafts: Sequence[Draft], key: str | None, digest: str, now: datetime)
             request_digest=digest,
             requires=one.requires,
             chosen=one.chosen,
+            group_id=group_id,
         )
         for one in drafts
     ]
@@ -302,6 +309,7 @@ def _submission(accepted: Sequence[Accepted], extents: Sequence[Extent]) -> Subm
         tasks=[task for job, extent in together for task in _tasks(job, extent)],
         idempotency_key=accepted[0].idempotency_key,
         request_digest=accepted[0].request_digest,
+        group_id=accepted[0].group_id,
     )
 
 
@@ -323,6 +331,8 @@ def _job(accepted: Accepted, extent: Extent) -> Job:
         created_at=accepted.created_at,
         estimate_s=sum(task.estimate_s for task in accepted.tasks),
         chosen=accepted.chosen,
+        after=spec.after,
+        on_failure=spec.on_failure,
     )
 
 

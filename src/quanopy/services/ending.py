@@ -199,7 +199,8 @@ class Endings:
         if late:
             log.info("%d of %d ends came too late", late, len(verdicts))
         queued = any(verdict.state is TaskState.QUEUED for verdict in verdicts)
-        self._wakeups.notify(*([Topic.EVENTS, Topic.WORK] if queued or frees else [Topic.EVENTS]))
+        topics = [Topic.EVENTS, Topic.WORK] if queued or frees else [Topic.EVENTS]
+        self._wakeups.notify(*topics, *([Topic.TURNS] if done.turns else []))
 
 
 def ending_of(

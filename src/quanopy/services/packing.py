@@ -70,6 +70,8 @@ class Accepted:
     """What it asked of a resource, where it named none."""
     chosen: Mapping[str, Any] | None = None
     """As :attr:`quanopy.domain.jobs.Job.chosen`."""
+    group_id: str | None = None
+    """The group that it goes into."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,7 +35,12 @@ def retry(store: Store, objects: Objects, job_ids: Collection[str], *, actor: st
     Nothing tells the archive of the new tasks before they run, so this does, as :func:`cancel`
     does it. Raises as it does: repeat it, or a rebuild would bring the parts back as they were.
     """
-    jobs = store.retry(job_ids, actor=actor)
+    return keep_retries(store, objects, store.retry(job_ids, actor=actor))
+
+
+def keep_retries(store: Store, objects: Objects, jobs: Sequence[Job]) -> Sequence[Job]:
+    """Have the archive know of the new tasks of jobs that have just been queued again; the jobs.
+    Raises as :func:`retry`."""
     made = {job.id: job.created_at for job in jobs}
     tasks = [task for task in store.tasks(made) if _is_open(task)]
     # What was submitted with its job the archive knows.

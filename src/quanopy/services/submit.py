@@ -41,6 +41,13 @@ class Request:
     idempotency_key: str | None = None
     digest: str = ""
     """Names the request's body: the same key with another digest is a ``Conflict``."""
+    group_id: str | None = None
+    """The group that gets these jobs."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether any of these jobs has to wait for its group, or for other jobs."""
+        return self.group_id is not None or any(spec.after for spec in self.specs)
 
     @property
     def size(self) -> int:
@@ -260,7 +267,10 @@ class Submit:
             for ticket in tickets:
                 self._commit_alone(ticket)
             return
-        self._wakeups.notify(*([Topic.WORK, Topic.EVENTS] if done.waiting else [Topic.EVENTS]))
+        topics = [Topic.WORK, Topic.EVENTS] if done.waiting else [Topic.EVENTS]
+        if any(ticket.request.waits for ticket in tickets):
+            topics.append(Topic.TURNS)
+        self._wakeups.notify(*topics)
         for ticket, answer, again in zip(tickets, done.answers, done.repeated, strict=True):
             if isinstance(answer, QuanopyError):
                 self._answer(ticket, answer)
@@ -280,6 +290,7 @@ class Submit:
                 drafts=ticket.drafts,
                 idempotency_key=ticket.request.idempotency_key,
                 digest=ticket.request.digest,
+                group_id=ticket.request.group_id,
             )
             for ticket in tickets
         ]

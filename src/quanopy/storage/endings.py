@@ -69,8 +69,7 @@ def finish(
         for ending, ends in taken
         for end in ends
     ]
-    if moves:
-        move_tasks(connection, moves, history, now=now, jobs=jobs)
+    turns = bool(moves) and move_tasks(connection, moves, history, now=now, jobs=jobs)
     await_younger(
         connection,
         {
@@ -84,7 +83,9 @@ def finish(
     _settle(connection, taken, tasks, devices)
     claims.release(connection, claim_id)
     found, parts_of = jobs_with_tasks(connection, show, show) if show else ([], [])
-    return Finished(taken=frozenset(move.task.id for move in moves), jobs=found, tasks=parts_of)
+    return Finished(
+        taken=frozenset(move.task.id for move in moves), jobs=found, tasks=parts_of, turns=turns
+    )
 
 
 def _is_held(sent: Row | None, claim_id: str) -> bool:

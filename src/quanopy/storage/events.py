@@ -18,6 +18,7 @@ from sqlalchemy import (
     func,
     insert,
     literal,
+    or_,
     select,
     text,
     tuple_,
@@ -36,7 +37,7 @@ from quanopy.storage.rows import (
     ids_document,
     rows_of,
 )
-from quanopy.storage.schema import events
+from quanopy.storage.schema import events, jobs
 from quanopy.storage.statements import insert_rows
 from quanopy.storage.transaction import Transaction
 
@@ -118,8 +119,12 @@ def read_events(connection: Transaction, query: EventQuery) -> EventPage:
     """A page of events, as one snapshot shows them. A position that lies in the future is from
     before the catalogue was copied into another PostgreSQL: some events may come again after it,
     but none is skipped."""
-    kind = connection.dialect, query.account is not None, query.job_ids is not None
+    kind = (
+        *(connection.dialect, query.account is not None),
+        *(query.job_ids is not None, query.group_id is not None),
+    )
     given: Values = {"tx": query.after.tx, "seq": query.after.seq, "account": query.account}
+    given |= {"group": query.group_id}
     given |= {"jobs": ids_document(sorted(query.job_ids or ())), "most": query.limit}
     rows, later, here = connection.lastly(
         (_settled(*kind), given),
@@ -151,27 +156,34 @@ _HERE: Mapping[str, Any] = {
 
 
 @cache
-def _settled(dialect: str, by_account: bool, by_job: bool) -> Select[Any]:
+def _settled(dialect: str, by_account: bool, by_job: bool, by_group: bool) -> Select[Any]:
     """Events that nothing can come before any more."""
-    chosen = _after(dialect, by_account, by_job).limit(bindparam("most", type_=Integer))
+    chosen = _after(dialect, by_account, by_job, by_group).limit(bindparam("most", type_=Integer))
     if dialect == "sqlite":
         return chosen.order_by(events.c.seq)
     return chosen.where(events.c.tx < Horizon()).order_by(events.c.tx, events.c.seq)
 
 
 @cache
-def _later(dialect: str, by_account: bool, by_job: bool) -> Select[Any]:
+def _later(dialect: str, by_account: bool, by_job: bool, by_group: bool) -> Select[Any]:
     """Whether there are others, behind a transaction that is open."""
     if dialect == "sqlite":
         return select(false())
-    return select(exists(_after(dialect, by_account, by_job).where(events.c.tx >= Horizon())))
+    return select(
+        exists(_after(dialect, by_account, by_job, by_group).where(events.c.tx >= Horizon()))
+    )
 
 
-def _after(dialect: str, by_account: bool, by_job: bool) -> Select[Any]:
+def _after(dialect: str, by_account: bool, by_job: bool, by_group: bool) -> Select[Any]:
     chosen = select(events)
     if by_job:
         wanted = id_rows("jobs")
         chosen = chosen.join(wanted, events.c.job_id == wanted.c.id)
+    if by_group:
+        group = bindparam("group", type_=Text)
+        chosen = chosen.outerjoin(jobs, jobs.c.id == events.c.job_id).where(
+            or_(jobs.c.group_id == group, events.c.subject == group)
+        )
     if by_account:
         chosen = chosen.where(events.c.account == bindparam("account", type_=Text))
     tx, seq = bindparam("tx", type_=BigInteger), bindparam("seq", type_=BigInteger)

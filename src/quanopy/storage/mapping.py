@@ -85,6 +85,10 @@ def job_row(job: Job) -> Values:
         "cancel_requested": job.cancel_requested,
         "held": job.held,
         "estimate_s": job.estimate_s,
+        "group_id": job.group_id,
+        "position": job.position,
+        "blocked": job.blocked,
+        "followed": False,
     }
 
 
@@ -110,6 +114,9 @@ def job_of(row: Row) -> Job:
         cancel_requested=row.cancel_requested,
         held=row.held,
         estimate_s=row.estimate_s,
+        group_id=row.group_id,
+        position=row.position,
+        blocked=row.blocked,
     )
 
 

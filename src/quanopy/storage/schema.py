@@ -35,6 +35,9 @@ _ENDED = text("result_key IS NOT NULL")
 _BUSY = text("state IN ('claimed', 'executing')")
 _UNANSWERED = text("job_id IS NULL AND problem IS NULL")
 _SENT = text("provider_job_id IS NOT NULL")
+_IN_GROUP = text("group_id IS NOT NULL")
+_BEGUN = text("begun")
+_DUE = text("due_at IS NOT NULL")
 _OPEN = text("state IN ('submitting', 'submitted', 'running', 'stranded')")
 
 jobs = Table(
@@ -62,6 +65,11 @@ jobs = Table(
     Column("cancel_requested", Boolean, nullable=False),
     Column("held", Boolean, nullable=False),
     Column("estimate_s", Float(53), nullable=False),
+    Column("group_id", Text),
+    Column("position", BigInteger),
+    Column("blocked", Boolean, nullable=False, server_default=false()),
+    # Others come after it: its end gives them their turn.
+    Column("followed", Boolean, nullable=False, server_default=false()),
     Index("ix_jobs_spec", "spec_key"),
     Index("ix_jobs_newest", "created_at", "id"),
     Index("ix_jobs_account", "account", "created_at", "id"),
@@ -75,6 +83,13 @@ jobs = Table(
         "id",
         sqlite_where=text("name IS NOT NULL"),
         postgresql_where=text("name IS NOT NULL"),
+    ),
+    Index(
+        "ix_jobs_group",
+        "group_id",
+        "position",
+        sqlite_where=_IN_GROUP,
+        postgresql_where=_IN_GROUP,
     ),
     # No index on what changes: PostgreSQL then updates a row within its page (a HOT update),
     # if there is room, and leaves all these indexes alone.
@@ -375,3 +390,65 @@ calibration_waits = Table(
     Index("ix_calibration_waits_resource", "resource"),
 )
 """Tasks that wait for a calibration of their resource that is younger than so long."""
+
+groups = Table(
+    "groups",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("account", Text, nullable=False),
+    Column("name", Text().with_variant(Text(collation="C"), "postgresql"), nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text),
+    Column("policy", Text, nullable=False),
+    Column("resource", Text),
+    Column("size", BigInteger, nullable=False),
+    Column("usage", Text, nullable=False),
+    Column("failures", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("started_at", BigInteger),
+    Column("ended_at", BigInteger),
+    # When the last of its jobs began.
+    Column("begun_at", BigInteger),
+    # What is left to do of one that begins nothing more.
+    Column("closing", Text),
+    # When it is looked at next, and how long after the last look that is.
+    Column("due_at", BigInteger),
+    Column("due_in", BigInteger),
+    Index("ix_groups_name", "account", "name", unique=True),
+    Index("ix_groups_newest", "account", "created_at", "id"),
+    Index("ix_groups_due", "due_at", sqlite_where=_DUE, postgresql_where=_DUE),
+)
+
+group_places = Table(
+    "group_places",
+    metadata,
+    Column("group_id", Text, primary_key=True),
+    Column("position", BigInteger, primary_key=True),
+    Column("job_id", Text, nullable=False),
+    Column("begun", Boolean, nullable=False),
+    # Its job has ended, and its place is free from then on.
+    Column("free_at", BigInteger),
+    Index("ix_group_places_begun", "group_id", sqlite_where=_BEGUN, postgresql_where=_BEGUN),
+)
+"""The jobs of groups that have not ended, or whose places are not free yet."""
+
+turns = Table(
+    "turns",
+    metadata,
+    Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("job_id", Text, nullable=False),
+    Column("group_id", Text),
+    Column("position", BigInteger),
+    sqlite_autoincrement=True,
+)
+"""Jobs that ended, or are new: something of their groups, or what comes after them, may begin."""
+
+followers = Table(
+    "followers",
+    metadata,
+    Column("job_id", Text, primary_key=True),
+    Column("after_id", Text, primary_key=True),
+    Column("on_failure", Text, nullable=False),
+    Index("ix_followers_after", "after_id"),
+)
+"""Which jobs come after which."""

@@ -134,6 +134,10 @@ LOCKED_JOBS = (
         schema.jobs.c.ended_at,
         schema.jobs.c.problem,
         schema.jobs.c.held,
+        schema.jobs.c.group_id,
+        schema.jobs.c.position,
+        schema.jobs.c.blocked,
+        schema.jobs.c.followed,
     )
     .order_by(schema.jobs.c.id)
     .with_for_update(of=schema.jobs)

@@ -11,6 +11,7 @@ from quanopy.domain.accounts import Token
 from quanopy.domain.adoptions import Adoption
 from quanopy.domain.errors import QuanopyError
 from quanopy.domain.events import Position
+from quanopy.domain.groups import Group, GroupAction, GroupPolicy, Progress, Ruling, Turn
 from quanopy.domain.jobs import Execution, Job, Problem, Task
 from quanopy.domain.resources import Registration, Resource, ResourceStatus
 from quanopy.domain.sightings import Sighting, Standing
@@ -24,11 +25,14 @@ from quanopy.ports.store import (
     EventQuery,
     ExecutionChange,
     Finished,
+    GroupQuery,
+    GroupWork,
     JobQuery,
     Make,
     Offer,
     Offering,
     Repeat,
+    Stepped,
     Store,
     Submission,
     Swept,
@@ -41,6 +45,7 @@ from quanopy.storage import (
     endings,
     events,
     executions,
+    groups,
     listing,
     queue,
     reading,
@@ -50,6 +55,7 @@ from quanopy.storage import (
     submissions,
     sweeping,
     tokens,
+    turns,
     users,
 )
 from quanopy.storage.engine import Database
@@ -183,6 +189,67 @@ class SqlStore:
     def retry(self, job_ids: Collection[str], *, actor: str) -> list[Job]:
         """See :meth:`Store.retry`."""
         return self._write(lambda c, now: users.retry(c, job_ids, actor=actor, now=now))
+
+    # -- groups -------------------------------------------------------------------------------
+    def create_group(self, group: Group) -> tuple[Group, bool]:
+        """See :meth:`Store.create_group`."""
+        return self._write(lambda c, now: groups.create(c, group, now=now))
+
+    def groups(self, ids: Collection[str]) -> list[Group]:
+        """See :meth:`Store.groups`."""
+        return self._database.read(lambda c: groups.find(c, ids))
+
+    def group_named(self, account: str, name: str) -> Group | None:
+        """See :meth:`Store.group_named`."""
+        return self._database.read(lambda c: groups.named(c, account, name))
+
+    def list_groups(self, query: GroupQuery) -> list[Group]:
+        """See :meth:`Store.list_groups`."""
+        return self._database.read(lambda c: groups.listing(c, query))
+
+    def progress(self, ids: Collection[str]) -> Mapping[str, Progress]:
+        """See :meth:`Store.progress`."""
+        return self._database.read(lambda c: groups.progress(c, ids))
+
+    def group_jobs(self, group_id: str, *, after: int = -1, limit: int) -> list[Job]:
+        """See :meth:`Store.group_jobs`."""
+        return self._database.read(lambda c: groups.members(c, group_id, after, limit))
+
+    def act_on_group(self, group_id: str, action: GroupAction, *, actor: str) -> Group:
+        """See :meth:`Store.act_on_group`."""
+        return self._write(lambda c, now: groups.act(c, group_id, action, actor=actor, now=now))
+
+    def revise_group(
+        self, group_id: str, *, name: str | None, policy: GroupPolicy | None, actor: str
+    ) -> Group:
+        """See :meth:`Store.revise_group`."""
+        return self._write(
+            lambda c, now: groups.revise(
+                c, group_id, name=name, policy=policy, actor=actor, now=now
+            )
+        )
+
+    def remove_group(self, group_id: str, *, actor: str) -> None:
+        """See :meth:`Store.remove_group`."""
+        self._write(lambda c, now: groups.remove(c, group_id, actor=actor, now=now))
+
+    def rerun_group(self, group_id: str, *, actor: str) -> list[Job]:
+        """See :meth:`Store.rerun_group`."""
+        return self._write(lambda c, now: groups.rerun(c, group_id, actor=actor, now=now))
+
+    def group_work(self) -> GroupWork:
+        """See :meth:`Store.group_work`."""
+        now = self._now()
+        return self._database.read(lambda c: turns.work(c, now=now))
+
+    def step_groups(
+        self,
+        taken: Sequence[Turn],
+        group_ids: Collection[str],
+        rulings: Mapping[str, Ruling],
+    ) -> Stepped:
+        """See :meth:`Store.step_groups`."""
+        return self._write(lambda c, now: turns.step(c, taken, group_ids, rulings, now=now))
 
     # -- workers ------------------------------------------------------------------------------
     def register(self, worker: str, served: Sequence[Resource], *, ttl_s: float) -> set[str]:

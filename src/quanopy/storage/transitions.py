@@ -24,7 +24,7 @@ from quanopy.storage.compiled import Row
 from quanopy.storage.events import History
 from quanopy.storage.mapping import Values
 from quanopy.storage.rows import document, id_rows, rows_of
-from quanopy.storage.statements import LOCKED_JOBS, read_ids, update_rows
+from quanopy.storage.statements import LOCKED_JOBS, insert_rows, read_ids, update_rows
 from quanopy.storage.transaction import Transaction
 
 _wanted = id_rows()
@@ -74,8 +74,9 @@ def move_tasks(
     *,
     now: int,
     jobs: Sequence[Row] | None = None,
-) -> None:
-    """Carry out these steps, roll their jobs up and write what happened.
+) -> bool:
+    """Carry out these steps, roll their jobs up and write what happened; whether it is somebody's
+    turn now (see :func:`roll_up_jobs`).
 
     ``jobs``: the rows of these tasks' jobs, if they were locked with them.
 
@@ -110,7 +111,7 @@ def move_tasks(
         for move in reversed(moves)
         if move.after is TaskState.FAILED
     }
-    roll_up_jobs(
+    return roll_up_jobs(
         connection,
         [job for job in jobs if job.id in touched],
         history,
@@ -128,8 +129,9 @@ def roll_up_jobs(
     now: int,
     ends: Mapping[str, TaskState] | None = None,
     problems: Mapping[str, str | None] | None = None,
-) -> None:
-    """Write the states of these locked jobs anew, from their tasks as they stand.
+) -> bool:
+    """Write the states of these locked jobs anew, from their tasks as they stand; whether one has
+    ended that belongs to a group, or that others come after: it is somebody's turn then.
 
     ``ends``: where the last task of each job went (all there is to know of a job of one task);
     ``problems``: why jobs failed, if they did.
@@ -137,7 +139,7 @@ def roll_up_jobs(
     known = ends or {}
     several = {job.id for job in jobs if job.tasks > 1 or job.id not in known}
     states = _task_states(connection, several)
-    changed, moved = [], []
+    changed, moved, turns = [], [], []
     for job in jobs:
         after = roll_up(states[job.id]) if job.id in several else _ALONE[known[job.id]]
         problem = (problems or {}).get(job.id)
@@ -151,11 +153,15 @@ def roll_up_jobs(
                 after=str(after),
             )
             moved.append(_move_state(job, after))
+            if after in FINAL_JOB_STATES and (job.group_id is not None or job.followed):
+                turns.append({"job_id": job.id, "group_id": job.group_id, "position": job.position})
         if after != job.state or problem is not None:
             changed.append(_job_values(job, after, now, problem))
     update_rows(connection, schema.jobs, changed)
     if moved:
         connection.later(_MOVE_STATES, {"r": document(moved)})
+    insert_rows(connection, schema.turns, turns)
+    return bool(turns)
 
 
 def move_execution(

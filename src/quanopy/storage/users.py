@@ -118,18 +118,31 @@ def retry(connection: Transaction, job_ids: Collection[str], *, actor: str, now:
     jobs = read_ids(connection, LOCKED_JOBS, job_ids)
     history = History(actor, now)
     ended = [job for job in jobs if job.state in (JobState.FAILED, JobState.CANCELLED)]
-    _queue_again(connection, ended, history, now)
+    queue_again(connection, ended, history, now)
     _release(connection, [job for job in jobs if job.held], history)
     history.write(connection)
     return [job_of(row) for row in read_ids(connection, JOBS, job_ids)]
 
 
-def _queue_again(connection: Transaction, jobs: Sequence[Row], history: History, now: int) -> None:
+def queue_again(
+    connection: Transaction,
+    jobs: Sequence[Row],
+    history: History,
+    now: int,
+    *,
+    blocked: bool = False,
+) -> None:
+    """Put new tasks in the place of those that failed, or were cancelled, of these locked jobs;
+    ``blocked``: they wait for the turn of their jobs."""
     parts = read_ids(connection, _PARTS, {job.id for job in jobs})
-    new = [_again(part, now) for part in parts]
+    new = [_again(part, now) | ({"ready_at": None} if blocked else {}) for part in parts]
     update_rows(connection, schema.tasks, [{"id": p.id, "superseded": True} for p in parts])
     insert_rows(connection, schema.tasks, new)
-    update_rows(connection, schema.jobs, [{"id": j.id, "cancel_requested": False} for j in jobs])
+    update_rows(
+        connection,
+        schema.jobs,
+        [{"id": job.id, "cancel_requested": False, "blocked": blocked} for job in jobs],
+    )
     for part, task in zip(parts, new, strict=True):
         history.add(
             task["id"],
@@ -164,6 +177,9 @@ def _release(connection: Transaction, jobs: Sequence[Row], history: History) -> 
     if not jobs:
         return
     update_rows(connection, schema.jobs, [{"id": job.id, "held": False} for job in jobs])
-    connection.later(_RELEASE, {"r": ids_document([job.id for job in jobs])})
+    # What is blocked goes on waiting, for its group or for other jobs.
+    free = [job.id for job in jobs if not job.blocked]
+    if free:
+        connection.later(_RELEASE, {"r": ids_document(free)})
     for job in jobs:
         history.add(job.id, "job.released", account=job.account, job_id=job.id)

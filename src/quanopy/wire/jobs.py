@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from quanopy.domain.calibration import CalibrationLabel
+from quanopy.domain.groups import OnFailure
 from quanopy.domain.jobs import JobKind
 from quanopy.domain.states import ExecutionState, JobState, TaskState
 from quanopy.domain.waits import Awaited
@@ -99,6 +100,13 @@ class JobIn(Strict):
     name: Line | None = Field(default=None, max_length=MAX_NAME)
     tags: list[Tag] = Field(default_factory=list, max_length=50)
     priority: int = Field(default=0, ge=-100, le=100)
+    after: list[Line] = Field(
+        default_factory=list, max_length=100, description="Ids of jobs that have to end before it."
+    )
+    on_failure: OnFailure = Field(
+        default=OnFailure.SKIP,
+        description="If one of those does not complete: `skip` it (cancelled), `fail`, or `run`.",
+    )
 
 
 class JobsIn(Strict):
@@ -135,6 +143,9 @@ class JobOut(Answer):
     problem: ProblemOut | None = None
     cancel_requested: bool = False
     held: bool = False
+    group: str | None = Field(default=None, description="Id of the group that it belongs to.")
+    position: int | None = Field(default=None, description="Its place in that group, from 0.")
+    blocked: bool = Field(default=False, description="It waits for its group, or for other jobs.")
 
 
 class JobsOut(Answer):

@@ -52,7 +52,7 @@ Wait = Annotated[
     float, Query(ge=0, le=MOST_S, description="Seconds to wait, at most.", alias="wait")
 ]
 First = Annotated[bool, Query(description="Answer as soon as any of the jobs is final.")]
-_KEY = {
+KEY = {
     "name": "Idempotency-Key",
     "in": "header",
     "schema": {"type": "string", "minLength": 1, "maxLength": 200},
@@ -70,16 +70,18 @@ _KEY = {
         **shows(examples.JOB, status=201),
         **problems(404, 409, 413, 415),
     },
-    openapi_extra={**takes(JobIn, example=examples.JOB_IN), "parameters": [_KEY]},
+    openapi_extra={**takes(JobIn, example=examples.JOB_IN), "parameters": [KEY]},
 )
 async def submit_job(request: Request) -> Response:
     """Durable once it is answered: the program is stored and the job is in the queue."""
     web = web_of(request)
-    body = await _body(request, web)
+    body = await body_of(request, web)
     asked = parse(JobIn, body)
-    submitted = await _submit(request, web, body, [spec_of(asked)], requirements_in([asked]))
+    submitted = await submit_specs(
+        request, web, _digest(body), [spec_of(asked)], requirements_in([asked])
+    )
     job = submitted.jobs[0]
-    return answer(job_out(job), _status(submitted), {"Location": f"/v1/jobs/{job.id}"})
+    return answer(job_out(job), status_of(submitted), {"Location": f"/v1/jobs/{job.id}"})
 
 
 @router.post(
@@ -92,30 +94,40 @@ async def submit_job(request: Request) -> Response:
         **shows(examples.JOBS, status=201),
         **problems(404, 409, 413, 415),
     },
-    openapi_extra={**takes(JobsIn, example={"jobs": [examples.JOB_IN]}), "parameters": [_KEY]},
+    openapi_extra={**takes(JobsIn, example={"jobs": [examples.JOB_IN]}), "parameters": [KEY]},
 )
 async def submit_jobs(request: Request) -> Response:
     """All of them are accepted, in this order, or none."""
     web = web_of(request)
-    body = await _body(request, web)
+    body = await body_of(request, web)
     asked = parse(JobsIn, body).jobs
     specs = [spec_of(job, f"jobs[{index}].") for index, job in enumerate(asked)]
-    submitted = await _submit(request, web, body, specs, requirements_in(asked, "jobs[{}]."))
-    return answer(_jobs_out(submitted.jobs), _status(submitted))
+    submitted = await submit_specs(
+        request, web, _digest(body), specs, requirements_in(asked, "jobs[{}].")
+    )
+    return answer(jobs_out(submitted.jobs), status_of(submitted))
 
 
-async def _body(request: Request, web: Web) -> bytes:
+async def body_of(request: Request, web: Web) -> bytes:
+    """The JSON body of a request."""
     settings = web.settings
     return await read_body(request, limit=settings.body_limit, timeout_s=settings.body_timeout_s)
 
 
-async def _submit(
+def _digest(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()
+
+
+async def submit_specs(
     request: Request,
     web: Web,
-    body: bytes,
+    digest: str,
     specs: Sequence[JobSpec],
     requirements: Mapping[int, Requirements],
+    *,
+    group_id: str | None = None,
 ) -> Submitted:
+    """Submit the jobs of a request, whose body the ``digest`` names, perhaps into a group."""
     account = identity_of(request).account
     if requirements:
         await web.asks.run(look_up, web.candidates, account, requirements.values())
@@ -124,7 +136,8 @@ async def _submit(
         specs=specs,
         requirements=requirements,
         idempotency_key=_idempotency_key(request),
-        digest=hashlib.sha256(body).hexdigest(),
+        digest=digest,
+        group_id=group_id,
     )
     if web.submitted is None:
         web.submitted = Mailbox(asyncio.get_running_loop())
@@ -145,11 +158,13 @@ def _idempotency_key(request: Request) -> str | None:
     return key
 
 
-def _status(submitted: Submitted) -> int:
+def status_of(submitted: Submitted) -> int:
+    """200 where the request's key had made the jobs before."""
     return 200 if submitted.replayed else 201
 
 
-def _jobs_out(jobs: Sequence[Job]) -> JobsOut:
+def jobs_out(jobs: Sequence[Job]) -> JobsOut:
+    """Jobs, as an answer."""
     return JobsOut(jobs=[job_out(job) for job in jobs])
 
 
@@ -234,9 +249,9 @@ def _aware(where: str, at: datetime | None) -> datetime | None:
 async def wait_jobs(request: Request, wait: Wait = 0.0, first: First = False) -> Response:
     """Answers when all of them (with `first`: any of them) are final, or the time is over."""
     web = web_of(request)
-    ids = parse(ResultsIn, await _body(request, web)).ids
+    ids = parse(ResultsIn, await body_of(request, web)).ids
     jobs = await wait_for_jobs(web, identity_of(request), ids, wait, first=first)
-    return answer(_jobs_out(jobs))
+    return answer(jobs_out(jobs))
 
 
 @router.post(
@@ -249,11 +264,9 @@ async def wait_jobs(request: Request, wait: Wait = 0.0, first: First = False) ->
 async def cancel_jobs(request: Request) -> Response:
     """Cancels what waits, and asks it of what runs. Cancelling twice is no error."""
     web = web_of(request)
-    ids = parse(CancelIn, await _body(request, web)).ids
+    ids = parse(CancelIn, await body_of(request, web)).ids
     return answer(
-        _jobs_out(
-            await _change(request, ids, partial(cancel, web.store, web.objects), Topic.CANCEL)
-        )
+        jobs_out(await _change(request, ids, partial(cancel, web.store, web.objects), Topic.CANCEL))
     )
 
 

@@ -1,0 +1,64 @@
+"""Which jobs come after which: noted as they are submitted."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from quanopy.domain.errors import NotFound
+from quanopy.ports.store import Submission
+from quanopy.storage import schema
+from quanopy.storage.statements import LOCKED_JOBS, insert_rows, read_ids, update_rows
+from quanopy.storage.transaction import Transaction
+
+
+def note(connection: Transaction, submissions: Sequence[Submission]) -> list[Submission]:
+    """These submissions, with those of their jobs blocked that come after others.
+
+    The jobs they come after are locked until the commit: whoever ends one of them either sees
+    that it is followed, or has ended it before and is seen.
+
+    Raises:
+        NotFound: one of those is not a job of the account.
+    """
+    wanted = {after for one in submissions for job in one.jobs for after in job.after}
+    if not wanted:
+        return list(submissions)
+    there = {row.id: row for row in read_ids(connection, LOCKED_JOBS, wanted)}
+    noted = [_blocked(one) for one in submissions]
+    for one in submissions:
+        for index, job in enumerate(one.jobs):
+            for after in job.after:
+                if after not in there or there[after].account != one.account:
+                    place = f"jobs[{index}].after" if len(one.jobs) > 1 else "after"
+                    raise NotFound(f"there is no job {after[:60]!r}", where=place)
+    followers = [job for one in submissions for job in one.jobs if job.after]
+    insert_rows(
+        connection,
+        schema.followers,
+        [
+            {"job_id": job.id, "after_id": after, "on_failure": job.on_failure.value}
+            for job in followers
+            for after in job.after
+        ],
+    )
+    update_rows(connection, schema.jobs, [{"id": id_, "followed": True} for id_ in sorted(wanted)])
+    insert_rows(
+        connection,
+        schema.turns,
+        [
+            {"job_id": job.id, "group_id": job.group_id, "position": job.position}
+            for job in followers
+        ],
+    )
+    return noted
+
+
+def _blocked(submission: Submission) -> Submission:
+    waiting = {job.id for job in submission.jobs if job.after}
+    return replace(
+        submission,
+        jobs=[replace(job, blocked=True) if job.after else job for job in submission.jobs],
+        tasks=[
+            replace(task, ready_at=None, awaits_s=None) if task.job_id in waiting else task
+            for task in submission.tasks
+        ],
+    )
