@@ -1,5 +1,6 @@
 """``Client``: submit quantum programs to a broker, and find them again."""
 
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ from quanopy.client.calibrations import Calibration
 from quanopy.client.catalogue import Catalogue
 from quanopy.client.drafts import Circuit, Draft, How, PubLike
 from quanopy.client.expecting import Expected
+from quanopy.client.groups import Group, Groups, policy
 from quanopy.client.handles import Job
 from quanopy.client.http import Http
 from quanopy.client.listing import listed
@@ -20,6 +22,7 @@ from quanopy.client.replays import Replay, run_again
 from quanopy.client.results import Result
 from quanopy.client.streams import follow
 from quanopy.client.submitting import submitted
+from quanopy.domain.groups import GroupOrder
 from quanopy.domain.jobs import JobKind
 from quanopy.domain.resources import Target
 from quanopy.domain.states import ResourceState, WayOut
@@ -60,6 +63,7 @@ class Client:
         self._http = Http(self.settings)
         self._catalogue = Catalogue(self._http)
         self._operations = Operations(self._http)
+        self._groups = Groups(self._http, self.settings.resource)
 
     @classmethod
     def embedded(cls, path: Path | str, **settings: Any) -> "EmbeddedClient":
@@ -173,6 +177,70 @@ class Client:
         return follow(self._http, bulk.ids_of(jobs), after)
 
     # -- jobs that belong together -------------------------------------------------------------
+    def group(
+        self,
+        name: str,
+        *,
+        order: GroupOrder | str | None = None,
+        max_in_flight: int | None = None,
+        gap: float | str | None = None,
+        stop: Mapping[str, Any] | None = None,
+        resource: str | None = None,
+        override: bool = False,
+    ) -> Group:
+        """The account's group of this name: made if it is not there yet, else found.
+
+        ``order`` is ``parallel`` (default) or ``sequential``; ``max_in_flight`` jobs have begun
+        and not ended at any time (default: one if they are sequential, else any number); ``gap``
+        (seconds, or ``10m``) lies between the end of one and the next, or between beginnings of
+        parallel ones; ``stop`` has the fields of :class:`~quanopy.wire.groups.StopRulesIn`.
+
+        Raises:
+            Conflict: there is one of that name with another policy.
+            ResourceMismatch: there is one of that name for another ``resource``; with
+                ``override`` it is attached to all the same.
+        """
+        wanted = policy(order, max_in_flight, gap, stop)
+        return self._groups.make(name, wanted, resource=resource, run=False, override=override)
+
+    def groups(self, **filters: Any) -> Iterator[Group]:
+        """Handles on groups, newest first. Filters: ``state`` (one or several), ``name_prefix``,
+        ``account``."""
+        return self._groups.all(**filters)
+
+    def segment(
+        self,
+        program: Draft | Circuit | Iterable[Circuit],
+        *,
+        name: str | None = None,
+        total_shots: int | None = None,
+        shots: int | None = None,
+        count: int | None = None,
+        max_in_flight: int | None = 2,
+        gap: float | str | None = None,
+        stop_when: Mapping[str, Any] | None = None,
+        resource: str | None = None,
+        override: bool = False,
+        **how: Any,
+    ) -> Group:
+        """Cut a long experiment into segments and begin: ``total_shots`` in jobs of ``shots``
+        each, or ``count`` jobs alike (of estimates). The broker runs them in order, whether this
+        script goes on or not; the same call finds them again by their ``name``.
+
+        ``stop_when`` are stop rules and ``how`` the options of :class:`How`, the others as for
+        :meth:`group`; raises as that does.
+        """
+        wanted = policy(GroupOrder.SEQUENTIAL, max_in_flight, gap, stop_when)
+        called = name or f"segments-{uuid.uuid4().hex[:12]}"
+        draft = (
+            program
+            if isinstance(program, Draft)
+            else drafts.programs(program, resource=resource, **how)
+        )
+        group = self._groups.make(called, wanted, resource=resource, run=True, override=override)
+        group.segment(draft, total_shots=total_shots, shots=shots, count=count)
+        return group
+
     def replay(
         self,
         job: Job | str,

@@ -48,6 +48,10 @@ class How(TypedDict, total=False):
     name: str | None
     tags: Sequence[str]
     priority: int
+    after: Any
+    """Jobs, or their ids, that have to end before it."""
+    on_failure: str | None
+    """If one of those does not complete: ``skip`` (default), ``fail`` or ``run``."""
     requires: Mapping[str, Any] | None
     """What its resource must be, where it names none: fields of ``RequirementsIn``."""
 
@@ -75,8 +79,11 @@ class Draft:
             "kind": self.kind,
             **self._on(resource, how.pop("requires", None)),
             "programs": list(self.programs),
-            **{name: how.pop(name) for name in ("name", "priority") if name in how},
+            **{n: how.pop(n) for n in ("name", "priority", "on_failure") if n in how},
         }
+        if after := how.pop("after", ()):
+            others = [after] if isinstance(after, str) or hasattr(after, "id") else list(after)
+            fields["after"] = [getattr(other, "id", other) for other in others]
         if tags := how.pop("tags", ()):
             fields["tags"] = [tags] if isinstance(tags, str) else list(tags)
         if self.pubs is not None:

@@ -18,14 +18,16 @@ IDLE_S = 60.0
 PAUSE_S = 0.5
 
 
-def follow(http: Http, job_ids: Sequence[str], after: str | None) -> Iterator[EventOut]:
+def follow(
+    http: Http, job_ids: Sequence[str], after: str | None, *, group: str | None = None
+) -> Iterator[EventOut]:
     """Events as they happen, without end; reconnects where the connection breaks.
 
     Raises :class:`Unavailable` once nobody has answered for long.
     """
     broken_at: float | None = None
     while True:
-        params = {"after": after, "job": list(job_ids) or None}
+        params = {"after": after, "job": list(job_ids) or None, "group": group}
         try:
             with http.lines("/events/stream", params, idle_s=IDLE_S) as lines:
                 for position, event in parse(lines):

@@ -188,7 +188,7 @@ def place(connection: Transaction, submissions: Sequence[Submission], now: int) 
         return list(submissions)
     rows = {row.id: row for row in read_ids(connection, LOCKED_GROUPS, wanted)}
     sizes = {group_id: row.size for group_id, row in rows.items()}
-    placed, grown = [], {}
+    placed, grown, resources = [], {}, dict[str, str]()
     for one in submissions:
         if one.group_id is None:
             placed.append(one)
@@ -199,6 +199,7 @@ def place(connection: Transaction, submissions: Sequence[Submission], now: int) 
             for position, job in enumerate(one.jobs, start=sizes[one.group_id])
         ]
         sizes[one.group_id] += len(jobs)
+        resources.setdefault(one.group_id, jobs[0].resource)
         grown[one.group_id] = row
         tasks = [replace(task, ready_at=None, awaits_s=None) for task in one.tasks]
         placed.append(replace(one, jobs=jobs, tasks=tasks))
@@ -206,7 +207,15 @@ def place(connection: Transaction, submissions: Sequence[Submission], now: int) 
         insert_rows(connection, schema.turns, [_turn(jobs[0])])
     for group_id, row in grown.items():
         again = row.state == GroupState.DONE.value
-        _set(connection, row, now, actor=row.account, again=again, size=sizes[group_id])
+        meant = row.resource or resources[group_id]
+        _set(
+            connection,
+            *(row, now),
+            actor=row.account,
+            again=again,
+            size=sizes[group_id],
+            resource=meant,
+        )
     return placed
 
 

@@ -31,6 +31,7 @@ from quanopy.ports.store import (
 from quanopy.testing.accepting_contract import AcceptingContract, offering
 from quanopy.testing.calibration_contract import CalibrationContract
 from quanopy.testing.catalogue import MovableClock, ending, execution, job, submission
+from quanopy.testing.groups_contract import GroupsContract
 from quanopy.testing.parts_contract import PartsContract
 from quanopy.testing.registrations_contract import RegistrationsContract
 
@@ -68,7 +69,9 @@ def kinds(events: Sequence[Event], subject: str) -> list[str]:
     return [event.kind for event in events if event.subject == subject]
 
 
-class StoreContract(AcceptingContract, PartsContract, RegistrationsContract, CalibrationContract):
+class StoreContract(
+    AcceptingContract, PartsContract, RegistrationsContract, CalibrationContract, GroupsContract
+):
     """Cases over a fresh, empty catalogue each."""
 
     @pytest.fixture

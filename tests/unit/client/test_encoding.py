@@ -205,7 +205,7 @@ def test_shots_out_of_bounds_are_invalid_before_anything_is_sent() -> None:
 
 def test_an_option_that_there_is_not_is_named_with_those_there_are() -> None:
     draft = drafts.sample(bell(), colour="red")  # type: ignore[call-arg]
-    with pytest.raises(Invalid, match=r"no option 'colour'.*Known: compile, .*tags\.$"):
+    with pytest.raises(Invalid, match=r"no option 'colour'.*Known: after, compile, .*tags\.$"):
         draft.to_wire("aer")
 
 

@@ -16,6 +16,7 @@ from quanopy.cli import arguments, executables, exits, main
 from quanopy.client import settings as client_settings
 from quanopy.client.client import Client
 from quanopy.client.drafts import How
+from quanopy.client.groups import Group
 from quanopy.client.handles import Job
 from quanopy.codecs import records
 from quanopy.domain import errors
@@ -28,6 +29,7 @@ from quanopy.wire.problems import TABLE, Kind
 from tests.unit.docs.blocks import DOCS, ROOT
 
 GUIDE = (DOCS / "user-guide.md").read_text("utf-8")
+EXPERIMENTS = (DOCS / "experiments.md").read_text("utf-8")
 OPERATING = (DOCS / "operating.md").read_text("utf-8")
 EVENTS = (DOCS / "reference" / "events.md").read_text("utf-8")
 ERRORS = (DOCS / "reference" / "errors.md").read_text("utf-8")
@@ -183,11 +185,11 @@ def test_every_method_of_a_provider_is_documented(cls: type) -> None:
     assert [name for name in public(cls) if f"`{name}" not in PROVIDERS] == []
 
 
-@pytest.mark.parametrize("cls", [Client, Job])
+@pytest.mark.parametrize("cls", [Client, Job, Group])
 def test_every_method_of_the_client_is_in_a_guide(cls: type) -> None:
-    known = GUIDE + OPERATING
+    known = GUIDE + OPERATING + EXPERIMENTS
     own = [name for name in public(cls) if name not in ("close", "settings", "id")]
-    assert [name for name in own if not re.search(rf"\.{name}\b", known)] == []
+    assert [name for name in own if not re.search(rf"[.`]{name}\b", known)] == []
 
 
 def test_every_option_of_a_job_is_in_the_guide() -> None:

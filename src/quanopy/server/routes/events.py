@@ -2,18 +2,20 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from quanopy.domain.errors import QuanopyError
+from quanopy.domain.errors import Invalid, QuanopyError
 from quanopy.domain.events import Event, Position
 from quanopy.ports.store import EventPage, EventQuery
 from quanopy.server.feed import Subscription
 from quanopy.server.openapi import problems, shows
 from quanopy.server.routes import examples
+from quanopy.server.routes.groups import owned
 from quanopy.server.routes.jobs import JobId, account_asked
 from quanopy.server.shapes import event_out
 from quanopy.server.web import Web, answer, identity_of, web_of
@@ -28,6 +30,9 @@ PAGE = 500
 After = Annotated[str | None, Query(max_length=40, description="`position`, or an event's `id`.")]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Jobs = Annotated[list[str] | None, Query(max_length=1000, description="Only of these jobs.")]
+GroupOf = Annotated[
+    str | None, Query(max_length=100, description="Only of this group and its jobs.", alias="group")
+]
 Account = Annotated[
     str | None, Query(max_length=100, description="Another's events, or `*`: for operators.")
 ]
@@ -61,10 +66,11 @@ async def events(
     limit: Limit = 1000,
     job: Jobs = None,
     account: Account = None,
+    group: GroupOf = None,
 ) -> Response:
     """A page in order; go on from its `position`, which never skips an event."""
     web = web_of(request)
-    query = await _query(request, _position(after), job, account, limit)
+    query = await _query(request, _position(after), job, account, limit, group)
     return answer(_page(await web.calls.run(web.store.events, query)))
 
 
@@ -84,14 +90,18 @@ async def events(
     },
 )
 async def stream(
-    request: Request, after: After = None, job: Jobs = None, account: Account = None
+    request: Request,
+    after: After = None,
+    job: Jobs = None,
+    account: Account = None,
+    group: GroupOf = None,
 ) -> Response:
     """Server-sent events: those after `after` (or `Last-Event-ID`; without either from now on),
     then each as it happens. Comments keep the connection alive."""
     web = web_of(request)
     start = request.headers.get("last-event-id", after)
     position = await web.calls.run(web.store.horizon) if start is None else _position(start)
-    query = await _query(request, position, job, account, PAGE)
+    query = await _query(request, position, job, account, PAGE, group)
     return StreamingResponse(
         _follow(web, query),
         media_type="text/event-stream",
@@ -104,10 +114,20 @@ def _position(text: str | None) -> Position:
 
 
 async def _query(
-    request: Request, after: Position, jobs: list[str] | None, account: str | None, limit: int
+    request: Request,
+    after: Position,
+    jobs: list[str] | None,
+    account: str | None,
+    limit: int,
+    group: str | None,
 ) -> EventQuery:
     identity = identity_of(request)
     whose = account_asked(identity, account)
+    if group is not None:
+        if jobs:
+            raise Invalid("jobs and a group are asked for", where="group", hint="Give one.")
+        found = await owned(web_of(request), identity, group)
+        return EventQuery(after=after, account=found.account, group_id=group, limit=limit)
     if jobs:
         await web_of(request).reads.owned(jobs, identity)
         return EventQuery(after=after, job_ids=frozenset(jobs), limit=limit)
@@ -156,7 +176,10 @@ async def _chunks(
             continue
         if event is None:
             return
-        if event.position > position:
+        if query.group_id is not None:
+            # An event does not say whose group its job is in: the store does.
+            behind = True
+        elif event.position > position:
             position = event.position
             yield _line(event), position
 
@@ -165,9 +188,7 @@ async def _catch_up(
     web: Web, query: EventQuery, position: Position
 ) -> AsyncIterator[tuple[bytes, Position]]:
     while True:
-        following = EventQuery(
-            after=position, account=query.account, job_ids=query.job_ids, limit=PAGE
-        )
+        following = replace(query, after=position, limit=PAGE)
         page = await web.calls.run(web.store.events, following)
         position = page.position
         yield b"".join(_line(event) for event in page.events), position

@@ -79,6 +79,21 @@ COMPILED = {
     ],
     "options": {"shots": 1000},
 }
+GROUP_ID = "group_019a9e3c5b7c7a1e8f2d4c6b8a0e1f28"
+GROUP = {
+    "id": GROUP_ID,
+    "name": "ising",
+    "account": "ada",
+    "state": "running",
+    "resource": "aer",
+    "policy": {"order": "sequential", "max_in_flight": 2, "gap": 600.0},
+    "size": 20,
+    "progress": {"blocked": 7, "running": 1, "completed": 12, "shots": 48000},
+    "usage": {"seconds": 3.5, "shots": 48000.0},
+    "created_at": "2026-01-31T12:00:00Z",
+    "started_at": "2026-01-31T12:00:01Z",
+    "next_at": "2026-01-31T14:00:00Z",
+}
 EVENTS = {
     "events": [
         {

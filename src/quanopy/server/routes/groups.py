@@ -25,7 +25,8 @@ from quanopy.domain.jobs import Job
 from quanopy.ports.store import GroupQuery
 from quanopy.ports.wakeups import Topic
 from quanopy.server.bodies import parse
-from quanopy.server.openapi import problems, takes
+from quanopy.server.openapi import problems, shows, takes
+from quanopy.server.routes import examples
 from quanopy.server.routes.jobs import (
     KEY,
     Wait,
@@ -64,6 +65,7 @@ _ENDED = frozenset({GroupState.DONE, GroupState.CANCELLED})
     response_model=GroupOut,
     responses={
         200: {"model": GroupOut, "description": "The group of that name."},
+        **shows(examples.GROUP, status=201),
         **problems(409, 413, 415),
     },
     openapi_extra=takes(GroupIn, example={"name": "long", "policy": {"max_in_flight": 2}}),
@@ -97,7 +99,12 @@ async def make_group(request: Request) -> Response:
     )
 
 
-@router.get("", summary="List groups", response_model=GroupPage, responses=problems(403))
+@router.get(
+    "",
+    summary="List groups",
+    response_model=GroupPage,
+    responses={**shows({"groups": [examples.GROUP], "next": None}), **problems(403)},
+)
 async def list_groups(
     request: Request,
     state: Annotated[list[GroupState] | None, Query(description="One of these states.")] = None,
@@ -141,7 +148,7 @@ async def _place(web: Web, cursor: str) -> tuple[datetime, str]:
     "/{id}",
     summary="Look at a group, or wait for its end",
     response_model=GroupOut,
-    responses=problems(404),
+    responses={**shows(examples.GROUP), **problems(404)},
 )
 async def get_group(
     request: Request,
@@ -180,7 +187,7 @@ async def _wait(
     "/{id}",
     summary="Give a group another name or policy",
     response_model=GroupOut,
-    responses=problems(404, 409),
+    responses={**shows(examples.GROUP), **problems(404, 409)},
     openapi_extra=takes(GroupChangeIn, example={"policy": {"max_in_flight": 4}}),
 )
 async def change_group(request: Request, id: GroupId) -> Response:
@@ -202,7 +209,7 @@ async def change_group(request: Request, id: GroupId) -> Response:
     "/{id}/action",
     summary="Run, pause or cancel a group",
     response_model=GroupOut,
-    responses=problems(404, 409),
+    responses={**shows(examples.GROUP), **problems(404, 409)},
     openapi_extra=takes(GroupActionIn, example={"action": "pause"}),
 )
 async def act_on_group(request: Request, id: GroupId) -> Response:
@@ -224,7 +231,7 @@ async def act_on_group(request: Request, id: GroupId) -> Response:
     "/{id}/rerun",
     summary="Run what failed of a group again",
     response_model=JobsOut,
-    responses=problems(404, 409),
+    responses={**shows(examples.JOBS), **problems(404, 409)},
 )
 async def rerun_group(request: Request, id: GroupId) -> Response:
     """Failed and cancelled jobs get their turn again, under the group's policy; those jobs."""
@@ -257,6 +264,7 @@ async def remove_group(request: Request, id: GroupId) -> Response:
     response_model=JobsOut,
     responses={
         200: {"model": JobsOut, "description": "The jobs that this Idempotency-Key made before."},
+        **shows(examples.JOBS, status=201),
         **problems(404, 409, 413, 415),
     },
     openapi_extra={
@@ -284,6 +292,7 @@ async def add_jobs(request: Request, id: GroupId) -> Response:
     response_model=JobsOut,
     responses={
         200: {"model": JobsOut, "description": "The jobs that this Idempotency-Key made before."},
+        **shows(examples.JOBS, status=201),
         **problems(404, 409, 413, 415),
     },
     openapi_extra={
@@ -334,7 +343,7 @@ def _digest(id: str, what: str, body: bytes) -> str:
     "/{id}/jobs",
     summary="The jobs of a group, in order",
     response_model=GroupJobsOut,
-    responses=problems(404),
+    responses={**shows(examples.JOBS | {"next": None}), **problems(404)},
 )
 async def group_jobs(
     request: Request,

@@ -1,0 +1,303 @@
+"""Groups: many jobs under one policy, which the broker keeps while scripts come and go."""
+
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Self, Unpack
+
+from quanopy.client import bulk, drafts
+from quanopy.client.drafts import Circuit, Draft, How
+from quanopy.client.handles import Job
+from quanopy.client.http import Http
+from quanopy.client.polling import LONGEST_S, rounds
+from quanopy.client.results import Result, result_of
+from quanopy.client.streams import follow
+from quanopy.domain.errors import Invalid, NotFound, NotReady, ResourceMismatch
+from quanopy.domain.groups import GroupAction, GroupOrder, GroupState
+from quanopy.domain.ids import is_id
+from quanopy.domain.jobs import JobKind
+from quanopy.domain.states import JobState
+from quanopy.wire.groups import (
+    GroupActionIn,
+    GroupChangeIn,
+    GroupIn,
+    GroupJobsOut,
+    GroupOut,
+    GroupPage,
+    PolicyIn,
+    SegmentsIn,
+)
+from quanopy.wire.jobs import JobOut, JobsIn, JobsOut, ResultsIn, ResultsOut
+from quanopy.wire.refusals import checked
+from quanopy.wire.service import EventOut
+
+_PAGE = 10_000
+_AT_ONCE = 1_000
+"""Jobs in one request."""
+ENDED = frozenset({GroupState.DONE, GroupState.CANCELLED})
+
+
+def policy(
+    order: GroupOrder | str | None = None,
+    max_in_flight: int | None = None,
+    gap: float | str | None = None,
+    stop: Mapping[str, Any] | None = None,
+) -> PolicyIn | None:
+    """A policy of what is given; ``None`` where nothing is. Raises :class:`Invalid`."""
+    given: dict[str, Any] = {
+        "order": order,
+        "max_in_flight": max_in_flight,
+        "gap": gap,
+        "stop": None if stop is None else dict(stop),
+    }
+    fields = {name: value for name, value in given.items() if value is not None}
+    return checked(PolicyIn, fields) if fields else None
+
+
+class Group:
+    """A group of the broker's, by its id. Letting go of a handle stops nothing."""
+
+    def __init__(self, http: Http, id: str, *, resource: str) -> None:
+        """``resource`` is what its jobs run on that name none."""
+        if not is_id(id, "group"):
+            raise Invalid(f"{id[:60]!r} is no group's id", hint="Ids look like group_0193….")
+        self._http = http
+        self.id = id
+        self._resource = resource
+
+    # -- what it is ---------------------------------------------------------------------------
+    def detail(self) -> GroupOut:
+        """All that the broker says of it: state, policy, progress, usage."""
+        return self._http.get(GroupOut, self._path())
+
+    def progress(self) -> GroupOut:
+        """How far it is: as :meth:`detail`."""
+        return self.detail()
+
+    def listing(self) -> Iterator[JobOut]:
+        """Its jobs in order, as the broker lists them."""
+        after: int | None = -1
+        while after is not None:
+            params = {"after": after, "limit": _PAGE}
+            page = self._http.get(GroupJobsOut, self._path("/jobs"), params=params)
+            yield from page.jobs
+            after = page.next
+
+    def jobs(self) -> list[Job]:
+        """Handles on its jobs, in order."""
+        return [Job(self._http, one.id) for one in self.listing()]
+
+    def events(self, *, after: str | None = None) -> Iterator[EventOut]:
+        """Follow what happens to it and to its jobs, without end."""
+        return follow(self._http, (), after, group=self.id)
+
+    # -- what it is given ---------------------------------------------------------------------
+    def add(
+        self,
+        what: Draft | Circuit | Iterable[Circuit],
+        *,
+        kind: JobKind | str | None = None,
+        resource: str | None = None,
+        **how: Unpack[How],
+    ) -> Job:
+        """Put a job at its end: a draft (see :mod:`quanopy.client.drafts`), or programs as
+        :meth:`Client.submit` takes them."""
+        draft = (
+            what
+            if isinstance(what, Draft)
+            else drafts.programs(what, kind=kind, resource=resource, **how)
+        )
+        return self.extend([draft])[0]
+
+    def extend(self, jobs: Iterable[Draft]) -> list[Job]:
+        """Put many jobs at its end, in this order; thousands at a time, each lot all or none."""
+        wanted = [draft.to_wire(self._resource) for draft in jobs]
+        return [
+            Job(self._http, one.id)
+            for start in range(0, len(wanted), _AT_ONCE)
+            for one in self._http.post(
+                JobsOut,
+                self._path("/jobs"),
+                JobsIn(jobs=wanted[start : start + _AT_ONCE]),
+                headers={"Idempotency-Key": str(uuid.uuid4())},
+            ).jobs
+        ]
+
+    def segment(
+        self,
+        draft: Draft,
+        *,
+        total_shots: int | None = None,
+        shots: int | None = None,
+        count: int | None = None,
+    ) -> list[Job]:
+        """Cut one job into segments at its end. A group is given segments once: asking for the
+        same again gives those, :class:`Conflict` is for others."""
+        asked = {
+            "job": draft.to_wire(self._resource),
+            "total_shots": total_shots,
+            "shots": shots,
+            "count": count,
+        }
+        answer = self._http.post(
+            JobsOut,
+            self._path("/segments"),
+            checked(SegmentsIn, asked),
+            headers={"Idempotency-Key": f"segments {self.id}"},
+        )
+        return [Job(self._http, one.id) for one in answer.jobs]
+
+    # -- what it does -------------------------------------------------------------------------
+    def run(self) -> Self:
+        """Begin, or go on after a pause."""
+        return self._act(GroupAction.RUN)
+
+    def pause(self) -> Self:
+        """Begin nothing more until :meth:`resume`; what runs may finish."""
+        return self._act(GroupAction.PAUSE)
+
+    def resume(self) -> Self:
+        """Go on."""
+        return self._act(GroupAction.RUN)
+
+    def cancel(self) -> Self:
+        """End it: what waits is cancelled, and it is asked of what runs."""
+        return self._act(GroupAction.CANCEL)
+
+    def rerun_failed(self, *, replace: bool = True) -> list[Job]:
+        """Give jobs that failed or were cancelled their turn again, in their places; with
+        ``replace=False`` as new jobs at the end, which leaves the old ones as they are."""
+        params = {"replace": None if replace else "false"}
+        answer = self._http.post(JobsOut, self._path("/rerun"), params=params)
+        return [Job(self._http, one.id) for one in answer.jobs]
+
+    def change(
+        self,
+        *,
+        name: str | None = None,
+        order: GroupOrder | str | None = None,
+        max_in_flight: int | None = None,
+        gap: float | str | None = None,
+        stop: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """Give it another name, or another policy from now on: all of it, for what is left out is
+        the default again."""
+        wanted = {"name": name, "policy": policy(order, max_in_flight, gap, stop)}
+        body = checked(GroupChangeIn, {k: v for k, v in wanted.items() if v is not None})
+        self._http.read(GroupOut, self._http.request("PATCH", self._path(), body=body))
+        return self
+
+    def remove(self) -> None:
+        """Forget the group; its jobs stay. Raises :class:`Conflict` until they have ended."""
+        self._http.request("DELETE", self._path())
+
+    # -- what comes of it ---------------------------------------------------------------------
+    def wait(
+        self,
+        timeout: float | None = None,
+        *,
+        until: Iterable[GroupState | str] = (),
+        told: Callable[[GroupOut], object] | None = None,
+    ) -> GroupOut:
+        """Wait for its end, or one of these states; what the broker says of it then. ``told`` is
+        called with its progress about once a second meanwhile.
+
+        Raises :class:`NotReady` after ``timeout`` seconds.
+        """
+        wanted = frozenset(GroupState(one) for one in until) | ENDED
+        for wait_s in rounds(timeout, longest_s=LONGEST_S if told is None else 1.0):
+            params = {"wait": wait_s, "until": sorted(wanted)}
+            detail = self._http.get(GroupOut, self._path(), params=params, wait_s=wait_s)
+            if told is not None:
+                told(detail)
+            if detail.state in wanted:
+                return detail
+        raise NotReady(f"the group is not done after {timeout or 0:g} s", hint="It goes on.")
+
+    def results(
+        self, timeout: float | None = None, *, partial: bool = False
+    ) -> list[Result[Any] | None]:
+        """Results of its jobs in order, ``None`` where there is none: the job failed, was
+        cancelled or (``partial``) has not ended. Waits for the end of the group without
+        ``partial``; raises :class:`NotReady` after ``timeout`` seconds."""
+        if not partial:
+            self.wait(timeout)
+        found: list[Result[Any] | None] = []
+        ids = [one.id for one in self.listing()]
+        for start in range(0, len(ids), bulk.AT_ONCE):
+            body = ResultsIn(ids=ids[start : start + bulk.AT_ONCE], partial=True)
+            answers = self._http.post(ResultsOut, "/results", body).results
+            found += [
+                result_of(one) if one and one.state is JobState.COMPLETED else None
+                for one in answers
+            ]
+        return found
+
+    def __repr__(self) -> str:
+        return f"Group({self.id!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Group) and other.id == self.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def _path(self, rest: str = "") -> str:
+        return f"/groups/{self.id}{rest}"
+
+    def _act(self, action: GroupAction) -> Self:
+        self._http.post(GroupOut, self._path("/action"), GroupActionIn(action=action))
+        return self
+
+
+class Groups:
+    """The groups of an account."""
+
+    def __init__(self, http: Http, resource: str) -> None:
+        self._http = http
+        self._resource = resource
+
+    def make(
+        self,
+        name: str,
+        wanted: PolicyIn | None,
+        *,
+        resource: str | None,
+        run: bool,
+        override: bool,
+    ) -> Group:
+        """The group of this name, made if it is not there; raises as :meth:`Client.group`."""
+        asked = {"name": name, "policy": wanted, "resource": resource, "run": run}
+        fields = {key: value for key, value in asked.items() if value is not None}
+        found = self._http.post(GroupOut, "/groups", checked(GroupIn, fields))
+        differs = None not in (resource, found.resource) and resource != found.resource
+        if differs and not override:
+            raise ResourceMismatch(
+                f"the group {name!r} is of {found.resource}, not of {resource}",
+                where="resource",
+                hint="Name that, or attach knowingly with override=True.",
+            )
+        return self._handle(found, resource)
+
+    def named(self, name: str) -> Group:
+        """The group of this name; raises :class:`NotFound`."""
+        page = self._http.get(GroupPage, "/groups", params={"name": name})
+        if not page.groups:
+            raise NotFound(f"there is no group {name[:100]!r}", hint="List: `client.groups()`.")
+        return self._handle(page.groups[0])
+
+    def listing(self, **filters: Any) -> Iterator[GroupOut]:
+        """Groups as the broker lists them, newest first."""
+        cursor: str | None = None
+        while True:
+            page = self._http.get(GroupPage, "/groups", params={**filters, "cursor": cursor})
+            yield from page.groups
+            cursor = page.next
+            if cursor is None:
+                return
+
+    def all(self, **filters: Any) -> Iterator[Group]:
+        """Handles on groups, newest first."""
+        return (self._handle(found) for found in self.listing(**filters))
+
+    def _handle(self, found: GroupOut, resource: str | None = None) -> Group:
+        return Group(self._http, found.id, resource=resource or found.resource or self._resource)

@@ -1,0 +1,385 @@
+"""What every catalogue must do with groups, and with jobs that come after others. Part of
+:class:`~quanopy.testing.store_contract.StoreContract`."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from quanopy.domain.errors import Conflict, InvalidTransition, NotFound
+from quanopy.domain.groups import (
+    Group,
+    GroupAction,
+    GroupOrder,
+    GroupPolicy,
+    GroupState,
+    OnFailure,
+    Progress,
+    Ruling,
+    StopRules,
+)
+from quanopy.domain.ids import new_id
+from quanopy.domain.jobs import Job
+from quanopy.domain.resources import Resource
+from quanopy.domain.states import JobState, TaskState
+from quanopy.ports.store import EventQuery, GroupQuery, Offer, Stepped, Store
+from quanopy.testing.catalogue import MovableClock, ending, execution, job, submission
+
+TTL = 1e6
+SEQUENTIAL = GroupPolicy(order=GroupOrder.SEQUENTIAL)
+
+
+def group(name: str = "long", policy: GroupPolicy = SEQUENTIAL, account: str = "alice") -> Group:
+    """A group that is open."""
+    made = job()[0].created_at
+    return Group(
+        id=new_id("group"),
+        account=account,
+        name=name,
+        state=GroupState.OPEN,
+        policy=policy,
+        created_at=made,
+    )
+
+
+def fill(store: Store, group_id: str, count: int, account: str = "alice") -> list[Job]:
+    """So many jobs at the end of a group."""
+    made = submission(*[job(account) for _ in range(count)])
+    (answer,) = store.submit([replace(made, group_id=group_id)])
+    if isinstance(answer, Exception):
+        raise answer
+    return list(answer)
+
+
+def step(store: Store, **rulings: Ruling) -> Stepped:
+    """Do all there is to do."""
+    total = Stepped()
+    for _ in range(1000):
+        work = store.group_work()
+        if not work.turns and not work.groups:
+            return total
+        ids = [one.id for one in work.groups]
+        done = store.step_groups(
+            work.turns, ids, dict.fromkeys(ids, rulings["all"]) if rulings else {}
+        )
+        total.cancelled += done.cancelled
+        total.ready |= done.ready
+    raise AssertionError("there is no end of it")
+
+
+def begun(store: Store) -> list[str]:
+    """Ids of the jobs of which something may run now, which a worker then has."""
+    claims = store.claim(
+        "worker_1", [Offer(resource="aer", seconds=1e9, claims=50, tasks=1)], ttl_s=TTL
+    )
+    return sorted(task.job_id for claim in claims for task in claim.tasks)
+
+
+def run(store: Store, state: TaskState = TaskState.COMPLETED) -> list[str]:
+    """Claim what may run and end it; which jobs that were."""
+    claims = store.claim(
+        "worker_1", [Offer(resource="aer", seconds=1e9, claims=50, tasks=1)], ttl_s=TTL
+    )
+    for claim in claims:
+        store.finish(claim.id, [ending(execution(claim), state, seconds=2.0)])
+    return sorted(task.job_id for claim in claims for task in claim.tasks)
+
+
+class GroupsContract:
+    """Cases over the ``store`` of the contract."""
+
+    @pytest.fixture
+    def store(self) -> Iterator[Store]:
+        """Override: a fresh catalogue."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def clock(self) -> MovableClock:
+        """Override: the clock of the catalogue."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def grouped(self, store: Store) -> Store:
+        """The catalogue, with a resource that has room for all."""
+        store.register("worker_1", [Resource(name="aer", provider="aer")], ttl_s=TTL)
+        return store
+
+    def made(self, store: Store, policy: GroupPolicy, count: int) -> tuple[Group, list[Job]]:
+        """A running group of so many jobs."""
+        one, new = store.create_group(group(policy=policy))
+        assert new
+        jobs = fill(store, one.id, count)
+        store.act_on_group(one.id, GroupAction.RUN, actor="alice")
+        step(store)
+        return one, jobs
+
+    def state(self, store: Store, one: Group) -> GroupState:
+        """Where it is now."""
+        return store.groups([one.id])[0].state
+
+    def test_a_group_reads_back_as_it_was_made(self, grouped: Store) -> None:
+        stop = StopRules(
+            precision=0.1,
+            seconds=1.0,
+            cost=2.0,
+            deadline=job()[0].created_at + timedelta(days=1),
+            calibration={"cx.error": 0.1},
+            failures=3,
+        )
+        wanted = GroupPolicy(order=GroupOrder.PARALLEL, max_in_flight=3, gap_s=1.5, stop=stop)
+        one = replace(group(policy=wanted), resource="aer")
+        assert grouped.create_group(one) == (one, True)
+        assert grouped.groups([one.id]) == [one]
+        assert grouped.group_named("alice", "long") == one
+        assert grouped.group_named("bob", "long") is None
+
+    def test_a_name_is_an_accounts_once(self, grouped: Store) -> None:
+        one, _ = grouped.create_group(group())
+        assert grouped.create_group(group()) == (one, False)
+        assert grouped.create_group(group(account="bob"))[1]
+
+    def test_many_who_make_one_group_get_the_same(self, grouped: Store) -> None:
+        with ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(lambda _: grouped.create_group(group()), range(16)))
+        assert len({one.id for one, _ in found}) == 1
+        assert sum(new for _, new in found) == 1
+
+    def test_nothing_runs_before_it_is_begun(self, grouped: Store) -> None:
+        one, _ = grouped.create_group(group())
+        jobs = fill(grouped, one.id, 3)
+        step(grouped)
+        assert begun(grouped) == []
+        assert [found.position for found in jobs] == [0, 1, 2]
+        assert grouped.progress([one.id])[one.id] == Progress(blocked=3)
+
+    def test_sequential_jobs_run_one_after_another(self, grouped: Store) -> None:
+        one, jobs = self.made(grouped, SEQUENTIAL, 3)
+        for expected in jobs:
+            assert run(grouped) == [expected.id]
+            step(grouped)
+        assert self.state(grouped, one) is GroupState.DONE
+        assert grouped.groups([one.id])[0].usage == {"seconds": 6.0, "shots": 3 * 1024.0}
+
+    def test_no_more_are_in_flight_than_places(self, grouped: Store) -> None:
+        policy = GroupPolicy(order=GroupOrder.SEQUENTIAL, max_in_flight=2)
+        _, jobs = self.made(grouped, policy, 5)
+        ids = [found.id for found in jobs]
+        assert run(grouped) == ids[:2]
+        step(grouped)
+        assert run(grouped) == ids[2:4]
+        step(grouped)
+        assert run(grouped) == ids[4:]
+
+    def test_a_gap_lies_between_an_end_and_the_next(
+        self, grouped: Store, clock: MovableClock
+    ) -> None:
+        one, jobs = self.made(grouped, replace(SEQUENTIAL, gap_s=60.0), 2)
+        assert run(grouped) == [jobs[0].id]
+        step(grouped)
+        assert begun(grouped) == []
+        assert grouped.groups([one.id])[0].next_at == clock() + timedelta(seconds=60)
+        clock.move(59)
+        step(grouped)
+        assert begun(grouped) == []
+        clock.move(1)
+        step(grouped)
+        assert run(grouped) == [jobs[1].id]
+
+    def test_a_clock_set_back_prolongs_no_gap(self, grouped: Store, clock: MovableClock) -> None:
+        _, jobs = self.made(grouped, replace(SEQUENTIAL, gap_s=60.0), 2)
+        run(grouped)
+        step(grouped)
+        clock.move(-24 * 3600)
+        step(grouped)
+        clock.move(60)
+        step(grouped)
+        assert run(grouped) == [jobs[1].id]
+
+    def test_parallel_jobs_begin_a_gap_apart(self, grouped: Store, clock: MovableClock) -> None:
+        policy = GroupPolicy(order=GroupOrder.PARALLEL, gap_s=60.0)
+        _, jobs = self.made(grouped, policy, 3)
+        for expected in jobs:
+            assert begun(grouped) == [expected.id]
+            clock.move(60)
+            step(grouped)
+
+    def test_what_is_paused_begins_nothing(self, grouped: Store) -> None:
+        one, jobs = self.made(grouped, SEQUENTIAL, 2)
+        grouped.act_on_group(one.id, GroupAction.PAUSE, actor="alice")
+        assert run(grouped) == [jobs[0].id]
+        step(grouped)
+        assert begun(grouped) == []
+        grouped.act_on_group(one.id, GroupAction.RUN, actor="alice")
+        step(grouped)
+        assert run(grouped) == [jobs[1].id]
+
+    def test_a_cancelled_group_cancels_what_waits_and_asks_it_of_what_runs(
+        self, grouped: Store
+    ) -> None:
+        one, jobs = self.made(grouped, SEQUENTIAL, 3)
+        assert begun(grouped) == [jobs[0].id]
+        grouped.act_on_group(one.id, GroupAction.CANCEL, actor="alice")
+        assert set(step(grouped).cancelled) >= {found.id for found in jobs[1:]}
+        found = grouped.jobs([found.id for found in jobs])
+        assert [one.cancel_requested for one in found] == [True, True, True]
+        assert [one.state for one in found][1:] == [JobState.CANCELLED] * 2
+        with pytest.raises(InvalidTransition):
+            grouped.act_on_group(one.id, GroupAction.RUN, actor="alice")
+        with pytest.raises(Conflict):
+            fill(grouped, one.id, 1)
+
+    def test_a_ruling_ends_or_pauses_it(self, grouped: Store) -> None:
+        one, jobs = self.made(grouped, SEQUENTIAL, 3)
+        run(grouped)
+        step(grouped, all=Ruling(reason="enough failed", pauses=True))
+        assert self.state(grouped, one) is GroupState.PAUSED
+        grouped.act_on_group(one.id, GroupAction.RUN, actor="alice")
+        step(grouped, all=Ruling(reason="enough is known"))
+        assert grouped.groups([one.id])[0].reason == "enough is known"
+        states = [found.state for found in grouped.jobs([found.id for found in jobs])]
+        assert states == [JobState.COMPLETED] + [JobState.CANCELLED] * 2
+        assert self.state(grouped, one) is GroupState.DONE
+
+    def test_what_failed_gets_its_turn_again_in_its_place(self, grouped: Store) -> None:
+        one, jobs = self.made(grouped, SEQUENTIAL, 2)
+        run(grouped, TaskState.FAILED)
+        step(grouped)
+        run(grouped)
+        step(grouped)
+        assert grouped.groups([one.id])[0].failures == 1
+        assert [found.id for found in grouped.rerun_group(one.id, actor="alice")] == [jobs[0].id]
+        step(grouped)
+        assert self.state(grouped, one) is GroupState.RUNNING
+        assert run(grouped) == [jobs[0].id]
+        step(grouped)
+        assert self.state(grouped, one) is GroupState.DONE
+        assert grouped.progress([one.id])[one.id].completed == 2
+
+    def test_what_is_done_goes_on_when_it_is_added_to(self, grouped: Store) -> None:
+        one, _ = self.made(grouped, SEQUENTIAL, 1)
+        run(grouped)
+        step(grouped)
+        (later,) = fill(grouped, one.id, 1)
+        step(grouped)
+        assert run(grouped) == [later.id]
+
+    def test_a_turn_is_worked_off_once_whoever_tries(self, grouped: Store) -> None:
+        policy = GroupPolicy(order=GroupOrder.SEQUENTIAL, max_in_flight=4)
+        one, _ = self.made(grouped, policy, 40)
+        most = 0
+        while self.state(grouped, one) is not GroupState.DONE:
+            most = max(most, len(run(grouped)))
+            with ThreadPoolExecutor(6) as pool:
+                list(pool.map(lambda _: step(grouped), range(6)))
+        assert most == 4
+        assert grouped.progress([one.id])[one.id].completed == 40
+        assert grouped.groups([one.id])[0].usage["seconds"] == 80.0
+
+    def test_another_name_is_taken_only_if_it_is_free(self, grouped: Store) -> None:
+        one, _ = grouped.create_group(group())
+        grouped.create_group(group("other"))
+        with pytest.raises(Conflict):
+            grouped.revise_group(one.id, name="other", policy=None, actor="alice")
+        changed = grouped.revise_group(one.id, name="new", policy=GroupPolicy(), actor="alice")
+        assert (changed.name, changed.policy) == ("new", GroupPolicy())
+
+    def test_what_is_removed_leaves_its_jobs(self, grouped: Store) -> None:
+        one, jobs = self.made(grouped, SEQUENTIAL, 1)
+        with pytest.raises(Conflict):
+            grouped.remove_group(one.id, actor="alice")
+        run(grouped)
+        step(grouped)
+        grouped.remove_group(one.id, actor="alice")
+        assert grouped.groups([one.id]) == []
+        assert grouped.jobs([jobs[0].id])[0].group_id is None
+        with pytest.raises(NotFound):
+            grouped.remove_group(one.id, actor="alice")
+
+    def test_groups_are_listed_newest_first(self, grouped: Store) -> None:
+        made = [grouped.create_group(group(f"group {index}"))[0] for index in range(5)]
+        newest = made[::-1]
+        first = grouped.list_groups(GroupQuery(account="alice", limit=2))
+        assert first == newest[:2]
+        before = (first[-1].created_at, first[-1].id)
+        assert grouped.list_groups(GroupQuery(account="alice", before=before)) == newest[2:]
+        assert grouped.list_groups(GroupQuery(name_prefix="group 3")) == [made[3]]
+        assert grouped.list_groups(GroupQuery(states=(GroupState.DONE,))) == []
+
+    def test_events_of_a_group_are_its_own_and_its_jobs(self, grouped: Store) -> None:
+        one, jobs = self.made(grouped, SEQUENTIAL, 1)
+        grouped.submit([submission(job())])
+        run(grouped)
+        step(grouped)
+        found = grouped.events(EventQuery(group_id=one.id)).events
+        assert {event.job_id for event in found} == {None, jobs[0].id}
+        assert [event.kind for event in found if event.subject == one.id] == [
+            *("group.open", "group.running", "group.done"),
+        ]
+
+    def after(self, store: Store, *before: Job, on_failure: OnFailure = OnFailure.SKIP) -> Job:
+        """A job that comes after others."""
+        made, tasks = job()
+        made = replace(made, after=tuple(one.id for one in before), on_failure=on_failure)
+        (answer,) = store.submit([submission((made, tasks))])
+        if isinstance(answer, Exception):
+            raise answer
+        return answer[0]
+
+    def one(self, store: Store) -> Job:
+        """A job on its own."""
+        (answer,) = store.submit([submission(job())])
+        assert not isinstance(answer, Exception)
+        return answer[0]
+
+    def test_a_job_waits_for_those_that_it_comes_after(self, grouped: Store) -> None:
+        first, second = self.one(grouped), self.one(grouped)
+        third = self.after(grouped, first, second)
+        step(grouped)
+        assert run(grouped) == sorted([first.id, second.id])
+        step(grouped)
+        assert run(grouped) == [third.id]
+
+    def test_what_comes_after_jobs_that_ended_before_may_begin(self, grouped: Store) -> None:
+        first = self.one(grouped)
+        run(grouped)
+        second = self.after(grouped, first)
+        step(grouped)
+        assert run(grouped) == [second.id]
+
+    @pytest.mark.parametrize(
+        ("on_failure", "state"),
+        [
+            (OnFailure.SKIP, JobState.CANCELLED),
+            (OnFailure.FAIL, JobState.FAILED),
+            (OnFailure.RUN, JobState.QUEUED),
+        ],
+    )
+    def test_what_comes_after_a_failure_is_skipped_fails_or_runs(
+        self, grouped: Store, on_failure: OnFailure, state: JobState
+    ) -> None:
+        first = self.one(grouped)
+        second = self.after(grouped, first, on_failure=on_failure)
+        run(grouped, TaskState.FAILED)
+        step(grouped)
+        (found,) = grouped.jobs([second.id])
+        assert found.state is state
+        assert begun(grouped) == ([second.id] if state is JobState.QUEUED else [])
+
+    def test_a_chain_falls_as_far_as_it_goes(self, grouped: Store) -> None:
+        chain = [self.one(grouped)]
+        for _ in range(5):
+            chain.append(self.after(grouped, chain[-1]))
+        grouped.cancel([chain[0].id], actor="alice")
+        step(grouped)
+        found: Sequence[Job] = grouped.jobs([one.id for one in chain])
+        assert {one.state for one in found} == {JobState.CANCELLED}
+
+    def test_what_is_not_there_or_anothers_cannot_be_waited_for(self, grouped: Store) -> None:
+        with pytest.raises(NotFound):
+            self.after(grouped, job()[0])
+        (answer,) = grouped.submit([submission(job("bob"))])
+        assert not isinstance(answer, Exception)
+        with pytest.raises(NotFound):
+            self.after(grouped, answer[0])
