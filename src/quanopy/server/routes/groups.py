@@ -247,14 +247,19 @@ async def rerun_group(request: Request, id: GroupId) -> Response:
     return answer(jobs_out(jobs))
 
 
-@router.delete("/{id}", summary="Forget a group", status_code=204, responses=problems(404, 409))
+@router.delete(
+    "/{id}",
+    summary="Forget a group",
+    response_model=GroupOut,
+    responses={**shows(examples.GROUP), **problems(404, 409)},
+)
 async def remove_group(request: Request, id: GroupId) -> Response:
-    """Its jobs stay, and have to have ended."""
+    """Its jobs stay, and have to have ended. As it was."""
     web, identity = web_of(request), identity_of(request)
-    await owned(web, identity, id)
+    shown = await _shown(web, await owned(web, identity, id))
     await web.calls.run(lambda: web.store.remove_group(id, actor=identity.account))
     web.wakeups.notify(Topic.EVENTS)
-    return Response(status_code=204)
+    return answer(shown)
 
 
 @router.post(
