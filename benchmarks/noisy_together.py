@@ -1,13 +1,13 @@
-"""100 small programs on a noisy fake device of 7 qubits, as 100 jobs submitted together, beside
-one job each of qiskit-ibm-runtime's local mode. Both begin with circuits that are not compiled;
-once with circuits that are new, once with those seen before, which the peer has compiled already.
-
-On ``aer-fake-fez``, of 156 qubits, the peer takes seconds for each job.
+"""100 small programs on a noisy fake device, of 7 qubits and of 156, as 100 jobs submitted
+together, beside one job each of qiskit-ibm-runtime's local mode. Both begin with circuits that are
+not compiled; once with circuits that are new, once with those seen before, which the peer has
+compiled already.
 """
 
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
@@ -18,13 +18,27 @@ from benchmarks.peer import circuit
 from benchmarks.serving import Served, broker
 
 JOBS = 100
-PEER_JOBS = 20
-"""Of so many the peer's time for all is made: it takes as long for each."""
 SHOTS = 1000
 ROUNDS = 3
 GOAL = 20.0
-DEVICE = "aer-fake-nairobi"
 _numbers = count(1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """A fake machine."""
+
+    resource: str
+    backend: str
+    """Its class at the peer."""
+    peer_jobs: int
+    """Of so many the peer's time for all is made: it takes as long for each."""
+
+
+DEVICES = (
+    Device(resource="aer-fake-nairobi", backend="FakeNairobiV2", peer_jobs=20),
+    Device(resource="aer-fake-fez", backend="FakeFez", peer_jobs=3),
+)
 
 
 def fresh() -> range:
@@ -33,11 +47,11 @@ def fresh() -> range:
     return range(first, first + JOBS)
 
 
-def ours(served: Served, circuits: Sequence[int]) -> float:
+def ours(served: Served, device: Device, circuits: Sequence[int]) -> float:
     """Seconds until all results are here; raises if any is not what it should be."""
     jobs = [
         {
-            "resource": DEVICE,
+            "resource": device.resource,
             "programs": [{"format": "openqasm3", "text": circuit(number)}],
             "options": {"shots": SHOTS},
         }
@@ -58,15 +72,16 @@ def ours(served: Served, circuits: Sequence[int]) -> float:
     return took
 
 
-def local_mode() -> tuple[Callable[[Sequence[int]], list[Any]], Callable[[Sequence[Any]], None]]:
+def local_mode(
+    device: Device,
+) -> tuple[Callable[[Sequence[int]], list[Any]], Callable[[Sequence[Any]], None]]:
     """What compiles, and what runs one job each, with the vendor's client."""
     from qiskit import qasm3
     from qiskit.transpiler import generate_preset_pass_manager
-    from qiskit_ibm_runtime import SamplerV2
-    from qiskit_ibm_runtime.fake_provider import FakeNairobiV2
+    from qiskit_ibm_runtime import SamplerV2, fake_provider
 
     warnings.simplefilter("ignore", DeprecationWarning)
-    backend = FakeNairobiV2()
+    backend = getattr(fake_provider, device.backend)()
     passes = generate_preset_pass_manager(optimization_level=1, backend=backend)
     sampler = SamplerV2(mode=backend)
 
@@ -80,29 +95,31 @@ def local_mode() -> tuple[Callable[[Sequence[int]], list[Any]], Callable[[Sequen
     return compiled, run
 
 
-def theirs() -> tuple[float, float]:
+def theirs(device: Device) -> tuple[float, float]:
     """Seconds for all, compiled anew and compiled before."""
-    compiled, run = local_mode()
-    known = compiled(range(PEER_JOBS))
-    run(known[:2])
-    new = seconds(lambda: run(compiled(fresh()[:PEER_JOBS])))
+    compiled, run = local_mode(device)
+    known = compiled(range(device.peer_jobs))
+    run(known[:1])
+    new = seconds(lambda: run(compiled(fresh()[: device.peer_jobs])))
     seen = seconds(lambda: run(known))
-    return new * JOBS / PEER_JOBS, seen * JOBS / PEER_JOBS
+    return new * JOBS / device.peer_jobs, seen * JOBS / device.peer_jobs
+
+
+def measured(device: Device) -> Iterator[Measure]:
+    """Both ways on a device, the best round of ours."""
+    new_peer, seen_peer = theirs(device)
+    with broker() as served:
+        ours(served, device, range(JOBS))
+        new = min(ours(served, device, fresh()) for _ in range(ROUNDS))
+        seen = min(ours(served, device, range(JOBS)) for _ in range(ROUNDS))
+    about = f"{JOBS} jobs together on {device.resource}"
+    yield measure(f"{about}, programs that are new", new, new_peer)
+    yield measure(f"{about}, programs seen before", seen, seen_peer)
 
 
 def main() -> None:
-    """Measure both, the best round of ours."""
-    new_peer, seen_peer = theirs()
-    with broker() as served:
-        ours(served, range(JOBS))
-        new = min(ours(served, fresh()) for _ in range(ROUNDS))
-        seen = min(ours(served, range(JOBS)) for _ in range(ROUNDS))
-    report(
-        [
-            measure(f"{JOBS} jobs together on {DEVICE}, programs that are new", new, new_peer),
-            measure(f"{JOBS} jobs together on {DEVICE}, programs seen before", seen, seen_peer),
-        ]
-    )
+    """Measure on each device."""
+    report([one for device in DEVICES for one in measured(device)])
 
 
 def measure(name: str, value: float, peer: float) -> Measure:

@@ -1,5 +1,10 @@
-"""10,000 tasks in flight at one vendor: IBM's client and protocol, on a loopback service that holds
-every job, one task a job. What following them costs the one worker there is."""
+"""10,000 tasks in flight at one vendor: its own client and protocol, on a loopback service that
+holds every job, of as few tasks as its provider lets it have. What following them costs the one
+worker there is.
+
+``python -m benchmarks.remote_in_flight [NAME …]`` takes these vendors, without a name ibm: those
+whose jobs' states come by a list.
+"""
 
 import contextlib
 import json
@@ -8,7 +13,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +22,8 @@ import httpx
 
 from benchmarks.measure import Measure, report
 from benchmarks.serving import BELL, Served, broker
+from quanopy.domain.programs import OPENQASM3, PULSER
+from quanopy.testing.vendors.pasqal import DEVICE
 
 TASKS = 10_000
 TOGETHER = 500
@@ -24,12 +32,49 @@ WATCHED_S = 64.0
 INTERVAL_S = 2.0
 SLOWEST_S = 32.0
 START_S = 600.0
+LOOK_S = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Followed:
+    """A vendor's machine, and a small program for it."""
+
+    resource: str
+    program: Callable[[], Mapping[str, str]]
+    job: Mapping[str, Any] = field(default_factory=dict)
+    """What else a job says."""
+    options: str = ""
+    """More settings of the provider."""
+
+
+def bell() -> Mapping[str, str]:
+    """A Bell pair."""
+    return {"format": OPENQASM3, "text": BELL}
+
+
+def atoms() -> Mapping[str, str]:
+    """Two atoms and a pulse, as Pulser writes them."""
+    from pulser import AnalogDevice, Pulse, Register
+    from pulser import Sequence as Pulses
+
+    sequence = Pulses(Register.rectangle(1, 2, spacing=6.0, prefix="q"), AnalogDevice)
+    sequence.declare_channel("all", "rydberg_global")
+    sequence.add(Pulse.ConstantPulse(500, 4.44, 0, 0), "all")
+    sequence.measure("ground-rydberg")
+    return {"format": PULSER, "text": sequence.to_abstract_repr()}
+
+
+FOLLOWED: Mapping[str, Followed] = {
+    "ibm": Followed(resource="ibm-nairobi", program=bell, options="tasks_per_execution = 1"),
+    "braket": Followed(resource="lark", program=bell),
+    "pasqal": Followed(resource=DEVICE.lower(), program=atoms, job={"kind": "run"}),
+}
 
 
 @contextlib.contextmanager
-def vendor() -> Iterator[Mapping[str, Any]]:
-    """``quanopy dev vendors ibm`` in a process of its own; what it says of itself."""
-    command = [sys.executable, "-m", "quanopy", "dev", "vendors", "ibm", "--json"]
+def vendor(name: str) -> Iterator[Mapping[str, Any]]:
+    """``quanopy dev vendors NAME`` in a process of its own; what it says of itself."""
+    command = [sys.executable, "-m", "quanopy", "dev", "vendors", name, "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
@@ -50,9 +95,9 @@ def working(data: str, settings: Path) -> Iterator[int]:
             process.terminate()
 
 
-def submit(served: Served) -> None:
+def submit(served: Served, to: Followed) -> None:
     """All jobs, in batches."""
-    job = {"resource": "ibm-nairobi", "programs": [{"format": "openqasm3", "text": BELL}]}
+    job = {"resource": to.resource, "programs": [to.program()], **to.job}
     with httpx.Client(base_url=served.url, headers=served.headers, timeout=120) as client:
         for _ in range(TASKS // TOGETHER):
             client.post("/v1/jobs/batch", json={"jobs": [job] * TOGETHER}).raise_for_status()
@@ -64,13 +109,20 @@ def requests(url: str) -> Mapping[str, int]:
     return found
 
 
-def await_started(url: str) -> None:
-    """Until the vendor has every job."""
+def await_started(served: Served, to: Followed, url: str) -> None:
+    """Until nothing waits and the vendor gets no more jobs."""
     until = time.monotonic() + START_S
-    while requests(url).get("start", 0) < TASKS:
+    place = f"{served.url}/v1/resources/{to.resource}"
+    before = 0
+    while True:
+        waiting = httpx.get(place, headers=served.headers, timeout=30).json()["queued"]
+        started = requests(url).get("start", 0)
+        if not waiting and started == before > 0:
+            return
         if time.monotonic() > until:
             raise TimeoutError("the jobs were not started")
-        time.sleep(1)
+        before = started
+        time.sleep(LOOK_S)
 
 
 def cpu_s(pid: int) -> float:
@@ -101,28 +153,30 @@ def watch(worker: int, url: str) -> tuple[float, float, float]:
     )
 
 
-def main() -> None:
-    """Submit, hold, and watch."""
-    with vendor() as told, tempfile.TemporaryDirectory() as folder:
+def measured(name: str, to: Followed) -> Iterator[Measure]:
+    """Submit to a vendor, hold, and watch."""
+    with vendor(name) as told, tempfile.TemporaryDirectory() as folder:
         os.environ.update(told["environment"])
         (one,) = told["vendors"]
         settings = Path(folder, "quanopy.toml")
-        settings.write_text(f"{told['toml']}\ntasks_per_execution = 1\n")
+        settings.write_text(f"{told['toml']}\n{to.options}\n")
         httpx.post(f"{one['url']}/quanopy/hold", json={}).raise_for_status()
         given = {"data": folder, "config": str(settings), "worker": "false"}
         with working(folder, settings) as worker, broker(**given) as served:
-            submit(served)
+            submit(served, to)
             began = time.monotonic()
-            await_started(one["url"])
-            sys.stderr.write(f"all started after {time.monotonic() - began:.0f} s\n")
+            await_started(served, to, one["url"])
+            sys.stderr.write(f"{name}: all started after {time.monotonic() - began:.0f} s\n")
             asked, share, memory = watch(worker, one["url"])
-    report(
-        [
-            measure(f"requests for each 100 of {TASKS} tasks in flight and interval", asked, "", 1),
-            measure(f"a worker that follows {TASKS} remote tasks", share, "cores", 0.25),
-            measure(f"memory of a worker that follows {TASKS} remote tasks", memory, "MB", 300),
-        ]
-    )
+    about = f"{name}: {TASKS} tasks in flight"
+    yield measure(f"{about}, requests for each 100 and interval", asked, "", 1)
+    yield measure(f"{about}, a worker that follows them", share, "cores", 0.25)
+    yield measure(f"{about}, memory of that worker", memory, "MB", 300)
+
+
+def main(names: Sequence[str]) -> None:
+    """Measure the named vendors, one after another."""
+    report([one for name in names or ["ibm"] for one in measured(name, FOLLOWED[name])])
 
 
 def measure(name: str, value: float, unit: str, most: float) -> Measure:
@@ -132,4 +186,4 @@ def measure(name: str, value: float, unit: str, most: float) -> Measure:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -4,8 +4,8 @@ A vendor's module has a function that yields its :class:`~benchmarks.vendor_pair
 imports the vendor's client itself, so that a client which is missing breaks no other pair. To add
 a vendor, write such a module and name its function in :data:`PAIRS`.
 
-IQM has no pair: its client does not go with the packages of the others, and is installed in an
-environment of its own.
+IQM's client does not go with the packages of the others, and is installed in an environment of its
+own, ``.venv-iqm``: its pair runs there.
 """
 
 import contextlib
@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 
 from benchmarks.vendor_pairs.braket import braket, quera
 from benchmarks.vendor_pairs.ibm import ibm, qrmi
+from benchmarks.vendor_pairs.iqm import iqm
 from benchmarks.vendor_pairs.pair import Pair
 from benchmarks.vendor_pairs.pasqal import pasqal
 from benchmarks.vendor_pairs.perceval import perceval
@@ -21,6 +22,7 @@ from benchmarks.vendor_pairs.vqpu import vqpu
 PAIRS: Mapping[str, Callable[[], contextlib.AbstractContextManager[Pair]]] = {
     "braket": braket,
     "ibm": ibm,
+    "iqm": iqm,
     "pasqal": pasqal,
     "perceval": perceval,
     "qrmi": qrmi,
