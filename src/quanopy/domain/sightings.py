@@ -49,6 +49,8 @@ class Standing:
     """Whether the last answer had one; ``None`` before the first."""
     problem: Problem | None = None
     """Why the last question had no answer."""
+    owner: str | None = None
+    """Who registered the resource, and whose history this is; ``None``: it is a provider's own."""
 
     @property
     def seen(self) -> Sighting | None:

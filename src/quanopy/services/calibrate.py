@@ -98,7 +98,9 @@ class Calibrations:
             asking = self._asking[resource]
         with asking:
             known = self._known.get(resource)
-            if known is None or noted or _age(known) > oldest:
+            # The name of what somebody registered may be another's by now.
+            passes = known is not None and known.owner is not None
+            if known is None or noted or passes or _age(known) > oldest:
                 (known,) = self._store.standings([resource])
             # Who did not answer may be slow to, and is asked again where nothing waits for it.
             enough = oldest if known.problem is None else timedelta(seconds=self.pace.every_s)

@@ -46,6 +46,7 @@ def _ignoring(dialect: str, table: Any) -> Any:
     return _INSERT[dialect](table).from_select(names, source).on_conflict_do_nothing()
 
 
+_FORGET_STANDING = delete(_standings).where(_standings.c.resource == _resource)
 _KNOW = {dialect: _ignoring(dialect, _standings) for dialect in _INSERT}
 _RESTORE = {dialect: _ignoring(dialect, _sightings) for dialect in _INSERT}
 _impatience = (
@@ -72,11 +73,19 @@ _TAKE = (
     .returning(_standings.c.resource)
 )
 _LOCKED = select(_standings).where(_standings.c.resource == _resource).with_for_update()
+_owner = (
+    select(schema.resources.c.owner).where(schema.resources.c.name == _resource).scalar_subquery()
+)
+"""Whose resource it is now: what was seen of it under another is not its history."""
+_OWNER = select(_owner.label("owner"))
 _LATEST = (
     select(_sightings)
-    .where(_sightings.c.resource == _resource)
+    .where(_sightings.c.resource == _resource, _sightings.c.owner.is_not_distinct_from(_owner))
     .order_by(_sightings.c.seen_from.desc())
     .limit(1)
+)
+_NEWEST = select(func.max(_sightings.c.seen_from).label("at")).where(
+    _sightings.c.resource == _resource
 )
 _EXTEND = (
     update(_sightings)
@@ -104,9 +113,11 @@ _STANDINGS = (
         _standings.c.asked_at,
         _standings.c.published,
         _standings.c.problem,
+        schema.resources.c.owner.label("owned_by"),
         *_sightings.c,
     )
     .select_from(_names)
+    .outerjoin(schema.resources, schema.resources.c.name == _names.c.id)
     .outerjoin(_standings, _standings.c.resource == _names.c.id)
     .outerjoin(
         _sightings,
@@ -125,6 +136,7 @@ _earlier = (
     select(func.max(_first.c.seen_from))
     .where(
         _first.c.resource == _resource,
+        _first.c.owner.is_not_distinct_from(_owner),
         _first.c.seen_from <= bindparam("since", type_=BigInteger),
     )
     .scalar_subquery()
@@ -133,6 +145,7 @@ _BETWEEN = (
     select(_sightings)
     .where(
         _sightings.c.resource == _resource,
+        _sightings.c.owner.is_not_distinct_from(_owner),
         _sightings.c.seen_from <= _until,
         _sightings.c.seen_from >= func.coalesce(_earlier, 0),
     )
@@ -215,14 +228,17 @@ def note(
         "due_in": 0,
     }
     connection.later(_KNOW[connection.dialect], {"r": document([due_never])})
-    (before,), latest = connection.together(
-        (_LOCKED, {"resource": resource}), (_LATEST, {"resource": resource})
+    given_name = {"resource": resource}
+    (before,), latest, (newest,), (owned,) = connection.together(
+        (_LOCKED, given_name), (_LATEST, given_name), (_NEWEST, given_name), (_OWNER, given_name)
     )
     last = latest[0] if latest else None
     history = History(actor, now)
     row, released = None, 0
     if found is not None:
-        row = _see(connection, found, last, history, now)
+        # Two within a microsecond, or under a clock that went backwards, still have an order.
+        first = now if newest.at is None else max(now, newest.at + 1)
+        row = _see(connection, sighting_row(found, owned.owner), last, history, first, now)
         released = _release(connection, row, now)
     shown = before.published if problem is not None else found is not None
     given = {"resource": resource, "now": now, "shown": shown, "pause": pause}
@@ -235,29 +251,29 @@ def note(
         sighting=None if seen is None else _sighting(seen),
         published=shown,
         problem=problem,
+        owner=owned.owner,
     ), released
 
 
 def _see(
-    connection: Transaction, found: Sighting, last: Row | None, history: History, now: int
+    connection: Transaction, found: Values, last: Row | None, history: History, first: int, now: int
 ) -> Values:
-    """The row of what is seen now: that of before, or a new one."""
-    if last is not None and last.digest == found.digest:
-        connection.later(_EXTEND, {"resource": found.resource, "first": last.seen_from, "now": now})
+    """The row of what is seen now: that of before, or a new one that begins at ``first``."""
+    resource = found["resource"]
+    if last is not None and last.digest == found["digest"]:
+        connection.later(_EXTEND, {"resource": resource, "first": last.seen_from, "now": now})
         same: Values = last._asdict()
         return same | {"seen_until": now}
-    # Two within a microsecond, or under a clock that went backwards, still have an order.
-    first = now if last is None else max(now, last.seen_from + 1)
-    row = sighting_row(found) | {"seen_from": first, "seen_until": first}
+    row = found | {"seen_from": first, "seen_until": first}
     insert_rows(connection, _sightings, [row])
+    at = moment_or_none(found["calibrated_at"])
     history.add(
-        found.resource,
+        resource,
         "resource.calibrated",
+        account=found["owner"],
         before=None if last is None else last.digest,
-        after=found.digest,
-        data=None
-        if found.calibrated_at is None
-        else {"calibrated_at": found.calibrated_at.isoformat()},
+        after=found["digest"],
+        data=None if at is None else {"calibrated_at": at.isoformat()},
     )
     return row
 
@@ -292,6 +308,7 @@ def standings(connection: Transaction, names: Sequence[str]) -> list[Standing]:
             sighting=None if row.seen_from is None else sighting_of(row),
             published=row.published,
             problem=problem_of(row.problem),
+            owner=row.owned_by,
         )
         for row in found
     }
@@ -324,6 +341,11 @@ def first(connection: Transaction, digests: Collection[str]) -> list[Sighting]:
     for row in rows:
         found.setdefault(row.digest, sighting_of(row))
     return list(found.values())
+
+
+def forget(connection: Transaction, resource: str) -> None:
+    """The name has passed on: of the resource that has it now nothing was ever asked."""
+    connection.later(_FORGET_STANDING, {"resource": resource})
 
 
 def restore(connection: Transaction, found: Sequence[Sighting]) -> None:

@@ -343,8 +343,8 @@ def _capabilities(stored: Mapping[str, Any]) -> Capabilities:
     )
 
 
-def sighting_row(sighting: Sighting) -> Values:
-    """A sighting as a row."""
+def sighting_row(sighting: Sighting, owner: str | None = None) -> Values:
+    """A sighting as a row; ``owner`` has registered the resource."""
     return {
         "resource": sighting.resource,
         "seen_from": stamp(sighting.seen_from),
@@ -359,6 +359,7 @@ def sighting_row(sighting: Sighting) -> Values:
         "raw_length": sighting.raw.length,
         "normal_offset": sighting.normal.offset,
         "normal_length": sighting.normal.length,
+        "owner": owner,
     }
 
 

@@ -10,6 +10,7 @@ from sqlalchemy.types import BigInteger, Text
 from quanopy.domain.errors import Conflict, NotFound, QuotaExceeded
 from quanopy.domain.resources import Registration, Resource, Target
 from quanopy.domain.states import ResourceState
+from quanopy.storage import calibrations
 from quanopy.storage.compiled import Row
 from quanopy.storage.events import History
 from quanopy.storage.mapping import (
@@ -164,6 +165,7 @@ def _make(connection: Transaction, asked: Registration, resource: Resource) -> N
     there = connection.first(_RESOURCE, given)
     if there is None or there.owner != asked.owner:
         raise _conflict(asked.name)
+    calibrations.forget(connection, asked.name)
 
 
 def beat(connection: Transaction, name: str, id: str, *, leaving: bool, now: int) -> None:

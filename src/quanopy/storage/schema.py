@@ -377,6 +377,8 @@ sightings = Table(
     Column("raw_length", BigInteger, nullable=False),
     Column("normal_offset", BigInteger, nullable=False),
     Column("normal_length", BigInteger, nullable=False),
+    # Who had registered the resource then; NULL: a provider's own.
+    Column("owner", Text),
     Index("ix_sightings_digest", "digest"),
     Index("ix_sightings_pack", "pack"),
 )

@@ -1,6 +1,7 @@
 """What every catalogue does with resources that register themselves."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,9 +11,11 @@ from quanopy.domain.errors import Conflict, NotFound, QuotaExceeded
 from quanopy.domain.events import Event
 from quanopy.domain.ids import new_id
 from quanopy.domain.resources import Registration, Resource
+from quanopy.domain.sightings import Sighting, Standing
 from quanopy.domain.states import ResourceState
 from quanopy.ports.store import EventQuery, Offer, Store
 from quanopy.testing.accepting_contract import offering
+from quanopy.testing.calibration_contract import sighting
 from quanopy.testing.catalogue import MovableClock, job, submission
 
 TTL = 15.0
@@ -221,6 +224,42 @@ class RegistrationsContract:
         store.sweep()
         assert store.registrations() == []
         assert told(store)[-1] == "resource.left"
+
+    def test_a_history_is_not_the_next_owners(self, store: Store, clock: MovableClock) -> None:
+        made = self.enrolled(store, registration(clock))
+        first = self.calibrated(store, clock, "a")
+        clock.move(10)
+        store.withdraw("vq1", made.id, actor="alice")
+        second = self.enrolled(store, registration(clock, owner="mallory"))
+        assert store.standings(["vq1"]) == [Standing(resource="vq1", owner="mallory")]
+        assert store.sightings("vq1", since=None, until=clock(), limit=10) == []
+        # The same again: hers begins with her, though nobody's clock has moved.
+        same = self.calibrated(store, clock, "a")
+        assert same.seen_from == clock()
+        other = self.calibrated(store, clock, "b")
+        assert self.history(store, clock) == [other, same]
+        events = store.events(EventQuery(account="mallory")).events
+        told = [(one.before, one.after) for one in events if one.kind == "resource.calibrated"]
+        assert told == [(None, "sha256:a"), ("sha256:a", "sha256:b")]
+        # What ran under it finds it by its digest.
+        assert store.sighting(first.digest) is not None
+        clock.move(10)
+        store.withdraw("vq1", second.id, actor="mallory")
+        self.enrolled(store, registration(clock))
+        assert self.history(store, clock) == [first]
+        (standing,) = store.standings(["vq1"])
+        assert (standing.asked_at, standing.sighting, standing.owner) == (None, first, "alice")
+
+    def calibrated(self, store: Store, clock: MovableClock, name: str) -> Sighting:
+        """What is seen of it now."""
+        found = replace(sighting(clock, name), resource="vq1")
+        standing, _ = store.note_calibration("vq1", found, pause_s=300.0, actor="worker_1")
+        assert standing.sighting is not None
+        return standing.sighting
+
+    def history(self, store: Store, clock: MovableClock) -> Sequence[Sighting]:
+        """As its owner is shown it."""
+        return store.sightings("vq1", since=None, until=clock() + timedelta(hours=1), limit=10)
 
     def test_one_account_registers_only_so_many(self, store: Store, clock: MovableClock) -> None:
         for index in range(100):
