@@ -171,8 +171,14 @@ def test_others_neither_see_nor_use_it_until_an_operator_opens_it(broker: Broker
         broker.mallory.register_resource("aer", vqpu.url, target)
     with pytest.raises(Denied, match="registered"):
         broker.mallory.register_resource("elsewhere", "http://192.0.2.1:80", target)
-    broker.operator.open_resource("mine", ["mallory"])
+    broker.operator.open_resource("mine", ["grace", "mallory"])
     until(lambda: _submits(broker.mallory, "mine"))
+    everybody = ["alice", "grace", "mallory"]
+    assert broker.alice.resource("mine").accounts == everybody
+    assert broker.operator.resource("mine").accounts == everybody
+    assert broker.mallory.resource("mine").accounts == ["mallory"]
+    (listed,) = (one for one in broker.mallory.resources() if one.name == "mine")
+    assert listed.accounts == ["mallory"]
     job = broker.mallory.submit(BELL, resource="mine", shots=10)
     assert sum(job.result(90)[0].counts.values()) == 10
     vqpu.process.stop(timeout_s=30)

@@ -24,7 +24,9 @@ def _vqpu() -> None:
 def serve(
     name: Annotated[str, typer.Option("--name", help="Its name as a resource.")] = "vqpu",
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", "-p", help="0 takes a free one.")] = 0,
+    port: Annotated[
+        int, typer.Option("--port", "-p", min=0, max=65535, help="0 takes a free one.")
+    ] = 0,
     token: Annotated[
         str | None,
         typer.Option("--token", help="Where its token is: env:NAME, file:PATH or command:…"),
@@ -88,7 +90,14 @@ def serve(
     from quanopy.providers.sdk import require
     from quanopy.providers.secrets import Secret
 
-    require("qiskit-aer-gpu" if device == "gpu" else "qiskit-aer", "0.15", extra="aer")
+    if device not in ("cpu", "gpu"):
+        raise Invalid(f"no device {device!r}", where="--device", hint="cpu or gpu.")
+    if (tls_cert is None) != (tls_key is None):
+        raise Invalid("a certificate and its key go together", where="--tls-cert, --tls-key")
+    if device == "gpu":
+        require("qiskit-aer-gpu", "0.15", instead_of="qiskit-aer")
+    else:
+        require("qiskit-aer", "0.15", extra="aer")
     require("uvicorn", "0.30", extra="server")
     from quanopy.server.settings import Settings
     from quanopy.vqpu.machine import Pace, build
@@ -96,8 +105,6 @@ def serve(
     from quanopy.vqpu.service import Service
     from quanopy.vqpu.service import serve as run
 
-    if device not in ("cpu", "gpu"):
-        raise Invalid(f"no device {device!r}", where="device", hint="cpu or gpu.")
     machine = build(
         name=name,
         qubits=qubits,

@@ -5,12 +5,15 @@ from importlib.metadata import PackageNotFoundError, version
 from quanopy.domain.errors import Unavailable
 
 
-def require(package: str, least: str, *, extra: str) -> None:
+def require(package: str, least: str, *, extra: str = "", instead_of: str = "") -> None:
     """Raise, in one line that says what to install, unless a package is here and new enough.
 
-    ``least`` is a version of numbers and dots; ``extra`` the extra of Quanopy that brings it.
+    ``least`` is a version of numbers and dots; ``extra`` the extra of Quanopy that brings it. One
+    that no extra brings takes the place of another, ``instead_of``.
     """
     hint = f"pip install 'quanopy[{extra}]'"
+    if instead_of:
+        hint = f"pip uninstall -y {instead_of} && pip install '{package}>={least}'"
     try:
         found = version(package)
     except PackageNotFoundError:

@@ -5,7 +5,7 @@ import os
 import socket
 import ssl
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from quanopy.domain.errors import Invalid, Unavailable
@@ -16,23 +16,34 @@ _LONGEST_PATH = 100
 """Bytes of a unix socket's path; the system's own limit is 103 to 107."""
 
 
-def check_exposure(settings: Settings) -> None:
+def as_setting(name: str) -> str:
+    """A setting, as its name is written."""
+    return name
+
+
+def as_option(name: str) -> str:
+    """A setting, as the option of a command that sets it."""
+    return f"--{name.replace('_', '-')}"
+
+
+def check_exposure(settings: Settings, *, named: Callable[[str], str] = as_setting) -> None:
     """Refuse to send tokens over a network in the clear, unless told to; raises
-    :class:`Invalid`."""
+    :class:`Invalid`, which names settings as ``named`` says."""
     if settings.exposed and settings.tls_cert is None and not settings.insecure:
+        cert, key, insecure = (named(one) for one in ("tls_cert", "tls_key", "insecure"))
         raise Invalid(
             f"tokens would cross the network to {settings.host} unencrypted",
-            where="host",
-            hint="Set tls_cert and tls_key, or insecure if something in front speaks TLS.",
+            where=named("host"),
+            hint=f"Set {cert} and {key}, or {insecure} if something in front speaks TLS.",
         )
 
 
-def check_certificate(settings: Settings) -> None:
-    """Refuse a certificate and key that cannot serve; raises :class:`Invalid`."""
+def check_certificate(settings: Settings, *, named: Callable[[str], str] = as_setting) -> None:
+    """Refuse a certificate and key that cannot serve; raises as :func:`check_exposure`."""
     if settings.tls_cert is None or settings.tls_key is None:
         return
-    _check_readable("tls_cert", settings.tls_cert)
-    _check_readable("tls_key", settings.tls_key)
+    _check_readable(named("tls_cert"), settings.tls_cert)
+    _check_readable(named("tls_key"), settings.tls_key)
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
             settings.tls_cert,
@@ -42,7 +53,7 @@ def check_certificate(settings: Settings) -> None:
     except (OSError, ValueError) as error:
         raise Invalid(
             f"{settings.tls_cert} and {settings.tls_key} are no certificate and its key: {error}",
-            where="tls_cert",
+            where=named("tls_cert"),
             hint="Give PEM: the server's certificate and those up to its authority; its private "
             "key, without a passphrase.",
         ) from error

@@ -125,8 +125,11 @@ _STANDINGS = (
         & (
             _sightings.c.seen_from
             == select(func.max(_first.c.seen_from))
-            .where(_first.c.resource == _names.c.id)
-            .correlate(_names)
+            .where(
+                _first.c.resource == _names.c.id,
+                _first.c.owner.is_not_distinct_from(schema.resources.c.owner),
+            )
+            .correlate(_names, schema.resources)
             .scalar_subquery()
         ),
     )

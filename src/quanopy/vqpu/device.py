@@ -169,9 +169,18 @@ class Device:
                 child.emulate, self.machine.emulated, [run], timeout_s=self.machine.time_limit_s
             ).result()
         except Exception as error:
-            raise Unavailable(f"the emulator does not run: {_said(error)}") from error
+            raise self._does_not_run(_said(error)) from error
         if isinstance(answer, QuanopyError):
-            raise Unavailable(f"the emulator does not run: {answer}")
+            raise self._does_not_run(str(answer))
+
+    def _does_not_run(self, why: str) -> Unavailable:
+        hint = (
+            "It needs qiskit-aer-gpu in place of qiskit-aer, a GPU of NVIDIA's and its driver; "
+            "or use --device cpu."
+        )
+        return Unavailable(
+            f"the emulator does not run: {why}", hint=hint if self.machine.gpu else None
+        )
 
     def find(self, id: str) -> Submission:
         """The submission of this id; ``NotFound``."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from quanopy.domain.errors import Invalid
-from quanopy.server.listening import check_certificate, check_exposure, listening
+from quanopy.server.listening import as_option, check_certificate, check_exposure, listening
 from quanopy.server.logs import set_up_logging
 from quanopy.server.settings import Settings
 from quanopy.vqpu.api import Api
@@ -47,12 +47,12 @@ def serve(service: Service, ready: Callable[[dict[str, Any]], None]) -> None:
     """Serve until SIGTERM or SIGINT; raises ``QuanopyError`` when it cannot start."""
     settings = service.settings
     set_up_logging(settings.log_level, settings.log_format)
-    check_exposure(settings)
-    check_certificate(settings)
+    check_exposure(settings, named=as_option)
+    check_certificate(settings, named=as_option)
     if service.secret is None and not service.register:
         raise Invalid(
             "nobody could use it: it has no token",
-            where="token",
+            where="--token",
             hint="Give --token env:NAME or file:PATH, or --register.",
         )
     stop = Stop()

@@ -83,7 +83,9 @@ class ResourceOut(Answer):
     )
     owner: str | None = Field(default=None, description="The account that registered it.")
     accounts: list[str] | None = Field(
-        default=None, description="The accounts that may use it; `null`: all."
+        default=None,
+        description="The accounts that may use it; `null`: all. Others than its owner and "
+        "operators are shown their own account alone.",
     )
 
 
