@@ -166,6 +166,8 @@ class CalibrationRecord(Record):
     raw: Span
     normal: Span
     before: SeenRecord | None = None
+    owner: str | None = None
+    """Who had registered the resource then."""
 
 
 class PartRecord(Record):

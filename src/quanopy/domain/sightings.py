@@ -25,6 +25,8 @@ class Sighting:
     """The vendor's own document."""
     normal: Extent
     """The same as metric → targets → value, unit, time (:mod:`quanopy.codecs.calibrations`)."""
+    owner: str | None = None
+    """Who had registered the resource then; ``None``: it was a provider's own."""
 
     @property
     def at(self) -> datetime:

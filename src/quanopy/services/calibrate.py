@@ -180,7 +180,7 @@ class Calibrations:
         (before,) = self._store.standings([resource])
         if before.sighting is not None and before.sighting.digest == snapshot.digest:
             return before.sighting
-        key, data, found = pack_snapshot(snapshot, before=before.sighting)
+        key, data, found = pack_snapshot(snapshot, before=before.sighting, owner=before.owner)
         self._objects.put({key: data})
         return found
 

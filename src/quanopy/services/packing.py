@@ -173,10 +173,11 @@ def pack_requests(asked: Asked, tasks: Sequence[Task]) -> tuple[str, bytes]:
 
 
 def pack_snapshot(
-    snapshot: Snapshot, *, before: Sighting | None = None
+    snapshot: Snapshot, *, before: Sighting | None = None, owner: str | None = None
 ) -> tuple[str, bytes, Sighting]:
     """Pack a snapshot that is seen for the first time: the pack's key, its bytes, and the
-    sighting that begins with it. ``before``: the one that ends with it."""
+    sighting that begins with it. ``before``: the one that ends with it;
+    ``owner`` has registered the resource."""
     builder = PackBuilder(snapshot.fetched_at)
     record = CalibrationRecord(
         resource=snapshot.resource,
@@ -191,6 +192,7 @@ def pack_snapshot(
         before=None
         if before is None
         else SeenRecord(pack=before.raw.key, seen_until=before.seen_until),
+        owner=owner,
     )
     builder.add(CALIBRATION, record.line())
     key, data = builder.close(CALIBRATIONS)
@@ -210,6 +212,7 @@ def sighting_in(record: CalibrationRecord, key: str) -> Sighting:
         seen_until=record.fetched_at,
         raw=record.raw.within(key),
         normal=record.normal.within(key),
+        owner=record.owner,
     )
 
 

@@ -1,6 +1,7 @@
 """Calibrations: whom to ask for them when, which were seen, and which tasks wait for one."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -241,7 +242,9 @@ def note(
     if found is not None:
         # Two within a microsecond, or under a clock that went backwards, still have an order.
         first = now if newest.at is None else max(now, newest.at + 1)
-        row = _see(connection, sighting_row(found, owned.owner), last, history, first, now)
+        row = _see(
+            connection, sighting_row(replace(found, owner=owned.owner)), last, history, first, now
+        )
         released = _release(connection, row, now)
     shown = before.published if problem is not None else found is not None
     given = {"resource": resource, "now": now, "shown": shown, "pause": pause}

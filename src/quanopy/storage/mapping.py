@@ -343,8 +343,8 @@ def _capabilities(stored: Mapping[str, Any]) -> Capabilities:
     )
 
 
-def sighting_row(sighting: Sighting, owner: str | None = None) -> Values:
-    """A sighting as a row; ``owner`` has registered the resource."""
+def sighting_row(sighting: Sighting) -> Values:
+    """A sighting as a row."""
     return {
         "resource": sighting.resource,
         "seen_from": stamp(sighting.seen_from),
@@ -359,7 +359,7 @@ def sighting_row(sighting: Sighting, owner: str | None = None) -> Values:
         "raw_length": sighting.raw.length,
         "normal_offset": sighting.normal.offset,
         "normal_length": sighting.normal.length,
-        "owner": owner,
+        "owner": sighting.owner,
     }
 
 
@@ -376,6 +376,7 @@ def sighting_of(row: Row) -> Sighting:
         seen_until=moment(row.seen_until),
         raw=Extent(key=row.pack, offset=row.raw_offset, length=row.raw_length),
         normal=Extent(key=row.pack, offset=row.normal_offset, length=row.normal_length),
+        owner=row.owner,
     )
 
 

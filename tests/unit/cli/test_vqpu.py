@@ -19,8 +19,8 @@ SERVE = ["vqpu", "serve", "--token", "env:VQPU_TOKEN"]
         (
             ["--host", "0.0.0.0"],
             (
-                "error: --host: tokens would cross the network to 0.0.0.0 unencrypted. Set --tls-cert "
-                "and --tls-key, or --insecure if something in front speaks TLS."
+                "error: --host: tokens would cross the network to 0.0.0.0 unencrypted. "
+                "Set --tls-cert and --tls-key, or --insecure if something in front speaks TLS."
             ),
         ),
         (["--tls-cert", "a.pem"], "--tls-cert, --tls-key: a certificate and its key go together"),
