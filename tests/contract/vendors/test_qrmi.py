@@ -58,6 +58,17 @@ def ibm_machines(given: Given) -> Mapping[str, Mapping[str, str | Secret]]:
     }
 
 
+def pasqal_machines(given: Given) -> Mapping[str, Mapping[str, str | Secret]]:
+    return {
+        "FRESNEL": {
+            "type": "pasqal-cloud",
+            "QRMI_PASQAL_CLOUD_PROJECT_ID": PasqalVendor.project,
+            "QRMI_PASQAL_CLOUD_BASE_URL": given.url,
+            "QRMI_PASQAL_CLOUD_AUTH_TOKEN": given.secret,
+        }
+    }
+
+
 class QrmiBench(VendorBench):
     """QRMI hands no key on, so what the vendor has made since the last fault counts."""
 
@@ -81,6 +92,13 @@ def iqm() -> Iterator[IqmVendor]:
 @pytest.fixture(scope="module")
 def ibm() -> Iterator[IbmService]:
     vendor = IbmService()
+    with vendor:
+        yield vendor
+
+
+@pytest.fixture(scope="module")
+def pasqal() -> Iterator[PasqalVendor]:
+    vendor = PasqalVendor()
     with vendor:
         yield vendor
 
@@ -134,14 +152,36 @@ def ibm_sample() -> Work:
     return work(written(circuit), Pub(shots=100), resource="ibm-nairobi")
 
 
+@pytest.fixture(scope="module")
+def pasqal_sample() -> Work:
+    program = sequence().to_abstract_repr().encode()
+    return work(program, Pub(shots=50), resource="fresnel", native=PULSER, kind=JobKind.RUN)
+
+
 UNASKED = [("stop", kind) for kind in Fault]
 """QRMI looks at a task first, and does not ask for the end of one that has ended."""
+UNREAD = [("stop", Fault.MALFORMED), ("stop", Fault.STRANGE)]
+"""Of the answer that a batch has ended and cannot be cancelled, QRMI reads the status alone."""
 
 
 class TestIbmThroughQrmi(ProviderContract):
     @pytest.fixture
     def bench(self, ibm: IbmService, ibm_sample: Work) -> Bench:
         return QrmiBench(ibm, made(ibm_machines), ibm_sample, absorbed=UNASKED)
+
+
+class PasqalBench(QrmiBench):
+    """QRMI is given a token for Pasqal's cloud, and logs in with nothing."""
+
+    def __init__(self, vendor: PasqalVendor, *others: Any, **options: Any) -> None:
+        super().__init__(vendor, *others, **options)
+        self.secret = vendor.token()
+
+
+class TestPasqalThroughQrmi(ProviderContract):
+    @pytest.fixture
+    def bench(self, pasqal: PasqalVendor, pasqal_sample: Work) -> Bench:
+        return PasqalBench(pasqal, made(pasqal_machines), pasqal_sample, absorbed=UNREAD)
 
 
 @pytest.fixture
@@ -284,32 +324,18 @@ def test_a_vendor_that_is_silent_leaves_the_resource_offline() -> None:
     provider.close()
 
 
-@pytest.fixture(scope="module")
-def pasqal() -> Iterator[PasqalVendor]:
-    vendor = PasqalVendor()
-    with vendor:
-        yield vendor
-
-
-def test_a_pulser_sequence_runs_through_qrmi(pasqal: PasqalVendor) -> None:
-    token = pasqal.token()
-    os.environ["QUANOPY_LOOPBACK_PASQAL_TOKEN"] = token
-    table: dict[str, str | Secret] = {
-        "type": "pasqal-cloud",
-        "QRMI_PASQAL_CLOUD_PROJECT_ID": pasqal.project,
-        "QRMI_PASQAL_CLOUD_BASE_URL": pasqal.url,
-        "QRMI_PASQAL_CLOUD_AUTH_TOKEN": Secret("env:QUANOPY_LOOPBACK_PASQAL_TOKEN"),
-    }
-    provider = create(machines={"FRESNEL": table}, processes=1)
+def test_a_pulser_sequence_runs_through_qrmi(
+    pasqal: PasqalVendor, pasqal_sample: Work
+) -> None:
+    bench = PasqalBench(pasqal, made(pasqal_machines), pasqal_sample)
+    provider = bench.provider()
     (resource,) = provider.resources()
     assert (resource.name, resource.state) == ("fresnel", ResourceState.ONLINE)
     assert provider.calibration("fresnel") is None
     with pytest.raises(ResourceMismatch):
         provider.target("fresnel")
-    program = sequence().to_abstract_repr().encode()
-    one = work(program, Pub(shots=50), resource="fresnel", native=PULSER, kind=JobKind.RUN)
-    provider.check(one)
-    (pub,) = results(provider, one)
+    provider.check(pasqal_sample)
+    (pub,) = results(provider, pasqal_sample)
     assert sum(pub["outcomes"].values()) == pub["shots"] == 50
     assert {len(label) for label in pub["outcomes"]} == {4}
     provider.stop([f"fresnel:{next(iter(pasqal.jobs))}"])

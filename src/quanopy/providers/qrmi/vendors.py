@@ -175,11 +175,12 @@ class Pasqal:
         return "PasqalCloud", (work.circuits[pub.program].decode(), str(pub.shots or 1))
 
     def results(self, work: Work, text: str) -> Sequence[PubResult]:
-        """Bitstrings of the atoms, in the register's order."""
+        """Bitstrings of the atoms, in the register's order. QRMI gives them in another order each
+        time."""
         counter = _mapping(_parsed(text)).get("counter")
         outcomes = {
             str(label): number
-            for label, number in _mapping(counter).items()
+            for label, number in sorted(_mapping(counter).items())
             if type(number) is int and number > 0
         }
         return [

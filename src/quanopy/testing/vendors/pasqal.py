@@ -196,7 +196,12 @@ class PasqalVendor(Vendor):
 
     def _batch(self, request: Request) -> Reply:
         batch = self._found(request)
-        return batch if isinstance(batch, Reply) else self._said(self._row(batch))
+        if isinstance(batch, Reply):
+            return batch
+        if request.fault is Fault.VANISHED:
+            batch.forgotten = True
+            return self._found(request)
+        return self._said(self._row(batch, unseen=request.fault is Fault.UNSEEN))
 
     def _cancel(self, request: Request) -> Reply:
         batch = self._found(request)
@@ -257,6 +262,7 @@ class PasqalVendor(Vendor):
         return self.refuse(401, "the token is not valid")
 
     def _found(self, request: Request) -> VendorJob | Reply:
+        """The batch of a request, or why there is none."""
         refused = self._admitted(request)
         if refused is not None:
             return refused
