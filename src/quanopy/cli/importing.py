@@ -52,7 +52,7 @@ def _document(config: Path) -> Any:
         raise Invalid(f"{config} is no JSON") from None
 
 
-def read_config(document: Any) -> tuple[dict[str, dict[str, str]], list[str], list[str]]:
+def read_config(document: Any) -> tuple[dict[str, dict[str, str | bool]], list[str], list[str]]:
     """The machines' tables by QRMI's names, the variables in which their credentials are looked
     for, and why other resources are left out. Raises :class:`Invalid` for what is no
     configuration of QRMI's."""
@@ -61,7 +61,7 @@ def read_config(document: Any) -> tuple[dict[str, dict[str, str]], list[str], li
     listed = document.get("resources") if isinstance(document, dict) else None
     if not isinstance(listed, list):
         raise Invalid("not QRMI's configuration", where="resources", hint="It is a list.")
-    machines: dict[str, dict[str, str]] = {}
+    machines: dict[str, dict[str, str | bool]] = {}
     needed: list[str] = []
     skipped: list[str] = []
     for place, one in enumerate(listed):
@@ -77,7 +77,7 @@ def read_config(document: Any) -> tuple[dict[str, dict[str, str]], list[str], li
 
 
 def _left_out(one: Mapping[str, Any], machines: Mapping[str, Any]) -> str | None:
-    from quanopy.providers.qrmi.machines import TYPES
+    from quanopy.providers.qrmi.machines import DYNAMIC, TYPES
 
     name = one["name"]
     if name in machines:
@@ -85,19 +85,21 @@ def _left_out(one: Mapping[str, Any], machines: Mapping[str, Any]) -> str | None
     kind = one.get("type")
     if not isinstance(kind, str) or kind not in TYPES:
         return f"{name} is left out: its type is not served ({', '.join(TYPES)} are)"
-    if one.get("is_dynamic"):
-        return f"{name} is left out: name each of its machines as a resource"
+    if one.get("is_dynamic") and kind not in DYNAMIC:
+        return f"{name} is left out: QRMI lists no machines of {kind}, so name each as a resource"
     return None
 
 
-def _table(one: Mapping[str, Any], needed: list[str], where: str) -> dict[str, str]:
+def _table(one: Mapping[str, Any], needed: list[str], where: str) -> dict[str, str | bool]:
     from quanopy.domain.errors import Invalid
     from quanopy.providers.qrmi.machines import is_credential
 
     environment = one.get("environment", {})
     if not isinstance(environment, dict):
         raise Invalid("an object of variables is needed", where=f"{where}.environment")
-    table = {"type": _OLD.get(one["type"], one["type"])}
+    table: dict[str, str | bool] = {"type": _OLD.get(one["type"], one["type"])}
+    if one.get("is_dynamic"):
+        table["is_dynamic"] = True
     for key, value in environment.items():
         if not isinstance(value, str | int | float | bool):
             raise Invalid("is no text", where=f"{where}.environment.{key}")
@@ -111,7 +113,7 @@ def _table(one: Mapping[str, Any], needed: list[str], where: str) -> dict[str, s
     return table
 
 
-def as_toml(name: str, machines: Mapping[str, Mapping[str, str]]) -> str:
+def as_toml(name: str, machines: Mapping[str, Mapping[str, str | bool]]) -> str:
     """The provider's table, ready for quanopy.toml."""
     head = f"[providers.{_key(name)}]\n" + ("" if name == "qrmi" else 'plugin = "qrmi"\n')
     parts = [head]

@@ -15,10 +15,14 @@ from quanopy.domain.programs import (
     IQM,
     PERCEVAL,
     PULSER,
+    QIR,
     Program,
 )
 
 PERCEVAL_MARK = ":PCVL:"
+_QIR_MARK = "@__quantum__qis__"
+_LLVM = (";", "source_filename", "target ", "define ", "declare ", "%", "@", "!", "attributes ")
+"""How a module of LLVM's may begin."""
 _HEADERS = {
     "braket.ir.ahs.program": BRAKET_AHS,
     "braket.ir.openqasm.program": BRAKET_IR,
@@ -32,6 +36,8 @@ def format_of(text: str) -> str | None:
     begin = text.lstrip()[: len(PERCEVAL_MARK)]
     if begin == PERCEVAL_MARK:
         return PERCEVAL
+    if _QIR_MARK in text and text.lstrip().startswith(_LLVM):
+        return QIR
     if begin[:1] not in ("{", "["):
         return None
     try:

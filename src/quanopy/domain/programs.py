@@ -21,7 +21,9 @@ PERCEVAL = "perceval"
 """A Perceval experiment as text that begins with ``:PCVL:``."""
 IQM = "iqm"
 """IQM's own JSON of circuits."""
-NATIVE = (BRAKET_IR, BRAKET_AHS, PULSER, PERCEVAL, IQM)
+QIR = "qir"
+"""QIR as text: a module of LLVM's intermediate representation."""
+NATIVE = (BRAKET_IR, BRAKET_AHS, PULSER, PERCEVAL, IQM, QIR)
 """Formats that run as they stand on their vendor's resources alone. Names are open: a plugin may
 bring others."""
 

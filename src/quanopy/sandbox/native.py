@@ -15,6 +15,7 @@ from quanopy.domain.programs import (
     IQM,
     PERCEVAL,
     PULSER,
+    QIR,
     Footprint,
     Program,
 )
@@ -33,6 +34,8 @@ def read_native(program: Program, name: str) -> Footprint:
     """What is to be known of a native program; raises :class:`Invalid` where it is plainly none."""
     if name == PERCEVAL:
         _check_perceval(program.data)
+    elif name == QIR:
+        _check_qir(program.data)
     elif name in _HEADERS or name in _KEYS or name == IQM:
         _check_document(_document(program.data), name)
     return Footprint(
@@ -52,6 +55,14 @@ def _check_perceval(data: bytes) -> None:
         raise Invalid(
             "not a serialised Perceval experiment",
             hint="Send what `perceval.serialization.serialize(experiment)` gives.",
+        )
+
+
+def _check_qir(data: bytes) -> None:
+    if b"define " not in data or b"@__quantum__qis__" not in data:
+        raise Invalid(
+            "not QIR: no function in it calls an instruction of a quantum machine",
+            hint="Send the module as text (.ll), not as bitcode.",
         )
 
 

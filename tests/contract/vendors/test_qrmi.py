@@ -300,7 +300,7 @@ def test_the_environment_has_no_credential_of_qrmi_s(through_iqm: RemoteProvider
 @pytest.mark.parametrize(
     ("table", "where"),
     [
-        ({"type": "alice-bob-felis"}, "machines.x.type"),
+        ({"type": "oqtopus"}, "machines.x.type"),
         ({"QRMI_IQM_ISA_ENDPOINT": "http://x"}, "machines.x.type"),
         ({"type": "iqm-server", "QRMI_IQM_ISA_TOKEN": "hunter2"}, "machines.x.QRMI_IQM_ISA_TOKEN"),
         ({"type": "iqm-server", "PATH": "/"}, "machines.x.PATH"),
@@ -324,9 +324,7 @@ def test_a_vendor_that_is_silent_leaves_the_resource_offline() -> None:
     provider.close()
 
 
-def test_a_pulser_sequence_runs_through_qrmi(
-    pasqal: PasqalVendor, pasqal_sample: Work
-) -> None:
+def test_a_pulser_sequence_runs_through_qrmi(pasqal: PasqalVendor, pasqal_sample: Work) -> None:
     bench = PasqalBench(pasqal, made(pasqal_machines), pasqal_sample)
     provider = bench.provider()
     (resource,) = provider.resources()

@@ -36,7 +36,21 @@ CONFIG = {
                 "FRESNEL_QRMI_PASQAL_CLOUD_CLIENT_SECRET": KEY,
             },
         },
-        {"name": "cat", "type": "alice-bob-felis", "environment": {"QRMI_AB_FELIS_API_KEY": KEY}},
+        {
+            "name": "cat",
+            "type": "alice-bob-felis",
+            "environment": {
+                "QRMI_AB_FELIS_BASE_ENDPOINT": "https://api.alice-bob.com",
+                "QRMI_AB_FELIS_API_KEY": KEY,
+            },
+        },
+        {
+            "name": "inst",
+            "type": "ibm-quantum-compute-service",
+            "is_dynamic": True,
+            "environment": {"QRMI_IBM_QCS_ENDPOINT": "https://quantum.cloud.ibm.com/api/v1"},
+        },
+        {"name": "tops", "type": "oqtopus"},
         {"name": "any", "type": "iqm-server", "is_dynamic": True},
     ]
 }
@@ -59,7 +73,7 @@ def run(*arguments: str | Path, ends: int = 0) -> Any:
 def test_credentials_become_references_and_the_rest_is_kept(config: Path) -> None:
     result = run(config)
     table = tomllib.loads(result.stdout)["providers"]["qrmi"]
-    assert set(table["machines"]) == {"ibm_fez", "FRESNEL"}
+    assert set(table["machines"]) == {"ibm_fez", "FRESNEL", "cat", "inst"}
     fez = table["machines"]["ibm_fez"]
     assert fez["type"] == "ibm-quantum-compute-service"
     assert fez["QRMI_IBM_QCS_IAM_APIKEY"] == "env:ibm_fez_QRMI_IBM_QCS_IAM_APIKEY"
@@ -68,7 +82,8 @@ def test_credentials_become_references_and_the_rest_is_kept(config: Path) -> Non
     assert fresnel["QRMI_PASQAL_CLOUD_PROJECT_ID"] == "of-ours"
     secret = "FRESNEL_QRMI_PASQAL_CLOUD_CLIENT_SECRET"
     assert fresnel["QRMI_PASQAL_CLOUD_CLIENT_SECRET"] == f"env:{secret}"
-    assert "cat is left out" in result.stderr
+    assert table["machines"]["inst"]["is_dynamic"] is True
+    assert "tops is left out" in result.stderr
     assert "any is left out" in result.stderr
     assert secret in result.stderr
 
@@ -89,6 +104,7 @@ def test_a_machine_readable_answer_says_what_is_needed(config: Path) -> None:
     assert said["environment"] == [
         "ibm_fez_QRMI_IBM_QCS_IAM_APIKEY",
         "FRESNEL_QRMI_PASQAL_CLOUD_CLIENT_SECRET",
+        "cat_QRMI_AB_FELIS_API_KEY",
     ]
     assert len(said["skipped"]) == 2
 

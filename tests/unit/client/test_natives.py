@@ -19,6 +19,7 @@ from quanopy.domain.programs import (
     IQM,
     PERCEVAL,
     PULSER,
+    QIR,
     QRMI_PAYLOAD,
     Program,
 )
@@ -33,6 +34,11 @@ def braket(name: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("text", "format"),
     [
+        (
+            "; ModuleID = 'a'\ndefine void @main() {\n"
+            "  call void @__quantum__qis__x__body(ptr null)\n}",
+            QIR,
+        ),
         (":PCVL:Experiment:AAAA", PERCEVAL),
         (json.dumps(braket("braket.ir.ahs.program")), BRAKET_AHS),
         (json.dumps(braket("braket.ir.openqasm.program")), BRAKET_IR),

@@ -7,7 +7,7 @@ name before them; credentials are references. ``quanopy resources import`` makes
 
 from collections.abc import Mapping
 
-from quanopy.providers.qrmi.machines import described
+from quanopy.providers.qrmi.machines import described, require_munge
 from quanopy.providers.qrmi.provider import QrmiProvider
 from quanopy.providers.sdk import require
 from quanopy.providers.secrets import Secret
@@ -16,7 +16,7 @@ from quanopy.providers.secrets import Secret
 def create(
     *,
     name: str = "qrmi",
-    machines: Mapping[str, Mapping[str, str | Secret]],
+    machines: Mapping[str, Mapping[str, str | bool | Secret]],
     account: str = "",
     acquire: bool = False,
     processes: int = 4,
@@ -24,11 +24,14 @@ def create(
 ) -> QrmiProvider:
     """The entry point.
 
-    ``machines`` are QRMI's resources by name. With ``acquire`` each execution has a vendor's
+    ``machines`` are QRMI's resources by name; one with ``is_dynamic`` stands for all machines of
+    its account. With ``acquire`` each execution has a vendor's
     session of its own, where the type has sessions. QRMI's calls run in ``processes`` processes,
     and one that takes longer than ``timeout_s`` is ended. ``account`` names who is billed.
     """
     found = [described(one, table, where=f"machines.{one}") for one, table in machines.items()]
+    for machine in found:
+        require_munge(machine, where=f"machines.{machine.backend}")
     require("qrmi", "0.26", extra="qrmi")
     return QrmiProvider(
         name=name,

@@ -5,6 +5,7 @@ vendor's status in its text alone; here it becomes one of our errors.
 """
 
 import json
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,10 +27,12 @@ from quanopy.providers.refusals import refusal
 
 _PAUSE_S = 5.0
 """QRMI does not tell for how long a vendor wants to be left alone."""
-_STATUS = re.compile(r"(?:status code|response body:|Status:) (\d{3})\b")
+_STATUS = re.compile(r"(?:status code |response body: |Status: |\"status_code\":)(\d{3})\b")
 _UNSEEN = re.compile(r"unknown variant `([^`]{1,80})`")
 _UNREAD = "invalid JSON"
 """How QRMI's text begins where an answer is not what it expects."""
+_UNSIGNED = "munge "
+"""How it begins where a request could not be signed, and so was not sent."""
 _SAID = 300
 
 
@@ -50,7 +53,7 @@ class Described:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
     """What to call: ``start``, ``status``, ``result``, ``stop``, ``logs``, ``target``,
-    ``acquire`` or ``release``."""
+    ``acquire``, ``release`` or, of an account instead of a machine, ``list``."""
 
     call: str
     id: str = ""
@@ -59,6 +62,8 @@ class Ask:
     """Of the payload: QRMI's own name."""
     payload: tuple[str, ...] = ()
     """Its parts; numbers as texts."""
+    session: str = ""
+    """What was acquired for the task."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +88,9 @@ def _answer(machine: Described, one: Ask) -> Answer:
     from qrmi import QrmiError
 
     try:
-        return Answer(text=_called(_resource(machine), one))
+        if one.call == "list":
+            return Answer(text=json.dumps(_listed(machine)))
+        return Answer(text=_called(_resource_for(machine, one), one))
     except QrmiError as error:
         unseen = _UNSEEN.search(str(error)) if one.call == "status" else None
         if unseen is not None:
@@ -91,15 +98,38 @@ def _answer(machine: Described, one: Ask) -> Answer:
         told = _classified(error, machine.backend)
         if one.call != "start" and isinstance(told, OutcomeUnknown):
             told = Transient(told.message, retry_after_s=retry_after(told))
+        if one.call == "start" and isinstance(told, NotReady):
+            # QRMI itself sends again what was not answered, and is told that it is there already.
+            told = OutcomeUnknown(told.message)
         return Answer(error=told)
+
+
+def _resource_for(machine: Described, one: Ask) -> Any:
+    """One that acquires something keeps it for all that it starts later, so it is not used again;
+    nor is one that was given a session."""
+    if one.call == "acquire" or one.session:
+        return _made(machine, one.session)
+    return _resource(machine)
 
 
 @lru_cache(maxsize=64)
 def _resource(machine: Described) -> Any:
+    return _made(machine, "")
+
+
+def _made(machine: Described, session: str) -> Any:
     import qrmi
 
-    kind = getattr(qrmi.ResourceType, machine.type)
-    return qrmi.QuantumResource.from_config(machine.backend, kind, json.loads(machine.variables))
+    variables = json.loads(machine.variables)
+    if session:
+        variables |= {"QRMI_JOB_ACQUISITION_TOKEN": session}
+    return qrmi.QuantumResource.from_config(machine.backend, _type_of(machine), variables)
+
+
+def _type_of(machine: Described) -> Any:
+    import qrmi
+
+    return getattr(qrmi.ResourceType, machine.type)
 
 
 def _called(resource: Any, one: Ask) -> str:
@@ -111,7 +141,7 @@ def _called(resource: Any, one: Ask) -> str:
         case "result":
             return str(resource.task_result(one.id).value)
         case "logs":
-            return str(resource.task_logs(one.id))
+            return _logs(resource, one.id)
         case "target":
             return str(resource.target().value)
         case "acquire":
@@ -123,6 +153,31 @@ def _called(resource: Any, one: Ask) -> str:
         case other:
             raise ValueError(f"QRMI has no call {other}")
     return ""
+
+
+def _logs(resource: Any, task: str) -> str:
+    from qrmi import UnsupportedFunctionError
+
+    try:
+        return str(resource.task_logs(task))
+    except UnsupportedFunctionError:
+        return ""
+
+
+def _listed(account: Described) -> list[str]:
+    """The machines that an account may use. QRMI puts its credentials into this process's
+    environment, under the name of each; from there they are taken again."""
+    import qrmi
+
+    variables = json.loads(account.variables)
+    names = [
+        str(machine.resource_id())
+        for machine in qrmi.ResourceProvider(_type_of(account), variables).resources()
+    ]
+    for key in variables:
+        for name in names:
+            os.unsetenv(f"{name}_{key}")
+    return names
 
 
 def _payload(one: Ask) -> Any:
@@ -137,6 +192,9 @@ def _payload(one: Ask) -> Any:
         case "PasqalCloud":
             sequence, runs = one.payload
             return Payload.PasqalCloud(sequence, int(runs))
+        case "AliceBobFelis":
+            program, parameters = one.payload
+            return Payload.AliceBobFelis(program, parameters)
         case other:
             raise ValueError(f"no payload {other}")
 
@@ -156,6 +214,8 @@ def _classified(error: Exception, who: str) -> QuanopyError:
         return Unavailable(f"{who} is not configured: {text}")
     if isinstance(error, qrmi.UnsupportedPayloadError | qrmi.UnsupportedFunctionError):
         return Rejected(f"{who}: {text}")
+    if text.startswith(_UNSIGNED):
+        return Unavailable(f"{who}: {text}")
     status = _STATUS.search(text)
     if status is not None:
         return refusal(int(status[1]), who, retry_after_s=_PAUSE_S)

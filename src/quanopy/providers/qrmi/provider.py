@@ -1,8 +1,11 @@
 """The QRMI provider: its resources as ours, its calls in processes that can be ended."""
 
 import json
-import re
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
+from threading import Lock
 
 from quanopy.codecs.results import PubResult, encode_result
 from quanopy.domain.calibration import Snapshot
@@ -25,11 +28,14 @@ from quanopy.ports.providers import Foreign, Order, Outcome, RemoteCapabilities,
 from quanopy.providers.kept import Kept
 from quanopy.providers.qrmi import child
 from quanopy.providers.qrmi.child import Ask
+from quanopy.providers.qrmi.known import Known
 from quanopy.providers.qrmi.machines import TYPES, Machine
 from quanopy.providers.qrmi.vendors import VENDORS, Described, parsed
 from quanopy.providers.several import Several
 from quanopy.sandbox.confinement import Confinement
 from quanopy.sandbox.pool import ChildFailed, Children
+
+log = logging.getLogger(__name__)
 
 _STATES = {
     "Queued": ExecutionState.SUBMITTED,
@@ -43,6 +49,9 @@ _SESSIONS = ("ibm-quantum-compute-service", "qiskit-runtime-service", "pasqal-lo
 """Types whose ``acquire`` does something at the vendor's."""
 _NEEDED = ("pasqal-local",)
 """Types that run nothing that was not acquired."""
+_DELETED = ("ibm-quantum-system",)
+"""Types of which QRMI deletes a task that it stops, with all there is of it."""
+_REMEMBERED = 10_000
 _BATCH = 20
 _LONGEST = 500
 _MEMORY = 4 * 1024**3
@@ -63,25 +72,28 @@ class QrmiProvider:
     ) -> None:
         self.name = name
         self.capabilities = RemoteCapabilities(request_timeout_s=timeout_s, batch=_BATCH)
-        self._machines: Mapping[str, Machine] = {_slug(one.backend): one for one in machines}
         self._account = account
         self._acquire = acquire
         self._timeout_s = timeout_s
         confinement = Confinement(memory_bytes=_MEMORY, warm_up=child.warm_up)
         self._children = Children(processes, confinement, child.ask, name=name)
         self._several = Several(f"{name}-requests", width=processes)
-        self._described = {one: self._kept(one) for one in self._machines}
+        self._configured = list(machines)
+        self._known = Known(machines, lambda one: self._asked(one, Ask(call="list")))
+        self._described: dict[str, Kept[Described]] = {}
+        self._deleted: deque[str] = deque(maxlen=_REMEMBERED)
+        self._lock = Lock()
 
     def __repr__(self) -> str:
-        return f"QrmiProvider({self.name!r}, {sorted(self._machines)})"
+        return f"QrmiProvider({self.name!r}, {sorted(one.backend for one in self._configured)})"
 
     # -- what it exposes ----------------------------------------------------------------------
     def resources(self) -> Sequence[Resource]:
-        """Those of the settings; one whose vendor does not answer is offline."""
-        return self._several_of(self._resource, list(self._machines))
+        """Those of the settings, and of accounts; one whose vendor does not answer is offline."""
+        return self._several_of(self._resource, list(self._known.all()))
 
     def _resource(self, name: str) -> Resource:
-        machine, said = self._machines[name], self._described[name].said()
+        machine, said = self._machine(name), self._kept(name).said()
         vendor = VENDORS[machine.type]
         return Resource(
             name=name,
@@ -105,15 +117,14 @@ class QrmiProvider:
 
     def target(self, resource: str) -> Target:
         """From the machine's description that was fetched last."""
-        found = self._known(resource).target
+        found = self._description(resource).target
         if found is None:
             raise ResourceMismatch(f"nothing is compiled for {resource}")
         return found
 
     def calibration(self, resource: str) -> Snapshot | None:
         """What the machine's description says of it now."""
-        self._machine(resource)
-        return self._described[resource].now().snapshot
+        return self._kept(resource).now().snapshot
 
     def check(self, work: Work) -> None:
         """The format has to be one of the type's."""
@@ -125,7 +136,7 @@ class QrmiProvider:
         """Of the account's name, and of where the credentials are found."""
         places = sorted(
             f"{one.backend} {name}={value}"
-            for one in self._machines.values()
+            for one in self._configured
             for name, value in one.variables.items()
         )
         return digest_of("\n".join([self._account or "", *places]).encode())
@@ -138,15 +149,16 @@ class QrmiProvider:
     def _start(self, order: Order) -> str:
         (work,) = order.works
         machine, name = self._machine(order.resource), order.resource
-        kind, payload = VENDORS[machine.type].payload(work, order.key, lambda: self._known(name))
+        kind, payload = VENDORS[machine.type].payload(
+            work, order.key, lambda: self._description(name)
+        )
         token = self._acquired(name, machine)
         try:
-            task = self._call(name, Ask(call="start", kind=kind, payload=payload))
+            task = self._call(name, Ask(call="start", kind=kind, payload=payload, session=token))
         except OutcomeUnknown:
             raise
         except QuanopyError as error:
-            if token:
-                self._call(name, Ask(call="release", id=token))
+            self._release(name, token)
             if isinstance(error, NotFound):
                 raise Rejected(error.message) from None
             raise
@@ -160,16 +172,30 @@ class QrmiProvider:
             return ""
         return self._call(name, Ask(call="acquire"))
 
+    def _release(self, name: str, token: str) -> None:
+        """Give back what was acquired; where that fails, it ends by itself."""
+        if not token:
+            return
+        try:
+            self._call(name, Ask(call="release", id=token))
+        except QuanopyError as error:
+            log.warning("%s: a session was not released: %s", name, error)
+
     def poll(self, ids: Sequence[str]) -> dict[str, Report]:
         """QRMI has no list: a call a task, several at once."""
         return self._several.poll(ids, self._report)
 
     def _report(self, id: str) -> Report:
         name, task, token = self._parts(id)
-        said = self._call(name, Ask(call="status", id=task))
+        try:
+            said = self._call(name, Ask(call="status", id=task))
+        except NotFound:
+            if id not in self._deleted:
+                raise
+            said = "Cancelled"
         state = _STATES.get(said)
-        if token and state in _ENDED:
-            self._call(name, Ask(call="release", id=token))
+        if state in _ENDED:
+            self._release(name, token)
         return Report(state=state, detail=said[:_LONGEST])
 
     def result(self, id: str, works: Callable[[], Sequence[Work]] | None) -> list[Outcome]:
@@ -192,7 +218,7 @@ class QrmiProvider:
 
     def _read(self, name: str, work: Work, text: str) -> Sequence[PubResult]:
         try:
-            return VENDORS[self._machines[name].type].results(work, text)
+            return VENDORS[self._machine(name).type].results(work, text)
         except ProviderError:
             raise
         except (QuanopyError, LookupError, TypeError, ValueError, AttributeError) as error:
@@ -214,6 +240,10 @@ class QrmiProvider:
 
     def _stopped(self, id: str) -> None:
         name, task, _ = self._parts(id)
+        if self._machine(name).type in _DELETED:
+            if self._report(id).state in _ENDED:
+                return
+            self._deleted.append(id)
         try:
             self._call(name, Ask(call="stop", id=task))
         except Rejected:
@@ -229,7 +259,7 @@ class QrmiProvider:
         """Its resource and its state; ids are ``RESOURCE:TASK``."""
         name, task, _ = self._parts(id)
         state = _STATES.get(self._call(name, Ask(call="status", id=task)))
-        kind = VENDORS[self._machines[name].type].kinds[0]
+        kind = VENDORS[self._machine(name).type].kinds[0]
         return Foreign(resource=name, kind=kind, state=state or ExecutionState.SUBMITTED)
 
     def find(self, keys: Sequence[str]) -> dict[str, str]:
@@ -243,7 +273,9 @@ class QrmiProvider:
 
     # -- calls --------------------------------------------------------------------------------
     def _call(self, name: str, one: Ask) -> str:
-        machine = self._machine(name)
+        return self._asked(self._machine(name), one)
+
+    def _asked(self, machine: Machine, one: Ask) -> str:
         told = child.Described(
             backend=machine.backend,
             type=TYPES[machine.type],
@@ -255,33 +287,32 @@ class QrmiProvider:
             ).result()
         except ChildFailed as error:
             unknown = OutcomeUnknown if one.call == "start" else Transient
-            raise unknown(f"{name} did not answer: {type(error).__name__}") from None
+            raise unknown(f"{machine.backend} did not answer: {type(error).__name__}") from None
         if answer.error is not None:
             raise answer.error
         return answer.text
 
     def _kept(self, name: str) -> Kept[Described]:
-        machine = self._machines[name]
+        machine = self._machine(name)
+        with self._lock:
+            return self._described.setdefault(name, Kept(partial(self._fetched, name, machine)))
 
-        def fetched() -> Described:
-            told = self._call(name, Ask(call="target"))
-            try:
-                return VENDORS[machine.type].described(name, parsed(told, name))
-            except ProviderError:
-                raise
-            except (QuanopyError, LookupError, TypeError, ValueError, AttributeError) as error:
-                raise Transient(
-                    f"{name} gave a description that is none: {type(error).__name__}"
-                ) from None
+    def _fetched(self, name: str, machine: Machine) -> Described:
+        told = self._asked(machine, Ask(call="target"))
+        try:
+            return VENDORS[machine.type].described(name, parsed(told, name))
+        except ProviderError:
+            raise
+        except (QuanopyError, LookupError, TypeError, ValueError, AttributeError) as error:
+            raise Transient(
+                f"{name} gave a description that is none: {type(error).__name__}"
+            ) from None
 
-        return Kept(fetched)
-
-    def _known(self, name: str) -> Described:
-        self._machine(name)
-        return self._described[name].known()
+    def _description(self, name: str) -> Described:
+        return self._kept(name).known()
 
     def _machine(self, name: str) -> Machine:
-        found = self._machines.get(name)
+        found = self._known.one(name)
         if found is None:
             raise NotFound(f"{self.name} has no resource {name}")
         return found
@@ -289,7 +320,7 @@ class QrmiProvider:
     def _parts(self, id: str) -> tuple[str, str, str]:
         name, _, rest = id.partition(":")
         task, _, token = rest.partition(":")
-        if name not in self._machines or not task:
+        if not task or self._known.one(name) is None:
             raise NotFound(f"{self.name} has no task {id[:80]!r}: its ids are RESOURCE:TASK")
         return name, task, token
 
@@ -297,7 +328,3 @@ class QrmiProvider:
         self, action: Callable[[str], Resource], names: Sequence[str]
     ) -> list[Resource]:
         return [one for one in self._several.each(names, action) if isinstance(one, Resource)]
-
-
-def _slug(backend: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", backend.lower()).strip("-")

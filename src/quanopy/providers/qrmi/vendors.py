@@ -10,9 +10,11 @@ from quanopy.codecs.results import PubResult
 from quanopy.domain.calibration import Snapshot
 from quanopy.domain.errors import Invalid, ResourceMismatch, Transient, Unavailable
 from quanopy.domain.jobs import JobKind
-from quanopy.domain.programs import CIRCUITS, IQM, PULSER
+from quanopy.domain.programs import CIRCUITS, IQM, PULSER, QIR
 from quanopy.domain.resources import Target
 from quanopy.ports.providers import Work
+
+_FELIS_SHOTS = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,6 +195,43 @@ class Pasqal:
         ]
 
 
+class Felis:
+    """Alice & Bob's: QIR as text."""
+
+    formats: tuple[str, ...] = (QIR,)
+    kinds: tuple[JobKind, ...] = (JobKind.RUN,)
+    technology = "superconducting"
+
+    def described(self, resource: str, document: Any) -> Described:
+        """Nothing is compiled for it, and it publishes no calibration."""
+        qubits = _mapping(document).get("numQubits")
+        return Described(
+            document=document,
+            target=None,
+            snapshot=None,
+            qubits=qubits if isinstance(qubits, int) else None,
+        )
+
+    def payload(self, work: Work, key: str, machine: Known) -> tuple[str, tuple[str, ...]]:
+        """One program and its shots; all else is as the vendor has it by default."""
+        if len(work.pubs) != 1 or work.native != QIR:
+            raise ResourceMismatch("a task here is one program in QIR")
+        (pub,) = work.pubs
+        parameters = {"nbShots": pub.shots or _FELIS_SHOTS}
+        return "AliceBobFelis", (work.circuits[pub.program].decode(), json.dumps(parameters))
+
+    def results(self, work: Work, text: str) -> Sequence[PubResult]:
+        """A histogram: bits, a comma, and how often, line by line."""
+        outcomes: dict[str, int] = {}
+        for line in filter(None, map(str.strip, text.splitlines())):
+            label, _, number = line.partition(",")
+            if not label or set(label) - {"0", "1"} or not number.strip().isdecimal():
+                raise Transient("Felis gave a histogram that is none")
+            outcomes[label] = outcomes.get(label, 0) + int(number)
+        shots = sum(outcomes.values())
+        return [{"shape": [], "shots": shots, "native": QIR, "outcomes": outcomes}]
+
+
 VENDORS: Mapping[str, Vendor] = {
     "ibm-quantum-system": Ibm(),
     "ibm-quantum-compute-service": Ibm(),
@@ -200,6 +239,7 @@ VENDORS: Mapping[str, Vendor] = {
     "pasqal-cloud": Pasqal(),
     "pasqal-local": Pasqal(),
     "iqm-server": Iqm(),
+    "alice-bob-felis": Felis(),
 }
 """By type."""
 

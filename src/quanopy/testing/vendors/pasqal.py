@@ -200,7 +200,7 @@ class PasqalVendor(Vendor):
             return batch
         if request.fault is Fault.VANISHED:
             batch.forgotten = True
-            return self._found(request)
+            return self.refuse(404, "no such batch")
         return self._said(self._row(batch, unseen=request.fault is Fault.UNSEEN))
 
     def _cancel(self, request: Request) -> Reply:
