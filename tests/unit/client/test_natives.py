@@ -27,6 +27,12 @@ from quanopy.domain.programs import (
 IQM_CIRCUIT = {"name": "bell", "instructions": [{"name": "prx", "locus": ["QB1"], "args": {}}]}
 
 
+QIR_MODULE = """; ModuleID = 'a'
+define void @main() {
+  call void @__quantum__qis__x__body(ptr null)
+}"""
+
+
 def braket(name: str) -> dict[str, Any]:
     return {"braketSchemaHeader": {"name": name, "version": "1"}}
 
@@ -35,8 +41,7 @@ def braket(name: str) -> dict[str, Any]:
     ("text", "format"),
     [
         (
-            "; ModuleID = 'a'\ndefine void @main() {\n"
-            "  call void @__quantum__qis__x__body(ptr null)\n}",
+            QIR_MODULE,
             QIR,
         ),
         (":PCVL:Experiment:AAAA", PERCEVAL),
