@@ -2,6 +2,7 @@
 
 import functools
 import os
+import re
 import sys
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
@@ -12,6 +13,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 INTERRUPTED = 130
+_FIELD = re.compile(r"(?:jobs\[\d+\]\.)?(?P<of>options|requires)\.(?P<name>[a-z_]+)")
 HELP = """\
 Exit codes: 0 done; 1 a job failed; 2 wrong usage; 65 bad input; 66 not found, or an input file
 that cannot be read; 69 the broker cannot be reached; 70 internal error; 73 conflict; 75 not ready,
@@ -49,5 +51,16 @@ def explain(error: Exception, *, as_json: bool = False) -> int:
     known = error if isinstance(error, QuanopyError) else QuanopyError(str(error))
     if as_json:
         typer.echo(to_problem(known).model_dump_json(exclude_none=True))
+    known.where = _as_option(known.where)
     typer.echo(f"error: {known}", err=True)
     return kind_of(known).exit_code
+
+
+def _as_option(where: str | None) -> str | None:
+    """A field of a request as the option that it was given by; other places stay."""
+    found = _FIELD.fullmatch(where or "")
+    if found is None:
+        return where
+    if found["of"] == "requires":
+        return f"--require {found['name']}"
+    return f"--{found['name'].replace('_', '-')}"

@@ -1,5 +1,6 @@
 """``quanopy match``: which resources fit what a job asks for, and why the others do not."""
 
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -7,12 +8,15 @@ import typer
 from quanopy.cli.arguments import AsJson
 
 if TYPE_CHECKING:
-    from quanopy.wire.matching import CandidateOut
+    from quanopy.wire.matching import CandidateOut, MatchOut
 
-COLUMNS = (
-    *("rank", "resource", "qubits", "queued", "wait"),
-    *("cost", "2q error", "calibrated", "why not"),
-)
+FITTING = ("rank", "resource", "qubits", "queued", "wait", "cost", "2q error", "calibrated")
+REJECTED = ("why not", "resources", "which")
+SHOWN = 10
+"""Resources that fit, the best of them, where not all are asked for."""
+NAMED = 4
+"""Resources that are named of those with one reason."""
+_WAYS = {"hardware": "asked for with --hardware, --technology or --max-cost"}
 Bounds = list[str] | None
 
 
@@ -53,10 +57,13 @@ def match(
         list[str] | None, typer.Option("--format", help="Of programs; repeat for several.")
     ] = None,
     shots: Annotated[int | None, typer.Option("--shots", "-s", help="For the cost.")] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Each resource, also those that do not fit.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show which resources fit, the best first, and why the others do not; 1 if none does."""
-    from quanopy.cli.output import emit, show_table
+    from quanopy.cli.output import emit
     from quanopy.client import Client
 
     requires: dict[str, Any] = {
@@ -79,9 +86,50 @@ def match(
     if as_json:
         emit(found.model_dump(mode="json"))
     else:
-        show_table(COLUMNS, (_row(one) for one in found.resources))
+        _show(found, everything=everything)
     if not any(one.rank for one in found.resources):
         raise typer.Exit(1)
+
+
+def _show(found: "MatchOut", *, everything: bool) -> None:
+    """Those that fit, the best first; the others by reason, or each with all its reasons."""
+    from quanopy.cli.output import show_table
+
+    fitting = [one for one in found.resources if one.rank]
+    rejected = [one for one in found.resources if not one.rank]
+    typer.echo(f"{len(fitting)} of {len(found.resources)} resources fit; {_FIRST[found.policy]}")
+    shown = fitting if everything else fitting[:SHOWN]
+    if shown:
+        show_table(FITTING, (_row(one) for one in shown))
+    if len(shown) < len(fitting):
+        typer.echo(f"and {len(fitting) - len(shown)} more that fit: --all", err=True)
+    if rejected and everything:
+        show_table(("resource", "why not"), ((o.name, "; ".join(o.reasons)) for o in rejected))
+    elif rejected:
+        show_table(REJECTED, _by_reason(rejected))
+        typer.echo("each with all its reasons: --all", err=True)
+
+
+_FIRST = {
+    "least-busy": "the one that starts soonest first",
+    "best-calibrated": "the one with the least error of two-qubit gates first",
+    "cheapest": "the cheapest first",
+}
+
+
+def _by_reason(rejected: "Sequence[CandidateOut]") -> Iterator[tuple[object, ...]]:
+    """Kinds of reasons, those of the most resources first, each with some of these."""
+    names: dict[str, list[str]] = {}
+    for one in rejected:
+        for kind in dict.fromkeys(reason.partition(":")[0] for reason in one.reasons):
+            names.setdefault(kind, []).append(one.name)
+    said = {one.name: one.reasons for one in rejected}
+    for kind, of in sorted(names.items(), key=lambda item: -len(item[1])):
+        whys = {why for name in of for why in said[name] if why.partition(":")[0] == kind}
+        why = whys.pop() if len(whys) == 1 else kind
+        more = f" and {len(of) - NAMED} more" if len(of) > NAMED else ""
+        way = f"; {_WAYS[kind]}" if kind in _WAYS else ""
+        yield (why + way, len(of), ", ".join(of[:NAMED]) + more)
 
 
 def _row(one: "CandidateOut") -> tuple[object, ...]:
@@ -97,7 +145,6 @@ def _row(one: "CandidateOut") -> tuple[object, ...]:
         None if one.cost is None else f"{one.cost:.6g}",
         None if one.two_qubit_error is None else f"{one.two_qubit_error:.2e}",
         None if age is None else f"{duration_text(age)} ago",
-        "; ".join(one.reasons),
     )
 
 

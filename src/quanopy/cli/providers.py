@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from quanopy.wire.service import ResourceOut
 
 OK, BROKEN, UNUSED, AWAY = "ok", "broken", "not configured", "no worker"
+OFFLINE = "offline"
 COLUMNS = ("name", "plugin", "state", "resources", "from", "why")
+COLUMNS_AT_WORK = ("name", "state", "resources", "workers", "why")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +33,8 @@ class Row:
     distribution: str | None = None
     """What brings it, with its version."""
     problem: str | None = None
+    workers: int | None = None
+    """Workers of a running broker that serve it; ``None``: none was asked."""
 
 
 def providers(
@@ -48,6 +52,10 @@ def providers(
     rows = _at_work() if broker else _configured(chosen, config)
     if as_json:
         emit([asdict(row) for row in rows])
+    elif broker:
+        show_table(
+            COLUMNS_AT_WORK, ((r.name, r.state, r.resources, r.workers, r.problem) for r in rows)
+        )
     else:
         show_table(
             COLUMNS,
@@ -103,12 +111,22 @@ def _at_work() -> Sequence[Row]:
     with Client() as client:
         for resource in client.resources():
             served.setdefault(resource.provider, []).append(resource)
-    return [
-        Row(
-            name=name,
-            plugin=None,
-            state=OK if any(one.workers for one in theirs) else AWAY,
-            resources=len(theirs),
-        )
-        for name, theirs in sorted(served.items())
-    ]
+    return [_served(name, theirs) for name, theirs in sorted(served.items())]
+
+
+def _served(name: str, resources: "Sequence[ResourceOut]") -> Row:
+    """A provider by its resources: offline where they all are, with the reasons they give."""
+    workers = max(one.workers for one in resources)
+    out = [one for one in resources if one.state != "online"]
+    why = sorted({one.reason for one in out if one.reason})
+    state = AWAY if not workers else OFFLINE if len(out) == len(resources) else OK
+    some = f"{len(out)} of {len(resources)} out of service" if out and state is OK else ""
+    told = "; ".join([*([some] if some else []), *why])
+    return Row(
+        name=name,
+        plugin=None,
+        state=state,
+        resources=len(resources),
+        problem=told or None,
+        workers=workers,
+    )

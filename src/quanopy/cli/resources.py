@@ -1,5 +1,7 @@
 """Commands on resources: what there is, how busy, in and out of service."""
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +14,8 @@ from quanopy.cli.importing import import_resources
 if TYPE_CHECKING:
     from quanopy.wire.service import ResourceOut
 
+MANY = 8
+"""Emulated devices of a provider that are all shown."""
 app = typer.Typer(
     cls=Group, help="Show resources; take them in or out of service.", rich_markup_mode=None
 )
@@ -44,7 +48,8 @@ def resources(
         why = f"with {containing!r} in their names" if containing else "yet: start a worker"
         typer.echo(f"no resources {why}", err=True)
         return
-    shown = [one for one in found if everything or containing or not _in_the_background(one)]
+    hidden = set() if everything or containing else _in_the_background(found)
+    shown = [one for one in found if one.name not in hidden]
     show_table(
         (
             *("name", "state", "kinds", "qubits", "lanes", "queued", "active", "wait", "workers"),
@@ -57,10 +62,16 @@ def resources(
         typer.echo(f"and {rest} emulated devices that are idle: --all, or --filter TEXT", err=True)
 
 
-def _in_the_background(resource: "ResourceOut") -> bool:
-    """An emulator of a device (one whose connections decide what fits) that nobody uses."""
-    emulated = resource.simulator and resource.gates is None
-    return emulated and resource.state == "online" and not (resource.queued or resource.active)
+def _in_the_background(found: "Sequence[ResourceOut]") -> set[str]:
+    """Emulators of devices (whose connections decide what fits) that nobody uses, where their
+    provider has many."""
+    emulated = [one for one in found if one.simulator and one.gates is None]
+    many = Counter(one.provider for one in emulated)
+    return {
+        one.name
+        for one in emulated
+        if many[one.provider] > MANY and one.state == "online" and not (one.queued or one.active)
+    }
 
 
 def _row(resource: "ResourceOut") -> tuple[object, ...]:
@@ -73,11 +84,18 @@ def _row(resource: "ResourceOut") -> tuple[object, ...]:
         resource.lanes,
         resource.queued,
         resource.active,
-        f"{resource.wait_s:.1f} s" if resource.workers else "no worker",
+        _wait(resource),
         resource.workers,
         _calibrated(resource),
         resource.description,
     )
+
+
+def _wait(resource: "ResourceOut") -> str:
+    """How long a new task would wait, where it would be started at all."""
+    if resource.state != "online":
+        return "starts none"
+    return f"{resource.wait_s:.1f} s" if resource.workers else "no worker"
 
 
 def _calibrated(resource: "ResourceOut") -> str | None:

@@ -30,7 +30,7 @@ def recalibrated(bound: "BindingOut") -> str:
             (bound.ended, "end"),
         )
     )
-    return f"{bound.warning} ({seen}); what it ran under is {bound.label}"
+    return f"{bound.warning} ({seen}); its label is {bound.label}"
 
 
 def _waits(job: "JobDetail", wait: "WaitOut") -> Iterator[str]:
@@ -56,7 +56,7 @@ def _ran(job: "JobDetail", execution: "ExecutionOut") -> Iterator[str]:
             "settles it with `quanopy stranded`"
         )
     if execution.calibration.warning:
-        yield f"ran under another calibration: {recalibrated(execution.calibration)}"
+        yield f"on {execution.resource}: {recalibrated(execution.calibration)}"
 
 
 def _time(at: "datetime | None") -> str:

@@ -154,7 +154,8 @@ def replayed(
     under = job.calibration
     if under.snapshot is None:
         raise NotFound(
-            f"it is not known what calibration {job.id} ran under", hint="`quanopy calibration`."
+            f"it is not known what calibration {job.id} ran under",
+            hint=f"What is known of it: `quanopy calibration --job {job.id}`.",
         )
     ran: dict[int, AsRun] = {}
     for one in job.compiled():

@@ -120,7 +120,9 @@ def _large_enough(wanted: Requirements, need: Need, candidate: Candidate) -> Rea
     asked = max(wanted.qubits or 0, need.qubits)
     if most is not None and need.clifford and limits.clifford_qubits is not None:
         most = max(most, limits.clifford_qubits)
-    if most is not None and asked > most:
+    if most is None and wanted.qubits is not None:
+        yield "qubits: not known"
+    elif most is not None and asked > most:
         yield f"too few qubits: {most}, {asked} are needed"
     if need.shots is not None and limits.job_shots is not None and need.shots > limits.job_shots:
         yield f"too few shots: {limits.job_shots} at most, {need.shots} are asked for"
@@ -132,7 +134,7 @@ def _of_kind(wanted: Requirements, _: Need, candidate: Candidate) -> Reasons:
     if wanted.simulator is not None and able.simulator != wanted.simulator:
         yield f"simulator: it is {'one' if able.simulator else 'hardware'}"
     elif wanted.simulator is None and not able.simulator and not named:
-        yield "hardware: only where a technology or cost is named, or `simulator` is false"
+        yield "hardware: it may be billed, and was not asked for"
     if wanted.technology and able.technology not in wanted.technology:
         yield f"technology: {able.technology or 'not known'}"
 

@@ -63,7 +63,9 @@ class Demands:
             Invalid: it would wait for nothing.
         """
         if options.max_calibration_wait_s is not None and options.max_calibration_age_s is None:
-            raise Invalid("there is nothing to wait for", where=WAIT, hint=f"It goes with {AGE}.")
+            raise Invalid(
+                "there is nothing to wait for", where=WAIT, hint="It goes with max_calibration_age."
+            )
         standing = standings.standing(resource)
         if standing.silent:
             where = AGE if options.same_calibration_as is None else SAME

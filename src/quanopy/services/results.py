@@ -20,6 +20,8 @@ from quanopy.ports.objects import Objects
 _SMALL = 64 * 1024
 """Bytes of an array that are put together while others wait for it."""
 
+_LATER = "Wait for it: `wait` of the request, `job.result()` in Python, `quanopy watch` in a shell."
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
@@ -49,7 +51,7 @@ def why_none(job: Job) -> QuanopyError | None:
         return TaskFailed(
             "the job was cancelled", hint="What was done before is its partial result."
         )
-    return NotReady(f"the job is {job.state}", hint="Ask again with ?wait=SECONDS.")
+    return NotReady(f"the job is {job.state}", hint=_LATER)
 
 
 def load(objects: Objects, wanted: Sequence[Wanted]) -> list[bytes]:

@@ -77,10 +77,39 @@ def test_options_become_requirements(broker: Broker) -> None:
 
 
 def test_the_best_is_shown_first_and_the_others_with_reasons(broker: Broker) -> None:
-    lines = [line for line in run().splitlines() if "aer" in line or "qpu" in line]
-    assert lines[0].split()[:2] == ["1", "aer"]
-    assert "too few qubits: 5, 20 are needed" in lines[1]
+    for shown in (run(), run("--all")):
+        lines = [line for line in shown.splitlines() if " aer " in line or "qpu" in line]
+        assert lines[0].split()[:2] == ["1", "aer"]
+        assert "too few qubits: 5, 20 are needed" in lines[1]
     assert json.loads(run("--json"))["resources"][0]["rank"] == 1
+
+
+def test_of_many_the_best_are_shown_and_the_rejected_are_counted_by_reason(
+    broker: Broker,
+) -> None:
+    fitting = [{"name": f"fits-{n:02}", "provider": "lab", "rank": n} for n in range(1, 13)]
+    small = [f"too few qubits: {n}, 20 are needed" for n in range(6)]
+    rejected = [
+        *(
+            {"name": f"small-{n}", "provider": "lab", "reasons": [why]}
+            for n, why in enumerate(small)
+        ),
+        {"name": "billed", "provider": "lab", "reasons": ["hardware: it may be billed", small[0]]},
+    ]
+    broker.found = [*fitting, *rejected]
+    found = run()
+    assert "12 of 19 resources fit; the one that starts soonest first" in found
+    assert "fits-10" in found
+    assert "fits-11" not in found
+    assert "and 2 more that fit: --all" in found
+    (few,) = [line for line in found.splitlines() if "too few qubits" in line]
+    assert "small-0, small-1, small-2, small-3 and 3 more" in few
+    assert few.split()[3] == "7"
+    (billed,) = [line for line in found.splitlines() if "hardware" in line]
+    assert "--hardware, --technology or --max-cost" in billed
+    everything = run("--all")
+    assert "fits-12" in everything
+    assert "hardware: it may be billed; too few qubits: 0, 20 are needed" in everything
 
 
 def test_it_is_no_success_where_none_fits(broker: Broker) -> None:

@@ -77,14 +77,24 @@ def test_a_running_broker_tells_what_its_workers_serve(
         {"name": "left", "provider": "lab", "state": "online", "workers": 2},
         {"name": "right", "provider": "lab", "state": "online", "workers": 0},
         {"name": "old", "provider": "attic", "state": "online", "workers": 0},
+        {"name": "fez", "provider": "ibm", "state": "offline", "workers": 1, "reason": "no key"},
+        {"name": "up", "provider": "mixed", "state": "online", "workers": 1},
+        {"name": "down", "provider": "mixed", "state": "maintenance", "workers": 1},
     ]
     with Stub(document({"resources": served})) as stub:
         monkeypatch.setenv("HOME", str(tmp_path))
         monkeypatch.setenv("QUANOPY_URL", stub.url)
         monkeypatch.setenv("QUANOPY_TOKEN", "t")
         found = rows("--broker", ends=0)
+        shown = run("--broker", ends=0).stdout
     assert {name: row["state"] for name, row in found.items()} == {
         "attic": "no worker",
+        "ibm": "offline",
         "lab": "ok",
+        "mixed": "ok",
     }
-    assert found["lab"]["resources"] == 2
+    assert (found["lab"]["resources"], found["lab"]["workers"]) == (2, 2)
+    assert found["ibm"]["problem"] == "no key"
+    assert found["mixed"]["problem"] == "1 of 2 out of service"
+    assert "plugin" not in shown
+    assert "no key" in shown

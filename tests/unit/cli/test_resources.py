@@ -23,7 +23,9 @@ RESOURCES = [
     resource("aer-fake-fez"),
     resource("aer-fake-busy", queued=3),
     resource("aer-fake-lima"),
+    *(resource(f"aer-fake-{number}") for number in range(8)),
 ]
+CHIP = resource("sim-chip", provider="perceval")
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +51,7 @@ def names(shown: str) -> list[str]:
 def test_idle_emulated_devices_are_counted_not_listed() -> None:
     found = run()
     assert names(found.stdout) == ["aer", "ibm_fez", "aer-fake-busy"]
-    assert "2 emulated devices" in found.stderr
+    assert "10 emulated devices" in found.stderr
 
 
 def test_all_are_listed_when_asked_for() -> None:
@@ -64,7 +66,32 @@ def test_a_filter_finds_devices_too() -> None:
 
 def test_json_has_all_that_fit_the_filter() -> None:
     assert len(json.loads(run("--json").stdout)) == len(RESOURCES)
-    assert len(json.loads(run("--json", "--filter", "fake").stdout)) == 3
+    assert len(json.loads(run("--json", "--filter", "fake").stdout)) == 11
+
+
+def test_the_only_emulator_of_a_provider_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Stub(document({"resources": [*RESOURCES, CHIP]})) as stub:
+        monkeypatch.setenv("QUANOPY_URL", stub.url)
+        assert " sim-chip " in run().stdout
+
+
+@pytest.mark.parametrize(
+    ("changes", "shown"),
+    [
+        ({"state": "maintenance", "reason": "helium"}, "starts none"),
+        ({"state": "offline"}, "starts none"),
+        ({"workers": 0}, "no worker"),
+        ({"wait_s": 3.0}, "3.0 s"),
+    ],
+)
+def test_what_starts_no_work_shows_no_wait(
+    monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], shown: str
+) -> None:
+    with Stub(document({"resources": [resource("qpu", **changes)]})) as stub:
+        monkeypatch.setenv("QUANOPY_URL", stub.url)
+        found = run("--all").stdout
+    assert shown in found
+    assert "0.0 s" not in found
 
 
 def test_where_no_name_is_like_that_it_is_said() -> None:
