@@ -5,25 +5,17 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from quanopy.domain.errors import Invalid, Unsupported
+from quanopy.client import pictures
 
 if TYPE_CHECKING:
     from quanopy.wire.calibrations import MetricOut, Metrics, SnapshotOut
 
-_MOST = 4
-_PREFERRED = ("T1", "T2", "readout_error")
-_SUFFIXES = (".png", ".svg")
-
 
 def usual(metrics: "Metrics") -> list[str]:
     """The few that are drawn where nobody says which."""
-    first = [name for name in _PREFERRED if name in metrics]
-    pairs = sorted(
-        name
-        for name, places in metrics.items()
-        if "error" in name and any("," in targets for targets in places)
+    return pictures.usual(
+        [(name, any("," in targets for targets in places)) for name, places in metrics.items()]
     )
-    return [*first, *pairs, *(name for name in sorted(metrics) if name not in first)][:_MOST]
 
 
 def draw(
@@ -40,30 +32,15 @@ def draw(
         Unsupported: the file is to be neither PNG nor SVG, or matplotlib is not installed.
         Invalid: it cannot be written.
     """
-    if file.suffix.lower() not in _SUFFIXES:
-        raise Unsupported(f"{file.name} is neither PNG nor SVG", where="--plot")
-    figure, panels = _figure(len(metrics))
+    pictures.check(file, "--plot")
+    figure, panels = pictures.panels([2.4] * len(metrics))
     # Oldest first. One without the vendor's time is where it was seen first.
     ordered = sorted(snapshots, key=lambda one: one.calibrated_at or one.seen_from)
     for panel, name in zip(panels, metrics, strict=True):
         _draw_metric(panel, ordered, name, qubits)
     figure.suptitle(f"Calibration of {resource}")
     figure.autofmt_xdate()
-    try:
-        figure.savefig(file, format=file.suffix[1:].lower(), dpi=150, bbox_inches="tight")
-    except OSError as error:
-        raise Invalid(f"cannot write {file}: {error.strerror}", where="--plot") from error
-
-
-def _figure(panels: int) -> tuple[Any, Any]:
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise Unsupported(
-            "matplotlib is not installed", hint="Install it: pip install 'quanopy[plots]'."
-        ) from error
-    figure = Figure(figsize=(9, 2.4 * panels + 0.8), layout="constrained")
-    return figure, figure.subplots(panels, 1, sharex=True, squeeze=False)[:, 0]
+    pictures.save(figure, file, "--plot")
 
 
 def _draw_metric(
@@ -74,7 +51,6 @@ def _draw_metric(
     places = [(one.metrics or {})[name] for one in shown]
     unit = next((number.unit for numbers in places for number in numbers.values()), "")
     panel.set_ylabel(f"{name} ({unit})" if unit else name)
-    panel.grid(alpha=0.3)
     if qubits:
         _draw_lines(panel, times, places, qubits)
         return

@@ -41,6 +41,7 @@ from quanopy.wire.service import (
 
 if TYPE_CHECKING:
     from quanopy.client.embedded import EmbeddedClient
+    from quanopy.client.segments import Segments
 
 
 class Client:
@@ -240,6 +241,15 @@ class Client:
         group = self._groups.make(called, wanted, resource=resource, run=True, override=override)
         group.segment(draft, total_shots=total_shots, shots=shots, count=count)
         return group
+
+    def segments(self, jobs: Iterable[Job | str], *, resource: str | None = None) -> "Segments":
+        """Jobs that ran one program, as the segments of one experiment, in this order: what each
+        ran under and what it gave, as it is now; see :class:`~quanopy.client.segments.Segments`.
+        ``resource`` is what they are taken to have run on: it is said where they did not.
+        """
+        from quanopy.client.segmented import segments_of
+
+        return segments_of(self._http, bulk.ids_of(jobs), named=resource)
 
     def replay(
         self,

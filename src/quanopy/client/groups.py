@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from quanopy.client import bulk, drafts
 from quanopy.client.drafts import Circuit, Draft, How
@@ -30,6 +30,9 @@ from quanopy.wire.jobs import JobOut, JobsIn, JobsOut, ResultsIn, ResultsOut
 from quanopy.wire.refusals import checked
 from quanopy.wire.service import EventOut
 
+if TYPE_CHECKING:
+    from quanopy.client.segments import Segments
+
 _PAGE = 10_000
 _AT_ONCE = 1_000
 """Jobs in one request."""
@@ -56,13 +59,17 @@ def policy(
 class Group:
     """A group of the broker's, by its id. Letting go of a handle stops nothing."""
 
-    def __init__(self, http: Http, id: str, *, resource: str) -> None:
-        """``resource`` is what its jobs run on that name none."""
+    def __init__(
+        self, http: Http, id: str, *, resource: str, named: str | None = None
+    ) -> None:
+        """``resource`` is what its jobs run on that name none; ``named`` the one that whoever
+        attached to it takes it to be of, if they said so."""
         if not is_id(id, "group"):
             raise Invalid(f"{id[:60]!r} is no group's id", hint="Ids look like group_0193….")
         self._http = http
         self.id = id
         self._resource = resource
+        self._named = named
 
     # -- what it is ---------------------------------------------------------------------------
     def detail(self) -> GroupOut:
@@ -232,6 +239,13 @@ class Group:
             ]
         return found
 
+    def segments(self) -> "Segments":
+        """Its jobs as segments of one experiment, as they are now: merged results, by calibration,
+        as a table and a picture; see :class:`~quanopy.client.segments.Segments`."""
+        from quanopy.client.segmented import segments_of
+
+        return segments_of(self._http, [one.id for one in self.listing()], named=self._named)
+
     def __repr__(self) -> str:
         return f"Group({self.id!r})"
 
@@ -300,4 +314,5 @@ class Groups:
         return (self._handle(found) for found in self.listing(**filters))
 
     def _handle(self, found: GroupOut, resource: str | None = None) -> Group:
-        return Group(self._http, found.id, resource=resource or found.resource or self._resource)
+        runs_on = resource or found.resource or self._resource
+        return Group(self._http, found.id, resource=runs_on, named=resource)
