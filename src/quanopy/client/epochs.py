@@ -9,13 +9,11 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
+from quanopy.client.numbers import least_sure
 from quanopy.codecs.merging import Merge
 from quanopy.domain.calibration import CalibrationLabel
 from quanopy.domain.errors import Invalid
 from quanopy.domain.states import JobState
-
-SURENESS = (CalibrationLabel.UNKNOWN, CalibrationLabel.CLOSEST, CalibrationLabel.EXACT)
-"""Labels, the least sure first."""
 
 
 class Known(Protocol):
@@ -104,7 +102,7 @@ class Epoch:
     @property
     def label(self) -> CalibrationLabel:
         """The least sure label of its segments."""
-        return min((one.label for one in self.segments), key=SURENESS.index)
+        return least_sure(one.label for one in self.segments)
 
     @cached_property
     def merge(self) -> Merge:

@@ -59,9 +59,7 @@ def policy(
 class Group:
     """A group of the broker's, by its id. Letting go of a handle stops nothing."""
 
-    def __init__(
-        self, http: Http, id: str, *, resource: str, named: str | None = None
-    ) -> None:
+    def __init__(self, http: Http, id: str, *, resource: str, named: str | None = None) -> None:
         """``resource`` is what its jobs run on that name none; ``named`` the one that whoever
         attached to it takes it to be of, if they said so."""
         if not is_id(id, "group"):

@@ -5,8 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from quanopy.client.calibrations import Calibration
-from quanopy.client.epochs import SURENESS, Segment
+from quanopy.client.epochs import Segment
 from quanopy.client.http import Http
+from quanopy.client.numbers import least_sure
 from quanopy.client.segments import Segments
 from quanopy.codecs.merging import Merge
 from quanopy.domain.calibration import CalibrationLabel
@@ -78,7 +79,7 @@ def _bound(ran: Sequence[BindingOut]) -> dict[str, Any]:
     if not ran:
         return {}
     first, last = ran[0], ran[-1]
-    label = min((one.label for one in ran), key=SURENESS.index)
+    label = least_sure(one.label for one in ran)
     bound = {
         "label": label,
         "snapshot": last.snapshot,

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from quanopy.client.calibrations import Number
 from quanopy.client.epoch_table import shown
 from quanopy.client.epochs import Segment
+from quanopy.client.numbers import Number
 from quanopy.client.segments import Segments
 from quanopy.codecs.merging import Merge
 from quanopy.domain.calibration import CalibrationLabel
