@@ -26,7 +26,16 @@ from quanopy.wire.groups import (
     PolicyIn,
     SegmentsIn,
 )
-from quanopy.wire.jobs import JobOut, JobsIn, JobsOut, ResultsIn, ResultsOut
+from quanopy.wire.jobs import (
+    JobIn,
+    JobOut,
+    JobsIn,
+    JobsOut,
+    ProgramIn,
+    ResultsIn,
+    ResultsOut,
+    SubmittedOut,
+)
 from quanopy.wire.refusals import checked
 from quanopy.wire.service import EventOut
 
@@ -115,7 +124,9 @@ class Group:
 
     def extend(self, jobs: Iterable[Draft]) -> list[Job]:
         """Put many jobs at its end, in this order; thousands at a time, each lot all or none."""
-        wanted = [draft.to_wire(self._resource) for draft in jobs]
+        return self._added([draft.to_wire(self._resource) for draft in jobs])
+
+    def _added(self, wanted: list[JobIn]) -> list[Job]:
         return [
             Job(self._http, one.id)
             for start in range(0, len(wanted), _AT_ONCE)
@@ -171,9 +182,15 @@ class Group:
     def rerun_failed(self, *, replace: bool = True) -> list[Job]:
         """Give jobs that failed or were cancelled their turn again, in their places; with
         ``replace=False`` as new jobs at the end, which leaves the old ones as they are."""
-        params = {"replace": None if replace else "false"}
-        answer = self._http.post(JobsOut, self._path("/rerun"), params=params)
-        return [Job(self._http, one.id) for one in answer.jobs]
+        if replace:
+            answer = self._http.post(JobsOut, self._path("/rerun"))
+            return [Job(self._http, one.id) for one in answer.jobs]
+        again = [
+            submitted_again(one, self._http.get(SubmittedOut, f"/jobs/{one.id}/programs"))
+            for one in self.listing()
+            if one.state in (JobState.FAILED, JobState.CANCELLED)
+        ]
+        return self._added(again)
 
     def change(
         self,
@@ -259,6 +276,22 @@ class Group:
     def _act(self, action: GroupAction) -> Self:
         self._http.post(GroupOut, self._path("/action"), GroupActionIn(action=action))
         return self
+
+
+def submitted_again(job: JobOut, given: SubmittedOut) -> JobIn:
+    """What was submitted, to be submitted as another job."""
+    return JobIn(
+        kind=job.kind,
+        resource=job.resource,
+        programs=[
+            ProgramIn(format=one.format, text=one.text, data=one.data) for one in given.programs
+        ],
+        pubs=given.pubs,
+        options=given.options,
+        name=job.name,
+        tags=job.tags,
+        priority=job.priority,
+    )
 
 
 class Groups:

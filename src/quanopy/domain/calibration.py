@@ -1,10 +1,11 @@
 """Calibration: what a resource's operator measured of it, and what an execution ran under."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
+from statistics import median
 
 from quanopy.domain.programs import digest_of
 
@@ -81,3 +82,11 @@ class Binding:
 
 UNBOUND = Binding()
 """Nothing is known: the resource publishes no calibration, or it was not to be had."""
+
+
+def medians(metrics: Sequence[Metric]) -> Mapping[str, float]:
+    """By its name, the median of each metric over all that it is told of."""
+    values: dict[str, list[float]] = {}
+    for metric in metrics:
+        values.setdefault(metric.name, []).append(metric.value)
+    return {name: median(found) for name, found in values.items()}

@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from quanopy.domain.errors import NotFound
+from quanopy.domain.requirements import Bound
 
 
 class GroupState(StrEnum):
@@ -49,17 +50,6 @@ class Closing(StrEnum):
     """Cancel what runs, too."""
 
 
-class OnFailure(StrEnum):
-    """What becomes of a job when one that it comes after does not complete."""
-
-    SKIP = "skip"
-    """It is cancelled."""
-    FAIL = "fail"
-    """It fails."""
-    RUN = "run"
-    """It runs all the same."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopRules:
     """When a group ends or pauses before all its jobs have run; ``None``: never for that reason.
@@ -77,9 +67,8 @@ class StopRules:
     """What providers bill, in the currency of the resource's prices."""
     deadline: datetime | None = None
     """Nothing begins later."""
-    calibration: Mapping[str, float] = field(default_factory=dict)
-    """By metric the largest value allowed: the median over what the resource's calibration tells
-    of it."""
+    calibration: Mapping[str, Bound] = field(default_factory=dict)
+    """By metric what the median must be over all that the resource's calibration tells of it."""
     failures: int | None = None
     """So many jobs have failed since it began or was resumed."""
 

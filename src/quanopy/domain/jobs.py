@@ -8,7 +8,6 @@ from itertools import chain
 from typing import Any
 
 from quanopy.domain.calibration import UNBOUND, Binding
-from quanopy.domain.groups import OnFailure
 from quanopy.domain.programs import Footprint, Program
 from quanopy.domain.states import ExecutionState, JobState, TaskState
 
@@ -28,6 +27,17 @@ class JobKind(StrEnum):
     """Expectation values of observables (Qiskit's estimator)."""
     RUN = "run"
     """The programs as they stand, whatever their format means on the resource."""
+
+
+class OnFailure(StrEnum):
+    """What becomes of a job when one that it comes after does not complete."""
+
+    SKIP = "skip"
+    """It is cancelled."""
+    FAIL = "fail"
+    """It fails."""
+    RUN = "run"
+    """It runs all the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

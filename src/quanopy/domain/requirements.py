@@ -1,6 +1,6 @@
 """What a job asks of a resource where it names none, and how resources compare."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -132,3 +132,15 @@ class Choice:
     def rejected(self) -> Mapping[str, Sequence[str]]:
         """Why each of the others does not fit."""
         return {verdict.name: verdict.reasons for verdict in self.verdicts if not verdict.fits}
+
+
+def outside(bounds: Mapping[str, Bound], medians: Mapping[str, float]) -> Iterator[str]:
+    """Which of these medians are not known, or not as they must be."""
+    for name, bound in bounds.items():
+        value = medians.get(name)
+        if value is None:
+            yield f"{name} is not known"
+        elif bound.most is not None and value > bound.most:
+            yield f"{name} is {value:.4g}, at most {bound.most:g} is wanted"
+        elif bound.least is not None and value < bound.least:
+            yield f"{name} is {value:.4g}, at least {bound.least:g} is wanted"

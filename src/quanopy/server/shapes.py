@@ -246,7 +246,7 @@ def group_out(group: Group, progress: Progress) -> GroupOut:
             order=policy.order,
             max_in_flight=policy.max_in_flight,
             gap=policy.gap_s or None,
-            stop=StopRulesOut(**{**asdict(stop), "calibration": dict(stop.calibration)}),
+            stop=StopRulesOut.model_validate(asdict(stop)),
         ),
         size=group.size,
         progress=ProgressOut(**asdict(progress)),

@@ -26,10 +26,11 @@ from quanopy.services.alarm import Alarm
 from quanopy.services.calibrate import Calibrations, Pace
 from quanopy.services.crews import Begun, Crew, Kit, LocalCrew, RemoteCrew
 from quanopy.services.ending import Endings
-from quanopy.services.groups import Groups, Limits
+from quanopy.services.groups import Groups
 from quanopy.services.hints import JobHints
 from quanopy.services.holding import Holding
 from quanopy.services.preparing import Preparing
+from quanopy.services.stopping import Calibrated, Limits, Precision, Rule
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +78,8 @@ class Worker:
         self._rhythm = rhythm or Rhythm()
         self._stopping, self._ended = Event(), Event()
         self._claiming, self._keeping, self._turning = Alarm(), Alarm(), Alarm()
-        self._groups = Groups(store=store, objects=objects, wakeups=wakeups, rules=[Limits()])
+        rules: list[Rule] = [Limits(), Calibrated(store, objects), Precision(store, objects)]
+        self._groups = Groups(store=store, objects=objects, wakeups=wakeups, rules=rules)
         self._holding = Holding(store, self.id, ttl_s=self._rhythm.ttl_s, lost=hints.give_up)
         self._kit = Kit(
             worker=self.id,

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from statistics import median
@@ -10,7 +10,7 @@ from threading import Lock
 
 from quanopy.codecs.calibrations import decode_metrics
 from quanopy.codecs.targets import decode_target
-from quanopy.domain.calibration import Metric
+from quanopy.domain.calibration import Metric, medians
 from quanopy.domain.errors import Invalid, QuanopyError
 from quanopy.domain.requirements import Candidate, Need, Policy, Requirements
 from quanopy.domain.resources import ResourceStatus, Target
@@ -79,7 +79,7 @@ class Candidates:
         return replace(
             plain,
             target=target,
-            medians=_medians(metrics),
+            medians=medians(metrics),
             two_qubit_error=_two_qubit_error(metrics, target, plain.status)
             if target is not None or _needs_metrics(wanted)
             else None,
@@ -156,13 +156,6 @@ def _plain(status: ResourceStatus, standing: Standing | None) -> Candidate:
     seen = None if standing is None else standing.seen
     age_s = None if seen is None else seen.age_s(datetime.now(UTC))
     return Candidate(status=status, calibration_age_s=age_s)
-
-
-def _medians(metrics: Sequence[Metric]) -> Mapping[str, float]:
-    values: dict[str, list[float]] = {}
-    for metric in metrics:
-        values.setdefault(metric.name, []).append(metric.value)
-    return {name: median(found) for name, found in values.items()}
 
 
 def _two_qubit_error(

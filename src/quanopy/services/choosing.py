@@ -14,6 +14,7 @@ from quanopy.domain.requirements import (
     Requirements,
     Shape,
     Verdict,
+    outside,
 )
 from quanopy.domain.resources import Resource
 from quanopy.domain.states import ResourceState
@@ -187,14 +188,8 @@ def _good_enough(wanted: Requirements, _: Need, candidate: Candidate) -> Reasons
             yield "fidelity: not known"
         elif 1 - error < wanted.fidelity:
             yield f"fidelity: {1 - error:.4f}, {wanted.fidelity:g} is needed"
-    for name, bound in wanted.metrics.items():
-        value = candidate.medians.get(name)
-        if value is None:
-            yield f"noise: {name} is not known"
-        elif bound.most is not None and value > bound.most:
-            yield f"noise: {name} is {value:.4g}, at most {bound.most:g} is wanted"
-        elif bound.least is not None and value < bound.least:
-            yield f"noise: {name} is {value:.4g}, at least {bound.least:g} is wanted"
+    for wrong in outside(wanted.metrics, candidate.medians):
+        yield f"noise: {wrong}"
 
 
 def _calibrated(wanted: Requirements, _: Need, candidate: Candidate) -> Reasons:

@@ -4,32 +4,26 @@ Any worker does this, in a thread of its own; which of several does is settled b
 """
 
 import logging
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Protocol
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 
 from quanopy.codecs.records import Asked
+from quanopy.domain.errors import Unavailable
 from quanopy.domain.groups import Group, GroupState, Ruling
 from quanopy.ports.objects import Objects
-from quanopy.ports.store import Stepped, Store
+from quanopy.ports.store import GroupWork, Stepped, Store
 from quanopy.ports.wakeups import Topic, Wakeups
 from quanopy.services.packing import pack_requests
+from quanopy.services.stopping import Rule
 
 log = logging.getLogger(__name__)
-
-
-class Rules(Protocol):
-    """Stop rules, held against what has come of a group."""
-
-    def rule(self, group: Group) -> Ruling | None:
-        """What they come to; ``None``: it goes on."""
 
 
 class Groups:
     """Steps groups, and jobs that come after others."""
 
     def __init__(
-        self, *, store: Store, objects: Objects, wakeups: Wakeups, rules: Sequence[Rules]
+        self, *, store: Store, objects: Objects, wakeups: Wakeups, rules: Sequence[Rule]
     ) -> None:
         self._store = store
         self._objects = objects
@@ -46,17 +40,25 @@ class Groups:
             if not work.turns and not work.groups:
                 return work.next_at
             ids = [group.id for group in work.groups]
-            self._tell(self._store.step_groups(work.turns, ids, self._rulings(work.groups)))
+            self._tell(self._store.step_groups(work.turns, ids, self._rulings(work)))
 
-    def _rulings(self, groups: Sequence[Group]) -> Mapping[str, Ruling]:
-        running = [group for group in groups if group.state is GroupState.RUNNING]
-        found = {group.id: self._ruling(group) for group in running}
+    def _rulings(self, work: GroupWork) -> Mapping[str, Ruling]:
+        ended: dict[str | None, set[str]] = {}
+        for turn in work.turns:
+            ended.setdefault(turn.group_id, set()).add(turn.job_id)
+        found = {
+            group.id: self._ruling(group, ended.get(group.id, ()))
+            for group in work.groups
+            if group.state is GroupState.RUNNING
+        }
         return {group_id: ruling for group_id, ruling in found.items() if ruling is not None}
 
-    def _ruling(self, group: Group) -> Ruling | None:
-        for rules in self._rules:
+    def _ruling(self, group: Group, ended: Collection[str]) -> Ruling | None:
+        for rule in self._rules:
             try:
-                ruling = rules.rule(group)
+                ruling = rule.rule(group, ended)
+            except Unavailable:
+                raise
             except Exception:
                 # A group that cannot be judged must not hold up the others: somebody has to look.
                 log.exception("the stop rules of %s cannot be held against it", group.id)
@@ -78,19 +80,3 @@ class Groups:
         if stepped.cancelled:
             topics.append(Topic.CANCEL)
         self._wakeups.notify(*topics)
-
-
-class Limits:
-    """The rules that what is known of a group itself can be held against."""
-
-    def rule(self, group: Group) -> Ruling | None:
-        """See :meth:`Rules.rule`."""
-        stop, used = group.policy.stop, group.usage
-        if stop.deadline is not None and datetime.now(UTC) >= stop.deadline:
-            return Ruling(reason=f"its deadline was {stop.deadline:%Y-%m-%d %H:%M:%S %Z}")
-        for name, most in (("seconds", stop.seconds), ("cost", stop.cost)):
-            if most is not None and used.get(name, 0.0) >= most:
-                return Ruling(reason=f"{used[name]:g} {name} were used, {most:g} are allowed")
-        if stop.failures is not None and group.failures >= stop.failures:
-            return Ruling(reason=f"{group.failures} of its jobs failed", pauses=True)
-        return None

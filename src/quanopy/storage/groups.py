@@ -37,6 +37,7 @@ from quanopy.domain.groups import (
     no_group,
 )
 from quanopy.domain.jobs import Job
+from quanopy.domain.requirements import Bound
 from quanopy.domain.states import JobState
 from quanopy.ports.store import GroupQuery, Submission
 from quanopy.storage import schema
@@ -411,7 +412,6 @@ def policy_text(policy: GroupPolicy) -> str:
     stored = asdict(policy)
     deadline = policy.stop.deadline
     stored["stop"]["deadline"] = None if deadline is None else stamp(deadline)
-    stored["stop"]["calibration"] = dict(policy.stop.calibration)
     return json.dumps(stored)
 
 
@@ -420,9 +420,10 @@ def policy_of(text: str) -> GroupPolicy:
     stored = json.loads(text)
     stop = stored.pop("stop")
     deadline: datetime | None = moment_or_none(stop.pop("deadline"))
+    bounds = {name: Bound(**bound) for name, bound in stop.pop("calibration").items()}
     return GroupPolicy(
         **{**stored, "order": GroupOrder(stored["order"])},
-        stop=StopRules(**stop, deadline=deadline),
+        stop=StopRules(**stop, deadline=deadline, calibration=bounds),
     )
 
 

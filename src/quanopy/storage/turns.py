@@ -16,11 +16,10 @@ from quanopy.domain.groups import (
     GroupOrder,
     GroupPolicy,
     GroupState,
-    OnFailure,
     Ruling,
     Turn,
 )
-from quanopy.domain.jobs import Problem
+from quanopy.domain.jobs import OnFailure, Problem
 from quanopy.domain.states import FINAL_JOB_STATES, JobState, TaskState
 from quanopy.ports.store import GroupWork, Stepped
 from quanopy.storage import schema, users

@@ -15,13 +15,13 @@ from quanopy.domain.groups import (
     GroupOrder,
     GroupPolicy,
     GroupState,
-    OnFailure,
     Progress,
     Ruling,
     StopRules,
 )
 from quanopy.domain.ids import new_id
-from quanopy.domain.jobs import Job
+from quanopy.domain.jobs import Job, OnFailure
+from quanopy.domain.requirements import Bound
 from quanopy.domain.resources import Resource
 from quanopy.domain.states import JobState, TaskState
 from quanopy.ports.store import EventQuery, GroupQuery, Offer, Stepped, Store
@@ -125,7 +125,7 @@ class GroupsContract:
             seconds=1.0,
             cost=2.0,
             deadline=job()[0].created_at + timedelta(days=1),
-            calibration={"cx.error": 0.1},
+            calibration={"cx.error": Bound(most=0.1)},
             failures=3,
         )
         wanted = GroupPolicy(order=GroupOrder.PARALLEL, max_in_flight=3, gap_s=1.5, stop=stop)

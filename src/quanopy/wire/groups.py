@@ -8,10 +8,12 @@ from pydantic import AwareDatetime, Field
 from quanopy.domain.groups import GroupAction, GroupOrder, GroupState
 from quanopy.wire.fields import Answer, Duration, Line, Precision, Shots, Strict
 from quanopy.wire.jobs import MAX_NAME, JobIn, JobOut
+from quanopy.wire.matching import BoundIn
 
 MOST_SEGMENTS = 100_000
 
 GroupName = Annotated[Line, Field(min_length=1, max_length=MAX_NAME)]
+Limit = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -28,10 +30,11 @@ class StopRulesIn(Strict):
     deadline: AwareDatetime | None = Field(
         default=None, description="End it: nothing begins later."
     )
-    calibration: dict[Line, float] = Field(
+    calibration: dict[Line, Limit | BoundIn] = Field(
         default_factory=dict,
         max_length=50,
-        description="Pause it: by metric, the median over the resource is larger than this.",
+        description="Pause it: by metric, the median over the resource is larger than this, or "
+        "outside `least` and `most`.",
     )
     failures: int | None = Field(
         default=None, ge=1, le=1_000_000, description="Pause it: so many of its jobs failed."
@@ -101,6 +104,13 @@ class ProgressOut(Answer):
     shots: int = 0
 
 
+class BoundOut(Answer):
+    """What the median of a metric must be."""
+
+    least: float | None = None
+    most: float | None = None
+
+
 class StopRulesOut(Answer):
     """See :class:`StopRulesIn`."""
 
@@ -108,7 +118,7 @@ class StopRulesOut(Answer):
     seconds: float | None = None
     cost: float | None = None
     deadline: datetime | None = None
-    calibration: dict[str, float] = {}
+    calibration: dict[str, BoundOut] = {}
     failures: int | None = None
 
 

@@ -6,8 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from quanopy.domain.calibration import CalibrationLabel
-from quanopy.domain.groups import OnFailure
-from quanopy.domain.jobs import JobKind
+from quanopy.domain.jobs import JobKind, OnFailure
 from quanopy.domain.states import ExecutionState, JobState, TaskState
 from quanopy.domain.waits import Awaited
 from quanopy.wire.fields import Answer, Duration, Line, Precision, Shots, Strict

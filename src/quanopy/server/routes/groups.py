@@ -22,6 +22,7 @@ from quanopy.domain.groups import (
 )
 from quanopy.domain.ids import is_id, new_id
 from quanopy.domain.jobs import Job
+from quanopy.domain.requirements import Bound
 from quanopy.ports.store import GroupQuery
 from quanopy.ports.wakeups import Topic
 from quanopy.server.bodies import parse
@@ -51,6 +52,7 @@ from quanopy.wire.groups import (
     SegmentsIn,
 )
 from quanopy.wire.jobs import JobsIn, JobsOut
+from quanopy.wire.matching import BoundIn
 
 router = APIRouter(prefix="/v1/groups", tags=["groups"])
 
@@ -394,7 +396,13 @@ def policy_of(asked: PolicyIn) -> GroupPolicy:
             seconds=stop.seconds,
             cost=stop.cost,
             deadline=stop.deadline,
-            calibration=stop.calibration,
+            calibration={name: _bound(limit) for name, limit in stop.calibration.items()},
             failures=stop.failures,
         ),
     )
+
+
+def _bound(limit: float | BoundIn) -> Bound:
+    if isinstance(limit, BoundIn):
+        return Bound(least=limit.least, most=limit.most)
+    return Bound(most=limit)

@@ -1,0 +1,126 @@
+"""Stopping: the stop rules of groups, held against what has come of them."""
+
+import json
+from collections import OrderedDict
+from collections.abc import Collection, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Protocol
+
+from quanopy.codecs.calibrations import decode_metrics
+from quanopy.codecs.merging import Merge
+from quanopy.domain.calibration import medians
+from quanopy.domain.errors import Invalid, NotReady
+from quanopy.domain.groups import Group, Ruling
+from quanopy.domain.jobs import Job
+from quanopy.domain.requirements import outside
+from quanopy.domain.states import JobState
+from quanopy.ports.objects import Objects
+from quanopy.ports.store import Store
+from quanopy.services.results import load, with_tasks
+
+_PAGE = 1_000
+_MOST_KEPT = 32
+"""Groups of which the merged results are kept at hand."""
+
+
+class Rule(Protocol):
+    """One kind of stop rules."""
+
+    def rule(self, group: Group, ended: Collection[str]) -> Ruling | None:
+        """What it comes to for a running group of which these jobs have just ended; ``None``: it
+        goes on. Raises as store and objects do."""
+
+
+class Limits:
+    """Rules that what is known of a group itself can be held against."""
+
+    def rule(self, group: Group, ended: Collection[str]) -> Ruling | None:
+        """See :meth:`Rule.rule`."""
+        stop, used = group.policy.stop, group.usage
+        if stop.deadline is not None and datetime.now(UTC) >= stop.deadline:
+            return Ruling(reason=f"its deadline was {stop.deadline.isoformat()}")
+        for name, most in (("seconds", stop.seconds), ("cost", stop.cost)):
+            if most is not None and used.get(name, 0.0) >= most:
+                return Ruling(reason=f"{used[name]:g} {name} were used, {most:g} are allowed")
+        if stop.failures is not None and group.failures >= stop.failures:
+            return Ruling(reason=f"{group.failures} of its jobs failed", pauses=True)
+        return None
+
+
+class Calibrated:
+    """The rule on how well its resource is calibrated."""
+
+    def __init__(self, store: Store, objects: Objects) -> None:
+        self._store = store
+        self._objects = objects
+
+    def rule(self, group: Group, ended: Collection[str]) -> Ruling | None:
+        """See :meth:`Rule.rule`."""
+        bounds = group.policy.stop.calibration
+        if not bounds or group.resource is None:
+            return None
+        (standing,) = self._store.standings([group.resource])
+        seen = standing.sighting
+        if seen is None:
+            return Ruling(reason=f"the calibration of {group.resource} is not known", pauses=True)
+        (data,) = self._objects.read([seen.normal])
+        wrong = "; ".join(outside(bounds, medians(decode_metrics(data))))
+        return Ruling(reason=f"{group.resource}: {wrong}", pauses=True) if wrong else None
+
+
+class _Sum:
+    """What is merged of a group, and of which jobs."""
+
+    def __init__(self) -> None:
+        self.merge = Merge()
+        self.jobs: set[str] = set()
+
+
+class Precision:
+    """The rule on how precisely the merged result is known. Results are added as jobs end; where
+    another worker has added some, they are read when it shows that they are missing."""
+
+    def __init__(self, store: Store, objects: Objects) -> None:
+        self._store = store
+        self._objects = objects
+        self._sums: OrderedDict[str, _Sum] = OrderedDict()
+
+    def rule(self, group: Group, ended: Collection[str]) -> Ruling | None:
+        """See :meth:`Rule.rule`."""
+        wanted = group.policy.stop.precision
+        if wanted is None:
+            return None
+        known = self._sums.setdefault(group.id, _Sum())
+        self._sums.move_to_end(group.id)
+        while len(self._sums) > _MOST_KEPT:
+            self._sums.popitem(last=False)
+        try:
+            self._add(known, self._store.jobs(ended))
+            completed = self._store.progress([group.id])[group.id].completed
+            if completed != len(known.jobs):
+                for page in self._pages(group.id):
+                    self._add(known, page)
+            reached = known.merge.precision() if known.jobs else None
+        except (Invalid, NotReady) as error:
+            return Ruling(reason=f"its results cannot be merged: {error}", pauses=True)
+        if reached is None or reached > wanted:
+            return None
+        return Ruling(reason=f"its result is known to {reached:.3g}, {wanted:g} was wanted")
+
+    def _pages(self, group_id: str) -> Iterator[Sequence[Job]]:
+        after: int | None = -1
+        while after is not None:
+            page = self._store.group_jobs(group_id, after=after, limit=_PAGE)
+            yield page
+            after = page[-1].position if len(page) == _PAGE else None
+
+    def _add(self, known: _Sum, jobs: Sequence[Job]) -> None:
+        new = {
+            job.id for job in jobs if job.state is JobState.COMPLETED and job.id not in known.jobs
+        }
+        if not new:
+            return
+        wanted = with_tasks(*self._store.jobs_with_tasks(new, new))
+        for one, text in zip(wanted, load(self._objects, wanted), strict=True):
+            known.merge.add(json.loads(text)["pubs"])
+            known.jobs.add(one.job.id)

@@ -1,0 +1,164 @@
+"""Groups on a whole broker: what users begin and find again, with real programs and results."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from quanopy.client import Client, drafts
+from quanopy.client.drafts import Draft
+from quanopy.domain.errors import Conflict, NotReady, ResourceMismatch
+from quanopy.domain.groups import GroupState
+from quanopy.domain.states import JobState
+
+BELL = """OPENQASM 3.0; include "stdgates.inc";
+qubit[2] q; bit[2] c; h q[0]; cx q[0], q[1]; c = measure q;"""
+BROKEN = BELL.replace("cx q[0]", "cx q[7]")
+PATIENCE_S = 60.0
+
+
+def bell(shots: int = 100, **how: object) -> Draft:
+    """A job that is done in no time."""
+    return drafts.programs(BELL, shots=shots, **how)  # type: ignore[arg-type]
+
+
+def failing() -> Draft:
+    """A job that is taken, and fails: its device has not so many qubits."""
+    return drafts.programs(BELL, resource="aer", shots=10, noise="sha256:" + "0" * 64)
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    with Client.embedded(tmp_path_factory.mktemp("broker")) as client:
+        yield client
+
+
+def test_a_group_goes_on_by_itself_and_is_found_by_name(client: Client) -> None:
+    group = client.group("found", order="sequential")
+    group.extend([bell(shots=10 + index) for index in range(5)])
+    assert group.detail().progress.blocked == 5
+    group.run()
+    again = client.group("found")
+    assert again == group
+    done = again.wait(PATIENCE_S)
+    assert (done.state, done.progress.completed, done.progress.shots) == (GroupState.DONE, 5, 60)
+    results = again.results()
+    assert [found[0].shots for found in results if found is not None] == [10, 11, 12, 13, 14]
+    assert [one.state for one in again.listing()] == [JobState.COMPLETED] * 5
+
+
+def test_another_policy_or_resource_is_not_taken_for_the_same(client: Client) -> None:
+    client.group("policy", max_in_flight=2, resource="aer")
+    with pytest.raises(Conflict):
+        client.group("policy", max_in_flight=3)
+    with pytest.raises(ResourceMismatch, match="of aer, not of aer-fake-fez"):
+        client.group("policy", resource="aer-fake-fez")
+    knowingly = client.group("policy", resource="aer-fake-fez", override=True)
+    assert knowingly == client.group("policy")
+
+
+def test_segments_are_cut_once(client: Client) -> None:
+    def segments() -> object:
+        return client.segment(BELL, name="cut", total_shots=250, shots=100, seed=7)
+
+    group = client.segment(BELL, name="cut", total_shots=250, shots=100, seed=7)
+    assert segments() == group
+    group.wait(PATIENCE_S)
+    results = [found for found in group.results() if found is not None]
+    assert [found[0].shots for found in results] == [100, 100, 50]
+    assert results[0][0].counts != results[1][0].counts
+
+
+def test_it_stops_when_its_result_is_precise_enough(client: Client) -> None:
+    group = client.segment(
+        BELL, total_shots=100_000, shots=1000, max_in_flight=1, stop_when={"precision": 0.01}
+    )
+    done = group.wait(PATIENCE_S)
+    assert done.state is GroupState.DONE
+    assert "0.01 was wanted" in (done.reason or "")
+    # 0.01 is the error of 2500 shots of a fair coin.
+    assert 2 <= done.progress.completed <= 5
+    assert done.progress.completed + done.progress.cancelled == 100
+    gaps = [found is None for found in group.results()]
+    assert gaps == sorted(gaps)
+
+
+def test_it_ends_at_its_deadline_and_when_its_seconds_are_used(client: Client) -> None:
+    soon = datetime.now(UTC) + timedelta(seconds=0.5)
+    late = client.segment(BELL, total_shots=1000, shots=10, gap="1h", stop_when={"deadline": soon})
+    used = client.segment(
+        BELL, total_shots=1000, shots=10, max_in_flight=1, stop_when={"seconds": 1e-9}
+    )
+    for group, reason in ((late, "deadline"), (used, "seconds were used")):
+        done = group.wait(PATIENCE_S)
+        assert done.state is GroupState.DONE
+        assert reason in (done.reason or "")
+        assert done.progress.cancelled > 0
+
+
+def test_it_pauses_when_jobs_fail_and_goes_on_when_it_is_told_to(client: Client) -> None:
+    group = client.group("failing", order="sequential", stop={"failures": 1})
+    group.extend([failing(), bell()])
+    group.run()
+    paused = group.wait(PATIENCE_S, until=["paused"])
+    assert paused.state is GroupState.PAUSED
+    assert (paused.progress.failed, paused.progress.blocked) == (1, 1)
+    done = group.resume().wait(PATIENCE_S)
+    assert (done.progress.failed, done.progress.completed) == (1, 1)
+    assert [found is None for found in group.results()] == [True, False]
+    assert len(group.rerun_failed(replace=False)) == 1
+    done = group.wait(PATIENCE_S, until=["paused"])
+    assert (done.size, done.progress.failed) == (3, 2)
+
+
+def test_it_pauses_where_its_resource_is_calibrated_too_badly(client: Client) -> None:
+    noisy = "aer-fake-nairobi"
+    group = client.group(
+        "bad", resource=noisy, order="sequential", stop={"calibration": {"cx.error": 1e-6}}
+    )
+    group.extend([bell(), bell()])
+    paused = group.run().wait(PATIENCE_S, until=["paused"])
+    assert paused.state is GroupState.PAUSED
+    assert noisy in (paused.reason or "")
+
+
+def test_a_gap_outlives_the_broker(tmp_path: Path) -> None:
+    with Client.embedded(tmp_path) as client:
+        group = client.group("gap", order="sequential", gap=3.0)
+        group.extend([bell(), bell()])
+        group.run()
+        first, second = group.jobs()
+        first.wait(timeout=PATIENCE_S)
+        group_id = group.id
+    with Client.embedded(tmp_path) as client:
+        (found,) = [one for one in client.groups() if one.id == group_id]
+        assert client.job(second.id).status() is JobState.QUEUED
+        done = found.wait(PATIENCE_S)
+        assert done.progress.completed == 2
+        ended = client.job(first.id).detail().ended_at
+        began = client.job(second.id).detail().started_at
+        assert ended is not None
+        assert began is not None
+        assert began - ended >= timedelta(seconds=2.9)
+
+
+def test_one_comes_after_another(client: Client) -> None:
+    first = client.submit(BELL, shots=10)
+    second = client.submit(BELL, shots=10, after=first)
+    third = client.submit(BELL, shots=10, after=[first, second])
+    assert third.wait(timeout=PATIENCE_S) is JobState.COMPLETED
+    times = [job.detail() for job in (first, second, third)]
+    for before, after in pairwise(times):
+        assert before.ended_at is not None
+        assert after.started_at is not None
+        assert before.ended_at <= after.started_at
+
+
+def test_the_end_of_a_group_is_waited_for_so_long(client: Client) -> None:
+    group = client.group("never run")
+    group.add(BELL, shots=10)
+    with pytest.raises(NotReady):
+        group.wait(0.1)
+    assert group.cancel().wait(PATIENCE_S).progress.cancelled == 1
