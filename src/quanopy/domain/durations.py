@@ -2,6 +2,7 @@
 
 import math
 import re
+from datetime import UTC, datetime
 
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _LONG = 30 * 86400
@@ -14,6 +15,19 @@ def seconds_of(text: str) -> float:
     if found is None:
         raise ValueError(f"{text[:40]!r} is no duration: write 90s, 15m, 2h or 7d")
     return float(found[1]) * _UNITS[found[2]]
+
+
+def seconds_from_now(text: str) -> float | None:
+    """What ``Retry-After`` says, in seconds or as a date (RFC 9110, 10.2.3); ``None`` for
+    anything else."""
+    if text.isascii() and text.replace(".", "", 1).isdigit():
+        return float(text)
+    from email.utils import parsedate_to_datetime  # it takes a while, and is seldom needed
+
+    try:
+        return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
+    except (TypeError, ValueError):
+        return None
 
 
 def duration_text(seconds: float) -> str:

@@ -7,7 +7,9 @@ import time
 from datetime import UTC, datetime
 from typing import Literal, get_args
 
-Kind = Literal["job", "task", "exec", "claim", "group", "lease", "token", "worker", "registration"]
+Kind = Literal[
+    "job", "task", "exec", "claim", "group", "lease", "token", "worker", "registration", "hook"
+]
 
 _PATTERN = re.compile(rf"(?:{'|'.join(get_args(Kind))})_[0-9a-f]{{32}}")
 

@@ -28,6 +28,7 @@ from quanopy.domain.jobs import Execution, Extent, Job, JobKind, Problem, Task
 from quanopy.domain.resources import Registration, Resource, ResourceStatus
 from quanopy.domain.sightings import Sighting, Standing
 from quanopy.domain.states import ExecutionState, JobState, ResourceState, TaskState
+from quanopy.ports.webhooks import Webhooks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +138,10 @@ class EventQuery:
     job_ids: Collection[str] | None = None
     group_id: str | None = None
     """Those of the group itself, and of all its jobs."""
+    subject: str | None = None
+    """Also events of this subject, where ``job_ids`` or ``group_id`` names others."""
+    kinds: Collection[str] | None = None
+    """Only these; one that ends with ``*`` stands for all that begin as it does."""
     limit: int = 1000
 
 
@@ -272,8 +277,8 @@ Make = Callable[[Sequence[int]], Sequence[Submission]]
 within the transaction, and again if that is begun again."""
 
 
-class Store(Protocol):
-    """The catalogue of jobs, tasks, executions, events, resources and tokens."""
+class Store(Webhooks, Protocol):
+    """The catalogue of jobs, tasks, executions, events, resources, tokens and webhooks."""
 
     # -- submitting and reading ---------------------------------------------------------------
     def submit(self, submissions: Sequence[Submission]) -> list[Sequence[Job] | QuanopyError]:

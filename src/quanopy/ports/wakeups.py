@@ -17,6 +17,8 @@ class Topic(StrEnum):
     CANCEL = "cancel"
     """A cancel was requested of something claimed or executing, or an operator wants something
     looked at with its provider: what is followed there is looked at now."""
+    HOOKS = "hooks"
+    """Webhooks were added, removed or changed."""
 
 
 class Wakeups(Protocol):

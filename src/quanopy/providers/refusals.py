@@ -1,9 +1,8 @@
 """A vendor's HTTP answer as one of our errors, the same for every vendor."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
+from quanopy.domain.durations import seconds_from_now
 from quanopy.domain.errors import (
     Denied,
     NotFound,
@@ -42,14 +41,7 @@ def refusal(status: int, who: str, said: str = "", *, retry_after_s: float | Non
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
     """``Retry-After`` in seconds, given as such or as a date (RFC 9110, 10.2.3)."""
     text = next((v for k, v in headers.items() if k.lower() == "retry-after"), None)
-    if text is None:
-        return None
-    if text.isascii() and text.replace(".", "", 1).isdigit():
-        return float(text)
-    try:
-        return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
-    except (TypeError, ValueError):
-        return None
+    return None if text is None else seconds_from_now(text)
 
 
 def _short(text: str) -> str:

@@ -26,6 +26,7 @@ from quanopy.server.routes import (
     results,
     stranded,
     tokens,
+    webhooks,
 )
 from quanopy.server.routes.health import VERSION
 from quanopy.server.web import Web
@@ -37,6 +38,7 @@ TAGS = [
     {"name": "programs", "description": "What was submitted, back again."},
     {"name": "receipts", "description": "Jobs with all that belongs to them, as one archive."},
     {"name": "events", "description": "History, by page or as it happens."},
+    {"name": "webhooks", "description": "Where one is told what happens."},
     {"name": "resources", "description": "What can run programs, and how busy it is."},
     {"name": "calibrations", "description": "What resources were like, and when."},
     {
@@ -62,7 +64,7 @@ def create_app(web: Web) -> ASGIApp:
     )
     app.state.web = web
     for part in (
-        *(jobs, groups, results, programs, events, resources, matching, calibrations),
+        *(jobs, groups, results, programs, events, webhooks, resources, matching, calibrations),
         *(receipts, stranded, adoptions, tokens, health),
     ):
         app.include_router(part.router)

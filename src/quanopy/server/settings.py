@@ -84,10 +84,16 @@ class Settings:
     """Where resources that register themselves may be: networks, addresses, host names; ``peer``
     is the registrar's own address. Workers connect there."""
     registration_key: str | None = None
-    """Where the key is that their tokens are made with (``env:NAME``, ``file:PATH``,
-    ``command:…``), the same for servers and workers; ``None``: a file in the data folder."""
+    """Where the key is that their tokens, and the secrets of webhooks, are made with
+    (``env:NAME``, ``file:PATH``, ``command:…``), the same for servers and workers; ``None``: a
+    file in the data folder."""
     registration_ttl_s: float = 15.0
     """Seconds without a heartbeat after which one of them is offline."""
+    webhook_networks: tuple[str, ...] = ()
+    """Networks and addresses that webhooks may reach beside public ones, there also without
+    TLS."""
+    webhook_ca: Path | None = None
+    """Certificates in PEM of authorities that webhooks are trusted by, beside the system's."""
     emulator_processes: int = 0
     """Processes that emulate; 0: one for every ``emulator_threads`` cores."""
     emulator_threads: int = 1

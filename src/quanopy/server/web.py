@@ -21,8 +21,10 @@ from quanopy.server.reads import JobReads
 from quanopy.server.settings import Settings
 from quanopy.services.calibration_reads import CalibrationReads
 from quanopy.services.candidates import Candidates
+from quanopy.services.egress import Egress
 from quanopy.services.hints import JobHints
 from quanopy.services.submit import Submit, Submitted
+from quanopy.services.webhook_secrets import WebhookSecrets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +43,8 @@ class Parts:
     registration_token: Callable[[str], str]
     """Makes the token of a resource that registered itself from its registration's id."""
     candidates: Candidates
+    egress: Egress
+    webhook_secrets: WebhookSecrets
 
 
 class Web:
@@ -57,6 +61,8 @@ class Web:
         self.calibrations = parts.calibrations
         self.registration_token = parts.registration_token
         self.candidates = parts.candidates
+        self.egress = parts.egress
+        self.webhook_secrets = parts.webhook_secrets
         self.calls = Calls()
         self.asks = Calls()
         """For calls that may wait for a vendor, or a stranger's virtual QPU: however long those

@@ -5,15 +5,19 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from threading import Lock
 from typing import Any
 
+from quanopy.outbound.trust import trusting
 from quanopy.ports.objects import Objects
 from quanopy.ports.providers import is_remote
 from quanopy.ports.registrations import Registrations
+from quanopy.ports.webhooks import Sender
 from quanopy.providers.registry import AnyProvider, Plugin, load
 from quanopy.providers.secrets import Secret
 from quanopy.sandbox.reader import ProcessReader
+from quanopy.server.notes import note
 from quanopy.server.registering import RegistrationTokens, key_in
 from quanopy.server.settings import Settings
 from quanopy.server.web import Parts
@@ -21,10 +25,14 @@ from quanopy.server.worker import Worker, rhythm
 from quanopy.services.calibrate import Calibrations, Pace
 from quanopy.services.calibration_reads import CalibrationReads
 from quanopy.services.candidates import Candidates
+from quanopy.services.delivering import Delivering
+from quanopy.services.egress import Egress
 from quanopy.services.hints import JobHints
+from quanopy.services.notifying import Notifying
 from quanopy.services.registrations import PROVIDER, CatalogueRegistrations
 from quanopy.services.submit import Submit
 from quanopy.services.targets import ProviderTargets
+from quanopy.services.webhook_secrets import WebhookSecrets
 from quanopy.storage.objects import S3Access, open_objects
 from quanopy.storage.store import open_store
 from quanopy.storage.wakeups import open_wakeups
@@ -63,6 +71,30 @@ class Broker:
             ),
         )
 
+    def notifying(self) -> Notifying:
+        """What delivers webhooks, not started yet."""
+        parts = self.parts
+        authorities = parts.settings.webhook_ca
+        if authorities is not None:
+            trusting(authorities)  # what cannot be read is said at once
+
+        def sender() -> Sender:
+            from quanopy.outbound.sender import HttpSender  # most workers have no webhook
+
+            return HttpSender(parts.egress, authorities=authorities)
+
+        return Notifying(
+            store=parts.store,
+            wakeups=parts.wakeups,
+            delivering=Delivering(
+                store=parts.store,
+                sender=sender,
+                secrets=parts.webhook_secrets,
+                render=note,
+                agent=f"Quanopy/{version('quanopy')}",
+            ),
+        )
+
     def close(self) -> None:
         """Answer what was taken, then let go of everything; idempotent."""
         self.stack.close()
@@ -76,7 +108,8 @@ def build(settings: Settings) -> Broker:
         objects = archive(settings)
         wakeups = open_wakeups(settings.database_url, listen_dsn=settings.listen_dsn)
         stack.callback(wakeups.close)
-        tokens = RegistrationTokens(_registration_key(settings))
+        key = _registration_key(settings)
+        tokens = RegistrationTokens(key)
         providers = _Providers(settings, CatalogueRegistrations(store, tokens))
         stack.callback(providers.close)
         targets = ProviderTargets(store, providers)
@@ -115,6 +148,8 @@ def build(settings: Settings) -> Broker:
             calibrations=reads,
             registration_token=tokens,
             candidates=candidates,
+            egress=Egress(settings.webhook_networks),
+            webhook_secrets=WebhookSecrets(key),
         )
         return Broker(parts=parts, providers=providers, stack=stack.pop_all())
 

@@ -42,11 +42,14 @@ def work(settings: Settings) -> None:
 def working(broker: Broker) -> Iterator[None]:
     """A broker's worker, while it is at work."""
     worker = broker.worker()
+    notifying = broker.notifying()
     worker.start()
+    notifying.start()
     broker.parts.submit.work_at(worker)
     try:
         yield
     finally:
+        notifying.stop()
         worker.stop()
         broker.parts.submit.work_at(None)
 

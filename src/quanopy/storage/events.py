@@ -2,15 +2,18 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    ColumnElement,
     Connection,
     Integer,
     Select,
     Text,
+    and_,
     bindparam,
     case,
     exists,
@@ -119,16 +122,21 @@ def read_events(connection: Transaction, query: EventQuery) -> EventPage:
     """A page of events, as one snapshot shows them. A position that lies in the future is from
     before the catalogue was copied into another PostgreSQL: some events may come again after it,
     but none is skipped."""
-    kind = (
-        *(connection.dialect, query.account is not None),
-        *(query.job_ids is not None, query.group_id is not None),
+    shape = _Shape(
+        dialect=connection.dialect,
+        by_account=query.account is not None,
+        by_job=query.job_ids is not None,
+        by_group=query.group_id is not None,
+        by_subject=query.subject is not None,
+        by_kind=query.kinds is not None,
     )
     given: Values = {"tx": query.after.tx, "seq": query.after.seq, "account": query.account}
     given |= {"group": query.group_id}
     given |= {"jobs": ids_document(sorted(query.job_ids or ())), "most": query.limit}
+    given |= {"of": query.subject, "kinds": ids_document(sorted(query.kinds or ()))}
     rows, later, here = connection.lastly(
-        (_settled(*kind), given),
-        (_later(*kind), given),
+        (_settled(shape), given),
+        (_later(shape), given),
         (_HERE[connection.dialect], {}),
     )
     found = [event_of(row) for row in rows]
@@ -148,6 +156,11 @@ def now_position(connection: Transaction) -> Position:
     return Position(*here)
 
 
+def here(connection: Transaction) -> Position:
+    """The same, within a transaction that goes on: what it writes comes later."""
+    return Position(*connection.execute(_HERE[connection.dialect])[0])
+
+
 _HERE: Mapping[str, Any] = {
     "sqlite": select(literal(0), func.coalesce(func.max(events.c.seq), 0)),
     "postgresql": select(Horizon(), literal(0)),
@@ -155,39 +168,65 @@ _HERE: Mapping[str, Any] = {
 """The position before which a snapshot shows everything."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shape:
+    """What of a query makes another statement."""
+
+    dialect: str
+    by_account: bool
+    by_job: bool
+    by_group: bool
+    by_subject: bool
+    by_kind: bool
+
+
 @cache
-def _settled(dialect: str, by_account: bool, by_job: bool, by_group: bool) -> Select[Any]:
+def _settled(shape: _Shape) -> Select[Any]:
     """Events that nothing can come before any more."""
-    chosen = _after(dialect, by_account, by_job, by_group).limit(bindparam("most", type_=Integer))
-    if dialect == "sqlite":
+    chosen = _after(shape).limit(bindparam("most", type_=Integer))
+    if shape.dialect == "sqlite":
         return chosen.order_by(events.c.seq)
     return chosen.where(events.c.tx < Horizon()).order_by(events.c.tx, events.c.seq)
 
 
 @cache
-def _later(dialect: str, by_account: bool, by_job: bool, by_group: bool) -> Select[Any]:
+def _later(shape: _Shape) -> Select[Any]:
     """Whether there are others, behind a transaction that is open."""
-    if dialect == "sqlite":
+    if shape.dialect == "sqlite":
         return select(false())
-    return select(
-        exists(_after(dialect, by_account, by_job, by_group).where(events.c.tx >= Horizon()))
-    )
+    return select(exists(_after(shape).where(events.c.tx >= Horizon())))
 
 
-def _after(dialect: str, by_account: bool, by_job: bool, by_group: bool) -> Select[Any]:
+def _after(shape: _Shape) -> Select[Any]:
     chosen = select(events)
-    if by_job:
+    also = [events.c.subject == bindparam("of", type_=Text)] if shape.by_subject else []
+    if shape.by_job and also:
+        of_job = events.c.job_id.in_(select(id_rows("jobs").c.id))
+        chosen = chosen.where(or_(of_job, *also))
+    elif shape.by_job:
         wanted = id_rows("jobs")
         chosen = chosen.join(wanted, events.c.job_id == wanted.c.id)
-    if by_group:
+    if shape.by_group:
         group = bindparam("group", type_=Text)
         chosen = chosen.outerjoin(jobs, jobs.c.id == events.c.job_id).where(
-            or_(jobs.c.group_id == group, events.c.subject == group)
+            or_(jobs.c.group_id == group, events.c.subject == group, *also)
         )
-    if by_account:
+    if shape.by_kind:
+        chosen = chosen.where(_is_of_kind())
+    if shape.by_account:
         chosen = chosen.where(events.c.account == bindparam("account", type_=Text))
     tx, seq = bindparam("tx", type_=BigInteger), bindparam("seq", type_=BigInteger)
-    if dialect == "sqlite":
+    if shape.dialect == "sqlite":
         return chosen.where(events.c.seq > seq)
     known = case((tx > Horizon(), 0), else_=tx)
     return chosen.where(tuple_(events.c.tx, events.c.seq) > tuple_(known, seq))
+
+
+def _is_of_kind() -> ColumnElement[bool]:
+    pattern = id_rows("kinds").c.id
+    begins = func.substr(pattern, 1, func.length(pattern) - 1)
+    like = and_(
+        func.substr(pattern, func.length(pattern), 1) == "*",
+        func.substr(events.c.kind, 1, func.length(begins)) == begins,
+    )
+    return exists(select(literal(1)).where(or_(events.c.kind == pattern, like)))

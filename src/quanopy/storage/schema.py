@@ -34,6 +34,7 @@ _UNDER_CLAIM = text("claim_id IS NOT NULL")
 _ENDED = text("result_key IS NOT NULL")
 _BUSY = text("state IN ('claimed', 'executing')")
 _UNANSWERED = text("job_id IS NULL AND problem IS NULL")
+_ASKED_ONCE = text("request_key IS NOT NULL")
 _SENT = text("provider_job_id IS NOT NULL")
 _IN_GROUP = text("group_id IS NOT NULL")
 _BEGUN = text("begun")
@@ -454,3 +455,41 @@ followers = Table(
     Index("ix_followers_after", "after_id"),
 )
 """Which jobs come after which."""
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("account", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    # Patterns in JSON.
+    Column("kinds", Text, nullable=False),
+    Column("job_id", Text),
+    Column("group_id", Text),
+    Column("label", Text, nullable=False),
+    Column("request_key", Text),
+    Column("request_digest", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("tx", BigInteger, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("rotated_at", BigInteger),
+    Column("delivered_at", BigInteger),
+    Column("attempts", Integer, nullable=False),
+    Column("failing_since", BigInteger),
+    Column("next_at", BigInteger),
+    Column("problem", Text),
+    Column("paused", Boolean, nullable=False),
+    Column("reason", Text),
+    Column("claim_id", Text),
+    Column("claimed_until", BigInteger),
+    Index("ix_webhooks_account", "account"),
+    Index(
+        "ix_webhooks_request",
+        "account",
+        "request_key",
+        unique=True,
+        sqlite_where=_ASKED_ONCE,
+        postgresql_where=_ASKED_ONCE,
+    ),
+)
+"""Where accounts are told of events; the secrets that sign are made, and kept nowhere."""

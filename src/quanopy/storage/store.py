@@ -16,6 +16,7 @@ from quanopy.domain.jobs import Execution, Job, Problem, Task
 from quanopy.domain.resources import Registration, Resource, ResourceStatus
 from quanopy.domain.sightings import Sighting, Standing
 from quanopy.domain.states import ExecutionState, ResourceState
+from quanopy.domain.webhooks import Webhook, WebhookChange
 from quanopy.ports.store import (
     Claim,
     Due,
@@ -37,6 +38,7 @@ from quanopy.ports.store import (
     Submission,
     Swept,
 )
+from quanopy.ports.webhooks import Step, Turn
 from quanopy.storage import (
     adoptions,
     archive,
@@ -57,6 +59,7 @@ from quanopy.storage import (
     tokens,
     turns,
     users,
+    webhooks,
 )
 from quanopy.storage.engine import Database
 from quanopy.storage.faults import Refused
@@ -478,6 +481,64 @@ class SqlStore:
     def revoke_token(self, id: str) -> Token:
         """See :meth:`Store.revoke_token`."""
         return self._write(lambda c, now: tokens.revoke(c, id, now=now))
+
+    # -- webhooks -----------------------------------------------------------------------------
+    def add_webhook(
+        self, webhook: Webhook, *, idempotency_key: str | None = None, request_digest: str = ""
+    ) -> tuple[Webhook, bool]:
+        """See :meth:`Webhooks.add_webhook`."""
+
+        def work(connection: Transaction, now: int) -> tuple[Webhook, bool]:
+            return webhooks.add(
+                connection, webhook, key=idempotency_key, digest=request_digest, now=now
+            )
+
+        try:
+            return self._write(work)
+        except Refused as refused:
+            if not refused.duplicate:
+                raise
+            return self._write(work)  # The same request came twice at once.
+
+    def webhooks(
+        self,
+        *,
+        account: str | None = None,
+        ids: Collection[str] | None = None,
+        unpaused: bool = False,
+    ) -> list[Webhook]:
+        """See :meth:`Webhooks.webhooks`."""
+        return self._database.read(
+            lambda c: webhooks.listed(c, account=account, ids=ids, unpaused=unpaused)
+        )
+
+    def change_webhook(
+        self, id: str, change: WebhookChange, *, account: str | None, actor: str
+    ) -> Webhook:
+        """See :meth:`Webhooks.change_webhook`."""
+        return self._write(
+            lambda c, now: webhooks.change(c, id, change, account=account, actor=actor, now=now)
+        )
+
+    def remove_webhook(self, id: str, *, account: str | None, actor: str) -> Webhook:
+        """See :meth:`Webhooks.remove_webhook`."""
+        return self._write(
+            lambda c, now: webhooks.remove(c, id, account=account, actor=actor, now=now)
+        )
+
+    def claim_webhooks(
+        self, claim_id: str, wanted: Mapping[str, Position | None], *, ttl_s: float
+    ) -> list[Turn]:
+        """See :meth:`Webhooks.claim_webhooks`."""
+        ttl = span(ttl_s)
+        return self._write(lambda c, now: webhooks.claim(c, claim_id, wanted, ttl=ttl, now=now))
+
+    def settle_webhooks(
+        self, claim_id: str, steps: Sequence[Step], *, ttl_s: float
+    ) -> list[Webhook]:
+        """See :meth:`Webhooks.settle_webhooks`."""
+        ttl = span(ttl_s)
+        return self._write(lambda c, now: webhooks.settle(c, claim_id, steps, ttl=ttl, now=now))
 
     # -- housekeeping -------------------------------------------------------------------------
     def referenced(self, keys: Collection[str]) -> set[str]:

@@ -34,6 +34,7 @@ from quanopy.testing.catalogue import MovableClock, ending, execution, job, subm
 from quanopy.testing.groups_contract import GroupsContract
 from quanopy.testing.parts_contract import PartsContract
 from quanopy.testing.registrations_contract import RegistrationsContract
+from quanopy.testing.webhooks_contract import WebhooksContract
 
 MakeStore = Callable[[Callable[[], datetime]], Store]
 TTL = 30.0
@@ -70,7 +71,12 @@ def kinds(events: Sequence[Event], subject: str) -> list[str]:
 
 
 class StoreContract(
-    AcceptingContract, PartsContract, RegistrationsContract, CalibrationContract, GroupsContract
+    AcceptingContract,
+    PartsContract,
+    RegistrationsContract,
+    CalibrationContract,
+    GroupsContract,
+    WebhooksContract,
 ):
     """Cases over a fresh, empty catalogue each."""
 

@@ -28,10 +28,12 @@ from quanopy.server.web import Parts, Web
 from quanopy.services.calibrate import Calibrations
 from quanopy.services.calibration_reads import CalibrationReads
 from quanopy.services.candidates import Candidates
+from quanopy.services.egress import Egress
 from quanopy.services.hints import JobHints
 from quanopy.services.packing import Ended, EndedTask, pack_endings
 from quanopy.services.submit import Submit
 from quanopy.services.targets import ProviderTargets
+from quanopy.services.webhook_secrets import WebhookSecrets
 from quanopy.storage.objects import open_objects
 from quanopy.storage.store import open_store
 from quanopy.storage.wakeups_sqlite import SqliteWakeups
@@ -252,6 +254,8 @@ def running(data: Path) -> Iterator[Service]:
                 registration_token=RegistrationTokens(lambda: "a key of these tests"),
                 targets=targets,
                 candidates=candidates,
+                egress=Egress(["127.0.0.0/8"]),
+                webhook_secrets=WebhookSecrets(lambda: "a key of these tests"),
             )
         )
         stack.callback(web.close)

@@ -201,6 +201,19 @@ TARGET = {
         "cx": {"parameters": 0, "qubits": [[0, 1]], "durations_s": [3e-7]},
     },
 }
+WEBHOOK_IN = {
+    "url": "https://lab.example/quanopy",
+    "kinds": ["job.completed", "job.failed"],
+    "label": "lab notebook",
+}
+WEBHOOK = WEBHOOK_IN | {
+    "id": "hook_019a9e3c5b7c7a1e8f2d4c6b8a0e1f29",
+    "account": "ada",
+    "state": "active",
+    "position": "1042.7",
+    "created_at": "2026-01-31T12:00:00Z",
+}
+WEBHOOK_SECRET = {"id": WEBHOOK["id"], "secret": "whsec_…"}
 TOKEN = {
     "id": "token_019a9e3c5b7c7a1e8f2d4c6b8a0e1f25",
     "account": "ada",

@@ -135,7 +135,7 @@ async def submit_specs(
         account=account,
         specs=specs,
         requirements=requirements,
-        idempotency_key=_idempotency_key(request),
+        idempotency_key=idempotency_key(request),
         digest=digest,
         group_id=group_id,
     )
@@ -149,7 +149,8 @@ async def submit_specs(
     return submitted
 
 
-def _idempotency_key(request: Request) -> str | None:
+def idempotency_key(request: Request) -> str | None:
+    """What makes a repeated request the same; raises :class:`Invalid`."""
     key = request.headers.get("idempotency-key")
     if key is None:
         return None

@@ -1,0 +1,35 @@
+"""The secrets that webhooks are signed with: made of the broker's key, and kept nowhere."""
+
+import hashlib
+import hmac
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from quanopy.domain.errors import Denied
+from quanopy.domain.webhooks import Webhook
+from quanopy.webhooks import secret_of
+
+_LEAST = 16
+
+
+class WebhookSecrets:
+    """Makes them; ``key`` gives the broker's key."""
+
+    def __init__(self, key: Callable[[], str]) -> None:
+        self._key = key
+
+    def signing(self, webhook: Webhook, now: datetime) -> Sequence[str]:
+        """Those that sign at a time, the newest first; raises :class:`Denied` where the key cannot
+        be read."""
+        return [self._made(webhook.id, each) for each in webhook.generations(now)]
+
+    def newest(self, webhook: Webhook) -> str:
+        """The one that its owner is shown; raises :class:`Denied`."""
+        return self._made(webhook.id, webhook.generation)
+
+    def _made(self, id: str, generation: int) -> str:
+        key = self._key()
+        if len(key) < _LEAST:
+            raise Denied(f"the registration key has fewer than {_LEAST} characters")
+        named = f"webhook:{id}:{generation}"
+        return secret_of(hmac.new(key.encode(), named.encode(), hashlib.sha256).digest())
