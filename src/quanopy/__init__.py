@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from quanopy import webhooks
     from quanopy.client.client import Client
     from quanopy.client.handles import Job
     from quanopy.client.results import load
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     __version__: str
 
-__all__ = ["Client", "Job", "__version__", "errors", "load"]
+__all__ = ["Client", "Job", "__version__", "errors", "load", "webhooks"]
 
 _HOMES = {
     "Client": "quanopy.client.client",
@@ -31,6 +32,8 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used: commands must start at once."""
+    if name == "webhooks":
+        return import_module("quanopy.webhooks")
     if name == "errors":
         return import_module("quanopy.domain.errors")
     if name == "__version__":

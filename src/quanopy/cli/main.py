@@ -23,6 +23,7 @@ from quanopy.cli import (
     stranded,
     tokens,
     vqpu,
+    webhooks,
 )
 from quanopy.cli.exits import guarded
 from quanopy.cli.groups import Group
@@ -62,6 +63,7 @@ app.add_typer(resources.app, name="resources")
 app.add_typer(stranded.app, name="stranded")
 app.add_typer(store.app, name="store")
 app.add_typer(tokens.app, name="token")
+app.add_typer(webhooks.app, name="webhook")
 app.add_typer(dev.app, name="dev")
 app.add_typer(vqpu.app, name="vqpu")
 

@@ -23,6 +23,7 @@ from quanopy.client.results import Result
 from quanopy.client.streams import follow
 from quanopy.client.submitting import submitted
 from quanopy.domain.groups import GroupOrder
+from quanopy.client.webhooks import Webhooks
 from quanopy.domain.jobs import JobKind
 from quanopy.domain.resources import Target
 from quanopy.domain.states import ResourceState, WayOut
@@ -65,6 +66,8 @@ class Client:
         self._catalogue = Catalogue(self._http)
         self._operations = Operations(self._http)
         self._groups = Groups(self._http, self.settings.resource)
+        self.webhooks = Webhooks(self._http)
+        """Where the broker sends what happens."""
 
     @classmethod
     def embedded(cls, path: Path | str, **settings: Any) -> "EmbeddedClient":

@@ -89,6 +89,8 @@ class Settings:
     file in the data folder."""
     registration_ttl_s: float = 15.0
     """Seconds without a heartbeat after which one of them is offline."""
+    webhooks: bool = True
+    """Whether this worker delivers webhooks: it connects to where users say."""
     webhook_networks: tuple[str, ...] = ()
     """Networks and addresses that webhooks may reach beside public ones, there also without
     TLS."""

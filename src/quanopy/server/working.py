@@ -42,14 +42,16 @@ def work(settings: Settings) -> None:
 def working(broker: Broker) -> Iterator[None]:
     """A broker's worker, while it is at work."""
     worker = broker.worker()
-    notifying = broker.notifying()
+    notifying = broker.notifying() if broker.parts.settings.webhooks else None
     worker.start()
-    notifying.start()
+    if notifying is not None:
+        notifying.start()
     broker.parts.submit.work_at(worker)
     try:
         yield
     finally:
-        notifying.stop()
+        if notifying is not None:
+            notifying.stop()
         worker.stop()
         broker.parts.submit.work_at(None)
 

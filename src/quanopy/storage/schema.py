@@ -455,6 +455,7 @@ followers = Table(
     Index("ix_followers_after", "after_id"),
 )
 """Which jobs come after which."""
+
 webhooks = Table(
     "webhooks",
     metadata,

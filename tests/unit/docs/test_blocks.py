@@ -63,10 +63,11 @@ def test_the_settings_files_that_the_guide_shows_are_accepted(tmp_path: Path) ->
     for shown in of_language(DOCS / "operating.md", "toml"):
         file.write_text(shown)
         loaded.append(load(file, environ={}))
-    whole, accounts, tailored, parts, pooled = loaded
+    whole, accounts, tailored, parts, pooled, hooks = loaded
     assert list(accounts.providers) == ["aer", "vqpu", "ibm", "ibm-research"]
     assert tailored.providers["lab"]["resources"]["qpu-1"]["lanes"] == 2
     assert parts.providers["lab"]["resources"]["middle"]["part"] == [3, 4]
     assert whole.exposed
     assert whole.log_format == "json"
     assert pooled.listen_dsn
+    assert hooks.webhook_networks == ("10.1.0.0/16", "fd00:12::/32")

@@ -18,10 +18,12 @@ from quanopy.client.client import Client
 from quanopy.client.drafts import How
 from quanopy.client.groups import Group
 from quanopy.client.handles import Job
+from quanopy.client.webhooks import Webhooks
 from quanopy.codecs import records
 from quanopy.domain import errors
 from quanopy.domain.accounts import Scope
 from quanopy.domain.states import ExecutionState, JobState, ResourceState, TaskState
+from quanopy.domain.webhooks import WebhookState
 from quanopy.ports import providers
 from quanopy.server import metrics
 from quanopy.server.settings import PREFIX, Settings
@@ -31,6 +33,7 @@ from tests.unit.docs.blocks import DOCS, ROOT
 GUIDE = (DOCS / "user-guide.md").read_text("utf-8")
 EXPERIMENTS = (DOCS / "experiments.md").read_text("utf-8")
 OPERATING = (DOCS / "operating.md").read_text("utf-8")
+NOTIFICATIONS = (DOCS / "notifications.md").read_text("utf-8")
 EVENTS = (DOCS / "reference" / "events.md").read_text("utf-8")
 ERRORS = (DOCS / "reference" / "errors.md").read_text("utf-8")
 ARCHIVE = (DOCS / "reference" / "archive.md").read_text("utf-8")
@@ -42,6 +45,7 @@ SUBJECTS: dict[str, type[StrEnum]] = {
     "task": TaskState,
     "execution": ExecutionState,
     "resource": ResourceState,
+    "webhook": WebhookState,
 }
 
 
@@ -96,7 +100,7 @@ def test_commands_are_found() -> None:
 
 @pytest.mark.parametrize("path", COMMANDS)
 def test_every_command_is_in_a_guide(path: str) -> None:
-    assert path in GUIDE + OPERATING
+    assert path in GUIDE + OPERATING + NOTIFICATIONS
 
 
 @pytest.mark.parametrize(
@@ -185,9 +189,9 @@ def test_every_method_of_a_provider_is_documented(cls: type) -> None:
     assert [name for name in public(cls) if f"`{name}" not in PROVIDERS] == []
 
 
-@pytest.mark.parametrize("cls", [Client, Job, Group])
+@pytest.mark.parametrize("cls", [Client, Job, Group, Webhooks])
 def test_every_method_of_the_client_is_in_a_guide(cls: type) -> None:
-    known = GUIDE + OPERATING + EXPERIMENTS
+    known = GUIDE + OPERATING + EXPERIMENTS + NOTIFICATIONS
     own = [name for name in public(cls) if name not in ("close", "settings", "id")]
     assert [name for name in own if not re.search(rf"[.`]{name}\b", known)] == []
 

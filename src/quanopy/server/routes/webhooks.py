@@ -155,7 +155,7 @@ async def resume(request: Request, id: Id) -> Response:
     response_model=WebhookOut,
     responses={**shows(examples.WEBHOOK), **problems(404, 409)},
 )
-async def test(request: Request, id: Id) -> Response:
+async def send_test(request: Request, id: Id) -> Response:
     """An event `webhook.ping`, after all that is to be sent before it; what fails is tried now."""
     return await _change(request, id, WebhookChange.PING)
 
