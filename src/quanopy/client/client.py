@@ -22,8 +22,8 @@ from quanopy.client.replays import Replay, run_again
 from quanopy.client.results import Result
 from quanopy.client.streams import follow
 from quanopy.client.submitting import submitted
-from quanopy.domain.groups import GroupOrder
 from quanopy.client.webhooks import Webhooks
+from quanopy.domain.groups import GroupOrder
 from quanopy.domain.jobs import JobKind
 from quanopy.domain.resources import Target
 from quanopy.domain.states import ResourceState, WayOut

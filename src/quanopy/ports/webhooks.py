@@ -11,7 +11,7 @@ from quanopy.domain.webhooks import Webhook, WebhookChange
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Turn:
+class Taking:
     """What became of a worker's wish to deliver for a webhook."""
 
     webhook: Webhook
@@ -70,7 +70,7 @@ class Webhooks(Protocol):
 
     def claim_webhooks(
         self, claim_id: str, wanted: Mapping[str, Position | None], *, ttl_s: float
-    ) -> list[Turn]:
+    ) -> list[Taking]:
         """Take webhooks to deliver for, each unless it is paused, another's, not due, or has come
         past the event that is wanted of it (``None``: whatever there is). What is not there any
         more is left out."""

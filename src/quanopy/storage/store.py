@@ -38,7 +38,7 @@ from quanopy.ports.store import (
     Submission,
     Swept,
 )
-from quanopy.ports.webhooks import Step, Turn
+from quanopy.ports.webhooks import Step, Taking
 from quanopy.storage import (
     adoptions,
     archive,
@@ -528,7 +528,7 @@ class SqlStore:
 
     def claim_webhooks(
         self, claim_id: str, wanted: Mapping[str, Position | None], *, ttl_s: float
-    ) -> list[Turn]:
+    ) -> list[Taking]:
         """See :meth:`Webhooks.claim_webhooks`."""
         ttl = span(ttl_s)
         return self._write(lambda c, now: webhooks.claim(c, claim_id, wanted, ttl=ttl, now=now))

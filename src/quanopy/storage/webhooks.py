@@ -10,7 +10,7 @@ from sqlalchemy.types import Text
 from quanopy.domain.errors import Conflict, InvalidTransition, NotFound, QuotaExceeded
 from quanopy.domain.events import Position
 from quanopy.domain.webhooks import FURTHEST, MOST, PATIENCE, PING, Webhook, WebhookChange
-from quanopy.ports.webhooks import Step, Turn
+from quanopy.ports.webhooks import Step, Taking
 from quanopy.storage.compiled import Row
 from quanopy.storage.events import History, here
 from quanopy.storage.mapping import Values, moment, moment_or_none, span
@@ -153,25 +153,27 @@ def claim(
     *,
     ttl: int,
     now: int,
-) -> list[Turn]:
+) -> list[Taking]:
     """Take those of these webhooks that are nobody's, due, and not past what is wanted."""
-    turns = [_turn(row, wanted[row.id], ttl, now) for row in read_ids(connection, _LOCKED, wanted)]
+    takings = [
+        _taking(row, wanted[row.id], ttl, now) for row in read_ids(connection, _LOCKED, wanted)
+    ]
     held = {"claim_id": claim_id, "claimed_until": now + ttl}
-    taken = [{"id": turn.webhook.id} | held for turn in turns if turn.taken]
+    taken = [{"id": taking.webhook.id} | held for taking in takings if taking.taken]
     update_rows(connection, webhooks, taken)
-    return turns
+    return takings
 
 
-def _turn(row: Row, wanted: Position | None, ttl: int, now: int) -> Turn:
+def _taking(row: Row, wanted: Position | None, ttl: int, now: int) -> Taking:
     webhook = _of(row)
     if row.paused or (wanted is not None and webhook.position >= wanted):
-        return Turn(webhook=webhook, taken=False)
+        return Taking(webhook=webhook, taken=False)
     held = row.claim_id is not None and _is_ahead(row.claimed_until, ttl, now)
     rests = _is_ahead(row.next_at, _FURTHEST, now)
     if held or rests:
         later = max(row.claimed_until if held else 0, row.next_at if rests else 0)
-        return Turn(webhook=webhook, taken=False, look_at=moment(later))
-    return Turn(webhook=webhook, taken=True)
+        return Taking(webhook=webhook, taken=False, look_at=moment(later))
+    return Taking(webhook=webhook, taken=True)
 
 
 def _is_ahead(at: int | None, furthest: int, now: int) -> bool:

@@ -9,7 +9,7 @@ from quanopy.domain.events import Event, Position
 from quanopy.domain.ids import new_id
 from quanopy.domain.webhooks import PATIENCE, PING, Webhook, WebhookChange, WebhookState
 from quanopy.ports.store import EventQuery, Store
-from quanopy.ports.webhooks import Step, Turn
+from quanopy.ports.webhooks import Step, Taking
 from quanopy.testing.catalogue import MovableClock, job, submission
 
 TTL = 15.0
@@ -29,11 +29,11 @@ def added(store: Store, clock: MovableClock, **changes: Any) -> Webhook:
     return made
 
 
-def claimed(store: Store, made: Webhook, wanted: Position | None = None) -> tuple[str, Turn]:
+def claimed(store: Store, made: Webhook, wanted: Position | None = None) -> tuple[str, Taking]:
     """A claim that was tried, and what came of it."""
     claim_id = new_id("claim")
-    (turn,) = store.claim_webhooks(claim_id, {made.id: wanted}, ttl_s=TTL)
-    return claim_id, turn
+    (taking,) = store.claim_webhooks(claim_id, {made.id: wanted}, ttl_s=TTL)
+    return claim_id, taking
 
 
 def settled(store: Store, claim_id: str, made: Webhook, **what: Any) -> Webhook:
@@ -44,8 +44,8 @@ def settled(store: Store, claim_id: str, made: Webhook, **what: Any) -> Webhook:
 
 def fail(store: Store, made: Webhook, retry_in_s: float = 10.0) -> Webhook:
     """One attempt that failed."""
-    claim_id, turn = claimed(store, made)
-    assert turn.taken
+    claim_id, taking = claimed(store, made)
+    assert taking.taken
     return settled(store, claim_id, made, problem="it answered 500", retry_in_s=retry_in_s)
 
 
@@ -115,8 +115,8 @@ class WebhooksContract:
         self, store: Store, clock: MovableClock
     ) -> None:
         made = added(store, clock)
-        claim_id, turn = claimed(store, made)
-        assert turn.taken
+        claim_id, taking = claimed(store, made)
+        assert taking.taken
         _, other = claimed(store, made)
         assert not other.taken
         assert other.look_at is not None
@@ -128,8 +128,8 @@ class WebhooksContract:
         made = added(store, clock)
         dead, _ = claimed(store, made)
         clock.move(TTL + 1)
-        alive, turn = claimed(store, made)
-        assert turn.taken
+        alive, taking = claimed(store, made)
+        assert taking.taken
         late = Step(webhook_id=made.id, position=Position(9, 9), delivered=True)
         assert store.settle_webhooks(dead, [late], ttl_s=TTL) == []
         assert settled(store, alive, made).position == made.position
@@ -148,8 +148,8 @@ class WebhooksContract:
         self, store: Store, clock: MovableClock
     ) -> None:
         made = added(store, clock)
-        _, turn = claimed(store, made, made.position)
-        assert (turn.taken, turn.look_at) == (False, None)
+        _, taking = claimed(store, made, made.position)
+        assert (taking.taken, taking.look_at) == (False, None)
         later = Position(made.position.tx, made.position.seq + 1)
         assert claimed(store, made, later)[1].taken
 
@@ -179,9 +179,9 @@ class WebhooksContract:
         failed = fail(store, made)
         assert (failed.state, failed.attempts) == (WebhookState.FAILING, 1)
         assert (failed.problem, failed.position) == ("it answered 500", made.position)
-        _, turn = claimed(store, made)
-        assert not turn.taken
-        assert turn.look_at == failed.next_at
+        _, taking = claimed(store, made)
+        assert not taking.taken
+        assert taking.look_at == failed.next_at
         clock.move(10)
         again = fail(store, made)
         assert (again.attempts, again.failing_since) == (2, failed.failing_since)
