@@ -125,7 +125,7 @@ def adopt(
             _answer(connection, asked, None, problem)
         return
     (job,), tasks = submission.jobs, submission.tasks
-    insert_jobs(connection, [job], tasks)
+    insert_jobs(connection, [job], tasks, now=now)
     device = devices_of(connection, {execution.resource})[execution.resource]
     row = execution_row(execution, device=device) | {"due_in": 0}
     insert_rows(connection, _executions, [row])

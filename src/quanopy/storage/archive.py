@@ -56,7 +56,7 @@ def restore(
     there = {row.id for row in read_ids(connection, JOBS, [job.id for job in jobs])}
     new = [job for job in jobs if job.id not in there]
     keep_requests(connection, [one.entry for one in submissions], now)
-    insert_jobs(connection, new, [task for task in tasks if task.job_id not in there])
+    insert_jobs(connection, new, [task for task in tasks if task.job_id not in there], now=now)
     _restore_executions(connection, executions)
     history = History("rebuild", now)
     for job in new:

@@ -28,7 +28,7 @@ from quanopy.storage.mapping import (
     stamp,
 )
 from quanopy.storage.rows import document, id_rows, ids_document, rows_of
-from quanopy.storage.statements import insert_rows
+from quanopy.storage.statements import insert_rows, update_rows
 from quanopy.storage.transaction import Transaction
 
 _standings, _sightings, _waits = schema.calibrations, schema.sightings, schema.calibration_waits
@@ -79,6 +79,12 @@ _owner = (
 )
 """Whose resource it is now: what was seen of it under another is not its history."""
 _OWNER = select(_owner.label("owner"))
+_LOCK_ALL = (
+    select(_standings.c.resource)
+    .where(_standings.c.resource.in_(select(_names.c.id)))
+    .order_by(_standings.c.resource)
+    .with_for_update()
+)
 _LATEST = (
     select(_sightings)
     .where(_sightings.c.resource == _resource, _sightings.c.owner.is_not_distinct_from(_owner))
@@ -189,6 +195,7 @@ _AWAITED = select(_waits.c.task_id, _waits.c.most_us).select_from(
 _FORGET = delete(_waits).where(*_satisfied)
 _waiting = rows_of(*_waits.c)
 _FORGET_THESE = delete(_waits).where(_waits.c.task_id.in_(select(_waiting.c.task_id)))
+_FORGET_ALL_OF = delete(_waits).where(_waits.c.task_id.in_(select(_names.c.id)))
 
 
 def due(connection: Transaction, names: Sequence[str], *, hold: int, now: int) -> set[str]:
@@ -196,20 +203,24 @@ def due(connection: Transaction, names: Sequence[str], *, hold: int, now: int) -
     ``hold``."""
     if not names:
         return set()
-    new: list[Values] = [
-        {
-            "resource": name,
-            "asked_at": None,
-            "published": None,
-            "problem": None,
-            "due_at": 0,
-            "due_in": 0,
-        }
-        for name in sorted(names)
-    ]
-    connection.later(_KNOW[connection.dialect], {"r": document(new)})
+    _know(connection, sorted(names))
     given = {"r": ids_document(sorted(names)), "now": now, "hold": hold}
+    # In the order in which whoever needs several of these rows locks them.
+    connection.later(_LOCK_ALL, {"r": given["r"]})
     return {row.resource for row in connection.last(_TAKE, given)}
+
+
+def _know(connection: Transaction, names: Sequence[str]) -> None:
+    """Have a row of each of these resources, to ask for it at once."""
+    never: Values = {
+        "asked_at": None,
+        "published": None,
+        "problem": None,
+        "due_at": 0,
+        "due_in": 0,
+    }
+    rows = [{"resource": name, **never} for name in names]
+    connection.later(_KNOW[connection.dialect], {"r": document(rows)})
 
 
 def note(
@@ -223,15 +234,7 @@ def note(
     now: int,
 ) -> tuple[Standing, int]:
     """What a provider answered: how things stand then, and how many tasks may go on."""
-    due_never: Values = {
-        "resource": resource,
-        "asked_at": None,
-        "published": None,
-        "problem": None,
-        "due_at": 0,
-        "due_in": 0,
-    }
-    connection.later(_KNOW[connection.dialect], {"r": document([due_never])})
+    _know(connection, [resource])
     given_name = {"resource": resource}
     (before,), latest, (newest,), (owned,) = connection.together(
         (_LOCKED, given_name), (_LATEST, given_name), (_NEWEST, given_name), (_OWNER, given_name)
@@ -286,11 +289,15 @@ def _see(
 
 def _release(connection: Transaction, row: Values, now: int) -> int:
     """Let tasks go on that this is young enough for; how many."""
-    at = row["seen_from"] if row["calibrated_at"] is None else row["calibrated_at"]
-    given = {"resource": row["resource"], "age": max(0, now - at)}
+    given = {"resource": row["resource"], "age": _age(row, now)}
     released = connection.execute(_RELEASE, given)
     connection.later(_FORGET, given)
     return len(released)
+
+
+def _age(row: Values, now: int) -> int:
+    at: int = row["seen_from"] if row["calibrated_at"] is None else row["calibrated_at"]
+    return max(0, now - at)
 
 
 class _Named:
@@ -362,15 +369,43 @@ def restore(connection: Transaction, found: Sequence[Sighting]) -> None:
     connection.later(_RESTORE[connection.dialect], {"r": document(rows)})
 
 
-def await_younger(connection: Transaction, tasks: Mapping[str, tuple[str, float]]) -> None:
-    """These tasks wait for a calibration of a resource that is younger than so many seconds."""
+def await_younger(
+    connection: Transaction, tasks: Mapping[str, tuple[str, float]], *, now: int
+) -> None:
+    """These tasks wait for a calibration of a resource that is younger than so many seconds.
+
+    Where one was noted since that was found they need not, and are ready: nobody else would tell
+    them. So whoever notes one is kept out from here to the commit.
+    """
     rows: list[Values] = [
         {"task_id": task, "resource": resource, "most_us": span(seconds)}
         for task, (resource, seconds) in tasks.items()
     ]
-    if rows:
-        connection.later(_FORGET_THESE, {"r": document(rows)})
-        insert_rows(connection, _waits, rows)
+    if not rows:
+        return
+    ages = _ages(connection, sorted({row["resource"] for row in rows}), now)
+    met = [row for row in rows if ages.get(row["resource"], row["most_us"] + 1) <= row["most_us"]]
+    connection.later(_FORGET_THESE, {"r": document(rows)})
+    insert_rows(connection, _waits, [row for row in rows if row not in met])
+    ready: list[Values] = [{"id": row["task_id"], "ready_at": AT_ONCE} for row in met]
+    update_rows(connection, schema.tasks, ready)
+
+
+def _ages(connection: Transaction, names: Sequence[str], now: int) -> Mapping[str, int]:
+    """How old what was last seen of these resources is, which are locked."""
+    _know(connection, names)
+    given = [{"resource": name} for name in names]
+    answers = connection.together(
+        *((_LOCKED, one) for one in given), *((_LATEST, one) for one in given)
+    )
+    found = zip(names, answers[len(names) :], strict=True)
+    return {name: _age(latest[0]._asdict(), now) for name, latest in found if latest}
+
+
+def wait_no_more(connection: Transaction, task_ids: Collection[str]) -> None:
+    """These tasks wait for no calibration any more."""
+    if task_ids:
+        connection.later(_FORGET_ALL_OF, {"r": ids_document(sorted(task_ids))})
 
 
 def awaited(connection: Transaction, task_ids: Collection[str]) -> dict[str, float]:

@@ -76,8 +76,9 @@ def finish(
             end.task_id: (ending.execution.resource, end.awaits_s)
             for ending, ends in taken
             for end in ends
-            if end.awaits_s is not None
+            if end.awaits_s is not None and not tasks[end.task_id].cancel_requested
         },
+        now=now,
     )
     history.write(connection)
     _settle(connection, taken, tasks, devices)

@@ -108,6 +108,7 @@ LOCKED_TASKS = (
         schema.tasks.c.account,
         schema.tasks.c.resource,
         schema.tasks.c.state,
+        schema.tasks.c.ready_at,
         schema.tasks.c.claim_id,
         schema.tasks.c.execution_id,
         schema.tasks.c.attempt,

@@ -123,6 +123,7 @@ def _insert(
         connection,
         [_running(job, now) if job.id in running else job for job in jobs],
         [begun.get(task.id, task) for task in tasks],
+        now=now,
     )
     _write_history(connection, submissions, now)
     if offering and taken:
@@ -163,7 +164,9 @@ def _begun_history(worker: str, begun: Collection[Task], jobs: Sequence[Job], no
     return history
 
 
-def insert_jobs(connection: Transaction, jobs: Sequence[Job], tasks: Sequence[Task]) -> None:
+def insert_jobs(
+    connection: Transaction, jobs: Sequence[Job], tasks: Sequence[Task], *, now: int
+) -> None:
     """Rows of jobs, their tags and their tasks."""
     rows = [job_row(job) for job in jobs]
     insert_rows(connection, schema.jobs, rows)
@@ -179,6 +182,7 @@ def insert_jobs(connection: Transaction, jobs: Sequence[Job], tasks: Sequence[Ta
     calibrations.await_younger(
         connection,
         {task.id: (task.resource, task.awaits_s) for task in tasks if task.awaits_s is not None},
+        now=now,
     )
     insert_rows(
         connection,

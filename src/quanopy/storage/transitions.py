@@ -20,9 +20,10 @@ from quanopy.domain.states import (
     roll_up,
 )
 from quanopy.storage import schema
+from quanopy.storage.calibrations import wait_no_more
 from quanopy.storage.compiled import Row
 from quanopy.storage.events import History
-from quanopy.storage.mapping import Values
+from quanopy.storage.mapping import AT_ONCE, Values
 from quanopy.storage.rows import document, id_rows, rows_of
 from quanopy.storage.statements import LOCKED_JOBS, insert_rows, read_ids, update_rows
 from quanopy.storage.transaction import Transaction
@@ -105,6 +106,7 @@ def move_tasks(
         schema.tasks,
         [{"id": m.task.id, "state": str(m.after), **m.changes} for m in moves],
     )
+    wait_no_more(connection, [m.task.id for m in moves if _may_wait(m.task)])
     ends: dict[str, TaskState] = {move.task.job_id: move.after for move in moves}
     problems = {
         move.task.job_id: move.changes["problem"]
@@ -119,6 +121,12 @@ def move_tasks(
         ends=ends,
         problems=problems,
     )
+
+
+def _may_wait(task: Row) -> bool:
+    """Whether it may wait for a calibration: what does is ready at a time, or never, not at
+    once."""
+    return bool(task.state == TaskState.QUEUED and task.ready_at != AT_ONCE)
 
 
 def roll_up_jobs(

@@ -1,6 +1,7 @@
 """What every catalogue must do with calibrations; part of the contract of catalogues."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -241,6 +242,71 @@ class CalibrationContract:
         assert store.note_calibration("aer", sighting(clock), pause_s=1.0)[1] == 0
         (after,) = store.tasks([one.id])
         assert after.state is TaskState.CANCELLED
+
+    def test_what_was_cancelled_has_nothing_asked_for_it(
+        self, store: Store, clock: MovableClock
+    ) -> None:
+        assert store.calibrations_due(["aer"], hold_s=300.0) == {"aer"}
+        store.note_calibration("aer", sighting(clock, age_s=90_000.0), pause_s=300.0)
+        waits = [job(ready_at=None), job(ready_at=clock() + timedelta(seconds=300))]
+        tasks = [replace(parts[0], awaits_s=120.0) for _, parts in waits]
+        store.submit(
+            [submission((one, [task])) for (one, _), task in zip(waits, tasks, strict=True)]
+        )
+        ids = [task.id for task in tasks]
+        assert store.awaited_calibrations(ids) == dict.fromkeys(ids, 120.0)
+        store.cancel([one.id for one, _ in waits], actor="alice")
+        assert store.awaited_calibrations(ids) == {}
+        clock.move(60)
+        assert store.calibrations_due(["aer"], hold_s=300.0) == set()
+
+    def test_what_has_waited_long_enough_waits_no_more(
+        self, store: Store, clock: MovableClock
+    ) -> None:
+        one, (task,) = job(created_at=clock(), ready_at=clock() + timedelta(seconds=60))
+        store.submit([submission((one, [replace(task, awaits_s=1.0)]))])
+        clock.move(61)
+        (claim,) = store.claim("worker_1", [Offer(resource="aer")], ttl_s=30)
+        assert store.awaited_calibrations([task.id]) == {}
+        # Whom a cancel overtakes is not put back to wait.
+        store.cancel([one.id], actor="alice")
+        store.finish(claim.id, [ending(execution(claim), TaskState.QUEUED, awaits_s=1.0)])
+        assert store.awaited_calibrations([task.id]) == {}
+        assert store.tasks([one.id])[0].state is TaskState.CANCELLED
+
+    def test_a_calibration_that_came_meanwhile_is_waited_for_no_more(
+        self, store: Store, clock: MovableClock
+    ) -> None:
+        made = job()
+        store.submit([submission(made)])
+        (claim,) = store.claim("worker_1", [Offer(resource="aer")], ttl_s=30)
+        note(store, sighting(clock))  # since it was found that there was none
+        store.finish(claim.id, [ending(execution(claim), TaskState.QUEUED, awaits_s=7200.0)])
+        assert store.awaited_calibrations([made[1][0].id]) == {}
+        assert store.ready(("aer",)) == {"aer"}
+        (again,) = store.claim("worker_1", [Offer(resource="aer")], ttl_s=30)
+        store.finish(again.id, [ending(execution(again))])
+        one, (task,) = job(ready_at=None)
+        store.submit([submission((one, [replace(task, awaits_s=7200.0)]))])
+        assert store.ready(("aer",)) == {"aer"}
+
+    def test_no_calibration_is_missed_by_who_begins_to_wait_as_it_comes(
+        self, store: Store, clock: MovableClock
+    ) -> None:
+        with ThreadPoolExecutor(4) as pool:
+            for number in range(12):
+                note(store, sighting(clock, f"old-{number}", age_s=90_000.0))
+                waits = [job(ready_at=None) for _ in range(3)]
+                begun = [
+                    pool.submit(store.submit, [submission((one, [replace(task, awaits_s=7200.0)]))])
+                    for one, (task,) in waits
+                ]
+                note(store, sighting(clock, f"new-{number}"))
+                for each in begun:
+                    each.result()
+                ids = [task.id for _, (task,) in waits]
+                assert store.awaited_calibrations(ids) == {}
+                assert {store.tasks([one.id])[0].ready_at for one, _ in waits} != {None}
 
     def test_sightings_are_restored_once(
         self, store: Store, clock: MovableClock, make_store: Callable[..., Store]
