@@ -210,6 +210,30 @@ def test_one_that_was_killed_is_offline_and_back_under_its_name(broker: Broker) 
     second.process.stop(timeout_s=30)
 
 
+def test_one_that_was_forgotten_while_it_had_lost_touch_registers_anew(broker: Broker) -> None:
+    vqpu = broker.vqpu("returning")
+    os.kill(vqpu.pid, signal.SIGSTOP)
+    until(lambda: broker.state("returning")[0] == "offline", timeout_s=20)
+    broker.operator.remove_resource("returning")
+    os.kill(vqpu.pid, signal.SIGCONT)
+    until(lambda: "returning" in {one.name for one in broker.alice.resources()}, timeout_s=20)
+    job = broker.alice.submit(BELL, resource="returning", shots=10)
+    assert sum(job.result(90)[0].counts.values()) == 10
+    vqpu.process.stop(timeout_s=30)
+    assert broker.events_of("returning")[-1] == "resource.left"
+
+
+def test_one_whose_place_was_taken_while_it_had_lost_touch_ends(broker: Broker) -> None:
+    first = broker.vqpu("replaced")
+    os.kill(first.pid, signal.SIGSTOP)
+    until(lambda: broker.state("replaced")[0] == "offline", timeout_s=20)
+    second = broker.vqpu("replaced")
+    os.kill(first.pid, signal.SIGCONT)
+    until(lambda: _has_ended(first.pid), timeout_s=20)
+    assert broker.state("replaced") == ("online", "")
+    second.process.stop(timeout_s=30)
+
+
 def test_one_that_an_operator_removes_ends(broker: Broker) -> None:
     vqpu = broker.vqpu("removed")
     broker.operator.remove_resource("removed")

@@ -3,13 +3,14 @@
 import logging
 import socket
 import threading
+import time
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
 from quanopy.client import Client
 from quanopy.client.settings import find as find_settings
-from quanopy.domain.errors import NotFound, QuanopyError
+from quanopy.domain.errors import Conflict, NotFound, QuanopyError
 from quanopy.vqpu.machine import Machine
 from quanopy.vqpu.stopping import Stop
 from quanopy.wire.service import RegistrationOut
@@ -39,15 +40,8 @@ class Registered:
         self._made: RegistrationOut | None = None
 
     def __enter__(self) -> Self:
-        machine = self._machine
         try:
-            self._made = self._client.register_resource(
-                machine.name,
-                self._url,
-                machine.target,
-                description=machine.description,
-                lanes=machine.pace.lanes,
-            )
+            self._made = self._register()
         except BaseException:
             self._client.close()
             raise
@@ -95,9 +89,20 @@ class Registered:
             self._leaving = self._news = True
             self._again.notify_all()
 
+    def _register(self) -> RegistrationOut:
+        machine = self._machine
+        return self._client.register_resource(
+            machine.name,
+            self._url,
+            machine.target,
+            description=machine.description,
+            lanes=machine.pace.lanes,
+        )
+
     def _beat_on(self) -> None:
-        made, beats = self._registration, 0
+        beats, heard_at = 0, time.monotonic()
         while True:
+            made = self._registration
             with self._again:
                 self._again.wait_for(lambda: self._ended or self._news, made.ttl_s / _BEATS)
                 if self._ended:
@@ -105,7 +110,7 @@ class Registered:
                 leaving, self._news = self._leaving, False
             try:
                 self._client.heartbeat(made.name, made.id, leaving=leaving)
-                beats += 1
+                beats, heard_at = beats + 1, time.monotonic()
                 if beats == _SERVED and not self._client.resource(made.name).workers:
                     log.warning(
                         "%s is registered, but no worker serves it: "
@@ -113,10 +118,37 @@ class Registered:
                         made.name,
                     )
             except NotFound:
-                self._stop.ask("the broker removed its registration")
-                return
+                if not self._came_back(time.monotonic() - heard_at):
+                    self._stop.ask("the broker removed its registration")
+                    return
             except QuanopyError as error:
                 log.warning("no heartbeat: %s", error)
+
+    def _came_back(self, silent_s: float) -> bool:
+        """Whether it goes on, though its registration is gone. So it does where it had lost touch
+        with the broker, which has forgotten it since, and nobody has taken its place."""
+        made = self._registration
+        if silent_s <= made.ttl_s or self._leaving:
+            return False
+        try:
+            self._client.resource(made.name)
+        except NotFound:
+            return self._registers_anew()
+        except QuanopyError as error:
+            log.warning("no heartbeat: %s", error)
+            return True
+        return False
+
+    def _registers_anew(self) -> bool:
+        try:
+            self._made = self._register()
+        except Conflict:
+            return False
+        except QuanopyError as error:
+            log.warning("it cannot register anew: %s", error)
+        else:
+            log.warning("%s had lost touch, was forgotten, and is registered anew", self._made.name)
+        return True
 
 
 def own_url(host: str, url: str) -> str:
