@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from quanopy.client import bulk, drafts
+from quanopy.client.choices import chosen
 from quanopy.client.drafts import Circuit, Draft, How
 from quanopy.client.handles import Job
 from quanopy.client.http import Http
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
 _PAGE = 10_000
 _AT_ONCE = 1_000
 """Jobs in one request."""
-ENDED = frozenset({GroupState.DONE, GroupState.CANCELLED})
 
 
 def policy(
@@ -225,13 +225,13 @@ class Group:
 
         Raises :class:`NotReady` after ``timeout`` seconds.
         """
-        wanted = frozenset(GroupState(one) for one in until) | ENDED
+        wanted = frozenset(chosen(GroupState, one, "state") for one in until)
         for wait_s in rounds(timeout, longest_s=LONGEST_S if told is None else 1.0):
             params = {"wait": wait_s, "until": sorted(wanted)}
             detail = self._http.get(GroupOut, self._path(), params=params, wait_s=wait_s)
             if told is not None:
                 told(detail)
-            if detail.state in wanted:
+            if detail.ended_at is not None or detail.state in wanted:
                 return detail
         raise NotReady(f"the group is not done after {timeout or 0:g} s", hint="It goes on.")
 

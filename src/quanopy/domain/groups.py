@@ -118,6 +118,11 @@ class Group:
     failures: int = 0
     """Jobs that have failed since it began or was resumed."""
 
+    @property
+    def ended(self) -> bool:
+        """Whether it is done or cancelled, and its last job has ended."""
+        return self.ended_at is not None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from quanopy.codecs.records import Asked
 from quanopy.domain.errors import Unavailable
-from quanopy.domain.groups import Group, GroupState, Ruling
+from quanopy.domain.groups import Group, GroupState, Ruling, StopRules
 from quanopy.ports.objects import Objects
 from quanopy.ports.store import GroupWork, Stepped, Store
 from quanopy.ports.wakeups import Topic, Wakeups
@@ -35,22 +35,30 @@ class Groups:
 
         Raises ``Unavailable``: nothing is lost, and the next step does it.
         """
+        ended: dict[str, set[str]] = {}
         while True:
             work = self._store.group_work()
             if not work.turns and not work.groups:
                 return work.next_at
+            for turn in work.turns:
+                if turn.group_id is not None:
+                    ended.setdefault(turn.group_id, set()).add(turn.job_id)
+            rulings = self._rulings(work, ended)
             ids = [group.id for group in work.groups]
-            self._tell(self._store.step_groups(work.turns, ids, self._rulings(work)))
+            self._tell(self._store.step_groups(work.turns, ids, rulings))
 
-    def _rulings(self, work: GroupWork) -> Mapping[str, Ruling]:
-        ended: dict[str | None, set[str]] = {}
-        for turn in work.turns:
-            ended.setdefault(turn.group_id, set()).add(turn.job_id)
-        found = {
-            group.id: self._ruling(group, ended.get(group.id, ()))
+    def _rulings(self, work: GroupWork, ended: dict[str, set[str]]) -> Mapping[str, Ruling]:
+        """What the rules come to for groups of which all turns have been worked off: only then is
+        what ended counted."""
+        turning = {turn.group_id for turn in work.turns}
+        ready = [
+            group
             for group in work.groups
             if group.state is GroupState.RUNNING
-        }
+            and group.id not in turning
+            and group.policy.stop != StopRules()
+        ]
+        found = {group.id: self._ruling(group, ended.pop(group.id, set())) for group in ready}
         return {group_id: ruling for group_id, ruling in found.items() if ruling is not None}
 
     def _ruling(self, group: Group, ended: Collection[str]) -> Ruling | None:

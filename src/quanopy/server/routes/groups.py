@@ -57,7 +57,6 @@ from quanopy.wire.matching import BoundIn
 router = APIRouter(prefix="/v1/groups", tags=["groups"])
 
 GroupId = Annotated[str, Path(description="A group's id.", max_length=100)]
-_ENDED = frozenset({GroupState.DONE, GroupState.CANCELLED})
 
 
 @router.post(
@@ -164,9 +163,8 @@ async def get_group(
     over."""
     web, identity = web_of(request), identity_of(request)
     group = await owned(web, identity, id)
-    wanted = frozenset(until or ()) | _ENDED
     if wait:
-        group = await _wait(web, identity, group, wait, wanted)
+        group = await _wait(web, identity, group, wait, frozenset(until or ()))
     return answer(await _shown(web, group))
 
 
@@ -177,8 +175,8 @@ async def _wait(
         await web.feed.following()
         try:
             async with asyncio.timeout(wait_s):
-                while (group := await owned(web, identity, group.id)).state not in until:
-                    if await told.next() is None:
+                while not (group := await owned(web, identity, group.id)).ended:
+                    if group.state in until or await told.next() is None:
                         return group
         except TimeoutError:
             return group
