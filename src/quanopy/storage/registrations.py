@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, delete, func, select, update
+from sqlalchemy import bindparam, delete, func, or_, select, update
 from sqlalchemy.types import BigInteger, Text
 
 from quanopy.domain.errors import Conflict, NotFound, QuotaExceeded
@@ -34,6 +34,7 @@ MOST = 100
 """Resources that one account may have registered."""
 LEAVING = "it is about to end"
 _name = bindparam("resource", type_=Text)
+_now = bindparam("now", type_=BigInteger)
 _REGISTRATION = select(registrations).where(registrations.c.name == _name).with_for_update()
 _RESOURCE = select(resources).where(resources.c.name == _name).with_for_update()
 _NEW = {d: upsert(d, resources, ["name"], []) for d in ("sqlite", "postgresql")}
@@ -64,7 +65,11 @@ _SILENT = (
     select(registrations.c.name)
     .join(resources, resources.c.name == registrations.c.name)
     .where(
-        registrations.c.seen_at + registrations.c.ttl_us < bindparam("now", type_=BigInteger),
+        or_(
+            registrations.c.seen_at + registrations.c.ttl_us < _now,
+            # This was written under another clock, before ours went backwards.
+            registrations.c.seen_at - registrations.c.ttl_us > _now,
+        ),
         resources.c.state != ResourceState.OFFLINE.value,
         ~resources.c.operated,
     )
@@ -219,16 +224,23 @@ def sweep(connection: Transaction, *, now: int) -> None:
     for name in connection.scalars(_SILENT, {"now": now}):
         there = connection.first(_RESOURCE, {"resource": name})
         found = connection.first(_REGISTRATION, {"resource": name})
-        if found is None or there is None or found.seen_at + found.ttl_us >= now:
+        if found is None or there is None or _lives(found, now):
             continue
         silent_s = (now - found.seen_at) / 1_000_000
-        reason = f"no heartbeat for {silent_s:.0f} s: it died, or cannot reach the broker"
+        since = f"for {silent_s:.0f} s" if silent_s >= 0 else "since the clock was put back"
+        reason = f"no heartbeat {since}: it died, or cannot reach the broker"
         _move(connection, there, ResourceState.OFFLINE, reason, History("sweep", now))
     for name in connection.scalars(_FORGET, {"before": now - FORGOTTEN}):
         connection.first(_RESOURCE, {"resource": name})  # always locked before its registration
         found = connection.first(_REGISTRATION, {"resource": name})
         if found is not None and found.seen_at < now - FORGOTTEN:
             _drop(connection, found, History("sweep", now), "nothing was heard of it for a day")
+
+
+def _lives(found: Row, now: int) -> bool:
+    """Whether its last heartbeat was of this time."""
+    seen_at, ttl = int(found.seen_at), int(found.ttl_us)
+    return seen_at - ttl <= now <= seen_at + ttl
 
 
 def _registered(connection: Transaction, name: str, id: str | None) -> tuple[Row, Row]:
@@ -299,5 +311,5 @@ def _of(row: Any, accounts: tuple[str, ...] | None, now: int) -> Registration:
         registered_at=moment(row.registered_at),
         seen_at=moment(row.seen_at),
         ttl_s=row.ttl_us / 1_000_000,
-        alive=row.seen_at + row.ttl_us >= now,
+        alive=_lives(row, now),
     )

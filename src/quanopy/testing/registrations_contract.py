@@ -194,6 +194,19 @@ class RegistrationsContract:
         assert (shown(store).state, shown(store).reason) == (ResourceState.ONLINE, None)
         assert told(store)[1:] == ["resource.offline", "resource.online"]
 
+    def test_a_clock_that_is_put_back_keeps_no_dead_one_alive(
+        self, store: Store, clock: MovableClock
+    ) -> None:
+        made = self.enrolled(store, registration(clock))
+        clock.move(-3600)
+        assert not store.registrations()[0].alive
+        store.sweep()
+        assert shown(store).state is ResourceState.OFFLINE
+        assert "the clock was put back" in (shown(store).reason or "")
+        store.beat("vq1", made.id)
+        store.sweep()
+        assert (shown(store).state, store.registrations()[0].alive) == (ResourceState.ONLINE, True)
+
     def test_one_that_is_about_to_end_takes_nothing_more(
         self, store: Store, clock: MovableClock
     ) -> None:
