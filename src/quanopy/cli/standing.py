@@ -38,7 +38,7 @@ def _waits(job: "JobDetail", wait: "WaitOut") -> Iterator[str]:
 
     if wait.awaited is Awaited.RELEASE:
         yield f"is held: {wait.message}: `quanopy retry {job.id}`"
-    elif wait.awaited is Awaited.TURN:
+    elif wait.awaited in (Awaited.TURN, Awaited.GROUP, Awaited.JOBS):
         yield f"waits for {wait.message}"
     elif wait.awaited is Awaited.CALIBRATION:
         fails = f"; it fails at {_time(wait.until)}" if wait.until else ""

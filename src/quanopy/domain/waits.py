@@ -10,6 +10,10 @@ class Awaited(StrEnum):
 
     RELEASE = "release"
     """It was restored from the archive: somebody is to say that it may run."""
+    GROUP = "group"
+    """Its place in its group."""
+    JOBS = "jobs"
+    """Those that it comes after."""
     CALIBRATION = "calibration"
     """One that is young enough."""
     TIME = "time"

@@ -20,6 +20,8 @@ def waits_of(store: Store, job: Job, tasks: Sequence[Task]) -> list[Wait]:
     if job.held:
         message = "it was restored from the archive, and runs once it is released"
         return [Wait(awaited=Awaited.RELEASE, message=message)]
+    if job.blocked:
+        return [_order(store, job)]
     now = datetime.now(UTC)
     ages = store.awaited_calibrations([task.id for task in queued])
     found = [
@@ -29,6 +31,15 @@ def waits_of(store: Store, job: Job, tasks: Sequence[Task]) -> list[Wait]:
     status = next((s for s in store.resources() if s.resource.name == job.resource), None)
     found += _resource(job, status)
     return found or [_turn(job.resource, status)]
+
+
+def _order(store: Store, job: Job) -> Wait:
+    """Of a job that is not to begin before others."""
+    for group in store.groups([job.group_id]) if job.group_id is not None else ():
+        why = f": {group.reason}" if group.reason else ""
+        message = f"its place in group {group.name}, which is {group.state}{why}"
+        return Wait(awaited=Awaited.GROUP, message=message)
+    return Wait(awaited=Awaited.JOBS, message="the jobs that it comes after")
 
 
 def _calibration(

@@ -109,6 +109,22 @@ def test_a_job_that_a_rebuild_held_waits_for_someone_to_release_it(service: Serv
     assert wait.awaited is Awaited.RELEASE
 
 
+def test_a_job_that_comes_after_another_says_so(service: Service) -> None:
+    first = service.client().post("/v1/jobs", json=JOB).json()["id"]
+    job_id = service.client().post("/v1/jobs", json=JOB | {"after": [first]}).json()["id"]
+    (wait,) = waits(service, job_id)
+    assert (wait["awaited"], wait["message"]) == ("jobs", "the jobs that it comes after")
+
+
+def test_a_job_of_a_group_names_it_and_its_state(service: Service) -> None:
+    group = service.client().post("/v1/groups", json={"name": "scan"}).json()["id"]
+    added = service.client().post(f"/v1/groups/{group}/jobs", json={"jobs": [JOB]}).json()
+    job_id = added["jobs"][0]["id"]
+    (wait,) = waits(service, job_id)
+    assert wait["awaited"] == "group"
+    assert wait["message"] == "its place in group scan, which is open"
+
+
 def test_a_resource_that_is_no_longer_ones_own_is_told_apart(service: Service) -> None:
     job_id = service.client().post("/v1/jobs", json=JOB).json()["id"]
     service.store.open_resource("aer", ["eve"], actor="olga")
