@@ -61,7 +61,7 @@ class FaultyS3Server:
 
     def create_bucket(self, name: str) -> None:
         """Create another bucket."""
-        httpx.put(f"{self.endpoint}/{name}", timeout=10).raise_for_status()
+        httpx.put(f"{self.endpoint}/{name}", timeout=10, verify=False).raise_for_status()
 
     def __enter__(self) -> Self:
         self._server = make_server(
@@ -75,7 +75,9 @@ class FaultyS3Server:
             cleanup.callback(thread.join, 10)
             cleanup.callback(self._server.server_close)
             cleanup.callback(self._server.shutdown)
-            httpx.post(f"{self.endpoint}/moto-api/reset", timeout=10).raise_for_status()
+            httpx.post(
+                f"{self.endpoint}/moto-api/reset", timeout=10, verify=False
+            ).raise_for_status()
             self.create_bucket(self.bucket)
             self.requests = 0
             self._cleanup = cleanup.pop_all()

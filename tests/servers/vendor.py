@@ -18,6 +18,8 @@ class FakeVendorServer:
         self._script = script
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        # Reading the certificates that it would trust takes longer than all requests.
+        self._http = httpx.Client(base_url=self.url, trust_env=False, verify=False, timeout=30)
 
     def __enter__(self) -> Self:
         self._scratch = ScratchDirectory("vendor")
@@ -31,6 +33,7 @@ class FakeVendorServer:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._http.close()
         self._process.stop()
         self._scratch.remove()
 
@@ -49,7 +52,7 @@ class FakeVendorServer:
     def script(self, **values: Any) -> None:
         """How it behaves from now on; see `quanopy.testing.fake_vendor.Script`."""
         self._script = values
-        httpx.put(f"{self.url}/script", json=values, trust_env=False).raise_for_status()
+        self._http.put("/script", json=values).raise_for_status()
 
     def fault(self, route: str, *kinds: str) -> None:
         """What the next requests of a route meet."""
@@ -57,7 +60,5 @@ class FakeVendorServer:
 
     def counts(self) -> Mapping[str, Any]:
         """What it has accepted."""
-        found: Mapping[str, Any] = httpx.get(
-            f"{self.url}/counts", trust_env=False, timeout=30
-        ).json()
+        found: Mapping[str, Any] = self._http.get("/counts").json()
         return found
