@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -183,7 +184,8 @@ def test_a_machine_runs_what_was_compiled_for_it_on_its_own_qubits(
     circuit = compiled(provider, bell(), "lark")
     assert set(circuit.count_ops()) <= {"r", "cz", "measure"}
     (pub,) = ran(provider, work(circuit, Pub(shots=400), on="lark"))
-    assert set(pub["counts"][0]) == {"0x0", "0x3"}
+    counts = pub["counts"][0]
+    assert 320 < counts["0x0"] + counts["0x3"] < 400  # it has errors
 
 
 def test_parameter_sets_and_pubs_of_different_shots_share_a_task(
@@ -196,13 +198,15 @@ def test_parameter_sets_and_pubs_of_different_shots_share_a_task(
     ready = compiled(provider, circuit, "lark")
     before = len(vendor.jobs)
     some = work(
-        ready, Pub(parameters=values, shots=20), Pub(parameters=values, shots=30), on="lark"
+        ready, Pub(parameters=values, shots=200), Pub(parameters=values, shots=300), on="lark"
     )
     first, second = ran(provider, replace(some, options=Options(memory=True)))
     assert len(vendor.jobs) == before + 1
-    assert first["counts"] == [{"0x0": 20}, {"0x1": 20}]
-    assert second["counts"] == [{"0x0": 30}, {"0x1": 30}]
-    assert second["memory"] == [["0x0"] * 30, ["0x1"] * 30]
+    for pub, shots in ((first, 200), (second, 300)):
+        assert [sum(counts.values()) for counts in pub["counts"]] == [shots, shots]
+        for which, likely in enumerate(("0x0", "0x1")):
+            assert pub["counts"][which][likely] > 0.85 * shots
+            assert Counter(pub["memory"][which]) == pub["counts"][which]
 
 
 def test_a_machine_measures_expectation_values(provider: BraketProvider) -> None:
@@ -214,7 +218,7 @@ def test_a_machine_measures_expectation_values(provider: BraketProvider) -> None
     ready = compiled(provider, circuit, "lark")
     (found,) = ran(provider, work(ready, pub, kind=JobKind.ESTIMATE, on="lark"))
     exact = Statevector(circuit).expectation_value(SparsePauliOp(list(terms), list(terms.values())))
-    assert abs(found["evs"][0] - exact.real) < 5 * found["stds"][0]
+    assert 0.75 * exact.real < found["evs"][0] < exact.real  # its errors shrink them
     assert 0 < found["stds"][0] < 0.05
 
 

@@ -17,7 +17,13 @@ from qiskit_aer.noise import NoiseModel
 @lru_cache(maxsize=64)
 def noise_model(device: str, qubits: frozenset[int]) -> NoiseModel:
     """The noise that Aer derives from a device's calibration, for operations on these qubits."""
-    return NoiseModel.from_backend(backend_of(_part(_target(device), qubits)))
+    return noise_within(_target(device), qubits)
+
+
+def noise_within(target: Target, qubits: frozenset[int]) -> NoiseModel:
+    """The noise that Aer derives from a machine's errors and times, of operations on these
+    qubits."""
+    return NoiseModel.from_backend(backend_of(_part(target, qubits)))
 
 
 def backend_of(target: Target) -> BackendV2:

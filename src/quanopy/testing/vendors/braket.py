@@ -1,7 +1,8 @@
 """Amazon Braket, and the little of S3 that results are read from, on loopback.
 
 Jobs run on Braket's own local simulators: OpenQASM programs and program sets on the state vector
-(the simulator) or the density matrix (the machine), AHS programs on the Rydberg simulator. Requests
+(the simulator) or the density matrix (the machine, with the noise that Braket's local emulator
+makes of its calibration), AHS programs on the Rydberg simulator, which knows no noise. Requests
 must be signed, and a client token sent twice gives one task. What differs: a token with another
 request is refused as invalid (the vendor's API names no error for it), and a page of a search
 is of newest tasks first.
@@ -11,14 +12,21 @@ import json
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from functools import cache
+from datetime import UTC, datetime
+from functools import cache, lru_cache
 from typing import Any
 from uuid import uuid4
 
 from quanopy.testing.vendors.aws_signatures import is_signed, key_of
 from quanopy.testing.vendors.base import Reply, Request, Route, State, Vendor, VendorJob, route
-from quanopy.testing.vendors.braket_devices import AQUILA, REGION, SV1, capabilities, summaries
+from quanopy.testing.vendors.braket_devices import (
+    AQUILA,
+    LARK,
+    REGION,
+    SV1,
+    capabilities,
+    summaries,
+)
 from quanopy.testing.vendors.faults import Fault
 
 ACCOUNT = "123456789012"
@@ -97,10 +105,11 @@ class BraketVendor(Vendor):
         """The document that is put into the bucket."""
         task: _Task = job.payload
         action = json.loads(task.sent["action"])
+        arn = task.sent["deviceArn"]
         with self._programs:
-            document = _simulated(action, task.sent["deviceArn"], task.sent["shots"])
+            document = _simulated(action, arn, task.sent["shots"], self._edition)
         metadata = document["taskMetadata"]
-        metadata |= {"id": job.id, "deviceId": task.sent["deviceArn"], "status": "COMPLETED"}
+        metadata |= {"id": job.id, "deviceId": arn, "status": "COMPLETED"}
         return json.dumps(document).encode()
 
     def environment(self) -> Mapping[str, str]:
@@ -312,12 +321,45 @@ def _duration_s(action: dict[str, Any]) -> float:
     return max(times, default=0.0)
 
 
-def _simulated(action: dict[str, Any], device: str, shots: int) -> dict[str, Any]:
+@lru_cache(maxsize=4)
+def _noise(edition: int) -> Any:
+    """What Braket makes of the machine's calibration: depolarisation and wrong readings."""
+    from braket.emulation.local_emulator import LocalEmulator
+
+    document = capabilities(LARK, edition=edition, started_at=datetime.now(UTC))
+    return LocalEmulator.from_json(json.dumps(document)).noise_model
+
+
+def _noisy(source: str, edition: int) -> str:
+    """A circuit with noise in it. Its parameters stay open."""
+    from braket.circuits import Circuit
+    from braket.circuits.serialization import (
+        IRType,
+        OpenQASMSerializationProperties,
+        QubitReferenceType,
+    )
+    from braket.emulation.passes.circuit_passes import RemoveVerbatimTransformation
+
+    plain = RemoveVerbatimTransformation().run(Circuit.from_ir(source))
+    circuit = _noise(edition).apply(plain)
+    named = OpenQASMSerializationProperties(qubit_reference_type=QubitReferenceType.PHYSICAL)
+    return str(circuit.to_ir(IRType.OPENQASM, named).source)
+
+
+def _with_noise(action: dict[str, Any], edition: int) -> dict[str, Any]:
+    """A program, or a set of them, with the machine's noise after its gates."""
+    if "programs" in action:
+        programs = [_with_noise(one, edition) for one in action["programs"]]
+        return {**action, "programs": programs}
+    return {**action, "source": _noisy(action["source"], edition)}
+
+
+def _simulated(action: dict[str, Any], device: str, shots: int, edition: int) -> dict[str, Any]:
     from braket.ir.ahs.program_v1 import Program as Atoms
     from braket.ir.openqasm.program_set_v1 import ProgramSet
     from braket.ir.openqasm.program_v1 import Program
 
-    text = json.dumps(action)
+    text = json.dumps(_with_noise(action, edition) if device == LARK else action)
     name = action["braketSchemaHeader"]["name"]
     if name == "braket.ir.ahs.program":
         steps = max(_LEAST_STEPS, int(_duration_s(action) / _STEP_S))

@@ -1,6 +1,7 @@
 """The devices that the loopback Braket has: a simulator, a gate-model machine, an atom machine.
 
-Their documents are of the vendor's own schemas. ``edition`` counts recalibrations.
+Their documents are of the vendor's own schemas. ``edition`` counts recalibrations, each of which
+makes the machines a little worse.
 """
 
 import math
@@ -14,6 +15,8 @@ LARK = f"arn:aws:braket:{REGION}::device/qpu/iqm/Lark"
 AQUILA = f"arn:aws:braket:{REGION}::device/qpu/quera/Aquila"
 
 QUBITS = 5
+_WORSE = 1.03
+_MOST_ERROR = 0.25
 PAIRS = ((1, 2), (2, 3), (3, 4), (4, 5), (2, 5))
 """Couplings of the gate-model machine, whose qubits are counted from one."""
 
@@ -131,13 +134,13 @@ def _lark(edition: int, updated: str) -> dict[str, Any]:
 
 
 def _standardized(edition: int) -> dict[str, Any]:
-    drift = 1 + 0.05 * math.sin(edition)
+    drift = _drift(edition)
 
     def fidelity(name: str, error: float) -> dict[str, Any]:
-        return {"fidelityType": {"name": name}, "fidelity": 1 - error * drift}
+        return {"fidelityType": {"name": name}, "fidelity": 1 - min(_MOST_ERROR, error * drift)}
 
     def time(micros: float) -> dict[str, Any]:
-        return {"value": micros * drift, "standardError": None, "unit": "us"}
+        return {"value": micros / drift, "standardError": None, "unit": "us"}
 
     return {
         "braketSchemaHeader": _header("standardized_gate_model_qpu_device_properties"),
@@ -199,10 +202,15 @@ def _aquila(edition: int, updated: str) -> dict[str, Any]:
             "qubitCount": 256,
             "lattice": lattice,
             "rydberg": {"c6Coefficient": turn * 862_690e-30, "rydbergGlobal": drive},
-            "performance": _performance(1 + 0.05 * math.sin(edition)),
+            "performance": _performance(_drift(edition)),
         },
         "deviceParameters": {},
     }
+
+
+def _drift(edition: int) -> float:
+    """By how much errors are larger after so many recalibrations."""
+    return float(_WORSE**edition)
 
 
 def _performance(drift: float) -> dict[str, Any]:
@@ -211,7 +219,7 @@ def _performance(drift: float) -> dict[str, Any]:
             "positionErrorAbs": 2.25e-7,
             "sitePositionError": 1e-7,
             "atomPositionError": 2e-7,
-            "fillingErrorTypical": 0.008 * drift,
+            "fillingErrorTypical": min(_MOST_ERROR, 0.008 * drift),
             "fillingErrorWorst": 0.05,
             "vacancyErrorTypical": 0.001,
             "vacancyErrorWorst": 0.005,
@@ -229,13 +237,13 @@ def _performance(drift: float) -> dict[str, Any]:
                 "rabiFrequencyErrorRel": 0.02 * drift,
                 "rabiFrequencyGlobalErrorRel": 0.005,
                 "rabiFrequencyInhomogeneityRel": 0.02,
-                "groundDetectionError": 0.05,
-                "rydbergDetectionError": 0.1,
+                "groundDetectionError": min(_MOST_ERROR, 0.05 * drift),
+                "rydbergDetectionError": min(_MOST_ERROR, 0.1 * drift),
                 "groundPrepError": 0.01,
                 "rydbergPrepErrorBest": 0.05,
                 "rydbergPrepErrorWorst": 0.07,
                 **{
-                    f"{time}{of}": value * drift
+                    f"{time}{of}": value / drift
                     for time, value in (
                         *(("T1", 7.5e-5), ("T2Star", 5e-6), ("T2Echo", 8e-6), ("T2Rabi", 8e-6)),
                         ("T2BlockadedRabi", 8e-6),

@@ -5,8 +5,9 @@ import io
 import json
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -19,6 +20,25 @@ _DRIFT = 0.97
 """What coherence times shrink to, and errors grow by, with each calibration."""
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Calibrated:
+    """A device in the condition that one calibration found it in."""
+
+    configuration: Mapping[str, Any]
+    properties: dict[str, Any]
+
+    @cached_property
+    def target(self) -> Any:
+        """As qiskit-ibm-runtime makes it of what the service tells of a machine."""
+        from qiskit_ibm_runtime.models import BackendProperties, QasmBackendConfiguration
+        from qiskit_ibm_runtime.utils.backend_converter import convert_to_target
+
+        return convert_to_target(
+            QasmBackendConfiguration.from_dict({**self.configuration}),
+            BackendProperties.from_dict(self.properties),
+        )
+
+
 class Machine:
     """A device: its configuration, its calibrations so far, and an emulator of it."""
 
@@ -26,23 +46,30 @@ class Machine:
         """``fake`` is one of qiskit-ibm-runtime's fake devices; it was calibrated an hour ago."""
         folder = next(device.folder for device in devices() if device.name == fake)
         self.name = f"ibm_{fake}"
-        self._fake = fake
         self._lock = Lock()
         self.configuration = {**_load(folder / f"conf_{fake}.json"), "backend_name": self.name}
         properties = {**_load(folder / f"props_{fake}.json"), "backend_name": self.name}
-        self._calibrations = [_moved(properties, now - timedelta(hours=1))]
+        self._calibrations = [self._calibrated(_moved(properties, now - timedelta(hours=1)))]
 
     def properties(self, before: datetime | None = None) -> Mapping[str, Any]:
         """The latest calibration, or that of some time."""
         with self._lock:
-            known = list(self._calibrations)
+            known = [one.properties for one in self._calibrations]
         early = [c for c in known if before is None or _date(c["last_update_date"]) <= before]
         return (early or known[:1])[-1]
 
     def recalibrate(self, now: datetime) -> None:
-        """It is a little worse from now on."""
+        """It is a little worse from now on, and so is what runs on it."""
         with self._lock:
-            self._calibrations.append(_drifted(_moved(self._calibrations[-1], now)))
+            properties = _drifted(_moved(self._calibrations[-1].properties, now))
+            self._calibrations.append(self._calibrated(properties))
+
+    def _calibrated(self, properties: dict[str, Any]) -> "Calibrated":
+        return Calibrated(configuration=self.configuration, properties=properties)
+
+    def _now(self) -> "Calibrated":
+        with self._lock:
+            return self._calibrations[-1]
 
     def listed(self, waiting: int) -> Mapping[str, Any]:
         """What the list of backends says of it."""
@@ -65,7 +92,7 @@ class Machine:
         """Qiskit's result of pubs as the service is sent them."""
         known = [_sampler_pub(pub) for pub in pubs]
         return (
-            _sampler(self._fake, _active(one[0] for one in known), default_shots)
+            _sampler(self._now(), _active(one[0] for one in known), default_shots)
             .run(known)
             .result()
         )
@@ -73,7 +100,7 @@ class Machine:
     def estimate(self, pubs: Sequence[Sequence[Any]], default_precision: float) -> Any:
         """The same for expectation values."""
         known = [_estimator_pub(pub, default_precision) for pub in pubs]
-        return _estimator(self._fake, _active(one[0] for one in known)).run(known).result()
+        return _estimator(self._now(), _active(one[0] for one in known)).run(known).result()
 
 
 def _sampler_pub(pub: Sequence[Any]) -> tuple[Any, ...]:
@@ -124,27 +151,27 @@ def _active(circuits: Iterable[Any]) -> frozenset[int]:
 
 
 @lru_cache(maxsize=16)
-def _simulator(fake: str, active: frozenset[int]) -> Any:
-    """Aer with the device's noise on these qubits: most of a run's cost is to build it."""
+def _simulator(machine: Calibrated, active: frozenset[int]) -> Any:
+    """Aer with the machine's noise on these qubits: most of a run's cost is to build it."""
     from qiskit_aer import AerSimulator
 
-    from quanopy.providers.aer.noise import noise_model
+    from quanopy.providers.aer.noise import noise_within
 
-    return AerSimulator(noise_model=noise_model(fake, active), max_parallel_threads=1)
+    return AerSimulator(noise_model=noise_within(machine.target, active), max_parallel_threads=1)
 
 
 @lru_cache(maxsize=16)
-def _sampler(fake: str, active: frozenset[int], default_shots: int) -> Any:
+def _sampler(machine: Calibrated, active: frozenset[int], default_shots: int) -> Any:
     from qiskit_aer.primitives import SamplerV2
 
-    return SamplerV2.from_backend(_simulator(fake, active), default_shots=default_shots)
+    return SamplerV2.from_backend(_simulator(machine, active), default_shots=default_shots)
 
 
 @lru_cache(maxsize=16)
-def _estimator(fake: str, active: frozenset[int]) -> Any:
+def _estimator(machine: Calibrated, active: frozenset[int]) -> Any:
     from qiskit.primitives import BackendEstimatorV2
 
-    return BackendEstimatorV2(backend=_simulator(fake, active))
+    return BackendEstimatorV2(backend=_simulator(machine, active))
 
 
 def _load(file: Path) -> dict[str, Any]:
@@ -180,7 +207,7 @@ def _drifted(properties: dict[str, Any]) -> dict[str, Any]:
         match one["name"]:
             case "T1" | "T2":
                 return {**one, "value": one["value"] * _DRIFT}
-            case "gate_error" | "readout_error":
+            case "gate_error" | "readout_error" | "prob_meas0_prep1" | "prob_meas1_prep0":
                 return {**one, "value": min(1.0, one["value"] / _DRIFT)}
         return dict(one)
 
