@@ -72,7 +72,8 @@ def unflipped(provider: RemoteProvider, work: Work) -> float:
     assert outcome.result is not None, outcome.error
     (pub,) = json.loads(outcome.result)
     counts = pub["counts"][0] if "counts" in pub else pub["outcomes"]
-    return sum(n for key, n in counts.items() if int(key, 0 if "x" in key else 2) == 0) / SHOTS
+    read = {int(key, 0 if "x" in key else 2): number for key, number in counts.items()}
+    return int(read[0]) / SHOTS
 
 
 def told(provider: RemoteProvider, resource: str, name: str, qubit: int) -> float:
