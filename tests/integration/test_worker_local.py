@@ -11,6 +11,7 @@ from typing import Any, cast
 import pytest
 
 from quanopy.domain.errors import TaskFailed, Transient, Unavailable
+from quanopy.domain.resources import Target
 from quanopy.domain.states import JobState, TaskState
 from quanopy.ports.providers import Outcome, Work
 from quanopy.ports.store import Ending, EventQuery, Store
@@ -390,3 +391,20 @@ def test_long_works_leave_one_process_to_short_ones(place: Workplace) -> None:
     place.wait_for(lambda: place.states(short), {JobState.RUNNING}.__eq__)
     emulator.gate.set()
     assert {job.state for job in place.wait([*long, *short])} == {JobState.COMPLETED}
+
+
+class Targetless(FakeEmulator):
+    """Breaks where it is asked for a target that nothing is compiled for."""
+
+    def target(self, resource: str) -> Target:
+        raise KeyError(resource)
+
+
+def test_a_target_that_breaks_an_emulator_and_is_not_needed_fails_nothing(
+    place: Workplace,
+) -> None:
+    place.worker(Targetless())
+    (job_id,) = place.submit(1)
+    assert [job.state for job in place.wait([job_id])] == [JobState.COMPLETED]
+    (execution,) = place.store.executions(job_id)
+    assert execution.target is None
