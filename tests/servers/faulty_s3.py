@@ -11,7 +11,6 @@ from types import TracebackType
 from typing import Any, Self
 
 import httpx
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 _Environ = dict[str, Any]
@@ -26,6 +25,9 @@ class FaultyS3Server:
     secret_key = "test"
 
     def __init__(self, *, bucket: str = "quanopy") -> None:
+        # It takes longer to load than all else that tests share.
+        from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+
         self.bucket = bucket
         self.requests = 0
         self._refusals: list[int] = []
