@@ -263,6 +263,17 @@ class RegistrationsContract:
         (standing,) = store.standings(["vq1"])
         assert (standing.asked_at, standing.sighting, standing.owner) == (None, first, "alice")
 
+    def test_a_history_that_was_restored_is_its_owners_alone(
+        self, store: Store, clock: MovableClock
+    ) -> None:
+        kept = replace(sighting(clock), resource="vq1", owner="alice")
+        store.restore_sightings([kept])
+        made = self.enrolled(store, registration(clock, owner="mallory"))
+        assert self.history(store, clock) == []
+        store.withdraw("vq1", made.id, actor="mallory")
+        self.enrolled(store, registration(clock))
+        assert self.history(store, clock) == [kept]
+
     def calibrated(self, store: Store, clock: MovableClock, name: str) -> Sighting:
         """What is seen of it now."""
         found = replace(sighting(clock, name), resource="vq1")

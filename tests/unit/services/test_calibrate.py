@@ -24,6 +24,8 @@ from quanopy.services.rounds import Rounds
 from quanopy.storage.objects import open_objects
 from quanopy.storage.store import open_store
 from quanopy.storage.wakeups import open_wakeups
+from quanopy.testing.catalogue import MovableClock
+from quanopy.testing.registrations_contract import registration, resource
 
 NOW = datetime.now(UTC)
 SNAPSHOT = Snapshot(
@@ -127,6 +129,24 @@ def test_what_another_process_has_noted_since_is_taken_for_what_is_demanded(
     assert calibrations.current(provider(vendor), "qpu") == old
     assert calibrations.current(provider(vendor), "qpu", noted=True).sighting == new.sighting
     assert vendor.asked["qpu"] == asked
+
+
+def test_what_is_remembered_of_a_registered_resource_is_not_the_next_owners(
+    calibrations: Calibrations, store: Store
+) -> None:
+    clock = MovableClock()
+    vendor = Vendor()
+    first = registration(clock, "qpu")
+    store.enrol(first, resource(first))
+    alices = calibrations.current(provider(vendor), "qpu")
+    assert alices.seen is not None
+    store.withdraw("qpu", first.id, actor="alice")
+    second = registration(clock, "qpu", "mallory")
+    store.enrol(second, resource(second))
+    vendor.answer = Denied("not yet")
+    mallorys = calibrations.current(provider(vendor), "qpu")
+    assert (mallorys.owner, mallorys.sighting) == ("mallory", None)
+    assert calibrations.begun("qpu", datetime.now(UTC), mallorys) == UNBOUND
 
 
 def test_what_starts_or_ends_does_not_wait_for_who_did_not_answer(

@@ -85,10 +85,12 @@ class Errands:
     def _begun(self, name: str, do: Callable[[], Any], patience_s: float | None) -> _Errand:
         with self._changed:
             self._forget()
-            found = self._errands.get(name)
-            if found is not None:
+            room = self._changed.wait_for(
+                lambda: name in self._errands or self._has_room(), self._shortened(patience_s)
+            )
+            if (found := self._errands.get(name)) is not None:
                 return found
-            if not self._changed.wait_for(self._has_room, self._shortened(patience_s)):
+            if not room:
                 raise Transient(
                     f"{self._who} is still at {_AT_ONCE} requests", retry_after_s=PATIENCE_S
                 )
