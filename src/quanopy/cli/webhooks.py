@@ -37,6 +37,10 @@ def add(
     job: Annotated[
         str | None, typer.Option("--job", metavar="ID", help="Only of this job.")
     ] = None,
+    group: Annotated[
+        str | None,
+        typer.Option("--group", metavar="ID", help="Only of this group and its jobs."),
+    ] = None,
     label: Annotated[str, typer.Option("--label", help="What it is for.")] = "",
     as_json: AsJson = False,
 ) -> None:
@@ -45,7 +49,7 @@ def add(
     from quanopy.client import Client
 
     with Client() as client:
-        made = client.webhooks.add(url, kinds=kind or (), job=job, label=label)
+        made = client.webhooks.add(url, kinds=kind or (), job=job, group=group, label=label)
     if as_json:
         emit(made.model_dump(mode="json"))
         return

@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 from urllib.parse import quote
 
+from quanopy.client.groups import Group
 from quanopy.client.handles import Job, checked_id
 from quanopy.client.http import Http
 from quanopy.domain.errors import NotReady, Unavailable
@@ -27,17 +28,26 @@ class Webhooks:
         *,
         kinds: Iterable[str] = (),
         job: Job | str | None = None,
+        group: Group | str | None = None,
         label: str = "",
     ) -> WebhookOut:
         """Have events sent to a url from now on: of these ``kinds`` (``job.completed``, ``job.*``,
-        ``*``; by default the ends of jobs, and all of groups), of one job or of all.
+        ``*``; by default the ends of jobs, and all of groups), of one job, of a group (a handle,
+        or its id) and its jobs, or of all.
 
         The ``secret`` of the answer is what requests are signed with: see
         :func:`quanopy.webhooks.verify`. Raises :class:`Forbidden` for a url where the broker may
         not send anything.
         """
         of_job = job.id if isinstance(job, Job) else job and checked_id(job)
-        asked = {"url": url, "kinds": list(kinds), "job": of_job, "label": label}
+        of_group = group.id if isinstance(group, Group) else group
+        asked = {
+            "url": url,
+            "kinds": list(kinds),
+            "job": of_job,
+            "group": of_group,
+            "label": label,
+        }
         key = {"Idempotency-Key": str(uuid.uuid4())}
         return self._http.post(WebhookOut, "/webhooks", checked(WebhookIn, asked), headers=key)
 

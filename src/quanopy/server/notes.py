@@ -1,22 +1,30 @@
 """What is sent to webhooks, and how webhooks look to those who ask."""
 
 from quanopy.domain.events import Event
+from quanopy.domain.groups import Group
 from quanopy.domain.jobs import Job
 from quanopy.domain.webhooks import Webhook
 from quanopy.server.shapes import event_out
-from quanopy.wire.webhooks import Note, NoteData, NotedJob, WebhookOut
+from quanopy.wire.webhooks import Note, NoteData, NotedGroup, NotedJob, WebhookOut
 
 
-def note(event: Event, job: Job | None) -> bytes:
-    """An event as it is sent: what history shows of it, and the job's name and state; never a
-    program or result."""
-    about = (
-        None
-        if job is None
-        else NotedJob(id=job.id, name=job.name, state=job.state, resource=job.resource)
+def note(event: Event, job: Job | None, group: Group | None) -> bytes:
+    """An event as it is sent: what history shows of it, and the names and states of what it is
+    about; never a program or result."""
+    data = NoteData(
+        **dict(event_out(event)),
+        job=None if job is None else _job(job),
+        group=None if group is None else _group(group),
     )
-    data = NoteData(**dict(event_out(event)), job=about)
     return Note(type=event.kind, timestamp=event.at, data=data).model_dump_json().encode()
+
+
+def _job(job: Job) -> NotedJob:
+    return NotedJob(id=job.id, name=job.name, state=job.state, resource=job.resource)
+
+
+def _group(group: Group) -> NotedGroup:
+    return NotedGroup(id=group.id, name=group.name, state=group.state)
 
 
 def webhook_out(webhook: Webhook, *, whole: bool, secret: str | None = None) -> WebhookOut:

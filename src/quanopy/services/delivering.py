@@ -4,14 +4,15 @@ cannot be."""
 import logging
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from threading import Event as Signal
 from threading import Lock
 
 from quanopy.domain.errors import Denied
 from quanopy.domain.events import Event, Position
-from quanopy.domain.ids import new_id
+from quanopy.domain.groups import Group
+from quanopy.domain.ids import is_id, new_id
 from quanopy.domain.jobs import Job
 from quanopy.domain.webhooks import FURTHEST, PING, Webhook
 from quanopy.ports.store import EventQuery, Store
@@ -29,8 +30,8 @@ PAGE = 100
 _GONE = 410
 _BROKEN = "the broker could not sign it: its operator sees why in the log"
 
-Render = Callable[[Event, Job | None], bytes]
-"""The body of a request: an event, and the job that it belongs to as it is now."""
+Render = Callable[[Event, Job | None, Group | None], bytes]
+"""The body of a request: an event, and the job and the group that it belongs to as they are now."""
 
 
 class Delivering:
@@ -90,10 +91,10 @@ class Delivering:
         while True:
             page = self._store.events(_query(webhook))
             wanted = [event for event in page.events if webhook.wants(event)]
-            jobs = self._jobs(wanted)
+            about = self._about(wanted)
             end = Step(webhook_id=webhook.id, position=page.position, keep=len(page.events) == PAGE)
             for event in wanted:
-                step = self._attempt(webhook, event, jobs.get(event.job_id or ""), line)
+                step = self._attempt(webhook, event, about, line)
                 if step.delivered and event is wanted[-1]:
                     step = replace(end, delivered=True)
                 webhook, goes_on = self._settle(claim_id, webhook, step)
@@ -114,13 +115,13 @@ class Delivering:
         (after,) = settled
         return after, step.keep and not after.paused
 
-    def _attempt(self, webhook: Webhook, event: Event, job: Job | None, line: Line) -> Step:
+    def _attempt(self, webhook: Webhook, event: Event, about: "_About", line: Line) -> Step:
         """Send one event, once."""
         if self._closing.is_set():
             return Step(webhook_id=webhook.id)
         now = self._clock()
         try:
-            body = self._render(event, job)
+            body = self._render(event, *about.of(event))
             headers = self._headers(webhook, event, body, now)
             answer = line.post(headers, body)
         except Refused as error:
@@ -155,9 +156,29 @@ class Delivering:
             gone=answer is not None and answer.status == _GONE,
         )
 
-    def _jobs(self, events: Sequence[Event]) -> Mapping[str, Job]:
+    def _about(self, events: Sequence[Event]) -> "_About":
         ids = {event.job_id for event in events if event.job_id is not None}
-        return {job.id: job for job in self._store.jobs(ids)} if ids else {}
+        jobs = self._store.jobs(ids) if ids else []
+        of = {event.subject for event in events if is_id(event.subject, "group")}
+        of |= {job.group_id for job in jobs if job.group_id is not None}
+        groups = self._store.groups(of) if of else []
+        return _About(
+            jobs={job.id: job for job in jobs}, groups={group.id: group for group in groups}
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _About:
+    """The jobs and groups of some events."""
+
+    jobs: Mapping[str, Job]
+    groups: Mapping[str, Group]
+
+    def of(self, event: Event) -> tuple[Job | None, Group | None]:
+        """Those of one event."""
+        job = self.jobs.get(event.job_id or "")
+        group_id = job.group_id if job is not None else event.subject
+        return job, self.groups.get(group_id or "")
 
 
 def message_id(webhook: Webhook, event: Event) -> str:
@@ -170,7 +191,8 @@ def _query(webhook: Webhook) -> EventQuery:
         after=webhook.position,
         account=webhook.account,
         job_ids=None if webhook.job_id is None else [webhook.job_id],
-        subject=webhook.id if webhook.job_id is not None else None,
+        group_id=webhook.group_id,
+        subject=webhook.id if webhook.job_id or webhook.group_id else None,
         kinds=[*webhook.kinds, PING],
         limit=PAGE,
     )

@@ -6,11 +6,13 @@ import pytest
 
 from quanopy.domain.errors import Conflict, InvalidTransition, NotFound
 from quanopy.domain.events import Event, Position
+from quanopy.domain.groups import GroupAction
 from quanopy.domain.ids import new_id
 from quanopy.domain.webhooks import PATIENCE, PING, Webhook, WebhookChange, WebhookState
 from quanopy.ports.store import EventQuery, Store
 from quanopy.ports.webhooks import Step, Taking
 from quanopy.testing.catalogue import MovableClock, job, submission
+from quanopy.testing.groups_contract import fill, group
 
 TTL = 15.0
 URL = "https://lab.example/quanopy?key=1"
@@ -297,6 +299,21 @@ class WebhooksContract:
         assert [event.subject for event in store.events(query).events] == [made.id, one[0].id]
         foreign = EventQuery(account="bob", job_ids=[one[0].id], subject=made.id)
         assert store.events(foreign).events == []
+
+    def test_events_of_a_group_come_with_those_of_a_subject(
+        self, store: Store, clock: MovableClock
+    ) -> None:
+        one, _ = store.create_group(group())
+        (inside,) = fill(store, one.id, 1)
+        store.submit([submission(job())])
+        made = added(store, clock, group_id=one.id)
+        self._changed(store, made, WebhookChange.PING)
+        store.act_on_group(one.id, GroupAction.RUN, actor="alice")
+        kinds = ["job.*", "group.running", PING]
+        query = EventQuery(account="alice", group_id=one.id, subject=made.id, kinds=kinds)
+        found = store.events(query).events
+        assert [event.kind for event in found] == ["job.queued", PING, "group.running"]
+        assert [event.job_id for event in found] == [inside.id, None, None]
 
     def _changed(self, store: Store, made: Webhook, change: WebhookChange) -> Webhook:
         return store.change_webhook(made.id, change, account="alice", actor="alice")

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from pydantic import Field
 
+from quanopy.domain.groups import GroupState
 from quanopy.domain.states import JobState
 from quanopy.domain.webhooks import WebhookState
 from quanopy.wire.fields import Answer, Line, Strict
@@ -76,10 +77,19 @@ class NotedJob(Answer):
     resource: str
 
 
+class NotedGroup(Answer):
+    """The group of an event, or of its job, as it is when the event is sent."""
+
+    id: str
+    name: str
+    state: GroupState
+
+
 class NoteData(EventOut):
-    """An event, with the job it is about."""
+    """An event, with the job and the group that it is about."""
 
     job: NotedJob | None = None
+    group: NotedGroup | None = None
 
 
 class Note(Answer):

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from quanopy.domain.accounts import Identity
-from quanopy.domain.errors import NotFound
+from quanopy.domain.errors import Invalid, NotFound
 from quanopy.domain.ids import is_id, new_id
 from quanopy.domain.webhooks import Webhook, WebhookChange, checked_kinds
 from quanopy.ports.wakeups import Topic
@@ -18,6 +18,7 @@ from quanopy.server.bodies import parse, read_body
 from quanopy.server.notes import webhook_out
 from quanopy.server.openapi import problems, shows, takes
 from quanopy.server.routes import examples
+from quanopy.server.routes.groups import owned
 from quanopy.server.routes.jobs import account_asked, idempotency_key
 from quanopy.server.web import Web, answer, identity_of, web_of
 from quanopy.wire.webhooks import WebhookIn, WebhookOut, WebhookSecretOut, WebhooksOut
@@ -57,16 +58,14 @@ async def add(request: Request) -> Response:
     body = await read_body(request, limit=_LIMIT, timeout_s=web.settings.body_timeout_s)
     asked = parse(WebhookIn, body)
     web.egress.place(asked.url)
-    if asked.group is not None:
-        raise NotFound(f"there is no group {asked.group[:60]!r}", where="group")
-    if asked.job is not None:
-        await web.reads.owned([asked.job], identity)
+    await _check_subject(web, identity, asked)
     webhook = Webhook(
         id=new_id("hook"),
         account=identity.account,
         url=asked.url,
         kinds=checked_kinds(asked.kinds),
         job_id=asked.job,
+        group_id=asked.group,
         label=asked.label,
         created_at=datetime.now(UTC),
     )
@@ -170,7 +169,7 @@ async def secret(request: Request, id: Id) -> Response:
     """For its owner alone."""
     web, identity = web_of(request), identity_of(request)
     found = await web.calls.run(_one, web, identity, id)
-    return _secret(web, _owned(found, identity))
+    return _secret(web, _own(found, identity))
 
 
 @router.post(
@@ -191,6 +190,20 @@ async def rotate(request: Request, id: Id) -> Response:
     )
     web.wakeups.notify(Topic.HOOKS, Topic.EVENTS)
     return _secret(web, changed)
+
+
+async def _check_subject(web: Web, identity: Identity, asked: WebhookIn) -> None:
+    """Raise unless it is of something that the caller's own account has."""
+    if asked.job is not None and asked.group is not None:
+        raise Invalid("a job and a group are asked for", where="group", hint="Give one.")
+    if asked.job is not None:
+        (job,) = await web.reads.owned([asked.job], identity)
+        if job.account != identity.account:
+            raise NotFound(f"you have no job {asked.job[:60]!r}", where="job")
+    if asked.group is not None:
+        group = await owned(web, identity, asked.group)
+        if group.account != identity.account:
+            raise NotFound(f"you have no group {asked.group[:60]!r}", where="group")
 
 
 async def _change(request: Request, id: str, change: WebhookChange) -> Response:
@@ -222,7 +235,7 @@ def _one(web: Web, identity: Identity, id: str) -> Webhook:
     return found[0]
 
 
-def _owned(webhook: Webhook, identity: Identity) -> Webhook:
+def _own(webhook: Webhook, identity: Identity) -> Webhook:
     if webhook.account != identity.account:
         raise _no_such(webhook.id)
     return webhook
