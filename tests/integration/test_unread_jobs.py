@@ -128,7 +128,7 @@ def test_programs_that_no_pub_uses_are_kept_as_they_were_read(tmp_path: Path) ->
         job = submit(place, ["one", "two"], [Pub(program=1)], level=1)
         place.wait([job.id])
         tasks, executions = place.store.tasks([job.id]), place.store.executions(job.id)
-        read = read_late(place.objects, tasks, executions)
+        read = read_late(place.objects, job, tasks, executions)
         assert read == {0: b"QPY of one", 1: b"QPY of two"}
         _, ran = all_as_run(place.objects, job, tasks, executions)
         assert [(one.program, one.data) for one in ran] == [(1, 2 * b"QPY of two")]

@@ -52,13 +52,14 @@ for _command in (
     jobs.retry,
     receipts.export,
     receipts.verify,
+    receipts.import_,
     calibration.calibration,
     service.serve,
     service.worker,
     providers.providers,
     matching.match,
 ):
-    app.command(_command.__name__)(guarded(_command))
+    app.command(_command.__name__.removesuffix("_"))(guarded(_command))
 app.add_typer(resources.app, name="resources")
 app.add_typer(stranded.app, name="stranded")
 app.add_typer(store.app, name="store")

@@ -1,4 +1,4 @@
-"""Commands on receipts: export, verify. Verifying needs no broker."""
+"""Commands on receipts: export, verify, import. Verifying needs no broker."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -60,6 +60,24 @@ def verify(file: ReceiptPath, as_json: AsJson = False) -> None:
             _say(receipt, found)
     if found:
         raise typer.Exit(WRONG)
+
+
+def import_(file: ReceiptPath, as_json: AsJson = False) -> None:
+    """Take the jobs of a receipt into a broker, as your own. Importing twice changes nothing."""
+    from quanopy.cli.output import emit, progress
+    from quanopy.client import Client
+
+    with Client() as client, progress() as bar:
+        bar.add_task("importing", total=None)
+        found = client.import_receipt(file)
+    if as_json:
+        emit(found.model_dump(mode="json"))
+        return
+    for job_id in found.new:
+        typer.echo(job_id)
+    typer.echo(f"{len(found.new)} imported, {len(found.known)} were there already", err=True)
+    for one in found.left_out:
+        typer.echo(f"left out: {one.id}: {one.reason}", err=True)
 
 
 def _about(receipt: "Receipt") -> dict[str, object]:

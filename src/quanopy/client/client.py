@@ -28,7 +28,7 @@ from quanopy.domain.jobs import JobKind
 from quanopy.domain.resources import Target
 from quanopy.domain.states import ResourceState, WayOut
 from quanopy.wire.calibrations import CalibrationOut, SnapshotOut
-from quanopy.wire.jobs import JobOut
+from quanopy.wire.jobs import JobOut, ReceiptOut
 from quanopy.wire.matching import MatchOut
 from quanopy.wire.service import (
     EventOut,
@@ -293,6 +293,16 @@ class Client:
             Invalid: the file cannot be written.
         """
         return exporting.exported(self._http, job, Path(path), on_progress)
+
+    def import_receipt(self, path: Path | str) -> ReceiptOut:
+        """Take the jobs of a receipt into this broker, as this account's: with their ids, as they
+        ended, marked as told and not seen. Safe to repeat.
+
+        Raises:
+            Invalid: something is wrong with it, or none of its jobs was final.
+            Conflict: one of its jobs is there already, and is another or another's.
+        """
+        return exporting.imported(self._http, Path(path))
 
     # -- resources ----------------------------------------------------------------------------
     def resources(self) -> list[ResourceOut]:

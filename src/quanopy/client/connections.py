@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from importlib import metadata
 from queue import Empty, LifoQueue
-from typing import Any
+from typing import IO, Any
 from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -82,7 +82,7 @@ class Connections:
         target: str,
         *,
         timeout_s: float,
-        body: bytes | None = None,
+        body: bytes | IO[bytes] | None = None,
         headers: Mapping[str, str],
         stream: bool = False,
     ) -> BaseHTTPResponse:

@@ -8,6 +8,9 @@ from quanopy.client.files import check_writable, write_atomically
 from quanopy.client.handles import Job
 from quanopy.client.http import Http
 from quanopy.client.receipts import Receipt
+from quanopy.codecs.receipts import MEDIA_TYPE
+from quanopy.domain.errors import NotFound
+from quanopy.wire.jobs import ReceiptOut
 
 
 def exported(
@@ -18,6 +21,15 @@ def exported(
     check_writable(path)
     write_atomically(path, _told(http.pieces(f"/jobs/{id_}/receipt"), on_progress))
     return Receipt(path)
+
+
+def imported(http: Http, path: Path) -> ReceiptOut:
+    """What became of a receipt's jobs at the broker."""
+    try:
+        with path.open("rb") as file:
+            return http.upload(ReceiptOut, "/receipts", file, MEDIA_TYPE)
+    except OSError as error:
+        raise NotFound(f"cannot be read: {error.strerror or error}", where=str(path)) from error
 
 
 def _told(pieces: Iterator[bytes], on_progress: Callable[[int], object] | None) -> Iterator[bytes]:

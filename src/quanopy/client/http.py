@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 from urllib.parse import urlencode
 
 from pydantic import BaseModel, ValidationError
@@ -44,6 +44,8 @@ PATIENCE_S = 20.0
 """How long one that has answered before is: it may be starting again."""
 LONGEST_PAUSE_S = 2.0
 READ_BYTES = 1 << 16
+UPLOAD_S = 3600.0
+"""How long the broker may take to answer a file that it has to go through."""
 
 _STATUS: Mapping[int, type[QuanopyError]] = {
     401: errors.Denied,
@@ -136,6 +138,14 @@ class Http:
                     raise self._unavailable(error) from error
                 self._pause(next(pauses))
 
+    def upload(self, answer: type[A], path: str, file: IO[bytes], media_type: str) -> A:
+        """POST a file, which may be sent again; the answer may take long, and is read as a
+        model. Raises as :meth:`request`."""
+        size = file.seek(0, os.SEEK_END)
+        headers = {"Content-Type": media_type, "Content-Length": str(size)}
+        how = {"timeout_s": UPLOAD_S, "headers": headers, "body": file}
+        return self.read(answer, self._answer("POST", path, how).data)
+
     def get(self, answer: type[A], path: str, **how: Any) -> A:
         """GET, read as a model; ``how`` as for :meth:`request`."""
         return self.read(answer, self.request("GET", path, **how))
@@ -195,6 +205,8 @@ class Http:
         return self._connections
 
     def _once(self, method: str, target: str, how: Mapping[str, Any]) -> BaseHTTPResponse:
+        if hasattr(how.get("body"), "seek"):
+            how["body"].seek(0)
         response = self._own_connections().send(method, target, **how)
         good = 200 <= response.status < 300
         self._met |= good or response.headers.get("Content-Type") == MEDIA_TYPE

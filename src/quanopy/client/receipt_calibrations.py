@@ -7,7 +7,7 @@ from typing import Any
 
 from quanopy.client.numbers import Number, least_sure, number_in, targets_of
 from quanopy.codecs.calibrations import decode_metrics
-from quanopy.codecs.receipt_files import ReceiptFile, json_object
+from quanopy.codecs.receipt_files import ReceiptFile, json_value
 from quanopy.codecs.receipt_records import CalibrationEntry, ExecutionEntry
 from quanopy.codecs.receipts import calibration_member
 from quanopy.domain.calibration import CalibrationLabel
@@ -60,7 +60,7 @@ class Snapshot:
     def raw(self) -> Any:
         """The vendor's own document."""
         name = calibration_member(self.digest, "raw.json")
-        return json_object(self._file.read(name), f"{self._file.where}: {name}")
+        return json_value(self._file.read(name), f"{self._file.where}: {name}")
 
     @cached_property
     def _numbers(self) -> Mapping[str, Mapping[str, Number]]:

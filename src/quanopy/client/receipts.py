@@ -234,7 +234,7 @@ class ReceiptJob:
         return [
             ReceiptRan(self._file, part, ran)
             for part, entry in enumerate(self.record.parts)
-            for ran in entry.ran
+            for ran in entry.ran or ()
         ]
 
     @property

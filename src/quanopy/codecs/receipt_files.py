@@ -170,12 +170,17 @@ class ReceiptFile:
         self.close()
 
 
-def json_object(data: bytes, where: str) -> dict[str, Any]:
-    """JSON that is one object; raises :class:`Invalid` for anything else."""
+def json_value(data: bytes, where: str) -> Any:
+    """What JSON says; raises :class:`Invalid` for anything else."""
     try:
-        found = json.loads(data, parse_constant=_no_number)
+        return json.loads(data, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise Invalid(f"not JSON: {error}"[:200], where=where) from None
+
+
+def json_object(data: bytes, where: str) -> dict[str, Any]:
+    """JSON that is one object; raises :class:`Invalid` for anything else."""
+    found = json_value(data, where)
     if not isinstance(found, dict):
         raise Invalid("not a JSON object", where=where)
     return found
@@ -200,6 +205,8 @@ def _manifest(data: bytes, where: str) -> dict[str, Any]:
     jobs = found.get("jobs")
     if not isinstance(jobs, list) or not all(isinstance(one, str) for one in jobs):
         raise Invalid("it names no jobs", where=place)
+    if len(set(jobs)) < len(jobs):
+        raise Invalid("it names a job twice", where=place)
     if not isinstance(found.get("made"), dict):
         raise Invalid("it does not say who made it", where=place)
     return found

@@ -21,7 +21,8 @@ class ProgramEntry:
     format: str
     digest: str
     circuits: str | None = None
-    """Digest of the circuits read from it, which lie under ``circuits/``."""
+    """Digest of the circuits read from it, which lie under ``circuits/``; none of a program that
+    is no circuits, or had not been read."""
     footprint: Footprint | None = None
 
 
@@ -37,6 +38,8 @@ class RanEntry:
     seed: int | None = None
     """What the compiler's random numbers began with."""
     compiler: str | None = None
+    read: str | None = None
+    """Digest of them as they were read, where that was late: before they were compiled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +60,8 @@ class PartEntry:
     queued_at: datetime | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
-    ran: tuple[RanEntry, ...] = ()
+    ran: tuple[RanEntry, ...] | None = None
+    """``None``: it did not run, or before that was kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +103,10 @@ class JobEntry:
     problem: Problem | None = None
     cancel_requested: bool = False
     estimate_s: float = 0.0
+    requires: Mapping[str, Any] | None = None
+    """What it asked of a resource, where it named none."""
+    chosen: Mapping[str, Any] | None = None
+    """Why that, then."""
     options: Options
     read: bool
     """Whether its programs had been read; else ``pubs`` are as they were given."""

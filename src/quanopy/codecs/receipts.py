@@ -8,7 +8,7 @@ The same jobs give the same bytes, save for what the manifest says of the export
 
 import json
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, Any, cast
 
@@ -98,6 +98,11 @@ class ReceiptWriter:
         self._zip = zipfile.ZipFile(cast(IO[bytes], self._sink), "w", zipfile.ZIP_DEFLATED)
         self._members: dict[str, Member] = {}
         self.add(README, _ABOUT)
+
+    @property
+    def members(self) -> Collection[Member]:
+        """All that were added."""
+        return self._members.values()
 
     def add(self, name: str, data: bytes, *, packed: bool = False) -> None:
         """Add a member, unless there is one of that name: names of what is shared name content.

@@ -8,13 +8,16 @@ a snapshot: ``raw.json``, ``metrics.json`` and ``calibration.json``, a :class:`C
 Together they restore the catalogue.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from quanopy.codecs.packs import Span
+from quanopy.domain.errors import Invalid
+from quanopy.domain.imports import Imported
 from quanopy.domain.jobs import JobKind, Options, Problem, Pub, Slice
 from quanopy.domain.programs import Footprint
 from quanopy.domain.requirements import Requirements
@@ -25,6 +28,7 @@ RESULTS = "results.jsonl"
 ENDINGS = "endings.jsonl"
 EXECUTIONS = "executions.jsonl"
 REQUESTS = "requests.jsonl"
+EVENTS = "events.jsonl"
 CALIBRATION = "calibration.json"
 
 Format = Annotated[str, Field(pattern=r"^quanopy\.[a-z]+/1$")]
@@ -59,6 +63,36 @@ class TaskRecord(Record):
     solo: bool = False
 
 
+class RanRecord(Record):
+    """What a task ran of one of its job's programs, where that is not what was read from it."""
+
+    program: int
+    data: Span
+    """Its QPY."""
+    key: str | None = None
+    """The object that it lies in; none: this pack."""
+    level: int | None = None
+    """The optimisation level it was compiled at; none: it was read, but not compiled."""
+    seed: int | None = None
+    """What the compiler's random numbers began with."""
+    read: Span | None = None
+    """As it was read, late: before it was compiled, for no other record has that. In this pack."""
+
+
+class ToldRecord(Record):
+    """What a receipt tells of a job that another broker saw."""
+
+    imported: Imported
+    entry: dict[str, Any]
+    """Its ``job.json``: :class:`~quanopy.codecs.receipt_records.JobEntry`."""
+    results: dict[str, Span] = {}
+    """By task, its array in ``results.jsonl`` in the same pack."""
+    ran: dict[str, tuple[RanRecord, ...]] = {}
+    """By task, what did not run as it was read."""
+    events: Span | None = None
+    """Its history: lines of ``events.jsonl`` in the same pack."""
+
+
 class JobRecord(Record):
     """A job as it was submitted, and as it was understood."""
 
@@ -87,22 +121,8 @@ class JobRecord(Record):
     chosen: dict[str, Any] | None = None
     """Why that."""
     tasks: tuple[TaskRecord, ...] = ()
-
-
-class RanRecord(Record):
-    """What a task ran of one of its job's programs, where that is not what was read from it."""
-
-    program: int
-    data: Span
-    """Its QPY."""
-    key: str | None = None
-    """The object that it lies in; none: this pack."""
-    level: int | None = None
-    """The optimisation level it was compiled at; none: it was read, but not compiled."""
-    seed: int | None = None
-    """What the compiler's random numbers began with."""
-    read: Span | None = None
-    """As it was read, late: before it was compiled, for no other record has that. In this pack."""
+    told: ToldRecord | None = None
+    """Set where it did not run here, but was imported."""
 
 
 class TaskEndRecord(Record):
@@ -168,6 +188,8 @@ class CalibrationRecord(Record):
     before: SeenRecord | None = None
     owner: str | None = None
     """Who had registered the resource then."""
+    told: bool | None = None
+    """A receipt tells of it: it was not seen here."""
 
 
 class PartRecord(Record):
@@ -232,3 +254,14 @@ class RequestRecord(Record):
     slice: Slice
     at: datetime
     """The latest that was known then: when it ended, was begun, or was queued."""
+
+
+_REQUIREMENTS = TypeAdapter(Requirements)
+
+
+def requirements_of(document: Mapping[str, Any]) -> Requirements:
+    """Requirements from the JSON of a record; raises :class:`Invalid` for anything else."""
+    try:
+        return _REQUIREMENTS.validate_python(dict(document))
+    except ValidationError as error:
+        raise Invalid(f"no requirements: {error.errors()[0]['msg']}", where="requires") from None

@@ -33,6 +33,10 @@ class Position:
         return cls(int(tx), int(seq))
 
 
+TOLD = "told"
+"""In the data of an event that another broker saw: digest of the receipt that tells of it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """One line of history."""

@@ -8,6 +8,7 @@ from itertools import chain
 from typing import Any
 
 from quanopy.domain.calibration import UNBOUND, Binding
+from quanopy.domain.imports import Imported
 from quanopy.domain.programs import Footprint, Program
 from quanopy.domain.states import ExecutionState, JobState, TaskState
 
@@ -222,6 +223,8 @@ class Job:
     held: bool = False
     """Restored from the archive, and not to run before someone releases it."""
     estimate_s: float = 0.0
+    imported: Imported | None = None
+    """Set where it did not run here: a receipt of another broker tells of it."""
     chosen: Mapping[str, Any] | None = None
     """Why it was given to its resource, where it named none; goes into its history, and is not
     read back."""

@@ -66,6 +66,18 @@ class Submission:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """A job that another broker saw, final, with its tasks, their executions, and its history."""
+
+    job: Job
+    """With ``imported``."""
+    tasks: Sequence[Task]
+    executions: Sequence[Execution]
+    events: Sequence[Event]
+    """In order; their positions are the other broker's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Repeat:
     """A request that may have been made before, by its idempotency key and body's digest."""
 
@@ -577,6 +589,15 @@ class Store(Webhooks, Protocol):
         which waits under no claim (a catalogue from an older copy) takes the given state where
         that is final or ``executing``, and its job is rolled up. A key that stands for other
         jobs already stays theirs.
+        """
+
+    def tell(self, told: Sequence[Told], snapshots: Sequence[Sighting]) -> set[str]:
+        """Insert what a receipt tells of: jobs that are not there, as they are given, and
+        snapshots, which are found by their digest and are no sign of how a resource stands. The
+        ids of the jobs that were new. Their history is written with its own times, marked as
+        told; ``job.imported`` comes after it.
+
+        ``Conflict`` where an execution or task is there already and is something else.
         """
 
     def check(self) -> None:

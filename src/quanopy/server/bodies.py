@@ -1,7 +1,7 @@
 """Request bodies: bounded while they arrive, read once, refused with the place of the fault."""
 
 import asyncio
-from typing import TypeVar
+from typing import IO, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
@@ -10,6 +10,7 @@ from quanopy.domain.errors import Invalid, TooLarge, Unsupported
 from quanopy.wire.refusals import refusal
 
 M = TypeVar("M", bound=BaseModel)
+_JSON = "application/json"
 
 
 async def read_body(request: Request, *, limit: int, timeout_s: float) -> bytes:
@@ -29,14 +30,37 @@ async def read_body(request: Request, *, limit: int, timeout_s: float) -> bytes:
         raise Invalid("the connection closed before the body had arrived") from None
 
 
-def _check_headers(request: Request, limit: int) -> None:
+async def spool_body(
+    request: Request, file: IO[bytes], media_type: str, *, limit: int, timeout_s: float
+) -> None:
+    """Write the body of a request into a file as it comes: it may take long, but not stop for
+    ``timeout_s`` seconds. Raises as :func:`read_body`."""
+    _check_headers(request, limit, media_type)
+    size, stream = 0, aiter(request.stream())
+    try:
+        while True:
+            async with asyncio.timeout(timeout_s):
+                part = await anext(stream, None)
+            if part is None:
+                return
+            size += len(part)
+            if size > limit:
+                raise _too_large(limit)
+            file.write(part)
+    except TimeoutError:
+        raise Invalid(f"nothing of the body came for {timeout_s:g} seconds") from None
+    except ClientDisconnect:
+        raise Invalid("the connection closed before the body had arrived") from None
+
+
+def _check_headers(request: Request, limit: int, wanted: str = _JSON) -> None:
     headers = request.headers
     media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json":
+    if media_type != wanted:
         raise Unsupported(
             f"the body is {media_type[:100] or 'of no stated type'}",
             where="Content-Type",
-            hint="Send application/json.",
+            hint=f"Send {wanted}.",
         )
     if headers.get("content-encoding", "identity").lower() != "identity":
         raise Unsupported("encoded bodies are not read", where="Content-Encoding")

@@ -111,6 +111,8 @@ class Settings:
     """Bytes of a request's body, at most."""
     body_timeout_s: float = 60.0
     """Seconds a request's body may take to arrive."""
+    receipt_limit: int = 1024 * 1024 * 1024
+    """Bytes of a receipt that is imported, at most; unpacked it may have ten times as many."""
     most_waiting: int = 5_000
     """Submissions that may wait to be stored; more are asked to come again."""
     shutdown_s: float = 10.0
@@ -126,7 +128,13 @@ class Settings:
         _check(self.log_level in _LEVELS, "log_level", f"is none of {', '.join(_LEVELS)}")
         _check(self.log_format in ("console", "json"), "log_format", "is neither console nor json")
         _check((self.tls_cert is None) == (self.tls_key is None), "tls_key", "goes with tls_cert")
-        for name in ("body_limit", "most_waiting", "emulator_threads", "reader_memory_mb"):
+        for name in (
+            "body_limit",
+            "receipt_limit",
+            "most_waiting",
+            "emulator_threads",
+            "reader_memory_mb",
+        ):
             _check(getattr(self, name) > 0, name, "must be more than 0")
         for name in (
             *("read_deadline_s", "body_timeout_s", "shutdown_s", "worker_ttl_s"),

@@ -21,6 +21,7 @@ from quanopy.wire.groups import GroupOut, PolicyOut, ProgressOut, StopRulesOut
 from quanopy.wire.jobs import (
     BindingOut,
     ExecutionOut,
+    ImportedOut,
     JobDetail,
     JobIn,
     JobOut,
@@ -264,6 +265,7 @@ def job_detail(
     """A job with its parts."""
     return JobDetail(
         **job_out(job).model_dump(),
+        imported=None if job.imported is None else ImportedOut(**asdict(job.imported)),
         waits=[WaitOut(**asdict(wait)) for wait in waits],
         parts=[_task_out(task) for task in tasks],
         executions=[_execution_out(execution) for execution in executions],

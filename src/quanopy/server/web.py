@@ -23,8 +23,12 @@ from quanopy.services.calibration_reads import CalibrationReads
 from quanopy.services.candidates import Candidates
 from quanopy.services.egress import Egress
 from quanopy.services.hints import JobHints
+from quanopy.services.importing import Importing
 from quanopy.services.submit import Submit, Submitted
 from quanopy.services.webhook_secrets import WebhookSecrets
+
+_UNPACKED = 10
+"""How much larger a receipt may be once it is unpacked: JSON is packed to a tenth."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +68,12 @@ class Web:
         self.egress = parts.egress
         self.webhook_secrets = parts.webhook_secrets
         self.calls = Calls()
+        self.importing = Importing(
+            store=parts.store,
+            objects=parts.objects,
+            reader=parts.reader,
+            most_bytes=_UNPACKED * parts.settings.receipt_limit,
+        )
         self.asks = Calls()
         """For calls that may wait for a vendor, or a stranger's virtual QPU: however long those
         take, all other requests are answered."""

@@ -124,10 +124,10 @@ def pack_submissions(accepted: Sequence[Accepted], made_at: datetime) -> Packed:
     A program or circuit that several of the jobs share is kept once.
     """
     builder = PackBuilder(made_at)
-    lines = [_job_record(job, builder).line() for job in accepted]
+    lines = [job_record(job, builder).line() for job in accepted]
     place = builder.add(JOBS, b"".join(lines))
     key, data = builder.close(PENDING)
-    spans = _line_spans(place, lines)
+    spans = line_spans(place, lines)
     return Packed(key=key, data=data, jobs=tuple(span.within(key) for span in spans))
 
 
@@ -138,11 +138,18 @@ def pack_endings(
     of exactly the JSON array of the task's pub results, so that arrays join without parsing; by
     execution id that of its record."""
     builder = PackBuilder(made_at)
-    text, spans = _results([task for ended in endings for task in ended.tasks])
+    text, spans = result_lines(
+        [
+            (one.task.id, one.result)
+            for ended in endings
+            for one in ended.tasks
+            if one.result is not None
+        ]
+    )
     place = builder.add(RESULTS, text)
     found = {task: Span(place.offset + s.offset, s.length) for task, s in spans.items()}
     lines = [_end_record(ended, found, builder).line() for ended in endings]
-    records = _line_spans(builder.add(ENDINGS, b"".join(lines)), lines)
+    records = line_spans(builder.add(ENDINGS, b"".join(lines)), lines)
     for ended, span in zip(endings, records, strict=True):
         if ended.execution is not None:
             found[ended.execution.id] = span
@@ -157,7 +164,7 @@ def pack_executions(
     bytes, and by execution id the extent of its record. Put it before the vendor is called."""
     builder = PackBuilder(made_at)
     lines = [_execution_record(intent, builder).line() for intent in intents]
-    records = _line_spans(builder.add(EXECUTIONS, b"".join(lines)), lines)
+    records = line_spans(builder.add(EXECUTIONS, b"".join(lines)), lines)
     key, data = builder.close(PENDING)
     spans = zip(intents, records, strict=True)
     return key, data, {sent.execution.id: span.within(key) for sent, span in spans}
@@ -173,11 +180,15 @@ def pack_requests(asked: Asked, tasks: Sequence[Task]) -> tuple[str, bytes]:
 
 
 def pack_snapshot(
-    snapshot: Snapshot, *, before: Sighting | None = None, owner: str | None = None
+    snapshot: Snapshot,
+    *,
+    before: Sighting | None = None,
+    owner: str | None = None,
+    told: bool = False,
 ) -> tuple[str, bytes, Sighting]:
     """Pack a snapshot that is seen for the first time: the pack's key, its bytes, and the
     sighting that begins with it. ``before``: the one that ends with it;
-    ``owner`` has registered the resource."""
+    ``owner`` has registered the resource; ``told``: another broker saw it."""
     builder = PackBuilder(snapshot.fetched_at)
     record = CalibrationRecord(
         resource=snapshot.resource,
@@ -193,6 +204,7 @@ def pack_snapshot(
         if before is None
         else SeenRecord(pack=before.raw.key, seen_until=before.seen_until),
         owner=owner,
+        told=told or None,
     )
     builder.add(CALIBRATION, record.line())
     key, data = builder.close(CALIBRATIONS)
@@ -216,7 +228,8 @@ def sighting_in(record: CalibrationRecord, key: str) -> Sighting:
     )
 
 
-def _job_record(job: Accepted, builder: PackBuilder) -> JobRecord:
+def job_record(job: Accepted, builder: PackBuilder) -> JobRecord:
+    """A job's record; its programs and circuits become members."""
     spec, reading = job.spec, job.reading
     return JobRecord(
         id=job.id,
@@ -268,7 +281,8 @@ def _member(folder: str, digest: str) -> str:
     return f"{folder}/{digest.removeprefix('sha256:')}"
 
 
-def _line_spans(place: Span, lines: Sequence[bytes]) -> list[Span]:
+def line_spans(place: Span, lines: Sequence[bytes]) -> list[Span]:
+    """Where each line of a member lies."""
     spans, offset = [], place.offset
     for line in lines:
         spans.append(Span(offset, len(line)))
@@ -276,20 +290,19 @@ def _line_spans(place: Span, lines: Sequence[bytes]) -> list[Span]:
     return spans
 
 
-def _results(tasks: Sequence[EndedTask]) -> tuple[bytes, dict[str, Span]]:
-    """The text of ``results.jsonl``, and by task id where its array lies in that text."""
+def result_lines(results: Sequence[tuple[str, bytes]]) -> tuple[bytes, dict[str, Span]]:
+    """The text of ``results.jsonl`` from tasks' ids and arrays, and by task id where its array
+    lies in that text."""
     parts: list[bytes] = []
     spans: dict[str, Span] = {}
     offset = 0
-    for ended in tasks:
-        if ended.result is None:
-            continue
-        if b"\n" in ended.result:
-            raise ValueError(f"the result of {ended.task.id} has a line break in it")
-        head = b'{"task":"%b","pubs":' % ended.task.id.encode("ascii")
-        spans[ended.task.id] = Span(offset + len(head), len(ended.result))
-        parts += (head, ended.result, b"}\n")
-        offset += len(head) + len(ended.result) + 2
+    for task_id, result in results:
+        if b"\n" in result:
+            raise ValueError(f"the result of {task_id} has a line break in it")
+        head = b'{"task":"%b","pubs":' % task_id.encode("ascii")
+        spans[task_id] = Span(offset + len(head), len(result))
+        parts += (head, result, b"}\n")
+        offset += len(head) + len(result) + 2
     return b"".join(parts), spans
 
 

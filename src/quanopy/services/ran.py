@@ -1,6 +1,6 @@
 """What really ran: programs as they were compiled, kept with their executions and read back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from quanopy.codecs.packs import PackBuilder, Span
@@ -63,25 +63,35 @@ def load_ran(objects: Objects, record: Extent) -> Mapping[str, Sequence[Ran]]:
         NotFound: its record, or a program that it names, is not there or damaged.
         Unavailable: the object store cannot be reached.
     """
-    places = [
-        (task.id, one, one.data.within(one.key or record.key))
-        for task in _tasks_in(objects, record)
-        for one in task.ran or ()
-    ]
-    distinct = list(dict.fromkeys(place for _, _, place in places))
+    return _loaded(objects, {one.id: one.ran or () for one in _tasks_in(objects, record)}, record)
+
+
+def _loaded(
+    objects: Objects, ran: Mapping[str, Sequence[RanRecord]], record: Extent
+) -> Mapping[str, Sequence[Ran]]:
+    """These, which are told of there, with their bytes."""
+    places = [place for some in ran.values() for one in some for place in _places(one, record)]
+    distinct = list(dict.fromkeys(places))
     data = dict(zip(distinct, objects.read(distinct) if distinct else (), strict=True))
-    found: dict[str, list[Ran]] = {}
-    for task_id, one, place in places:
-        found.setdefault(task_id, []).append(
+    return {
+        task_id: [
             Ran(
                 program=one.program,
-                circuits=data[place],
+                circuits=data[_places(one, record)[0]],
                 level=one.level,
                 seed=one.seed,
                 kept=one.key,
+                read=None if one.read is None else data[one.read.within(record.key)],
             )
-        )
-    return found
+            for one in some
+        ]
+        for task_id, some in ran.items()
+    }
+
+
+def _places(ran: RanRecord, record: Extent) -> Sequence[Extent]:
+    data = ran.data.within(ran.key or record.key)
+    return (data,) if ran.read is None else (data, ran.read.within(record.key))
 
 
 def _tasks_in(objects: Objects, record: Extent) -> Sequence[TaskRanRecord]:
@@ -94,23 +104,47 @@ def _tasks_in(objects: Objects, record: Extent) -> Sequence[TaskRanRecord]:
         ) from None
 
 
+def ran_of(
+    objects: Objects, job: Job, record: JobRecord, executions: Sequence[Execution]
+) -> Mapping[str, Sequence[Ran]]:
+    """What the tasks of a job ran that is not what was read, by their ids, as its executions tell,
+    or its receipt does where it was imported; one that ran before that was kept is left out.
+    Raises as :func:`load_ran`."""
+    if record.told is not None:
+        return _loaded(objects, record.told.ran, job.spec)
+    found: dict[str, Sequence[Ran]] = {}
+    for place in dict.fromkeys(one.record for one in executions if one.record is not None):
+        found |= load_ran(objects, place)
+    return found
+
+
 def read_late(
-    objects: Objects, tasks: Sequence[Task], executions: Sequence[Execution]
+    objects: Objects, job: Job, tasks: Sequence[Task], executions: Sequence[Execution]
 ) -> Mapping[int, bytes]:
     """The circuits of a job's programs, by program, as they were read only when its tasks were
-    dispatched: so far as an execution tells of it. Raises as :func:`load_ran`."""
+    dispatched: so far as is told of it. Raises as :func:`load_ran`."""
+    (record,) = load_jobs(objects, [job.spec])
     ids = {task.id for task in tasks}
     places = {
         one.program: place
-        for execution in executions
-        if execution.record is not None
-        for task in _tasks_in(objects, execution.record)
-        if task.id in ids
-        for one in task.ran or ()
-        if (place := _as_read(one, execution.record)) is not None
+        for task_id, some, told_at in _told_ran(objects, job, record, executions)
+        if task_id in ids
+        for one in some
+        if (place := _as_read(one, told_at)) is not None
     }
     found = objects.read(list(places.values())) if places else ()
     return dict(zip(places, found, strict=True))
+
+
+def _told_ran(
+    objects: Objects, job: Job, record: JobRecord, executions: Sequence[Execution]
+) -> Iterator[tuple[str, Sequence[RanRecord], Extent]]:
+    """By task, what it ran, and where that is told."""
+    if record.told is not None:
+        yield from ((task_id, some, job.spec) for task_id, some in record.told.ran.items())
+        return
+    for place in (one.record for one in executions if one.record is not None):
+        yield from ((task.id, task.ran or (), place) for task in _tasks_in(objects, place))
 
 
 def _as_read(ran: RanRecord, record: Extent) -> Extent | None:
@@ -154,14 +188,12 @@ def all_as_run(
     if read is None:
         (programs,) = load_programs(objects, [job.spec], [record])
         read = tuple(program.data for program in programs)
-    found: dict[Extent, Mapping[str, Sequence[Ran]]] = {}
+    found = ran_of(objects, job, record, [execution for _, _, execution in parts])
     as_run: list[AsRun] = []
     for index, task, execution in parts:
-        if execution.record is None:
+        if task.id not in found and (record.told is not None or execution.record is None):
             raise NotFound(f"{execution.id} ran before what ran was kept")
-        if execution.record not in found:
-            found[execution.record] = load_ran(objects, execution.record)
-        ran = {one.program: one for one in found[execution.record].get(task.id, ())}
+        ran = {one.program: one for one in found.get(task.id, ())}
         as_run += [
             AsRun(
                 program=program,

@@ -16,6 +16,7 @@ from quanopy.services.archive_index import ArchiveIndex, Found
 from quanopy.services.archive_packs import Damage, packs
 from quanopy.services.packing import sighting_in
 from quanopy.services.restoring import Restored, executions_of, restored
+from quanopy.services.told import load_told
 
 _BATCH = 500
 
@@ -69,7 +70,7 @@ def rebuild(
         count, damaged = _gather(objects, index, tell)
         result = _Counter()
         for batch in _batches(index.jobs()):
-            _restore(store, batch, result)
+            _restore(objects, store, batch, result)
             tell(count, result.jobs)
         lost = tuple(index.lost())
     snapshots = _restore_sightings(objects, store, damaged)
@@ -135,7 +136,10 @@ def _restore_sightings(objects: Objects, store: Store, damaged: list[Damage]) ->
         except ValueError as error:
             damaged.append(Damage(key=pack.key, problem=str(error).splitlines()[0]))
             continue
-        found += [sighting_in(record, pack.key) for record in records]
+        told = [sighting_in(record, pack.key) for record in records if record.told]
+        if told:
+            store.tell([], told)
+        found += [sighting_in(record, pack.key) for record in records if not record.told]
         for one in (record.before for record in records if record.before is not None):
             until[one.pack] = max(one.seen_until, until.get(one.pack, one.seen_until))
     for start in range(0, len(found), _BATCH):
@@ -162,13 +166,27 @@ def _batches(groups: Iterator[list[Found]]) -> Iterator[list[list[Found]]]:
         yield batch
 
 
-def _restore(store: Store, batch: Sequence[Sequence[Found]], result: _Counter) -> None:
-    groups = [[restored(found) for found in group] for group in batch]
-    executions = executions_of(chain.from_iterable(batch), datetime.now(UTC))
+def _restore(
+    objects: Objects, store: Store, batch: Sequence[Sequence[Found]], result: _Counter
+) -> None:
+    told = [one for one in chain.from_iterable(batch) if one.record.told is not None]
+    if told:
+        _restore_told(objects, store, told, result)
+    seen = [[one for one in group if one.record.told is None] for group in batch]
+    groups = [[restored(found) for found in group] for group in seen if group]
+    executions = executions_of(chain.from_iterable(seen), datetime.now(UTC))
     result.new += store.restore([_submission(group) for group in groups], executions)
     for one in chain.from_iterable(groups):
         result.count(one.job)
     result.stranded |= {e.id for e in executions if e.state is ExecutionState.STRANDED}
+
+
+def _restore_told(objects: Objects, store: Store, found: Sequence[Found], result: _Counter) -> None:
+    """What was imported, as it was told."""
+    told = load_told(objects, [(one.record, one.spec) for one in found])
+    result.new += len(store.tell(told, []))
+    for one in told:
+        result.count(one.job)
 
 
 def _submission(group: Sequence[Restored]) -> Submission:

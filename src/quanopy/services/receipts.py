@@ -6,11 +6,12 @@ they share (programs, circuits, snapshots) is written where the first of them ne
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from quanopy.codecs.plain import to_plain
 from quanopy.codecs.qpy import writer_of
 from quanopy.codecs.receipt_records import (
     CalibrationEntry,
@@ -24,6 +25,7 @@ from quanopy.codecs.receipt_records import (
 )
 from quanopy.codecs.receipts import (
     RESULT_FORMAT,
+    Member,
     ReceiptWriter,
     calibration_member,
     circuits_member,
@@ -34,14 +36,15 @@ from quanopy.codecs.receipts import (
 from quanopy.codecs.records import ProgramRecord
 from quanopy.codecs.results import to_npz
 from quanopy.domain.errors import NotFound
-from quanopy.domain.events import Event, Position
-from quanopy.domain.jobs import Execution, Extent, Task
+from quanopy.domain.events import TOLD, Event, Position
+from quanopy.domain.imports import Imported
+from quanopy.domain.jobs import Execution, Extent, Job, Task
 from quanopy.domain.programs import digest_of
 from quanopy.domain.sightings import Sighting
 from quanopy.domain.states import FINAL_JOB_STATES
 from quanopy.ports.objects import Objects
 from quanopy.ports.store import EventQuery, Store
-from quanopy.services.ran import Ran, load_ran
+from quanopy.services.ran import Ran, ran_of
 from quanopy.services.results import Wanted, assemble, with_tasks
 from quanopy.services.unpacking import load_jobs
 
@@ -73,6 +76,7 @@ def receipt_of(
     """
     writer = ReceiptWriter()
     unfinished: list[str] = []
+    told: dict[Imported, list[str]] = {}
     for start in range(0, len(job_ids), _AT_ONCE):
         batch = _Batch(store, objects, job_ids[start : start + _AT_ONCE])
         batch.write_shared(writer)
@@ -80,17 +84,52 @@ def receipt_of(
             batch.write(one, writer)
             if one.job.state not in FINAL_JOB_STATES:
                 unfinished.append(one.job.id)
+            if one.job.imported is not None:
+                told.setdefault(one.job.imported, []).append(one.job.id)
             yield writer.take()
-    yield writer.close(_about(job_ids, unfinished, made))
+    yield writer.close(_about(job_ids, unfinished, told, made))
 
 
-def _about(job_ids: Sequence[str], unfinished: Sequence[str], made: Made) -> Mapping[str, object]:
+def contents(
+    store: Store, objects: Objects, job_ids: Sequence[str]
+) -> Mapping[str, Mapping[str, str]]:
+    """What receipts of these jobs would have of each alone: by job, members and their SHA-256.
+    Raises as :func:`receipt_of`."""
+    found: dict[str, Mapping[str, str]] = {}
+    for start in range(0, len(job_ids), _AT_ONCE):
+        batch = _Batch(store, objects, job_ids[start : start + _AT_ONCE])
+        writer = ReceiptWriter()
+        batch.write_shared(writer)
+        for one in batch.jobs:
+            batch.write(one, writer)
+            writer.take()
+        found |= {id_: own_members(writer.members, id_) for id_ in batch.ids}
+    return found
+
+
+def own_members(members: Iterable[Member], job_id: str) -> Mapping[str, str]:
+    """Those that are a job's own, by name, with their SHA-256. What NumPy makes of a result may
+    depend on its version, and is left out."""
+    return {
+        one.name: one.sha256
+        for one in members
+        if one.name.startswith(job_member(job_id, "")) and not one.name.endswith(".npz")
+    }
+
+
+def _about(
+    job_ids: Sequence[str],
+    unfinished: Sequence[str],
+    told: Mapping[Imported, Sequence[str]],
+    made: Made,
+) -> Mapping[str, object]:
     return {
         "made": {
             "at": made.at.astimezone(UTC).isoformat(),
             "broker": made.broker,
             "account": made.account,
             "versions": dict(sorted(made.versions.items())),
+            "told": [to_plain(one) | {"jobs": list(ids)} for one, ids in told.items()],
         },
         "jobs": list(job_ids),
         "unfinished": list(unfinished),
@@ -101,7 +140,7 @@ class _Batch:
     """Some jobs, and what is read of them together."""
 
     def __init__(self, store: Store, objects: Objects, ids: Sequence[str]) -> None:
-        self._store, self._objects = store, objects
+        self._store, self._objects, self.ids = store, objects, ids
         jobs, tasks = store.jobs_with_tasks(ids, ids)
         found = {one.job.id: one for one in with_tasks(jobs, tasks)}
         if lost := [job_id for job_id in ids if job_id not in found]:
@@ -126,7 +165,7 @@ class _Batch:
         """What is a job's own."""
         id_ = one.job.id
         has_result = self._write_result(one, writer)
-        lines = [_event(event).line() for event in self._events.get(id_, ())]
+        lines = [_event(event).line() for event in _seen(one.job, self._events.get(id_, ()))]
         writer.add(job_member(id_, "events.jsonl"), b"".join(lines))
         writer.add(job_member(id_, "job.json"), self._entry(one, has_result).encoded())
 
@@ -137,7 +176,7 @@ class _Batch:
         for one in self.jobs:
             for program in self._records[one.job.id].programs:
                 sources[program_member(program.digest)] = program.data.within(one.job.spec.key)
-                if program.circuits is not None:
+                if program.circuits is not None and not _is_native(program):
                     circuits.add(program.circuits.within(one.job.spec.key))
         new = {name: place for name, place in sources.items() if name not in writer}
         places = sorted({*new.values(), *circuits}, key=lambda one: (one.key, one.offset))
@@ -148,13 +187,22 @@ class _Batch:
             self._circuits[place] = _add_circuits(data[place], writer)
 
     def _write_ran(self, writer: ReceiptWriter) -> None:
-        records = [self._executions[one].record for one in sorted(self._executions)]
-        for record in dict.fromkeys(one for one in records if one is not None):
-            self._ran |= load_ran(self._objects, record)
-        own = {task.id for one in self.jobs for task in one.tasks}
-        for task_id in sorted(own & self._ran.keys()):
-            for one in self._ran[task_id]:
-                _add_circuits(one.circuits, writer)
+        for one in self.jobs:
+            executions = [self._executions[id_] for id_ in self._standing(one)]
+            record = self._records[one.job.id]
+            ran = ran_of(self._objects, one.job, record, executions)
+            own = {task.id: ran[task.id] for task in one.tasks if task.id in ran}
+            self._ran |= own
+            for some in own.values():
+                for each in some:
+                    _add_circuits(each.circuits, writer)
+                    if each.read is not None:
+                        _add_circuits(each.read, writer)
+
+    def _standing(self, one: Wanted) -> Sequence[str]:
+        """The executions of a job that stand at its parts, the oldest first."""
+        standing = {task.execution_id for task in one.tasks}
+        return [id_ for id_ in sorted(self._executions) if id_ in standing]
 
     def _write_snapshots(self, writer: ReceiptWriter) -> None:
         digests = {
@@ -192,17 +240,14 @@ class _Batch:
 
     def _entry(self, one: Wanted, has_result: bool) -> JobEntry:
         job, record = one.job, self._records[one.job.id]
-        standing = {task.execution_id for task in one.tasks}
-        executions = tuple(
-            _execution(self._executions[id_]) for id_ in sorted(self._executions) if id_ in standing
-        )
+        executions = tuple(_execution(self._executions[id_]) for id_ in self._standing(one))
         named = {digest for some in executions for digest in snapshots_of(some.calibration)}
         return JobEntry(
             id=job.id,
             kind=job.kind,
             name=job.name,
             tags=job.tags,
-            account=job.account,
+            account=job.account if job.imported is None else job.imported.account,
             resource=job.resource,
             state=job.state,
             priority=job.priority,
@@ -213,6 +258,8 @@ class _Batch:
             problem=job.problem,
             cancel_requested=job.cancel_requested,
             estimate_s=job.estimate_s,
+            requires=None if record.requires is None else to_plain(record.requires),
+            chosen=record.chosen,
             options=record.options,
             read=record.read,
             programs=tuple(self._program(one, job.spec.key) for one in record.programs),
@@ -225,7 +272,7 @@ class _Batch:
         )
 
     def _program(self, program: ProgramRecord, key: str) -> ProgramEntry:
-        span = program.circuits
+        span = None if _is_native(program) else program.circuits
         return ProgramEntry(
             format=program.format,
             digest=program.digest,
@@ -248,7 +295,7 @@ class _Batch:
             queued_at=task.queued_at,
             started_at=task.started_at,
             ended_at=task.ended_at,
-            ran=tuple(_ran(one) for one in self._ran.get(task.id, ())),
+            ran=tuple(map(_ran, self._ran[task.id])) if task.id in self._ran else None,
         )
 
 
@@ -263,6 +310,11 @@ def _events(store: Store, ids: Sequence[str]) -> Mapping[str, Sequence[Event]]:
         if len(page.events) < _EVENTS_AT_ONCE:
             return found
         after = page.position
+
+
+def _is_native(program: ProgramRecord) -> bool:
+    """Whether it is no circuits: it runs as it stands, and what was read is what was submitted."""
+    return program.footprint is not None and program.footprint.native is not None
 
 
 def _add_circuits(data: bytes, writer: ReceiptWriter) -> str:
@@ -310,6 +362,7 @@ def _ran(one: Ran) -> RanEntry:
         level=one.level,
         seed=one.seed,
         compiler=f"qiskit {writer_of(one.circuits)}" if compiled else None,
+        read=None if one.read is None else digest_of(one.read),
     )
 
 
@@ -323,6 +376,17 @@ def _calibration(found: Sighting) -> CalibrationEntry:
         calibrated_at=found.calibrated_at,
         vendor_id=found.vendor_id,
     )
+
+
+def _seen(job: Job, events: Sequence[Event]) -> Sequence[Event]:
+    """What was seen where the job ran: of one that was imported what was told, as it was told."""
+    if job.imported is None:
+        return events
+    return [
+        replace(event, data={name: one for name, one in event.data.items() if name != TOLD})
+        for event in events
+        if TOLD in event.data
+    ]
 
 
 def _event(event: Event) -> EventEntry:

@@ -33,6 +33,7 @@ _NAMED = select(_keys.c.id).where(
         exists().where(schema.jobs.c.spec_key == _keys.c.id),
         exists().where(schema.tasks.c.result_key == _keys.c.id),
         exists().where(schema.sightings.c.pack == _keys.c.id),
+        exists().where(schema.told_snapshots.c.pack == _keys.c.id),
     )
 )
 

@@ -12,7 +12,7 @@ from sqlalchemy.types import BigInteger, Boolean, Integer, Text
 from quanopy.domain.jobs import Problem
 from quanopy.domain.sightings import Sighting, Standing
 from quanopy.domain.states import TaskState
-from quanopy.storage import schema
+from quanopy.storage import schema, told_snapshots
 from quanopy.storage.compiled import Row
 from quanopy.storage.events import History
 from quanopy.storage.mapping import (
@@ -343,17 +343,20 @@ def between(
 
 def by_digest(connection: Transaction, digest: str) -> Sighting | None:
     """Where and when a snapshot was last seen."""
-    rows = connection.last(_BY_DIGEST, {"wanted": digest})
-    return sighting_of(rows[0]) if rows else None
+    rows = connection.execute(_BY_DIGEST, {"wanted": digest})
+    if rows:
+        return sighting_of(rows[0])
+    return told_snapshots.by_digest(connection, [digest]).get(digest)
 
 
 def first(connection: Transaction, digests: Collection[str]) -> list[Sighting]:
     """Where and when each of these snapshots was seen first."""
-    rows = connection.last(_OF_DIGESTS, {"r": ids_document(sorted(digests))})
+    rows = connection.execute(_OF_DIGESTS, {"r": ids_document(sorted(digests))})
     found: dict[str, Sighting] = {}
     for row in rows:
         found.setdefault(row.digest, sighting_of(row))
-    return list(found.values())
+    told = told_snapshots.by_digest(connection, set(digests) - found.keys())
+    return [*found.values(), *told.values()]
 
 
 def forget(connection: Transaction, resource: str) -> None:

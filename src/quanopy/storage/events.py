@@ -1,7 +1,7 @@
 """History: written within the transactions that make it, read in an order that skips nothing."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -55,6 +55,11 @@ _INSERT = insert(events).from_select(
         *(_rows.c[name] for name in _WRITTEN),
     ),
 )
+_told = rows_of(*(events.c[name] for name in ("at", "actor", *_WRITTEN)))
+_INSERT_TOLD = insert(events).from_select(
+    ["tx", "at", "actor", *_WRITTEN],
+    select(TransactionId(), *(_told.c[name] for name in ("at", "actor", *_WRITTEN))),
+)
 _LAST_FOREIGN = select(func.max(events.c.seq)).where(events.c.tx >= Future()).scalar_subquery()
 _ADOPT = update(events).where(events.c.seq <= _LAST_FOREIGN).values(tx=0)
 _PLAIN = "{}"
@@ -101,6 +106,14 @@ class History:
             insert_rows(connection, events, [line | same for line in self._lines])
             return
         connection.later(_INSERT, {"r": document(self._lines), "at": self._at, "actor": self.actor})
+
+
+def write_told(connection: Transaction, lines: Sequence[Values]) -> None:
+    """Insert what another broker saw, each with its time and actor, in that order."""
+    if connection.dialect == "sqlite":
+        insert_rows(connection, events, [{"tx": 0, **line} for line in lines])
+    elif lines:
+        connection.later(_INSERT_TOLD, {"r": document(lines)})
 
 
 def are_foreign(connection: Connection) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 from quanopy.domain.accounts import Scope, Token
 from quanopy.domain.calibration import UNBOUND, Binding, CalibrationLabel
 from quanopy.domain.events import Event, Position
+from quanopy.domain.imports import Imported
 from quanopy.domain.jobs import Execution, Extent, Job, JobKind, Problem, Slice, Task
 from quanopy.domain.resources import Capabilities, Limits, Resource
 from quanopy.domain.sightings import Sighting
@@ -89,7 +90,25 @@ def job_row(job: Job) -> Values:
         "position": job.position,
         "blocked": job.blocked,
         "followed": False,
+        "imported": _imported_text(job.imported),
     }
+
+
+def _imported_text(imported: Imported | None) -> str | None:
+    if imported is None:
+        return None
+    times = {name: getattr(imported, name).isoformat() for name in _IMPORT_TIMES}
+    return _compact(asdict(imported) | times)
+
+
+def _imported_of(text: str | None) -> Imported | None:
+    if text is None:
+        return None
+    said = json.loads(text)
+    return Imported(**said | {one: datetime.fromisoformat(said[one]) for one in _IMPORT_TIMES})
+
+
+_IMPORT_TIMES = ("exported_at", "imported_at")
 
 
 def job_of(row: Row) -> Job:
@@ -117,6 +136,7 @@ def job_of(row: Row) -> Job:
         group_id=row.group_id,
         position=row.position,
         blocked=row.blocked,
+        imported=_imported_of(row.imported),
     )
 
 

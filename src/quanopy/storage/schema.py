@@ -71,6 +71,8 @@ jobs = Table(
     Column("blocked", Boolean, nullable=False, server_default=false()),
     # Others come after it: its end gives them their turn.
     Column("followed", Boolean, nullable=False, server_default=false()),
+    # JSON of where it was imported from; NULL: it was submitted here.
+    Column("imported", Text),
     Index("ix_jobs_spec", "spec_key"),
     Index("ix_jobs_newest", "created_at", "id"),
     Index("ix_jobs_account", "account", "created_at", "id"),
@@ -383,6 +385,27 @@ sightings = Table(
     Index("ix_sightings_digest", "digest"),
     Index("ix_sightings_pack", "pack"),
 )
+
+told_snapshots = Table(
+    "told_snapshots",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("resource", Text, nullable=False),
+    Column("seen_from", BigInteger, nullable=False),
+    Column("seen_until", BigInteger, nullable=False),
+    Column("format", Text, nullable=False),
+    Column("metrics", BigInteger, nullable=False),
+    Column("calibrated_at", BigInteger),
+    Column("vendor_id", Text),
+    Column("pack", Text, nullable=False),
+    Column("raw_offset", BigInteger, nullable=False),
+    Column("raw_length", BigInteger, nullable=False),
+    Column("normal_offset", BigInteger, nullable=False),
+    Column("normal_length", BigInteger, nullable=False),
+    Column("owner", Text),
+    Index("ix_told_snapshots_pack", "pack"),
+)
+"""Snapshots that receipts tell of: found by their digest, and no sign of how a resource stands."""
 
 calibration_waits = Table(
     "calibration_waits",

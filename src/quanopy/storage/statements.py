@@ -139,6 +139,7 @@ LOCKED_JOBS = (
         schema.jobs.c.position,
         schema.jobs.c.blocked,
         schema.jobs.c.followed,
+        schema.jobs.c.imported,
     )
     .order_by(schema.jobs.c.id)
     .with_for_update(of=schema.jobs)

@@ -37,6 +37,7 @@ from quanopy.ports.store import (
     Store,
     Submission,
     Swept,
+    Told,
 )
 from quanopy.ports.webhooks import Step, Taking
 from quanopy.storage import (
@@ -56,6 +57,7 @@ from quanopy.storage import (
     stranded,
     submissions,
     sweeping,
+    told,
     tokens,
     turns,
     users,
@@ -548,6 +550,13 @@ class SqlStore:
     def restore(self, given: Sequence[Submission], found: Sequence[Execution]) -> int:
         """See :meth:`Store.restore`."""
         return self._write(lambda c, now: archive.restore(c, given, found, now=now))
+
+    def tell(self, given: Sequence[Told], snapshots: Sequence[Sighting]) -> set[str]:
+        """See :meth:`Store.tell`."""
+        try:
+            return self._write(lambda c, now: told.tell(c, given, snapshots, now))
+        except Refused as refused:
+            raise submissions.refusal(refused) from None
 
     def check(self) -> None:
         """See :meth:`Store.check`."""

@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 
 from sqlalchemy import select, update
 
+from quanopy.domain.errors import InvalidTransition
 from quanopy.domain.ids import new_id
 from quanopy.domain.jobs import Job
 from quanopy.domain.states import FINAL_TASK_STATES, JobState, TaskState
@@ -116,6 +117,12 @@ def _stop(connection: Transaction, executions: Sequence[Row], asked: Collection[
 def retry(connection: Transaction, job_ids: Collection[str], *, actor: str, now: int) -> list[Job]:
     """Queue failed and cancelled parts again, and release what a rebuild held."""
     jobs = read_ids(connection, LOCKED_JOBS, job_ids)
+    for job in jobs:
+        if job.imported is not None:
+            raise InvalidTransition(
+                f"{job.id} was imported: it did not run here",
+                hint="Submit its programs as a job of your own.",
+            )
     history = History(actor, now)
     ended = [job for job in jobs if job.state in (JobState.FAILED, JobState.CANCELLED)]
     queue_again(connection, ended, history, now)

@@ -241,8 +241,23 @@ class WaitOut(Answer):
     active: int | None = Field(default=None, description="Tasks that the resource works on.")
 
 
+class ImportedOut(Answer):
+    """Where a job that was imported comes from: it did not run here, a receipt tells of it."""
+
+    receipt: str = Field(description="The receipt's own digest.")
+    broker: str = Field(description="Who made it, as it says.")
+    account: str = Field(description="Whose job it was there.")
+    exported_at: datetime
+    imported_at: datetime
+    by: str = Field(description="The account that imported it.")
+
+
 class JobDetail(JobOut):
     """A job with its parts."""
+
+    imported: ImportedOut | None = Field(
+        default=None, description="Set where it did not run here, but was imported."
+    )
 
     waits: list[WaitOut] = Field(
         default=[], description="What keeps its queued parts from running; empty: none is queued."
@@ -331,6 +346,24 @@ class ResultsOut(Answer):
     """Results in the order asked for; ``null`` where a job has none (yet)."""
 
     results: list[ResultOut | None]
+
+
+class LeftOutOut(Answer):
+    """A job of a receipt that was not imported."""
+
+    id: str
+    reason: str
+
+
+class ReceiptOut(Answer):
+    """What became of a receipt's jobs."""
+
+    receipt: str = Field(description="Its own digest.")
+    broker: str = Field(description="Who made it, as it says.")
+    exported_at: datetime
+    new: list[str] = Field(description="Ids of jobs that were imported.")
+    known: list[str] = Field(description="Ids of jobs that were there already, the same.")
+    left_out: list[LeftOutOut] = []
 
 
 Until = Literal["queued", "running", "completed", "failed", "cancelled"]

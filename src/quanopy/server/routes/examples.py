@@ -221,3 +221,11 @@ TOKEN = {
     "label": "laptop",
     "created_at": "2026-01-31T12:00:00Z",
 }
+RECEIPT = {
+    "receipt": "sha256:5f1c…",
+    "broker": "https://broker.example",
+    "exported_at": "2026-01-31T12:00:00Z",
+    "new": [JOB_ID],
+    "known": [],
+    "left_out": [],
+}

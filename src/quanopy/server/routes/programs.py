@@ -58,7 +58,7 @@ def _read_late(web: Web, job: Job) -> Mapping[int, bytes]:
     """The circuits by program, once they have been read where the job was dispatched."""
     tasks, executions = web.store.tasks([job.id]), web.store.executions(job.id)
     try:
-        return read_late(web.objects, tasks, executions)
+        return read_late(web.objects, job, tasks, executions)
     except NotFound as error:
         # What was submitted is there all the same.
         log.warning("what was read of %s: %s", job.id, error)

@@ -5,16 +5,24 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from tempfile import TemporaryFile
+from typing import IO
 
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from quanopy.codecs.receipt_files import ReceiptFile
 from quanopy.codecs.receipts import MEDIA_TYPE
-from quanopy.server.openapi import problems
+from quanopy.ports.wakeups import Topic
+from quanopy.server.bodies import spool_body
+from quanopy.server.openapi import problems, shows
+from quanopy.server.routes import examples
 from quanopy.server.routes.jobs import JobId
-from quanopy.server.web import Web, identity_of, web_of
+from quanopy.server.web import Web, answer, identity_of, web_of
+from quanopy.services.importing import TakenIn
 from quanopy.services.receipts import Made, receipt_of
+from quanopy.wire.jobs import LeftOutOut, ReceiptOut
 
 router = APIRouter(prefix="/v1", tags=["receipts"])
 
@@ -43,6 +51,53 @@ async def get_receipt(request: Request, id: JobId) -> Response:
     await web.reads.owned([id], identity_of(request))
     pieces = receipt_of(web.store, web.objects, [id], _made(request))
     return await _streamed(web, pieces, id)
+
+
+@router.post(
+    "/receipts",
+    summary="Import a receipt",
+    status_code=201,
+    response_model=ReceiptOut,
+    responses={
+        200: {"model": ReceiptOut, "description": "All its jobs were there already."},
+        **shows(examples.RECEIPT, status=201),
+        **problems(409, 413, 415),
+    },
+    openapi_extra={"requestBody": {"required": True, "content": {MEDIA_TYPE: _ZIP}}},
+)
+async def import_receipt(request: Request) -> Response:
+    """Its jobs become the caller's, with their ids and as they ended; what is known of them was
+    told, not seen, and they say so. Importing twice changes nothing. A job that is there and is
+    another, or another's, is a conflict; one that was not final is left out."""
+    web, identity = web_of(request), identity_of(request)
+    settings = web.settings
+    with TemporaryFile() as file:
+        await spool_body(
+            request,
+            file,
+            MEDIA_TYPE,
+            limit=settings.receipt_limit,
+            timeout_s=settings.body_timeout_s,
+        )
+        taken = await web.asks.run(_take_in, web, file, identity.account)
+    web.wakeups.notify(Topic.EVENTS)
+    return answer(_receipt_out(taken), 201 if taken.new else 200)
+
+
+def _take_in(web: Web, file: IO[bytes], account: str) -> TakenIn:
+    with ReceiptFile(file) as receipt:
+        return web.importing.take_in(receipt, account)
+
+
+def _receipt_out(taken: TakenIn) -> ReceiptOut:
+    return ReceiptOut(
+        receipt=taken.imported.receipt,
+        broker=taken.imported.broker,
+        exported_at=taken.imported.exported_at,
+        new=list(taken.new),
+        known=list(taken.known),
+        left_out=[LeftOutOut(id=one.id, reason=one.reason) for one in taken.left_out],
+    )
 
 
 async def _streamed(web: Web, pieces: Iterator[bytes], name: str) -> Response:

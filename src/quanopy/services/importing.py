@@ -1,0 +1,333 @@
+"""Importing: jobs of another broker, from a receipt. A stranger's file: all of it is checked
+before any of it is kept, and circuits are read where they can harm nobody."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from quanopy.codecs.calibrations import check as check_snapshot
+from quanopy.codecs.calibrations import decode_metrics, encode_metrics
+from quanopy.codecs.plain import from_plain
+from quanopy.codecs.receipt_checks import faults
+from quanopy.codecs.receipt_files import ReceiptFile, json_value
+from quanopy.codecs.receipt_records import CalibrationEntry, EventEntry, JobEntry
+from quanopy.codecs.receipts import (
+    calibration_member,
+    circuits_member,
+    job_member,
+    program_member,
+)
+from quanopy.codecs.result_checks import check_pubs
+from quanopy.codecs.results import encode_result
+from quanopy.domain.calibration import Snapshot
+from quanopy.domain.errors import Conflict, Invalid, QuanopyError, TooLarge
+from quanopy.domain.imports import Imported
+from quanopy.domain.jobs import JobKind, JobSpec, Reading
+from quanopy.domain.programs import QPY, Program
+from quanopy.domain.sightings import Sighting
+from quanopy.domain.states import FINAL_JOB_STATES
+from quanopy.domain.texts import is_showable
+from quanopy.ports.objects import Objects
+from quanopy.ports.programs import Reader
+from quanopy.ports.store import Store
+from quanopy.services.import_checks import check_events, check_job, check_plain
+from quanopy.services.packing import pack_snapshot
+from quanopy.services.receipts import contents, own_members
+from quanopy.services.told import Telling, as_imported, load_told, pack_told
+
+_RESULTS = ("result.json", "result.npz", "parts.jsonl")
+_AT_ONCE = 100
+_READ_AT_ONCE = 50
+_READ_S = 120.0
+_EARLIEST, _LATEST = 1970, 9998
+_MOST_DOCUMENT = 64 * 1024 * 1024
+_MOST_RESULT = 512 * 1024 * 1024
+_MOST_PROGRAM = 256 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """A job of the receipt that was not imported, and why."""
+
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakenIn:
+    """What became of a receipt's jobs."""
+
+    imported: Imported
+    new: Sequence[str]
+    known: Sequence[str]
+    """They were there already, the same."""
+    left_out: Sequence[LeftOut]
+
+
+class Importing:
+    """Takes receipts in."""
+
+    def __init__(self, *, store: Store, objects: Objects, reader: Reader, most_bytes: int) -> None:
+        """``most_bytes``: of all members of a receipt together, unpacked."""
+        self._store = store
+        self._objects = objects
+        self._reader = reader
+        self._most_bytes = most_bytes
+
+    def take_in(self, file: ReceiptFile, account: str) -> TakenIn:
+        """Import the jobs of a receipt for an account. Safe to repeat: what is there already stays.
+
+        Raises:
+            Invalid: something is wrong with the receipt, or none of its jobs was final.
+            TooLarge: it unpacks to more than is taken.
+            Conflict: one of its jobs is there and is another, or another's.
+            Unavailable: database or object store are away; what has been imported stays.
+        """
+        self._check(file)
+        imported = as_imported(file.manifest, file.digest, account, datetime.now(UTC))
+        entries: dict[str, JobEntry] = {}
+        left_out: list[LeftOut] = []
+        for job_id in file.manifest["jobs"]:
+            entry = _entry(file, job_id)
+            if entry.state in FINAL_JOB_STATES:
+                entries[job_id] = entry
+            else:
+                reason = f"it was {entry.state} when the receipt was made"
+                left_out.append(LeftOut(id=job_id, reason=reason))
+        if not entries:
+            raise Invalid(
+                "none of its jobs was final when it was made",
+                where=file.where,
+                hint="Export them again when they are.",
+            )
+        known = self._known(file, list(entries), account)
+        new = [job_id for job_id in entries if job_id not in known]
+        self._take(file, [entries[job_id] for job_id in new], imported, account)
+        return TakenIn(imported=imported, new=new, known=sorted(known), left_out=left_out)
+
+    def _check(self, file: ReceiptFile) -> None:
+        size = sum(member.size for member in file.members.values())
+        if size > self._most_bytes:
+            raise TooLarge(
+                f"it unpacks to {size} bytes, at most {self._most_bytes} are taken",
+                where=file.where,
+            )
+        for member in file.members.values():
+            most = _most(member.name)
+            if member.size > most:
+                raise TooLarge(f"{member.name} has {member.size} bytes, at most {most} are taken")
+        if (fault := next(faults(file, arrays=False), None)) is not None:
+            raise Invalid(
+                fault.problem, where=fault.member, hint="`quanopy verify` says all that is wrong."
+            )
+
+    def _known(self, file: ReceiptFile, ids: Sequence[str], account: str) -> set[str]:
+        """Those that are there already, the same.
+
+        Raises :class:`Conflict` for one that is there as another, or as another's.
+        """
+        there = {
+            job.id: job
+            for start in range(0, len(ids), _AT_ONCE)
+            for job in self._store.jobs(ids[start : start + _AT_ONCE])
+        }
+        for job in there.values():
+            if job.account != account:
+                raise Conflict(f"{job.id} is there already, and is another's")
+        ours = contents(self._store, self._objects, list(there)) if there else {}
+        for job_id, members in ours.items():
+            if members != own_members(file.members.values(), job_id):
+                raise Conflict(
+                    f"{job_id} is there already, and is not what the receipt says",
+                    hint="Export it here and compare: one of the two was changed.",
+                )
+        return set(there)
+
+    # -- taking -------------------------------------------------------------------------------
+    def _take(
+        self, file: ReceiptFile, entries: Sequence[JobEntry], imported: Imported, account: str
+    ) -> None:
+        circuits = {digest for entry in entries for digest in _circuits_of(entry)}
+        self._read(file, sorted(circuits))
+        for start in range(0, len(entries), _AT_ONCE):
+            batch = entries[start : start + _AT_ONCE]
+            snapshots = self._snapshots(file, {one for entry in batch for one in entry.snapshots})
+            for told in _by_size(file, batch):
+                key, data, places = pack_told(told, imported, account)
+                self._objects.put({key: data})
+                self._store.tell(load_told(self._objects, places), snapshots)
+
+    def _read(self, file: ReceiptFile, digests: Sequence[str]) -> None:
+        """Have each of these QPY read where it can harm nobody; raises :class:`Invalid` for one
+        that cannot be."""
+        for start in range(0, len(digests), _READ_AT_ONCE):
+            some = digests[start : start + _READ_AT_ONCE]
+            specs = [
+                JobSpec(
+                    kind=JobKind.RUN,
+                    resource="",
+                    programs=[Program(format=QPY, data=file.read(circuits_member(digest)))],
+                )
+                for digest in some
+            ]
+            answers = self._reader.read(specs, deadline_s=_READ_S)
+            for digest, answer in zip(some, answers, strict=True):
+                _check_read(answer, circuits_member(digest))
+
+    def _snapshots(self, file: ReceiptFile, digests: set[str]) -> list[Sighting]:
+        """Those that are not known here, packed and put; the numbers of the others are compared.
+
+        Raises :class:`Conflict` where they differ.
+        """
+        named = sorted(
+            digest for digest in digests if calibration_member(digest, "raw.json") in file
+        )
+        there = {one.digest: one for one in self._store.first_sightings(named)} if named else {}
+        found: list[Sighting] = []
+        packs: dict[str, bytes] = {}
+        for digest in named:
+            normal = file.read(calibration_member(digest, "metrics.json"))
+            if digest in there:
+                (ours,) = self._objects.read([there[digest].normal])
+                if encode_metrics(decode_metrics(ours)) != encode_metrics(decode_metrics(normal)):
+                    raise Conflict(f"the numbers of {digest} are others here")
+                continue
+            key, data, sighting = pack_snapshot(_snapshot(file, digest, normal), told=True)
+            packs[key] = data
+            found.append(sighting)
+        if packs:
+            self._objects.put(packs)
+        return found
+
+
+def _most(name: str) -> int:
+    if name.startswith(("programs/", "circuits/")):
+        return _MOST_PROGRAM
+    return _MOST_RESULT if name.endswith(_RESULTS) else _MOST_DOCUMENT
+
+
+def _entry(file: ReceiptFile, job_id: str) -> JobEntry:
+    name = job_member(job_id, "job.json")
+    document = file.document(name)
+    check_plain(document, name)
+    entry = JobEntry.decoded(document, name)
+    if entry.state in FINAL_JOB_STATES:
+        check_job(entry, name)
+    return entry
+
+
+def _circuits_of(entry: JobEntry) -> Iterator[str]:
+    """Digests of all QPY of a job."""
+    for program in entry.programs:
+        if program.circuits is not None:
+            yield program.circuits
+    for ran in (one for part in entry.parts for one in part.ran or ()):
+        yield ran.circuits
+        if ran.read is not None:
+            yield ran.read
+
+
+def _check_read(answer: Reading | QuanopyError | None, where: str) -> None:
+    if answer is None:
+        raise Invalid("the circuits take too long to read", where=where)
+    # What is said of pubs is said of circuits that were read: these have parameters to be bound.
+    if isinstance(answer, QuanopyError) and not (answer.where or "").startswith("pubs["):
+        raise Invalid(f"the circuits cannot be read: {answer.message}", where=where)
+
+
+def _by_size(file: ReceiptFile, entries: Sequence[JobEntry]) -> Iterator[list[Telling]]:
+    """As many at a time as may be held together."""
+    batch: list[Telling] = []
+    size = 0
+    for entry in entries:
+        one = _telling(file, entry)
+        length = sum(map(len, (*one.programs, *one.circuits.values(), *one.results.values())))
+        if batch and size + length > _MOST_DOCUMENT:
+            yield batch
+            batch, size = [], 0
+        batch.append(one)
+        size += length
+    if batch:
+        yield batch
+
+
+def _telling(file: ReceiptFile, entry: JobEntry) -> Telling:
+    name = job_member(entry.id, "events.jsonl")
+    lines = file.lines(name)
+    check_plain(lines, name)
+    events = [
+        from_plain(EventEntry, line, f"{name}, line {at}") for at, line in enumerate(lines, 1)
+    ]
+    check_events(events, entry, name)
+    return Telling(
+        entry=entry,
+        programs=[file.read(program_member(one.digest)) for one in entry.programs],
+        circuits={digest: file.read(circuits_member(digest)) for digest in _circuits_of(entry)},
+        results=_results(file, entry) if entry.result else {},
+        events=events,
+    )
+
+
+# -- results ----------------------------------------------------------------------------------
+def _results(file: ReceiptFile, entry: JobEntry) -> Mapping[str, bytes]:
+    """What each part gave, as JSON arrays."""
+    parts = [part for part in entry.parts if part.result]
+    name = job_member(entry.id, "parts.jsonl")
+    if name in file:
+        return _parted(file.lines(name), [part.id for part in parts], name)
+    name = job_member(entry.id, "result.json")
+    document = file.document(name)
+    check_plain(document, name)
+    pubs = check_pubs(document.get("pubs"), f"{name}.pubs")
+    if len(entry.parts) == 1:
+        return {entry.parts[0].id: _array(pubs, name)}
+    return {
+        part.id: _array(pubs[part.slice.first : part.slice.first + part.slice.count], name)
+        for part in parts
+    }
+
+
+def _parted(lines: Iterable[Mapping[str, Any]], ids: Sequence[str], name: str) -> dict[str, bytes]:
+    found = {}
+    for line in lines:
+        check_plain(line, name)
+        found[str(line.get("task"))] = _array(check_pubs(line.get("pubs"), f"{name}.pubs"), name)
+    if found.keys() != set(ids):
+        raise Invalid("it is not of the parts that gave a result", where=name)
+    return found
+
+
+def _array(pubs: Sequence[dict[str, Any] | None], name: str) -> bytes:
+    if any(pub is None for pub in pubs):
+        raise Invalid("a part that gave a result lacks some of it", where=name)
+    return encode_result([pub for pub in pubs if pub is not None])
+
+
+# -- snapshots --------------------------------------------------------------------------------
+def _snapshot(file: ReceiptFile, digest: str, normal: bytes) -> Snapshot:
+    name = calibration_member(digest, "calibration.json")
+    document = file.document(name)
+    check_plain(document, name)
+    entry = CalibrationEntry.decoded(document, name)
+    raw = file.read(calibration_member(digest, "raw.json"))
+    check_plain(json_value(raw, name), name)
+    if not (0 < len(entry.resource) <= 100 and is_showable(entry.resource)):
+        raise Invalid("it is of no resource", where=name)
+    if not _EARLIEST <= entry.seen_from.year <= _LATEST:
+        raise Invalid(f"{entry.seen_from} is no time when it was seen", where=name)
+    snapshot = Snapshot(
+        resource=entry.resource,
+        format=entry.raw_format,
+        raw=raw,
+        metrics=decode_metrics(normal),
+        calibrated_at=entry.calibrated_at,
+        fetched_at=entry.seen_from,
+        vendor_id=entry.vendor_id,
+    )
+    try:
+        check_snapshot(snapshot)
+    except Invalid as error:
+        error.where = f"{name}: {error.where}"
+        raise
+    return snapshot

@@ -1,0 +1,111 @@
+"""What a receipt tells of another broker's jobs, put beside what was seen here."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+
+from quanopy.domain.errors import Conflict
+from quanopy.domain.events import TOLD
+from quanopy.domain.jobs import Execution
+from quanopy.domain.sightings import Sighting
+from quanopy.ports.store import Told
+from quanopy.storage import schema, told_snapshots
+from quanopy.storage.events import History, write_told
+from quanopy.storage.executions import devices_of
+from quanopy.storage.mapping import (
+    Values,
+    execution_of,
+    execution_row,
+    stamp,
+)
+from quanopy.storage.statements import EXECUTIONS, JOBS, insert_rows, read_ids
+from quanopy.storage.submissions import insert_jobs
+from quanopy.storage.transaction import Transaction
+
+
+def tell(
+    connection: Transaction, told: Sequence[Told], snapshots: Sequence[Sighting], now: int
+) -> set[str]:
+    """Insert the jobs that are not there, with all that belongs to them; their ids."""
+    there = {row.id for row in read_ids(connection, JOBS, [one.job.id for one in told])}
+    new = [one for one in told if one.job.id not in there]
+    told_snapshots.keep(connection, snapshots)
+    if not new:
+        return set()
+    _insert_executions(connection, [e for one in new for e in one.executions])
+    insert_jobs(connection, [one.job for one in new], [task for one in new for task in one.tasks])
+    write_told(connection, [line for one in new for line in _lines(one)])
+    for one in new:
+        _say(connection, one, now)
+    return {one.job.id for one in new}
+
+
+def _insert_executions(connection: Transaction, given: Sequence[Execution]) -> None:
+    """Several jobs may tell of the same one: the same, or it is another's.
+
+    Raises:
+        Conflict: one with this id is there and says something else.
+    """
+    unique: dict[str, Execution] = {}
+    known = {
+        row.id: execution_of(row)
+        for row in read_ids(connection, EXECUTIONS, {one.id for one in given})
+    }
+    for one in given:
+        other = known.get(one.id) or unique.setdefault(one.id, one)
+        if _said(one) != _said(other):
+            raise Conflict(
+                f"{one.id} is there already, and is something else",
+                hint="The receipt was changed, or one of its jobs is another broker's by mistake.",
+            )
+    new = [one for id_, one in unique.items() if id_ not in known]
+    devices = devices_of(connection, {one.resource for one in new}) if new else {}
+    insert_rows(
+        connection,
+        schema.executions,
+        [execution_row(one, device=devices[one.resource]) for one in new],
+    )
+
+
+def _said(one: Execution) -> Execution:
+    """What a receipt says of an execution: nothing of who asked for it here."""
+    return replace(one, account="", tasks=(), record=None, due_at=None)
+
+
+def _lines(one: Told) -> list[Values]:
+    imported = one.job.imported
+    receipt = "" if imported is None else imported.receipt
+    return [
+        {
+            "at": stamp(event.at),
+            "subject": event.subject,
+            "kind": event.kind,
+            "before": event.before,
+            "after": event.after,
+            "actor": event.actor,
+            "account": one.job.account,
+            "job_id": one.job.id,
+            "data": json.dumps({**event.data, TOLD: receipt}),
+        }
+        for event in one.events
+    ]
+
+
+def _say(connection: Transaction, one: Told, now: int) -> None:
+    imported = one.job.imported
+    if imported is None:
+        return
+    history = History(imported.by, now)
+    said = asdict(imported) | {
+        "exported_at": imported.exported_at.isoformat(),
+        "imported_at": imported.imported_at.isoformat(),
+    }
+    history.add(
+        one.job.id,
+        "job.imported",
+        account=one.job.account,
+        job_id=one.job.id,
+        after=one.job.state.value,
+        data=said,
+    )
+    history.write(connection)
