@@ -33,7 +33,8 @@ def tell(
     if not new:
         return set()
     _insert_executions(connection, [e for one in new for e in one.executions])
-    insert_jobs(connection, [one.job for one in new], [task for one in new for task in one.tasks])
+    tasks = [task for one in new for task in one.tasks]
+    insert_jobs(connection, [one.job for one in new], tasks, now=now)
     write_told(connection, [line for one in new for line in _lines(one)])
     for one in new:
         _say(connection, one, now)

@@ -45,7 +45,8 @@ def test_every_route_has_a_summary_a_description_a_tag_and_an_example(
         assert any("example" in one for content in contents for one in content.values()), name
         assert good["description"], name
         if "requestBody" in operation:
-            assert operation["requestBody"]["content"]["application/json"]["example"], name
+            contents = operation["requestBody"]["content"].values()
+            assert all(content["example"] for content in contents), name
 
 
 def test_every_route_documents_its_problems_and_its_token(document: dict[str, Any]) -> None:
