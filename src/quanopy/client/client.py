@@ -41,7 +41,10 @@ from quanopy.wire.service import (
 )
 
 if TYPE_CHECKING:
+    from qiskit import QuantumCircuit
+
     from quanopy.client.embedded import EmbeddedClient
+    from quanopy.client.gradients import GradientJob
     from quanopy.client.segments import Segments
 
 
@@ -179,6 +182,33 @@ class Client:
         ``after`` is an event's ``id`` to go on from; broken connections are taken up again.
         """
         return follow(self._http, bulk.ids_of(jobs), after)
+
+    def gradient(
+        self,
+        circuit: "QuantumCircuit",
+        observables: Any,
+        values: Any,
+        *,
+        resource: str | None = None,
+        **how: Unpack[How],
+    ) -> "GradientJob":
+        """Submit one job for expectation values and their exact derivatives by all parameters of
+        a circuit, by the parameter-shift rule: at one point, or at many.
+
+        ``observables`` is one, or an array of them; ``values`` an array whose last axis goes over
+        the circuit's parameters, or a mapping of parameters (or names, or vectors of them) to
+        values. Parameters may come several times, in expressions, and in any gate that is made of
+        RX, RY, RZ, P, RXX, RYY, RZZ and RZX.
+
+        Raises:
+            Unsupported: a parameter is in a gate that has no shift rule; says which.
+            Invalid: the values are not those of the circuit's parameters.
+        """
+        from quanopy.client.gradients import GradientJob, Plan
+
+        plan = Plan(circuit, observables, values)
+        (job,) = self.submit_many([plan.draft(resource=resource, how=how)])
+        return GradientJob(job, plan)
 
     # -- jobs that belong together -------------------------------------------------------------
     def group(
