@@ -23,6 +23,7 @@ from quanopy.client.results import Result
 from quanopy.client.streams import follow
 from quanopy.client.submitting import submitted
 from quanopy.client.webhooks import Webhooks
+from quanopy.domain.errors import Invalid
 from quanopy.domain.groups import GroupOrder
 from quanopy.domain.jobs import JobKind
 from quanopy.domain.resources import Target
@@ -45,7 +46,9 @@ if TYPE_CHECKING:
 
     from quanopy.client.embedded import EmbeddedClient
     from quanopy.client.gradients import GradientJob
+    from quanopy.client.points import Combine
     from quanopy.client.segments import Segments
+    from quanopy.client.sweeps import Sweep
 
 
 class Client:
@@ -182,6 +185,52 @@ class Client:
         ``after`` is an event's ``id`` to go on from; broken connections are taken up again.
         """
         return follow(self._http, bulk.ids_of(jobs), after)
+
+    def sweep(
+        self,
+        circuit: Circuit,
+        values: Any,
+        observables: Any = None,
+        *,
+        combine: "Combine | str | None" = None,
+        resource: str | None = None,
+        scatter: Sequence[str] | Mapping[str, float] | None = None,
+        jobs: Iterable[Job | str] = (),
+        **how: Unpack[How],
+    ) -> "Sweep":
+        """Run one circuit at many points: counts, or expectation values of ``observables``.
+
+        ``values`` is an array whose last axis goes over the circuit's parameters, or a mapping of
+        parameters (or names, or vectors of them) to values; of several with several values it must
+        be said how they ``combine``: ``product`` (each with each, an axis each, in this order) or
+        ``zip``.
+
+        It is one job with one array of parameters; with ``scatter``, one on each of these
+        resources, which take as many points each as their lanes are of all of them, or as the
+        mapping says. ``jobs`` are those of an earlier call with the same arguments: nothing is
+        submitted, and their results are joined.
+        """
+        from quanopy.client.sweeps import Plan, Sweep
+
+        shares = self._shares(scatter) if scatter is not None else [(resource, 1.0)]
+        plan = Plan(circuit, values, observables, combine=combine, shares=shares)
+        known = [Job(self._http, one) for one in bulk.ids_of(jobs)]
+        made = known or self.submit_many(plan.drafts(how))
+        if len(made) != len(plan.shares):
+            raise Invalid(
+                f"{len(made)} jobs for a sweep of {len(plan.shares)}",
+                where="jobs",
+                hint="Attach to a sweep with the arguments it was made with.",
+            )
+        return Sweep(self._http, made, plan)
+
+    def _shares(
+        self, scatter: Sequence[str] | Mapping[str, float]
+    ) -> list[tuple[str | None, float]]:
+        """Resources, and how much of the work each takes."""
+        if isinstance(scatter, Mapping):
+            return list(scatter.items())
+        return [(name, float(self.resource(name).lanes or 1)) for name in scatter]
 
     def gradient(
         self,

@@ -1,13 +1,11 @@
 """The table of epochs: what each ran on and under, and what came of it, to be read."""
 
-import io
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from html import escape
 from typing import TYPE_CHECKING, Any, overload
 
+from quanopy.client.tables import as_html, as_rich, as_text, shown
 from quanopy.codecs.agreement import Deviation
 from quanopy.codecs.figures import Figure, Value
 from quanopy.domain.calibration import CalibrationLabel
@@ -119,49 +117,19 @@ class EpochTable(Sequence[Row]):
         return self._rows[index]
 
     def __rich__(self) -> Any:
-        from rich import box
-        from rich.console import Group
-        from rich.table import Table
-        from rich.text import Text
-
-        table = Table(box=box.SIMPLE_HEAD)
-        for column in self.columns:
-            right = column not in _LEFT
-            table.add_column(Text(column), justify="right" if right else "left", no_wrap=True)
         *epochs, last = self.cells()
-        for one, cells in zip(self, epochs, strict=True):
-            table.add_row(*map(Text, cells), style=_style(one))
-        table.add_section()
-        table.add_row(*map(Text, last), style="bold")
-        return Group(table, *(Text(note, style="yellow") for note in self.notes))
+        styles = ["red" if _is_far(one) else "yellow" if one.across else "" for one in self]
+        return as_rich(
+            self.columns, epochs, left=_LEFT, styles=styles, total=last, notes=self.notes
+        )
 
     def __str__(self) -> str:
-        from rich.console import Console
-
-        out = io.StringIO()
-        Console(file=out, width=200).print(self)
-        return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
+        return as_text(self)
 
     def _repr_html_(self) -> str:
         *epochs, last = self.cells()
-        heads = "".join(f"<th>{escape(column)}</th>" for column in self.columns)
-        rows = [
-            _html(cells, "td", ' style="color: #b00"' if _is_far(one) else "")
-            for one, cells in zip(self, epochs, strict=True)
-        ]
-        notes = "".join(f"<li>{escape(note)}</li>" for note in self.notes)
-        return (
-            f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}{_html(last, 'th')}"
-            f"</tbody></table>{f'<ul>{notes}</ul>' if notes else ''}"
-        )
-
-
-def shown(value: float, error: float) -> str:
-    """A number with its error, to the error's two leading digits."""
-    if not error or not math.isfinite(error):
-        return f"{value:.6g}"
-    digits = max(0, 1 - math.floor(math.log10(error)))
-    return f"{value:.{digits}f} ± {error:.{digits}f}"
+        colours = ["#b00" if _is_far(one) else "" for one in self]
+        return as_html(self.columns, epochs, colours=colours, total=last, notes=self.notes)
 
 
 def _time(at: datetime | None) -> str:
@@ -170,13 +138,3 @@ def _time(at: datetime | None) -> str:
 
 def _is_far(one: Row) -> bool:
     return one.sigma is not None and one.sigma > _FAR
-
-
-def _style(one: Row) -> str:
-    if _is_far(one):
-        return "red"
-    return "yellow" if one.across else ""
-
-
-def _html(cells: Sequence[str], tag: str, style: str = "") -> str:
-    return f"<tr{style}>{''.join(f'<{tag}>{escape(cell)}</{tag}>' for cell in cells)}</tr>"

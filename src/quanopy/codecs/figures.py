@@ -1,13 +1,19 @@
 """Figures: one number of a result, with its standard error, to be followed over many results."""
 
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from quanopy.codecs.merged import Counts, Estimates, Outcomes, Weighting
 from quanopy.codecs.merging import Merge
 from quanopy.domain.errors import Invalid, NotReady
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Values = NDArray[np.float64]
 
 _HEX = re.compile(r"0x[0-9a-fA-F]+")
 
@@ -73,25 +79,36 @@ def settled(figure: Figure, whole: Merge) -> Figure:
 
 def value_of(merge: Merge, figure: Figure, weights: Weighting = Weighting.SHOTS) -> Value | None:
     """A figure that is :func:`settled`, of a result; ``None`` where it has no shots."""
+    import numpy as np
+
+    place = _flat(figure.index or (), merge.pubs[figure.pub].shape)
+    values, errors = (array[place] for array in values_of(merge, figure, weights))
+    return None if np.isnan(values) else Value(value=float(values), error=float(errors))
+
+
+def values_of(
+    merge: Merge, figure: Figure, weights: Weighting = Weighting.SHOTS
+) -> "tuple[Values, Values]":
+    """The same figure at every index of its pub, in C order, and the standard errors; NaN where
+    there are no shots."""
     pub = merge.pubs[figure.pub]
-    place = _flat(figure.index or (), pub.shape)
     if isinstance(pub, Estimates):
-        means, errors = pub.values(weights)
-        return Value(value=float(means[place]), error=float(errors[place]))
+        return pub.values(weights)
     if isinstance(pub, Outcomes):
-        return _probability(pub.numbers[figure.outcome or ""], pub.numbers.total())
-    if figure.observable is not None:
-        odd, total = pub.tally.odd(_mask(figure.observable, pub), place)
-        chance = _probability(odd, total)
-        return chance and Value(value=1 - 2 * chance.value, error=2 * chance.error)
-    return _probability(*pub.tally.count(_number(figure.outcome or "", pub), place))
+        return _probabilities(pub.numbers[figure.outcome or ""], pub.numbers.total())
+    if figure.observable is None:
+        return _probabilities(*pub.tally.count(_number(figure.outcome or "", pub)))
+    chances, errors = _probabilities(*pub.tally.odd(_mask(figure.observable, pub)))
+    return 1 - 2 * chances, 2 * errors
 
 
-def _probability(number: int, total: int) -> Value | None:
-    if not total:
-        return None
-    chance = number / total
-    return Value(value=chance, error=math.sqrt(chance * (1 - chance) / total))
+def _probabilities(numbers: Any, totals: Any) -> "tuple[Values, Values]":
+    import numpy as np
+
+    totals = np.atleast_1d(np.asarray(totals, dtype=np.float64))
+    with np.errstate(invalid="ignore"):
+        chances = np.atleast_1d(numbers) / totals
+        return chances, np.sqrt(chances * (1 - chances) / totals)
 
 
 def _index(index: Sequence[int] | None, shape: Sequence[int]) -> tuple[int, ...]:

@@ -107,19 +107,19 @@ class Tally:
             for start, end in pairwise(bounds.tolist())
         ]
 
-    def count(self, outcome: int, at: int) -> tuple[int, int]:
-        """How often an outcome came in a parameter set, and how many shots that has."""
-        rows, numbers = self._of_set(at)
-        wanted = _split(outcome, rows.shape[1])
-        return int(numbers[(rows == wanted).all(axis=1)].sum()), int(numbers.sum())
+    def count(self, outcome: int) -> "tuple[Floats, Floats]":
+        """How often an outcome came in each parameter set, and their shots."""
+        rows, _ = self.added()
+        words = self.outcomes_of(rows)
+        return self._where((words == _split(outcome, words.shape[1])).all(axis=1))
 
-    def odd(self, mask: int, at: int) -> tuple[int, int]:
-        """How often an odd number of these bits were 1 in a parameter set, and its shots."""
+    def odd(self, mask: int) -> "tuple[Floats, Floats]":
+        """How often an odd number of these bits were 1 in each parameter set, and their shots."""
         import numpy as np
 
-        rows, numbers = self._of_set(at)
-        ones = np.bitwise_count(rows & _split(mask, rows.shape[1])).sum(axis=1)
-        return int(numbers[ones % 2 == 1].sum()), int(numbers.sum())
+        words = self.outcomes_of(self.added()[0])
+        ones = np.bitwise_count(words & _split(mask, words.shape[1])).sum(axis=1)
+        return self._where(ones % 2 == 1)
 
     def ones(self) -> "tuple[list[Floats], Floats]":
         """Of each bit, the lowest first: how often it was 1, by parameter set; and their shots."""
@@ -133,6 +133,10 @@ class Tally:
                 for bit in range(self.bits)
             ]
         return self._ones, self._sums(*self.by_set())
+
+    def _where(self, rows: "NDArray[np.bool_]") -> "tuple[Floats, Floats]":
+        sets, numbers = self.by_set()
+        return self._sums(sets[rows], numbers[rows]), self._sums(sets, numbers)
 
     def _sums(self, sets: "NDArray[np.intp]", numbers: "NDArray[Any]") -> "Floats":
         import numpy as np

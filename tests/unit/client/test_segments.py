@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from quanopy.client.epoch_table import shown
 from quanopy.client.epochs import Segment
 from quanopy.client.numbers import Number
 from quanopy.client.segments import Segments
+from quanopy.client.tables import shown
 from quanopy.codecs.merging import Merge
 from quanopy.domain.calibration import CalibrationLabel
 from quanopy.domain.errors import Invalid, NotFound, NotReady, Unsupported
