@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from quanopy import Client
+from quanopy.client.replays import compare
+from quanopy.domain.calibration import CalibrationLabel
 from quanopy.testing.vendors.iqm import IqmVendor
 from tests.integration.processes import QUANOPY, START_S, outside
 from tests.servers.process import ServerProcess, ServerUnavailable
@@ -24,23 +26,25 @@ c = measure q;
 pytestmark = pytest.mark.timeout(300)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def vendor() -> Iterator[IqmVendor]:
     vendor = IqmVendor()
     with vendor:
         yield vendor
 
 
-@pytest.fixture
-def broker(tmp_path: Path, vendor: IqmVendor) -> Iterator[Client]:
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory, vendor: IqmVendor) -> Iterator[Client]:
     """A client of a broker that runs no work itself."""
     if not IQM_QUANOPY.exists():
         raise ServerUnavailable("No .venv-iqm: run `make test`, or tools/make-environment iqm.")
+    tmp_path = tmp_path_factory.mktemp("broker")
     data = tmp_path / "data"
     data.mkdir(mode=0o700)
     settings = tmp_path / "quanopy.toml"
     settings.write_text(
         f'[providers.iqm]\nurl = "{vendor.url}"\ntoken = "env:LOOPBACK_IQM_TOKEN"\n'
+        "[providers.aer]\n"
     )
     settings.chmod(0o600)
     environment = outside() | {
@@ -53,20 +57,26 @@ def broker(tmp_path: Path, vendor: IqmVendor) -> Iterator[Client]:
         log=data / "server.log",
         environment=environment,
     )
-    worker = None
+    workers: list[ServerProcess] = []
     try:
         server.wait_until((data / "server.json").exists, timeout_s=START_S)
-        worker = ServerProcess(
-            [IQM_QUANOPY, "worker", "--providers", "iqm"],
-            log=data / "worker.log",
-            environment=environment,
-        )
+        workers += [
+            ServerProcess(
+                [command, "worker", "--providers", name],
+                log=data / f"{name}.log",
+                environment=environment,
+            )
+            for command, name in ((IQM_QUANOPY, "iqm"), (QUANOPY, "aer"))
+        ]
         url = json.loads((data / "server.json").read_text())["url"]
         with Client(url, (data / "token").read_text().strip()) as client:
-            worker.wait_until(lambda: bool(client.resources()), timeout_s=START_S)
+            workers[0].wait_until(
+                lambda: {"adonis", "aer"} <= {one.name for one in client.resources()},
+                timeout_s=START_S,
+            )
             yield client
     finally:
-        if worker is not None:
+        for worker in workers:
             worker.stop()
         server.stop()
         assert vendor.secret not in "".join(log.read_text() for log in data.glob("*.log"))
@@ -79,3 +89,19 @@ def test_a_job_is_run_by_a_worker_of_another_environment(broker: Client, vendor:
     assert sum(counts.values()) == 500
     assert counts["00"] + counts["11"] > 380
     assert len(vendor.jobs) == 1
+
+
+def test_what_ran_on_iqm_is_replayed_with_the_errors_of_its_calibration_set(
+    broker: Client, vendor: IqmVendor
+) -> None:
+    job = broker.submit(BELL, resource="adonis", shots=4000)
+    job.result(timeout=180)
+    assert job.calibration.label is CalibrationLabel.EXACT
+    found = broker.replay(job, seed=11, timeout=120)
+    ideal = broker.submit(BELL, resource="aer", shots=4000)
+    (perfect,) = ideal.result(timeout=120)
+    (one,) = found.compared
+    without = compare(0, 0, one.ran, perfect.raw_counts[0])
+    assert without.total_variation > 0.03
+    assert found.total_variation < 0.6 * without.total_variation
+    assert found.calibration == job.calibration.snapshot.digest  # type: ignore[union-attr]

@@ -70,6 +70,18 @@ _ASK: Mapping[Fault, tuple[type[QuanopyError], ...]] = {
     Fault.STRANGE: (ProviderError,),
 }
 """What a question comes to, which may then be asked again."""
+COVERED: Mapping[str, str] = {
+    "latency": "test_a_late_answer_leaves_the_outcome_unknown",
+    "clock skew": "test_a_vendor_whose_clock_is_wrong_breaks_nothing",
+    "calibration that changes while a job runs": (
+        "test_a_calibration_that_changes_while_work_runs_is_another"
+    ),
+    **dict.fromkeys(_START, "test_what_start_meets_is_classified"),
+    Fault.SLOW: "test_a_late_answer_to_a_question_is_transient",
+    Fault.UNSEEN: "test_a_status_never_seen_is_reported_as_such",
+    Fault.VANISHED: "test_an_execution_that_vanished_is_left_out",
+}
+"""Which check of the contract is about what a vendor may do wrong."""
 _ACCEPTED = (Fault.LOST, Fault.TRUNCATED, Fault.MALFORMED, Fault.STRANGE)
 """Faults by which the vendor has made an execution all the same."""
 _HASTE_S = 1.0
@@ -112,7 +124,8 @@ class Bench(Protocol):
 
     def fault(self, route: str, kind: str) -> None:
         """The next request to ``start``, ``poll``, ``result``, ``stop`` or ``find`` meets one of
-        :class:`quanopy.testing.vendors.faults.Fault`."""
+        :class:`quanopy.testing.vendors.faults.Fault`; so do ``login``, ``target`` and
+        ``calibration``, where there is such a route."""
 
     def accepted(self, key: str) -> int:
         """How many executions the vendor has made of this key."""
@@ -199,6 +212,19 @@ class ProviderContract:
         if before is not None and after is not None:
             assert before.digest != after.digest
             check_snapshot(after, one.resource)
+
+    @pytest.mark.parametrize("route", ["login", "target", "calibration"])
+    def test_what_a_calibration_meets_is_classified_and_forgotten(
+        self, bench: Bench, provider: RemoteProvider, route: str
+    ) -> None:
+        name = bench.work().resource
+        before = provider.calibration(name)
+        for kind in (*_ASK, Fault.MISSING, Fault.VANISHED):
+            bench.fault(route, kind)
+            told = caught(lambda: provider.calibration(name))
+            assert told is None or isinstance(told, Snapshot | QuanopyError)
+            after = provider.calibration(name)
+            assert (after and after.digest) == (before and before.digest)
 
     # -- the way of an execution --------------------------------------------------------------
     def test_starts_many_and_completes_each(self, bench: Bench, provider: RemoteProvider) -> None:
