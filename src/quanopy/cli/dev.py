@@ -11,14 +11,14 @@ import typer
 
 from quanopy.cli.arguments import AsJson
 from quanopy.cli.exits import guarded
-from quanopy.cli.groups import Group
 from quanopy.cli.signals import CAUGHT
+from quanopy.cli.subcommands import Subcommands
 
 if TYPE_CHECKING:
     from quanopy.testing.vendors.base import Vendor
 
 app = typer.Typer(
-    cls=Group, help="Tools for testing programs and providers.", rich_markup_mode=None
+    cls=Subcommands, help="Tools for testing programs and providers.", rich_markup_mode=None
 )
 
 

@@ -48,7 +48,7 @@ def submit(
     how: How = {**running.how(), "tags": tag or (), "priority": priority}
     groups = [files] if together else [[file] for file in files]
     drafts = [
-        _draft(
+        drafted(
             group, kind, running.resource, observable or [], {**how, "name": name or group[0].stem}
         )
         for group in groups
@@ -62,13 +62,14 @@ def submit(
         _exit_by_state(found)
 
 
-def _draft(
+def drafted(
     files: Sequence[Path],
     kind: str | None,
     resource: str | None,
     observables: Sequence[str],
     how: "How",
 ) -> "Draft":
+    """A job of these files."""
     from quanopy.cli.observables import parse_observable
     from quanopy.client import drafts
     from quanopy.client.programs import program_of

@@ -11,6 +11,7 @@ from quanopy.cli import (
     compiled,
     dev,
     exits,
+    groups,
     jobs,
     matching,
     providers,
@@ -26,11 +27,11 @@ from quanopy.cli import (
     webhooks,
 )
 from quanopy.cli.exits import guarded
-from quanopy.cli.groups import Group
+from quanopy.cli.subcommands import Subcommands
 
 # Help is plain text: typer takes 0.2 s to import what it makes rich help with.
 app = typer.Typer(
-    cls=Group,
+    cls=Subcommands,
     name="quanopy",
     help="Submit quantum programs to a broker, and fetch their results later.",
     epilog=exits.HELP,
@@ -50,6 +51,7 @@ for _command in (
     results.watch,
     jobs.cancel,
     jobs.retry,
+    groups.segment,
     receipts.export,
     receipts.verify,
     receipts.import_,
@@ -60,6 +62,7 @@ for _command in (
     matching.match,
 ):
     app.command(_command.__name__.removesuffix("_"))(guarded(_command))
+app.add_typer(groups.app, name="group")
 app.add_typer(resources.app, name="resources")
 app.add_typer(stranded.app, name="stranded")
 app.add_typer(store.app, name="store")

@@ -8,8 +8,8 @@ import typer
 
 from quanopy.cli.arguments import AsJson
 from quanopy.cli.exits import guarded
-from quanopy.cli.groups import Group
 from quanopy.cli.importing import import_resources
+from quanopy.cli.subcommands import Subcommands
 
 if TYPE_CHECKING:
     from quanopy.wire.service import ResourceOut
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MANY = 8
 """Emulated devices of a provider that are all shown."""
 app = typer.Typer(
-    cls=Group, help="Show resources; take them in or out of service.", rich_markup_mode=None
+    cls=Subcommands, help="Show resources; take them in or out of service.", rich_markup_mode=None
 )
 
 

@@ -9,8 +9,8 @@ import typer
 
 from quanopy.cli.arguments import AsJson, Data
 from quanopy.cli.exits import guarded
-from quanopy.cli.groups import Group
 from quanopy.cli.service import Config, Database, Objects
+from quanopy.cli.subcommands import Subcommands
 
 if TYPE_CHECKING:
     from quanopy.server.settings import Settings
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from quanopy.services.archive_packs import Damage
 
 app = typer.Typer(
-    cls=Group,
+    cls=Subcommands,
     help="Look after the catalogue and the archive; the settings are those of `serve`.",
     no_args_is_help=True,
     rich_markup_mode=None,

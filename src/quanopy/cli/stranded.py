@@ -6,14 +6,14 @@ import typer
 
 from quanopy.cli.arguments import AsJson
 from quanopy.cli.exits import guarded
-from quanopy.cli.groups import Group
+from quanopy.cli.subcommands import Subcommands
 
 if TYPE_CHECKING:
     from quanopy.domain.states import WayOut
     from quanopy.wire.service import StrandedOut
 
 app = typer.Typer(
-    cls=Group,
+    cls=Subcommands,
     help="Show executions that may have been billed and nobody can tell of; say what became of "
     "them. For operators.",
     rich_markup_mode=None,

@@ -6,10 +6,13 @@ import typer
 
 from quanopy.cli.arguments import AsJson
 from quanopy.cli.exits import guarded
-from quanopy.cli.groups import Group
+from quanopy.cli.subcommands import Subcommands
 
 app = typer.Typer(
-    cls=Group, help="Make, list and revoke tokens.", no_args_is_help=True, rich_markup_mode=None
+    cls=Subcommands,
+    help="Make, list and revoke tokens.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 DAY_S = 86_400.0

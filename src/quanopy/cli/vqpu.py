@@ -6,11 +6,11 @@ from typing import Annotated
 import typer
 
 from quanopy.cli.exits import guarded
-from quanopy.cli.groups import Group
 from quanopy.cli.service import LogLevel
+from quanopy.cli.subcommands import Subcommands
 
 app = typer.Typer(
-    cls=Group, help="Run a virtual QPU: an emulator as a service.", rich_markup_mode=None
+    cls=Subcommands, help="Run a virtual QPU: an emulator as a service.", rich_markup_mode=None
 )
 
 

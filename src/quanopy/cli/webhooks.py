@@ -6,13 +6,13 @@ import typer
 
 from quanopy.cli.arguments import AsJson
 from quanopy.cli.exits import guarded
-from quanopy.cli.groups import Group
+from quanopy.cli.subcommands import Subcommands
 
 if TYPE_CHECKING:
     from quanopy.wire.webhooks import WebhookOut
 
 app = typer.Typer(
-    cls=Group,
+    cls=Subcommands,
     help="Have what happens sent to a url, signed; see how that goes.",
     no_args_is_help=True,
     rich_markup_mode=None,

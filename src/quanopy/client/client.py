@@ -29,6 +29,7 @@ from quanopy.domain.jobs import JobKind
 from quanopy.domain.resources import Target
 from quanopy.domain.states import ResourceState, WayOut
 from quanopy.wire.calibrations import CalibrationOut, SnapshotOut
+from quanopy.wire.groups import GroupOut
 from quanopy.wire.jobs import JobOut, ReceiptOut
 from quanopy.wire.matching import MatchOut
 from quanopy.wire.service import (
@@ -290,6 +291,15 @@ class Client:
         """Handles on groups, newest first. Filters: ``state`` (one or several), ``name_prefix``,
         ``account``."""
         return self._groups.all(**filters)
+
+    def find_group(self, name: str) -> Group:
+        """The account's group of this name, or of this id; raises :class:`NotFound`."""
+        return self._groups.find(name)
+
+    def group_listing(self, **filters: Any) -> Iterator[GroupOut]:
+        """Groups as the broker lists them, newest first, with how far each is; filters as for
+        :meth:`groups`."""
+        return self._groups.listing(**filters)
 
     def segment(
         self,

@@ -12,8 +12,8 @@ from quanopy.client.http import Http
 from quanopy.client.polling import LONGEST_S, rounds
 from quanopy.client.results import Result, result_of
 from quanopy.client.streams import follow
-from quanopy.domain.errors import Invalid, NotFound, NotReady, ResourceMismatch
-from quanopy.domain.groups import GroupAction, GroupOrder, GroupState
+from quanopy.domain.errors import Invalid, NotReady, ResourceMismatch
+from quanopy.domain.groups import GroupAction, GroupOrder, GroupState, no_group
 from quanopy.domain.ids import is_id
 from quanopy.domain.jobs import JobKind
 from quanopy.domain.states import JobState
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from quanopy.client.segments import Segments
 
 _PAGE = 10_000
+FILTERS = frozenset({"state", "name_prefix", "account"})
 _AT_ONCE = 1_000
 """Jobs in one request."""
 
@@ -323,15 +324,20 @@ class Groups:
             )
         return self._handle(found, resource)
 
-    def named(self, name: str) -> Group:
-        """The group of this name; raises :class:`NotFound`."""
+    def find(self, name: str) -> Group:
+        """The group of this name, or of this id; raises :class:`NotFound`."""
+        if is_id(name, "group"):
+            return self._handle(self._http.get(GroupOut, f"/groups/{name}"))
         page = self._http.get(GroupPage, "/groups", params={"name": name})
         if not page.groups:
-            raise NotFound(f"there is no group {name[:100]!r}", hint="List: `client.groups()`.")
+            raise no_group(name)
         return self._handle(page.groups[0])
 
     def listing(self, **filters: Any) -> Iterator[GroupOut]:
-        """Groups as the broker lists them, newest first."""
+        """Groups as the broker lists them, newest first; raises :class:`Invalid` for a filter
+        that there is not."""
+        if unknown := filters.keys() - FILTERS:
+            raise Invalid(f"there is no filter {min(unknown)}", hint=f"Known: {sorted(FILTERS)}.")
         cursor: str | None = None
         while True:
             page = self._http.get(GroupPage, "/groups", params={**filters, "cursor": cursor})

@@ -100,7 +100,7 @@ def test_commands_are_found() -> None:
 
 @pytest.mark.parametrize("path", COMMANDS)
 def test_every_command_is_in_a_guide(path: str) -> None:
-    assert path in GUIDE + OPERATING + NOTIFICATIONS
+    assert path in GUIDE + OPERATING + NOTIFICATIONS + EXPERIMENTS
 
 
 @pytest.mark.parametrize(
