@@ -101,6 +101,10 @@ _AGAIN = (
 )
 _LEAVE = update(_jobs).where(_jobs.c.group_id == _group).values(group_id=None, position=None)
 _FORGET = delete(_places).where(_places.c.group_id == _group)
+_position = rows_of(_places.c.position)
+_VACATE = delete(_places).where(
+    _places.c.group_id == _group, _places.c.position.in_(select(_position.c.position))
+)
 _DELETE = delete(_groups).where(_groups.c.id == _group)
 _LEFT = select(_places.c.job_id).where(_places.c.group_id == _group).limit(1)
 
@@ -358,6 +362,9 @@ def rerun(connection: Transaction, group_id: str, *, actor: str, now: int) -> li
         return []
     history = History(actor, now)
     jobs = [job_of(one) for one in failed]
+    # The place of one that has only just ended may be there still.
+    positions = document([{"position": job.position} for job in jobs])
+    connection.later(_VACATE, {"group": group_id, "r": positions})
     locked = read_ids(connection, LOCKED_JOBS, [job.id for job in jobs])
     queue_again(connection, locked, history, now, blocked=True)
     insert_rows(connection, _places, [_place(job) for job in jobs])

@@ -253,6 +253,17 @@ class GroupsContract:
         assert self.state(grouped, one) is GroupState.DONE
         assert grouped.progress([one.id])[one.id].completed == 2
 
+    def test_what_failed_gets_its_turn_again_before_its_end_was_seen(self, grouped: Store) -> None:
+        one, jobs = self.made(grouped, SEQUENTIAL, 2)
+        run(grouped, TaskState.FAILED)
+        grouped.rerun_group(one.id, actor="alice")
+        step(grouped)
+        assert run(grouped) == [jobs[0].id]
+        step(grouped)
+        assert run(grouped) == [jobs[1].id]
+        step(grouped)
+        assert self.state(grouped, one) is GroupState.DONE
+
     def test_what_is_done_goes_on_when_it_is_added_to(self, grouped: Store) -> None:
         one, _ = self.made(grouped, SEQUENTIAL, 1)
         run(grouped)

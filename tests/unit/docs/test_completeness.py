@@ -22,6 +22,7 @@ from quanopy.client.webhooks import Webhooks
 from quanopy.codecs import records
 from quanopy.domain import errors
 from quanopy.domain.accounts import Scope
+from quanopy.domain.groups import GroupState
 from quanopy.domain.states import ExecutionState, JobState, ResourceState, TaskState
 from quanopy.domain.webhooks import WebhookState
 from quanopy.ports import providers
@@ -46,6 +47,7 @@ SUBJECTS: dict[str, type[StrEnum]] = {
     "execution": ExecutionState,
     "resource": ResourceState,
     "webhook": WebhookState,
+    "group": GroupState,
 }
 
 

@@ -304,7 +304,7 @@ async def _change(
     web, identity = web_of(request), identity_of(request)
     await web.reads.owned(ids, identity)
     changed = await web.calls.run(change, set(ids), actor=identity.account)
-    web.wakeups.notify(topic, Topic.EVENTS)
+    web.wakeups.notify(topic, Topic.EVENTS, Topic.TURNS)
     by_id = {job.id: job for job in changed}
     return [by_id[job_id] for job_id in ids]
 
