@@ -55,6 +55,12 @@ class Capabilities:
     adopts: bool = True
     """Whether jobs may be there that were made elsewhere; a worker says so of its providers."""
 
+    def cost(self, shots: float, tasks: float = 1.0) -> float | None:
+        """What so many shots and tasks cost; ``None`` where it has no price."""
+        if self.price_per_task is None and self.price_per_shot is None:
+            return None
+        return (self.price_per_task or 0.0) * tasks + (self.price_per_shot or 0.0) * shots
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:

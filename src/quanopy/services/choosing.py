@@ -53,10 +53,7 @@ def plain_reasons(wanted: Requirements, need: Need, candidate: Candidate) -> tup
 def cost(need: Need, resource: Resource) -> float | None:
     """What a job of one task costs there; ``None`` where the resource has no price."""
     able = resource.capabilities
-    if able.price_per_task is None and able.price_per_shot is None:
-        return None
-    shots = able.default_shots if need.shots is None else need.shots
-    return (able.price_per_task or 0.0) + (able.price_per_shot or 0.0) * shots
+    return able.cost(able.default_shots if need.shots is None else need.shots)
 
 
 def none_fits(choice: Choice, need: Need) -> QuanopyError:

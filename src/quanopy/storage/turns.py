@@ -27,7 +27,15 @@ from quanopy.storage import schema, users
 from quanopy.storage.compiled import Row
 from quanopy.storage.events import History
 from quanopy.storage.groups import GROUPS, LOCKED_GROUPS, group_of, policy_of, tell
-from quanopy.storage.mapping import AT_ONCE, Values, moment_or_none, problem_text, span, stamp
+from quanopy.storage.mapping import (
+    AT_ONCE,
+    Values,
+    moment_or_none,
+    problem_text,
+    resource_of,
+    span,
+    stamp,
+)
 from quanopy.storage.rows import document, id_rows, ids_document, rows_of
 from quanopy.storage.statements import JOBS, LOCKED_TASKS, read_ids, update_rows
 from quanopy.storage.transaction import Transaction
@@ -78,13 +86,16 @@ _PLACES = select(_places.c.job_id, _places.c.begun).select_from(
     )
 )
 _USAGE = (
-    select(_tasks.c.job_id, schema.executions.c.usage, schema.executions.c.tasks)
+    select(schema.executions.c.resource, schema.executions.c.usage, schema.executions.c.tasks)
     .select_from(
         _ids.join(_tasks, _tasks.c.job_id == _ids.c.id).join(
             schema.executions, schema.executions.c.id == _tasks.c.execution_id
         )
     )
     .where(~_tasks.c.superseded)
+)
+_RESOURCES = select(schema.resources).select_from(
+    _ids.join(schema.resources, schema.resources.c.name == _ids.c.id)
 )
 _place = rows_of(_places.c.position)
 _these = _places.c.group_id == _group, _places.c.position.in_(select(_place.c.position))
@@ -253,10 +264,22 @@ class _Doing:
         return {"failures": row.failures + failed, "usage": json.dumps(usage)}
 
     def _usage(self, usage: dict[str, float], job_ids: Sequence[str]) -> dict[str, float]:
-        for row in read_ids(self.connection, _USAGE, job_ids):
+        """What these jobs used, added to what others of their group did."""
+        rows = read_ids(self.connection, _USAGE, job_ids)
+        names = {row.resource for row in rows}
+        priced = {
+            row.name: resource_of(row).capabilities
+            for row in read_ids(self.connection, _RESOURCES, names)
+        }
+        for row in rows:
+            used = json.loads(row.usage)
+            able = priced.get(row.resource)
+            cost = able and able.cost(used.get("shots", 0.0), used.get("tasks", 1.0))
+            if cost is not None and used:
+                used.setdefault("cost", cost)
             # An execution that tasks share is used by each of them alike.
             share = len(json.loads(row.tasks))
-            for kind, amount in json.loads(row.usage).items():
+            for kind, amount in used.items():
                 usage[kind] = usage.get(kind, 0.0) + amount / share
         return usage
 

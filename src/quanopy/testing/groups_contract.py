@@ -22,7 +22,7 @@ from quanopy.domain.groups import (
 from quanopy.domain.ids import new_id
 from quanopy.domain.jobs import Job, OnFailure
 from quanopy.domain.requirements import Bound
-from quanopy.domain.resources import Resource
+from quanopy.domain.resources import Capabilities, Resource
 from quanopy.domain.states import JobState, TaskState
 from quanopy.ports.store import EventQuery, GroupQuery, Offer, Stepped, Store
 from quanopy.testing.catalogue import MovableClock, ending, execution, job, submission
@@ -283,6 +283,21 @@ class GroupsContract:
         assert most == 4
         assert grouped.progress([one.id])[one.id].completed == 40
         assert grouped.groups([one.id])[0].usage["seconds"] == 80.0
+
+    def test_what_its_jobs_cost_is_known_where_their_resource_has_a_price(
+        self, grouped: Store
+    ) -> None:
+        priced = Capabilities(price_per_task=0.5, price_per_shot=0.001)
+        grouped.register(
+            "worker_1",
+            [Resource(name="aer", provider="aer", lanes=None, capabilities=priced)],
+            ttl_s=TTL,
+        )
+        one, _ = self.made(grouped, SEQUENTIAL, 2)
+        for _ in range(2):
+            run(grouped)
+            step(grouped)
+        assert grouped.groups([one.id])[0].usage["cost"] == pytest.approx(2 * (0.5 + 1.024))
 
     def test_another_name_is_taken_only_if_it_is_free(self, grouped: Store) -> None:
         one, _ = grouped.create_group(group())
