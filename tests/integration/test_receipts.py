@@ -1,0 +1,139 @@
+"""Two whole brokers with Aer, on SQLite and on PostgreSQL: what goes from one to the other."""
+
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from qiskit import QuantumCircuit
+from qiskit.circuit import ParameterVector
+
+import quanopy
+from quanopy.client import Client, Job
+from quanopy.client.receipts import Receipt
+from quanopy.domain.errors import Conflict, InvalidTransition
+
+pytestmark = pytest.mark.postgres
+DEVICE = "aer-fake-manila"
+LIMIT_S = 120.0
+
+
+@pytest.fixture(scope="module")
+def origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """Where jobs run."""
+    folder: Path = tmp_path_factory.mktemp("origin")
+    with Client.embedded(folder, emulator_processes=1, emulator_memory_mb=1024) as client:
+        yield client
+
+
+@pytest.fixture
+def other(postgres_dsn: str, tmp_path: Path) -> Iterator[Client]:
+    """Where they are told of."""
+    with Client.embedded(tmp_path / "other", database=postgres_dsn, worker=False) as client:
+        yield client
+
+
+def members(path: Path) -> dict[str, bytes]:
+    """All but the manifest."""
+    with zipfile.ZipFile(path) as file:
+        return {name: file.read(name) for name in file.namelist() if name != "manifest.json"}
+
+
+def turned() -> QuantumCircuit:
+    circuit = QuantumCircuit(2)
+    angles = ParameterVector("a", 2)
+    circuit.ry(angles[0], 0)
+    circuit.cx(0, 1)
+    circuit.ry(angles[1], 1)
+    return circuit
+
+
+def jobs_of(client: Client) -> list[Job]:
+    """One of each kind."""
+    bell = QuantumCircuit(2)
+    bell.h(0)
+    bell.cx(0, 1)
+    bell.measure_all()
+    measured = turned()
+    measured.measure_all()
+    angles = np.linspace(0, 1, 12).reshape(6, 2)
+    return [
+        client.sample([bell], resource=DEVICE, shots=100, name="bell", tags=["a"]),
+        client.sample([(measured, angles)], resource="aer", shots=50, memory=True),
+        client.estimate([(turned(), "ZZ", angles[0]), (turned(), "XX", angles[1])]),
+        client.sample([(turned().measure_all(inplace=False), angles)], resource=DEVICE, shots=20),
+    ]
+
+
+def test_jobs_read_the_same_at_another_broker(
+    origin: Client, other: Client, tmp_path: Path
+) -> None:
+    for number, job in enumerate(jobs_of(origin)):
+        expected = job.result(LIMIT_S)
+        file, again = tmp_path / f"{number}.quanopy", tmp_path / f"{number}-again.quanopy"
+        with origin.export(job, file) as receipt:
+            assert receipt.verify() == []
+            assert receipt.jobs[0].result().to_dict() == expected.to_dict()
+            assert receipt.jobs[0].circuits() == job.circuits()
+        answer = other.import_receipt(file)
+        assert (answer.new, answer.known, answer.left_out) == ([job.id], [], [])
+        told = other.job(job.id)
+        assert told.result(0).to_dict() == expected.to_dict()
+        assert told.circuits() == job.circuits()
+        assert [one.circuits for one in told.compiled()] == [one.circuits for one in job.compiled()]
+        assert told.calibration.label == job.calibration.label
+        seen = job.calibration.snapshot
+        if seen is not None:
+            snapshot = told.calibration.snapshot
+            assert snapshot is not None
+            assert (snapshot.metrics, snapshot.raw()) == (seen.metrics, seen.raw())
+        imported = told.detail().imported
+        assert imported is not None
+        assert imported.account == job.detail().account
+        assert [one.kind for one in told.events()][-1] == "job.imported"
+        with other.export(told, again) as receipt:
+            assert receipt.verify() == []
+            assert receipt.made["told"][0]["jobs"] == [job.id]
+        assert members(again) == members(file)
+        assert other.import_receipt(file).known == [job.id]
+        assert origin.import_receipt(again).known == [job.id]
+        with pytest.raises(InvalidTransition, match="imported"):
+            told.retry()
+    # What was told of a resource is no sign of how it stands here.
+    assert {one.name for one in other.resources()} == set()
+
+
+def test_a_receipt_with_another_result_is_refused(
+    origin: Client, other: Client, tmp_path: Path
+) -> None:
+    job = jobs_of(origin)[0]
+    job.result(LIMIT_S)
+    file, changed = tmp_path / "job.quanopy", tmp_path / "changed.quanopy"
+    origin.export(job, file).close()
+    name = f"jobs/{job.id}/result.json"
+    with zipfile.ZipFile(file) as before, zipfile.ZipFile(changed, "w") as after:
+        for one in before.namelist():
+            data = before.read(one)
+            after.writestr(
+                one, data.replace(b'"shots":100', b'"shots":999') if one == name else data
+            )
+    with Receipt(changed) as receipt:
+        assert [fault.member for fault in receipt.verify()] == [name]
+    with pytest.raises(quanopy.errors.Invalid, match="digest"):
+        other.import_receipt(changed)
+    other.import_receipt(file)
+    assert other.job(job.id).result(0)[0].shots == 100
+
+
+def test_what_is_anothers_is_a_conflict(origin: Client, other: Client, tmp_path: Path) -> None:
+    from quanopy.wire.service import TokenIn
+
+    job = jobs_of(origin)[0]
+    job.result(LIMIT_S)
+    file = tmp_path / "job.quanopy"
+    origin.export(job, file).close()
+    other.import_receipt(file)
+    token = other.create_token(TokenIn(account="eve", scope="user", label=""))
+    with Client(other.settings.url, token.secret) as eve, pytest.raises(Conflict):
+        eve.import_receipt(file)
