@@ -8,6 +8,8 @@ import typer
 from quanopy.cli.arguments import AsJson
 
 if TYPE_CHECKING:
+    from quanopy.client.client import Client
+    from quanopy.client.groups import Group
     from quanopy.client.receipts import Receipt
     from quanopy.codecs.receipt_checks import Fault
 
@@ -17,20 +19,25 @@ ReceiptPath = Annotated[Path, typer.Argument(metavar="FILE", help="A receipt.")]
 
 
 def export(
-    id: Annotated[str, typer.Argument(metavar="JOB", help="A job's id.")],
+    what: Annotated[
+        str, typer.Argument(metavar="JOB|GROUP", help="A job's id; a group's id or name.")
+    ],
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help="Where to; a zip, often named .quanopy.")
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Write all that belongs to a job into one file: program, result, calibrations, history."""
+    """Write all that belongs to a job or group into one file: programs, results, calibrations,
+    history."""
     from quanopy.cli.output import emit, progress
     from quanopy.client import Client
 
     with Client() as client, progress() as bar:
         shown = bar.add_task("bytes", total=None)
         receipt = client.export(
-            id, file, on_progress=lambda size: bar.update(shown, completed=size)
+            _meant(client, what),
+            file,
+            on_progress=lambda size: bar.update(shown, completed=size),
         )
     with receipt:
         if as_json:
@@ -38,6 +45,14 @@ def export(
             return
         typer.echo(receipt.digest)
         _say_unfinished(receipt)
+
+
+def _meant(client: "Client", what: str) -> "str | Group":
+    """A job's or group's id, or the group of that name."""
+    from quanopy.cli.groups import group_of
+    from quanopy.domain.ids import is_id
+
+    return what if is_id(what, "job") else group_of(client, what)
 
 
 def verify(file: ReceiptPath, as_json: AsJson = False) -> None:

@@ -368,20 +368,20 @@ class Client:
     # -- receipts -----------------------------------------------------------------------------
     def export(
         self,
-        job: Job | str,
+        what: Job | Group | str,
         path: Path | str,
         *,
         on_progress: Callable[[int], object] | None = None,
     ) -> Receipt:
-        """Write one file with all that belongs to a job: programs, options, result, the
-        calibrations it ran under, history, versions, digests; it is read with
-        :func:`quanopy.load`, without this broker. Of a job that is not final it has what is known
-        now. ``on_progress`` is told how many bytes have come.
+        """Write one file with all that belongs to a job, or to all jobs of a group: programs,
+        options, result, the calibrations it ran under, history, versions, digests; it is read
+        with :func:`quanopy.load`, without this broker. Of a job that is not final it has what is
+        known now. ``on_progress`` is told how many bytes have come.
 
         Raises:
             Invalid: the file cannot be written.
         """
-        return exporting.exported(self._http, job, Path(path), on_progress)
+        return exporting.exported(self._http, what, Path(path), on_progress)
 
     def import_receipt(self, path: Path | str) -> ReceiptOut:
         """Take the jobs of a receipt into this broker, as this account's: with their ids, as they

@@ -3,24 +3,31 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from quanopy.client.bulk import ids_of
 from quanopy.client.files import check_writable, write_atomically
-from quanopy.client.handles import Job
+from quanopy.client.groups import Group
+from quanopy.client.handles import Job, checked_id
 from quanopy.client.http import Http
 from quanopy.client.receipts import Receipt
 from quanopy.codecs.receipts import MEDIA_TYPE
 from quanopy.domain.errors import NotFound
+from quanopy.domain.ids import is_id
 from quanopy.wire.jobs import ReceiptOut
 
 
 def exported(
-    http: Http, job: Job | str, path: Path, on_progress: Callable[[int], object] | None
+    http: Http, what: Job | Group | str, path: Path, on_progress: Callable[[int], object] | None
 ) -> Receipt:
-    """A job's receipt, written there whole or not at all."""
-    (id_,) = ids_of([job])
+    """A job's or group's receipt, written there whole or not at all."""
     check_writable(path)
-    write_atomically(path, _told(http.pieces(f"/jobs/{id_}/receipt"), on_progress))
+    write_atomically(path, _told(http.pieces(_place(what)), on_progress))
     return Receipt(path)
+
+
+def _place(what: Job | Group | str) -> str:
+    id_ = what if isinstance(what, str) else what.id
+    if is_id(id_, "group"):
+        return f"/groups/{id_}/receipt"
+    return f"/jobs/{checked_id(id_)}/receipt"
 
 
 def imported(http: Http, path: Path) -> ReceiptOut:

@@ -8,12 +8,25 @@ from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self, overload
 
 from quanopy.client.receipt_calibrations import ReceiptCalibration, Snapshot
-from quanopy.client.results import Result, result_of
+from quanopy.client.results import Answer, Result, result_of
 from quanopy.codecs.plain import from_plain
 from quanopy.codecs.receipt_checks import Fault, faults
 from quanopy.codecs.receipt_files import ReceiptFile
-from quanopy.codecs.receipt_records import EventEntry, ExecutionEntry, JobEntry, RanEntry
-from quanopy.codecs.receipts import circuits_member, job_member, program_member
+from quanopy.codecs.receipt_records import (
+    EventEntry,
+    ExecutionEntry,
+    GroupEntry,
+    JobEntry,
+    RanEntry,
+)
+from quanopy.codecs.receipts import (
+    GROUP,
+    GROUP_EVENTS,
+    calibration_member,
+    circuits_member,
+    job_member,
+    program_member,
+)
 from quanopy.domain.errors import NotFound, NotReady, TaskFailed
 from quanopy.domain.jobs import JobKind, Options, Problem, Pub
 from quanopy.domain.programs import Program
@@ -21,6 +34,8 @@ from quanopy.domain.states import FINAL_JOB_STATES, JobState
 
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit
+
+    from quanopy.client.segments import Segments
 
 
 class Receipt:
@@ -67,6 +82,45 @@ class Receipt:
         if id not in self._file.manifest["jobs"]:
             raise NotFound(f"there is no job {id[:60]!r} in it", where=self._file.where)
         return ReceiptJob(self._file, id)
+
+    @cached_property
+    def group(self) -> GroupEntry | None:
+        """What its jobs are a group of: name, policy, state, usage; ``None``: of none."""
+        if self._file.manifest.get("group") is None:
+            return None
+        return GroupEntry.decoded(self._file.document(GROUP), f"{self._file.where}: {GROUP}")
+
+    def group_events(self) -> list[EventEntry]:
+        """The history of the group itself up to then, in order."""
+        if self.group is None:
+            return []
+        place = f"{self._file.where}: {GROUP_EVENTS}"
+        lines = self._file.lines(GROUP_EVENTS)
+        return [from_plain(EventEntry, line, place) for line in lines]
+
+    def results(self) -> list[Result[Any] | None]:
+        """Results of its jobs in order, ``None`` where there is none: the job failed, was
+        cancelled or had not ended."""
+        return [job.result() if job.state is JobState.COMPLETED else None for job in self.jobs]
+
+    def segments(self, named: str | None = None) -> "Segments":
+        """Its jobs as segments of one experiment: merged results, by calibration, as a table and a
+        picture; see :class:`~quanopy.client.segments.Segments`. ``named`` is the resource that the
+        experiment is taken to be of."""
+        from quanopy.client.segmenting import merged, segment
+        from quanopy.client.segments import Segments
+
+        def known(digest: str) -> Snapshot | None:
+            return self.snapshot(digest) if self._has(digest) else None
+
+        found = [
+            segment(index, job.record, merged(job.answer()) if job.has_result else None)
+            for index, job in enumerate(self.jobs)
+        ]
+        return Segments(found, calibration=known, named=named)
+
+    def _has(self, digest: str) -> bool:
+        return calibration_member(digest, "calibration.json") in self._file
 
     def snapshot(self, digest: str) -> "Snapshot":
         """A calibration by its digest; raises :class:`NotFound`."""
@@ -192,8 +246,17 @@ class ReceiptJob:
         name = job_member(self.id, "result.json")
         if name not in self._file or (self.state is not JobState.COMPLETED and not partial):
             raise self._why_none()
-        place = f"{self._file.where}: {name}"
-        return result_of(from_plain(_Answer, self._file.document(name), place))
+        return result_of(self.answer())
+
+    @property
+    def has_result(self) -> bool:
+        """Whether there is one, or some of one."""
+        return job_member(self.id, "result.json") in self._file
+
+    def answer(self) -> Answer:
+        """What there is of a result, as it is kept."""
+        name = job_member(self.id, "result.json")
+        return from_plain(_Answer, self._file.document(name), f"{self._file.where}: {name}")
 
     def npz(self) -> bytes:
         """Its result as the bytes of a NumPy ``.npz`` file; raises as :meth:`result`."""

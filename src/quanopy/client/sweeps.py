@@ -12,7 +12,7 @@ from quanopy.client.drafts import Draft, How
 from quanopy.client.handles import Job
 from quanopy.client.http import Http
 from quanopy.client.points import Combine, points, stacked
-from quanopy.client.segmented import segment
+from quanopy.client.segmenting import segment
 from quanopy.client.sweep_result import SweepResult
 from quanopy.domain.errors import Invalid, NotReady
 

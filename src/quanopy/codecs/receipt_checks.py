@@ -8,8 +8,10 @@ from typing import Any
 from quanopy.codecs.calibrations import decode_metrics
 from quanopy.codecs.plain import from_plain
 from quanopy.codecs.receipt_files import ReceiptFile
-from quanopy.codecs.receipt_records import CalibrationEntry, EventEntry, JobEntry
+from quanopy.codecs.receipt_records import CalibrationEntry, EventEntry, GroupEntry, JobEntry
 from quanopy.codecs.receipts import (
+    GROUP,
+    GROUP_EVENTS,
     MANIFEST,
     README,
     RESULT_FORMAT,
@@ -50,7 +52,8 @@ def faults(
         yield fault
     if content_digest(list(file.members.values())) != file.manifest.get("content"):
         yield Fault(member=MANIFEST, problem="content is not the digest of the members named")
-    known: set[str] = {MANIFEST, README}
+    yield from _group(file, damaged)
+    known: set[str] = {MANIFEST, README, GROUP, GROUP_EVENTS}
     for job_id in file.manifest["jobs"]:
         yield from _job(file, job_id, damaged, known, arrays)
     yield from _snapshots(file, damaged)
@@ -85,6 +88,41 @@ def _promised(name: str) -> str | None:
         return rest.removesuffix(_PROMISED[folder])
     digest, _, leaf = rest.partition("/")
     return digest if folder == "calibrations" and leaf == "raw.json" else None
+
+
+def _group(file: ReceiptFile, damaged: set[str]) -> Iterator[Fault]:
+    told = file.manifest.get("group")
+    if told is None:
+        yield from (
+            Fault(member=name, problem="is of no group") for name in _OF_GROUPS if name in file
+        )
+        return
+    for name in _OF_GROUPS:
+        if name not in file:
+            yield Fault(member=name, problem="is missing")
+        elif name in damaged:
+            return
+    try:
+        if GROUP in file:
+            yield from _wrong_group(file, GroupEntry.decoded(file.document(GROUP), GROUP))
+        if GROUP_EVENTS in file:
+            for number, line in enumerate(file.lines(GROUP_EVENTS), 1):
+                from_plain(EventEntry, line, f"line {number}")
+    except QuanopyError as error:
+        yield _fault(GROUP, error)
+
+
+def _wrong_group(file: ReceiptFile, group: GroupEntry) -> Iterator[Fault]:
+    if file.manifest["group"] != {"id": group.id, "name": group.name}:
+        yield Fault(member=GROUP, problem="is another group than the manifest names")
+    if not is_id(group.id, "group"):
+        yield Fault(member=GROUP, problem=f"{group.id[:60]!r} is no group's id")
+    positions = list(group.positions)
+    if len(positions) != len(file.manifest["jobs"]) or positions != sorted(set(positions)):
+        yield Fault(member=GROUP, problem="its positions are not those of its jobs, in order")
+
+
+_OF_GROUPS = (GROUP, GROUP_EVENTS)
 
 
 # -- jobs -------------------------------------------------------------------------------------

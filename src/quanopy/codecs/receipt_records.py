@@ -6,9 +6,16 @@ from datetime import datetime
 from typing import Any
 
 from quanopy.codecs.plain import from_plain, to_plain
-from quanopy.codecs.receipts import CALIBRATION_FORMAT, JOB_FORMAT, encode, encode_line
+from quanopy.codecs.receipts import (
+    CALIBRATION_FORMAT,
+    GROUP_FORMAT,
+    JOB_FORMAT,
+    encode,
+    encode_line,
+)
 from quanopy.domain.calibration import UNBOUND, Binding
 from quanopy.domain.errors import Invalid
+from quanopy.domain.groups import GroupPolicy, GroupState
 from quanopy.domain.jobs import JobKind, Options, Problem, Pub, Slice
 from quanopy.domain.programs import Footprint
 from quanopy.domain.states import ExecutionState, JobState, TaskState
@@ -181,6 +188,36 @@ class CalibrationEntry:
     def decoded(cls, document: Mapping[str, Any], where: str) -> "CalibrationEntry":
         """From ``calibration.json``; raises :class:`Invalid` for anything else."""
         _check_format(document, CALIBRATION_FORMAT, where)
+        return from_plain(cls, document, where)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupEntry:
+    """What the jobs are a group of: ``group.json``."""
+
+    id: str
+    name: str
+    state: GroupState
+    policy: GroupPolicy
+    created_at: datetime
+    reason: str | None = None
+    resource: str | None = None
+    size: int = 0
+    positions: tuple[int, ...]
+    """Of each job in the group, in the order of the manifest."""
+    usage: Mapping[str, float] = field(default_factory=dict)
+    failures: int = 0
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+
+    def encoded(self) -> bytes:
+        """As ``group.json``."""
+        return encode({"format": GROUP_FORMAT, **to_plain(self)})
+
+    @classmethod
+    def decoded(cls, document: Mapping[str, Any], where: str) -> "GroupEntry":
+        """From ``group.json``; raises :class:`Invalid` for anything else."""
+        _check_format(document, GROUP_FORMAT, where)
         return from_plain(cls, document, where)
 
 

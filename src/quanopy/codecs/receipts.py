@@ -15,6 +15,7 @@ from typing import IO, Any, cast
 from quanopy.domain.programs import digest_of
 
 FORMAT = "quanopy.receipt/1"
+GROUP_FORMAT = "quanopy.receipt-group/1"
 JOB_FORMAT = "quanopy.receipt-job/1"
 CALIBRATION_FORMAT = "quanopy.receipt-calibration/1"
 RESULT_FORMAT = "quanopy.result/1"
@@ -22,11 +23,14 @@ MEDIA_TYPE = "application/vnd.quanopy.receipt+zip"
 
 MANIFEST = "manifest.json"
 README = "README.txt"
+GROUP = "group.json"
+GROUP_EVENTS = "group-events.jsonl"
 _ABOUT = b"""\
 This is a receipt of Quanopy: quantum jobs with their programs, results, the calibrations they ran
 under, and their history. It needs no server and no credential to be read.
 
 manifest.json                      who made this, and the size and SHA-256 of every other file
+group.json, group-events.jsonl     of a group: its policy and history
 jobs/ID/job.json                   a job: what was asked, where and when it ran, under what
 jobs/ID/result.json, result.npz    what it gave, as JSON and as NumPy arrays (without pickle)
 jobs/ID/events.jsonl               its history, one event a line

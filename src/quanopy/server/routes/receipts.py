@@ -18,10 +18,11 @@ from quanopy.ports.wakeups import Topic
 from quanopy.server.bodies import spool_body
 from quanopy.server.openapi import problems, shows
 from quanopy.server.routes import examples
+from quanopy.server.routes.groups import GroupId, owned
 from quanopy.server.routes.jobs import JobId
 from quanopy.server.web import Web, answer, identity_of, web_of
 from quanopy.services.importing import TakenIn
-from quanopy.services.receipts import Made, receipt_of
+from quanopy.services.receipts import Made, members_of, receipt_of
 from quanopy.wire.jobs import LeftOutOut, ReceiptOut
 
 router = APIRouter(prefix="/v1", tags=["receipts"])
@@ -50,6 +51,25 @@ async def get_receipt(request: Request, id: JobId) -> Response:
     web = web_of(request)
     await web.reads.owned([id], identity_of(request))
     pieces = receipt_of(web.store, web.objects, [id], _made(request))
+    return await _streamed(web, pieces, id)
+
+
+@router.get(
+    "/groups/{id}/receipt",
+    summary="A group's receipt",
+    response_class=StreamingResponse,
+    responses={
+        200: {"content": {MEDIA_TYPE: _ZIP}},
+        **problems(404),
+    },
+)
+async def get_group_receipt(request: Request, id: GroupId) -> Response:
+    """The same of all jobs of a group, in order, with its policy and history; what they share is
+    there once."""
+    web = web_of(request)
+    group = await owned(web, identity_of(request), id)
+    ids = await web.calls.run(members_of, web.store, group)
+    pieces = receipt_of(web.store, web.objects, ids, _made(request), group=group)
     return await _streamed(web, pieces, id)
 
 
