@@ -12,7 +12,10 @@ from qiskit.circuit import ParameterVector
 import quanopy
 from quanopy.client import Client, Job
 from quanopy.client.receipts import Receipt
+from quanopy.domain.accounts import Scope
 from quanopy.domain.errors import Conflict, InvalidTransition
+from quanopy.domain.groups import GroupState
+from quanopy.wire.service import TokenIn
 
 pytestmark = pytest.mark.postgres
 DEVICE = "aer-fake-manila"
@@ -127,13 +130,40 @@ def test_a_receipt_with_another_result_is_refused(
 
 
 def test_what_is_anothers_is_a_conflict(origin: Client, other: Client, tmp_path: Path) -> None:
-    from quanopy.wire.service import TokenIn
-
     job = jobs_of(origin)[0]
     job.result(LIMIT_S)
     file = tmp_path / "job.quanopy"
     origin.export(job, file).close()
     other.import_receipt(file)
-    token = other.create_token(TokenIn(account="eve", scope="user", label=""))
+    token = other.create_token(TokenIn(account="eve", scope=Scope.USER, label=""))
     with Client(other.settings.url, token.secret) as eve, pytest.raises(Conflict):
         eve.import_receipt(file)
+
+
+def test_a_group_is_kept_in_order_with_its_policy_and_what_its_jobs_share_once(
+    origin: Client, tmp_path: Path
+) -> None:
+    bell = QuantumCircuit(2)
+    bell.h(0)
+    bell.cx(0, 1)
+    bell.measure_all()
+    group = origin.segment([bell], name="long", total_shots=400, shots=100, resource=DEVICE, seed=3)
+    detail = group.wait(LIMIT_S)
+    file = tmp_path / "long.quanopy"
+    with origin.export(group, file) as receipt:
+        assert receipt.verify() == []
+        told = receipt.group
+        assert told is not None
+        assert (told.id, told.name, told.state) == (group.id, "long", GroupState.DONE)
+        assert told.policy.max_in_flight == detail.policy.max_in_flight == 2
+        assert told.usage["shots"] == 400
+        assert [job.id for job in receipt.jobs] == [job.id for job in group.jobs()]
+        ours, theirs = receipt.segments(), group.segments()
+        assert ours.merged().pubs == theirs.merged().pubs
+        assert [len(one.segments) for one in ours.epochs] == [4]
+        assert receipt.results()[0] is not None
+        kinds = [event.kind for event in receipt.group_events()]
+        assert kinds[-1] == "group.done"
+        names = list(members(file))
+    for folder, number in (("programs/", 1), ("circuits/", 2), ("calibrations/", 3)):
+        assert sum(name.startswith(folder) for name in names) == number, names

@@ -49,10 +49,9 @@ def export(
 
 def _meant(client: "Client", what: str) -> "str | Group":
     """A job's or group's id, or the group of that name."""
-    from quanopy.cli.groups import group_of
     from quanopy.domain.ids import is_id
 
-    return what if is_id(what, "job") else group_of(client, what)
+    return what if is_id(what, "job") else client.find_group(what)
 
 
 def verify(file: ReceiptPath, as_json: AsJson = False) -> None:

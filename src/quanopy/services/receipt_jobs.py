@@ -2,9 +2,8 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from quanopy.codecs.plain import to_plain
@@ -21,7 +20,6 @@ from quanopy.codecs.receipt_records import (
 )
 from quanopy.codecs.receipts import (
     RESULT_FORMAT,
-    Member,
     ReceiptWriter,
     calibration_member,
     circuits_member,
@@ -33,11 +31,9 @@ from quanopy.codecs.records import ProgramRecord
 from quanopy.codecs.results import to_npz
 from quanopy.domain.errors import NotFound
 from quanopy.domain.events import TOLD, Event, Position
-from quanopy.domain.imports import Imported
-from quanopy.domain.jobs import Execution, Extent, Job, Task
+from quanopy.domain.jobs import Execution, Extent, Task
 from quanopy.domain.programs import digest_of
 from quanopy.domain.sightings import Sighting
-from quanopy.domain.states import FINAL_JOB_STATES
 from quanopy.ports.objects import Objects
 from quanopy.ports.store import EventQuery, Store
 from quanopy.services.ran import Ran, ran_of
