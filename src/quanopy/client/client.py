@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -317,11 +318,13 @@ class Client:
         **how: Any,
     ) -> Group:
         """Cut a long experiment into segments and begin: ``total_shots`` in jobs of ``shots``
-        each, or ``count`` jobs alike (of estimates). The broker runs them in order, whether this
-        script goes on or not; the same call finds them again by their ``name``.
+        each, or ``count`` jobs alike (of estimates; or of ``shots`` each). The broker runs them in
+        order, whether this script goes on or not; the same call, from any script, finds them again
+        by their ``name``, or makes those that a script which was killed did not come to make.
 
         ``stop_when`` are stop rules and ``how`` the options of :class:`How`, the others as for
-        :meth:`group`; raises as that does.
+        :meth:`group`; raises as that does, and :class:`Conflict` where the experiment of that
+        name is of another program or plan.
         """
         wanted = policy(GroupOrder.SEQUENTIAL, max_in_flight, gap, stop_when)
         called = name or f"segments-{uuid.uuid4().hex[:12]}"
@@ -330,7 +333,10 @@ class Client:
             if isinstance(program, Draft)
             else drafts.programs(program, resource=resource, **how)
         )
-        group = self._groups.make(called, wanted, resource=resource, run=True, override=override)
+        meant = draft.resource or resource
+        group = self._groups.make(called, wanted, resource=meant, run=True, override=override)
+        if override:
+            draft = replace(draft, resource=None)  # It is the group's, whatever is named here.
         group.segment(draft, total_shots=total_shots, shots=shots, count=count)
         return group
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from quanopy.client import bulk, drafts
 from quanopy.client.choices import chosen
+from quanopy.client.cutting import cut
 from quanopy.client.drafts import Circuit, Draft, How
 from quanopy.client.handles import Job
 from quanopy.client.http import Http
@@ -147,20 +148,16 @@ class Group:
         shots: int | None = None,
         count: int | None = None,
     ) -> list[Job]:
-        """Cut one job into segments at its end. A group is given segments once: asking for the
-        same again gives those, :class:`Conflict` is for others."""
+        """Cut one job into segments at its end. A group is cut once: asking for the same again,
+        from whatever script, gives those. Raises :class:`Conflict` for another program or plan;
+        it says in what they differ."""
         asked = {
             "job": draft.to_wire(self._resource),
             "total_shots": total_shots,
             "shots": shots,
             "count": count,
         }
-        answer = self._http.post(
-            JobsOut,
-            self._path("/segments"),
-            checked(SegmentsIn, asked),
-            headers={"Idempotency-Key": f"segments {self.id}"},
-        )
+        answer = cut(self._http, self.id, checked(SegmentsIn, asked))
         return [Job(self._http, one.id) for one in answer.jobs]
 
     # -- what it does -------------------------------------------------------------------------
@@ -322,6 +319,10 @@ class Groups:
                 where="resource",
                 hint="Name that, or attach knowingly with override=True.",
             )
+        if run and found.state is GroupState.OPEN:
+            self._http.post(
+                GroupOut, f"/groups/{found.id}/action", GroupActionIn(action=GroupAction.RUN)
+            )
         return self._handle(found, resource)
 
     def find(self, name: str) -> Group:
@@ -351,5 +352,5 @@ class Groups:
         return (self._handle(found) for found in self.listing(**filters))
 
     def _handle(self, found: GroupOut, resource: str | None = None) -> Group:
-        runs_on = resource or found.resource or self._resource
+        runs_on = found.resource or resource or self._resource
         return Group(self._http, found.id, resource=runs_on, named=resource)

@@ -1,7 +1,7 @@
 """Groups: named, ordered jobs that run under one policy, which the broker keeps."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
 
@@ -91,6 +91,24 @@ class GroupPolicy:
             return 1
         return self.max_in_flight
 
+    def differences(self, other: "GroupPolicy") -> list[str]:
+        """In what another policy is not this one, as sentences: ``gap is 600 s, not 60 s``."""
+        return [
+            f"{name} is {_said(mine)}, not {_said(theirs)}"
+            for (name, mine), theirs in zip(self._said(), dict(other._said()).values(), strict=True)
+            if mine != theirs
+        ]
+
+    def _said(self) -> list[tuple[str, object]]:
+        gap = f"{self.gap_s:g} s" if self.gap_s else None
+        rules = [(f"stop.{one.name}", getattr(self.stop, one.name)) for one in fields(self.stop)]
+        return [
+            ("order", self.order),
+            ("max_in_flight", self.max_in_flight),
+            ("gap", gap),
+            *rules,
+        ]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
@@ -155,6 +173,18 @@ class Ruling:
     reason: str
     pauses: bool = False
     """It pauses; else it ends."""
+
+
+def _said(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_bounds(bound)}" for name, bound in value.items()) or "none"
+    return "none" if value is None else str(value)
+
+
+def _bounds(bound: Bound) -> str:
+    least = [] if bound.least is None else [f"at least {bound.least:g}"]
+    most = [] if bound.most is None else [f"at most {bound.most:g}"]
+    return " and ".join(least + most)
 
 
 def no_group(name: str) -> NotFound:

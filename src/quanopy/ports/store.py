@@ -313,6 +313,10 @@ class Store(Webhooks, Protocol):
         """For each of these the jobs that its key already stands for, ``Conflict`` where it was
         used with another digest, or ``None``: the key is new."""
 
+    def requested(self, account: str, key: str) -> list[Job]:
+        """The jobs that this idempotency key stands for, in the order they were asked for; none,
+        where the key is new."""
+
     def jobs(self, ids: Collection[str], *, account: str | None = None) -> list[Job]:
         """Those of these jobs that exist and belong to the account (``None``: anybody's)."""
 

@@ -8,6 +8,7 @@ of their own, so that they do not hold up others.
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Lock
 from typing import Protocol
 
@@ -143,8 +144,8 @@ class Submit:
     def submit(self, request: Request, done: Done) -> None:
         """Take a request; ``done`` is told the answer. Never blocks.
 
-        Raises :class:`Unavailable` when too much waits already, :class:`Conflict` when a request
-        with the same key and another body is under way.
+        Raises :class:`Unavailable` when too much waits already. While a request with the same key
+        and another body is under way, this one waits for what becomes of that.
         """
         ticket = _Ticket(request=request, done=[done], size=request.size)
         with self._lock:
@@ -169,10 +170,22 @@ class Submit:
         earlier = self._keys.get((ticket.request.account, key)) if key is not None else None
         if earlier is None:
             return False
-        if earlier.request.digest != ticket.request.digest:
-            raise other_body()
-        earlier.done += ticket.done
+        if earlier.request.digest == ticket.request.digest:
+            earlier.done += ticket.done
+        else:
+            earlier.done.append(partial(self._after, ticket))
         return True
+
+    def _after(self, ticket: _Ticket, answer: Answer) -> None:
+        """A request whose key another body had: refused, or new if nothing came of that."""
+        for done in ticket.done:
+            if isinstance(answer, Submitted):
+                done(other_body())
+                continue
+            try:
+                self.submit(ticket.request, done)
+            except Unavailable as error:
+                done(error)
 
     def _admit(self, ticket: _Ticket) -> None:
         if self._closed:

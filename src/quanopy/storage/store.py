@@ -152,6 +152,10 @@ class SqlStore:
         """See :meth:`Store.replay`."""
         return self._database.read(lambda c: submissions.replay(c, requests)) if requests else []
 
+    def requested(self, account: str, key: str) -> list[Job]:
+        """See :meth:`Store.requested`."""
+        return self._database.read(lambda c: submissions.requested(c, account, key))
+
     def jobs(self, ids: Collection[str], *, account: str | None = None) -> list[Job]:
         """See :meth:`Store.jobs`."""
         return self._database.read(lambda c: reading.jobs(c, ids, account))

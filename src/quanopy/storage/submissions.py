@@ -58,6 +58,13 @@ def replay(connection: Transaction, requests: Sequence[Repeat]) -> list[Answer |
     ]
 
 
+def requested(connection: Transaction, account: str, key: str) -> list[Job]:
+    """The jobs that a key stands for, in their order; none for a new one."""
+    standing = _standing(connection, [(account, key)])
+    jobs = _jobs_of(connection, standing.values())
+    return [jobs[one] for request in standing.values() for one in json.loads(request.job_ids)]
+
+
 def accept(
     connection: Transaction,
     entries: Sequence[Entry],

@@ -135,6 +135,12 @@ class StoreContract(
         assert isinstance(answer, Conflict)
         assert isinstance(replayed(store, "alice", "k", "two"), Conflict)
 
+    def test_a_key_tells_what_it_stands_for(self, store: Store) -> None:
+        made = submission(job(), job(), key="k", digest="one")
+        store.submit([made])
+        assert [one.id for one in store.requested("alice", "k")] == [one.id for one in made.jobs]
+        assert store.requested("alice", "other") == store.requested("bob", "k") == []
+
     def test_a_key_is_its_accounts_own(self, store: Store) -> None:
         store.submit([submission(job("alice"), key="k", digest="one")])
         (answer,) = store.submit([submission(job("bob"), key="k", digest="two")])

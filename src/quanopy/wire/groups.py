@@ -84,12 +84,21 @@ class GroupActionIn(Strict):
 
 
 class SegmentsIn(Strict):
-    """One program as many jobs: ``total_shots`` in segments of ``shots``, or ``count`` times."""
+    """One program as many jobs: ``total_shots`` in segments of ``shots``, or ``count`` times, of
+    ``shots`` each where they are given."""
 
     job: JobIn
     total_shots: int | None = Field(default=None, ge=1, le=2**53)
     shots: Shots | None = None
     count: int | None = Field(default=None, ge=1, le=MOST_SEGMENTS)
+
+
+class CutOut(Answer):
+    """What a group was cut into."""
+
+    count: int
+    first: str = Field(description="Id of the first segment's job.")
+    last: str
 
 
 class ProgressOut(Answer):

@@ -249,11 +249,24 @@ def test_a_key_with_another_body_is_a_conflict(house: House) -> None:
 def test_the_same_key_at_the_same_time_makes_one_job(house: House) -> None:
     with house.holding():
         answers = [house.send("bell", key="k") for _ in range(5)]
-        with pytest.raises(Conflict):
-            house.send("other", key="k", digest="e")
+        other = house.send("other", key="k", digest="e")
     found = [answer.result(10) for answer in answers]
     assert len({one.jobs[0].id for one in found}) == 1
     assert [one.replayed for one in found] == [False, True, True, True, True]
+    with pytest.raises(Conflict):
+        other.result(10)
+    assert house.store.requested("ada", "k") == list(found[0].jobs)
+
+
+def test_another_body_takes_the_key_of_one_that_came_to_nothing(house: House) -> None:
+    with house.holding():
+        refused = house.send("bug", key="k")
+        others = [house.send("bell", key="k", digest="e") for _ in range(2)]
+    with pytest.raises(RuntimeError):
+        refused.result(10)
+    found = [one.result(10) for one in others]
+    assert sorted(one.replayed for one in found) == [False, True]
+    assert found[0].jobs == found[1].jobs
 
 
 def test_too_much_waiting_is_sent_away_for_a_while(house: House) -> None:

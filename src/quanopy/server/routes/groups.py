@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated
@@ -11,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from quanopy.domain.accounts import Identity, Scope
-from quanopy.domain.errors import Conflict, Invalid
+from quanopy.domain.errors import Conflict, Invalid, NotFound
 from quanopy.domain.groups import (
     Group,
     GroupAction,
@@ -21,7 +22,7 @@ from quanopy.domain.groups import (
     no_group,
 )
 from quanopy.domain.ids import is_id, new_id
-from quanopy.domain.jobs import Job
+from quanopy.domain.jobs import Job, JobSpec
 from quanopy.domain.requirements import Bound
 from quanopy.ports.store import GroupQuery
 from quanopy.ports.wakeups import Topic
@@ -42,6 +43,7 @@ from quanopy.server.web import Web, answer, identity_of, web_of
 from quanopy.services.requests import keep_retries
 from quanopy.services.segments import by_count, by_shots
 from quanopy.wire.groups import (
+    CutOut,
     GroupActionIn,
     GroupChangeIn,
     GroupIn,
@@ -90,9 +92,10 @@ async def make_group(request: Request) -> Response:
     standing, new = await web.calls.run(web.store.create_group, group)
     if not new and asked.policy is not None and standing.policy != policy:
         raise Conflict(
-            f"there is a group {asked.name!r} with another policy",
+            f"there is a group {asked.name!r} with another policy: "
+            + "; ".join(standing.policy.differences(policy)),
             where="policy",
-            hint="Leave the policy out to find it, or change it.",
+            hint="Leave the policy out to find it, say the one it has, or change that.",
         )
     web.wakeups.notify(Topic.EVENTS)
     return answer(
@@ -285,63 +288,95 @@ async def add_jobs(request: Request, id: GroupId) -> Response:
     await owned(web, identity_of(request), id)
     specs = [spec_of(job, f"jobs[{index}].") for index, job in enumerate(asked)]
     requirements = requirements_in(asked, "jobs[{}].")
-    digest = _digest(id, "jobs", body)
+    # The same body for another group is another request.
+    digest = hashlib.sha256(f"{id} jobs ".encode() + body).hexdigest()
     submitted = await submit_specs(request, web, digest, specs, requirements, group_id=id)
     return answer(jobs_out(submitted.jobs), status_of(submitted))
 
 
 @router.post(
     "/{id}/segments",
-    summary="Add a program to a group as many segments",
+    summary="Cut a program into segments, the jobs of a group",
     status_code=201,
     response_model=JobsOut,
     responses={
-        200: {"model": JobsOut, "description": "The jobs that this Idempotency-Key made before."},
+        200: {"model": JobsOut, "description": "The segments that it has."},
         **shows(examples.JOBS, status=201),
         **problems(404, 409, 413, 415),
     },
-    openapi_extra={
-        **takes(
-            SegmentsIn,
-            example={
-                "job": {"programs": [{"format": "openqasm3", "text": "…"}]},
-                "total_shots": 1_000_000,
-                "shots": 10_000,
-            },
-        ),
-        "parameters": [KEY],
-    },
+    openapi_extra=takes(
+        SegmentsIn,
+        example={
+            "job": {"programs": [{"format": "openqasm3", "text": "…"}]},
+            "total_shots": 1_000_000,
+            "shots": 10_000,
+        },
+    ),
 )
 async def add_segments(request: Request, id: GroupId) -> Response:
-    """One job a segment; a seed counts on from one to the next."""
+    """One job a segment; a seed counts on from one to the next. A group is cut once: the same
+    again gives the same jobs, however often sent, anything else is 409."""
     web = web_of(request)
-    body = await body_of(request, web)
-    asked = parse(SegmentsIn, body)
+    asked = parse(SegmentsIn, await body_of(request, web))
     await owned(web, identity_of(request), id)
     spec = spec_of(asked.job, "job.")
     if asked.count is not None and asked.shots is None and asked.total_shots is None:
         specs = by_count(spec, asked.count)
-    elif asked.count is None and asked.shots is not None and asked.total_shots is not None:
-        specs = by_shots(spec, asked.total_shots, asked.shots)
+    elif asked.shots is not None and (asked.count is None) != (asked.total_shots is None):
+        total = asked.total_shots or asked.shots * (asked.count or 0)
+        specs = by_shots(spec, total, asked.shots)
     else:
-        raise Invalid("it is not said how many", hint="Give total_shots and shots, or count.")
-    requirements = dict.fromkeys(range(len(specs)), None)
+        raise Invalid(
+            "it is not said how many",
+            hint="Give total_shots and shots, or count, with or without shots.",
+        )
     wanted = requirements_in([asked.job], "job.").get(0)
-    digest = _digest(id, "segments", body)
     submitted = await submit_specs(
         request,
         web,
-        digest,
+        _cut_digest(asked, specs),
         specs,
-        {} if wanted is None else dict.fromkeys(requirements, wanted),
+        {} if wanted is None else dict.fromkeys(range(len(specs)), wanted),
         group_id=id,
+        key=_cut_key(id),
     )
     return answer(jobs_out(submitted.jobs), status_of(submitted))
 
 
-def _digest(id: str, what: str, body: bytes) -> str:
-    """The same body for another group is another request."""
-    return hashlib.sha256(f"{id} {what} ".encode() + body).hexdigest()
+@router.get(
+    "/{id}/segments",
+    summary="What a group was cut into",
+    response_model=CutOut,
+    responses={
+        **shows({"count": 100, "first": examples.JOB_ID, "last": examples.JOB_ID}),
+        **problems(404),
+    },
+)
+async def get_segments(request: Request, id: GroupId) -> Response:
+    """404 until it has segments."""
+    web = web_of(request)
+    group = await owned(web, identity_of(request), id)
+    jobs = await web.calls.run(web.store.requested, group.account, _cut_key(id))
+    if not jobs:
+        raise NotFound(
+            f"the group {group.name!r} has no segments",
+            where="group",
+            hint="POST them, or list its jobs.",
+        )
+    return answer(CutOut(count=len(jobs), first=jobs[0].id, last=jobs[-1].id))
+
+
+def _cut_key(id: str) -> str:
+    """Stands for the segments of a group, which is cut but once."""
+    return f"segments {id}"
+
+
+def _cut_digest(asked: SegmentsIn, specs: Sequence[JobSpec]) -> str:
+    """Names a job and what it is cut into, however that was said and written."""
+    job = asked.job.model_dump(mode="json", exclude_defaults=True)
+    job.get("options", {}).pop("shots", None)
+    sizes = [len(specs), specs[0].options.shots, specs[-1].options.shots]
+    return hashlib.sha256(json.dumps([job, sizes], sort_keys=True).encode()).hexdigest()
 
 
 @router.get(

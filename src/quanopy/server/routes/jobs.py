@@ -126,8 +126,10 @@ async def submit_specs(
     requirements: Mapping[int, Requirements],
     *,
     group_id: str | None = None,
+    key: str | None = None,
 ) -> Submitted:
-    """Submit the jobs of a request, whose body the ``digest`` names, perhaps into a group."""
+    """Submit the jobs of a request, whose body the ``digest`` names, perhaps into a group; its
+    idempotency key is by default the one in its header."""
     account = identity_of(request).account
     if requirements:
         await web.asks.run(look_up, web.candidates, account, requirements.values())
@@ -135,7 +137,7 @@ async def submit_specs(
         account=account,
         specs=specs,
         requirements=requirements,
-        idempotency_key=idempotency_key(request),
+        idempotency_key=key or idempotency_key(request),
         digest=digest,
         group_id=group_id,
     )
