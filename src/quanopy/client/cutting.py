@@ -76,7 +76,7 @@ def same_programs(ours: Sequence[ProgramIn], theirs: Sequence[ProgramOut]) -> bo
 def _same(ours: ProgramIn, theirs: ProgramOut) -> bool:
     if ours.format != theirs.format:
         return False
-    mine = unpacked(ours.data) if ours.text is None else ours.text.encode()
+    mine = unpacked(ours.data or "") if ours.text is None else ours.text.encode()
     other = decode(theirs).data
     if mine == other:
         return True
