@@ -17,10 +17,10 @@ LIMIT_S = 60.0
 A, B = Parameter("a"), Parameter("b")
 QASM = """OPENQASM 3.0;
 include "stdgates.inc";
-input float angle;
+input float phi;
 qubit[1] q;
 bit[1] c;
-rx(angle) q[0];
+rx(phi) q[0];
 c = measure q;
 """
 
@@ -71,7 +71,7 @@ def test_counts_of_a_sweep_are_at_their_points(client: Client) -> None:
 
 
 def test_a_program_that_is_text_is_swept_by_the_names_of_its_inputs(client: Client) -> None:
-    found = client.sweep(QASM, {"angle": [0.0, np.pi]}, shots=100, resource="aer").result(LIMIT_S)
+    found = client.sweep(QASM, {"phi": [0.0, np.pi]}, shots=100, resource="aer").result(LIMIT_S)
     assert [found.counts(at) for at in range(2)] == [{"0": 100}, {"1": 100}]
 
 

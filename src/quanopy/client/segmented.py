@@ -1,29 +1,32 @@
 """The segments of an experiment as the broker has them: what each job ran under, and gave."""
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
+from pydantic import ValidationError
+
+from quanopy.client.bulk import AT_ONCE
 from quanopy.client.calibrations import Calibration
 from quanopy.client.http import Http
 from quanopy.client.segmenting import merged, segment
 from quanopy.client.segments import Segments
+from quanopy.codecs.count_text import parsed
 from quanopy.codecs.merging import Merge
-from quanopy.wire.jobs import JobDetail, ResultsIn, ResultsOut
+from quanopy.domain.errors import QuanopyError
+from quanopy.wire.jobs import CancelIn, DetailsOut, ResultsIn, ResultsOut
 
-_AT_ONCE = 50
+_RESULTS = 50
 """Results in one request: they are put into arrays before the next are asked for."""
-_ASKING = 8
-"""Requests under way at once, at most."""
 
 
 def segments_of(http: Http, ids: Sequence[str], *, named: str | None = None) -> Segments:
     """Jobs as segments, in this order; each is what is there now, and waits for nothing."""
-
-    def look(id: str) -> JobDetail:
-        return http.get(JobDetail, f"/jobs/{id}")
-
-    with ThreadPoolExecutor(_ASKING) as asking:
-        details = list(asking.map(look, ids))
+    details = [
+        detail
+        for start in range(0, len(ids), AT_ONCE)
+        for detail in http.post(
+            DetailsOut, "/jobs/details", CancelIn(ids=list(ids[start : start + AT_ONCE]))
+        ).jobs
+    ]
     answers = _answers(http, [one.id for one in details])
     found = [
         segment(index, detail, answer)
@@ -33,7 +36,11 @@ def segments_of(http: Http, ids: Sequence[str], *, named: str | None = None) -> 
 
 
 def _answers(http: Http, ids: Sequence[str]) -> "Iterator[Merge | str | None]":
-    for start in range(0, len(ids), _AT_ONCE):
-        body = ResultsIn(ids=list(ids[start : start + _AT_ONCE]), partial=True)
-        for answer in http.post(ResultsOut, "/results", body).results:
-            yield None if answer is None else merged(answer)
+    for start in range(0, len(ids), _RESULTS):
+        body = ResultsIn(ids=list(ids[start : start + _RESULTS]), partial=True)
+        document = parsed(http.request("POST", "/results", body=body))
+        try:
+            answers = ResultsOut.model_validate(document).results
+        except ValidationError as error:
+            raise QuanopyError("the broker's results are of no form that is known") from error
+        yield from (None if answer is None else merged(answer) for answer in answers)

@@ -170,7 +170,7 @@ def _definition(operation: Any, where: str, depth: int) -> QuantumCircuit:
 def _rebuilt(circuit: QuantumCircuit, steps: Sequence[Step], count: int) -> QuantumCircuit:
     built = circuit.copy_empty_like()
     built.global_phase = 0
-    angles = iter(ParameterVector("angle", count))
+    angles = iter(ParameterVector("gate_angle", count))
     for step in steps:
         operation = step.operation
         if step.angle is not None:

@@ -50,7 +50,7 @@ class Counts:
         found = cls(_shape(pub), _registers(pub))
         found.shots = _whole(pub, "shots")
         counts = _listed(pub, "counts", math.prod(found.shape))
-        if not all(isinstance(one, dict) for one in counts):
+        if not all(isinstance(one, dict | bytes) for one in counts):
             raise Invalid("it holds what is no mapping of outcomes to numbers", where="counts")
         found.tally.add(counts)
         return found

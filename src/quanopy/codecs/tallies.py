@@ -4,11 +4,13 @@ An outcome is a row of 64-bit words, the lowest first. Where the bits of the out
 the parameter set is in the highest bits of the one word there is, else a word of its own, the last.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from quanopy.codecs.count_text import entries
 from quanopy.domain.errors import Invalid
 
 if TYPE_CHECKING:
@@ -43,15 +45,15 @@ class Tally:
         self._is_added = False
         self._ones: list[Floats] | None = None
 
-    def add(self, counts: Sequence[Mapping[str, Any]]) -> None:
-        """Add hexadecimal outcomes, a mapping a parameter set; raises :class:`Invalid` for what
-        is no outcome of so many bits, or no number."""
+    def add(self, counts: Sequence[Mapping[str, Any] | bytes]) -> None:
+        """Add hexadecimal outcomes, a mapping (or its JSON) a parameter set; raises
+        :class:`Invalid` for what is no outcome of so many bits, or no number."""
         import numpy as np
 
         parts = [
-            (self._with_set(_rows_of(one, self.bits, f"counts[{at}]"), at), numbers)
+            (self._with_set(rows, at), numbers)
             for at, one in enumerate(counts)
-            if (numbers := _numbers_of(one, f"counts[{at}]")).size
+            for rows, numbers in _read(one, self.bits, f"counts[{at}]")
         ]
         if parts:
             self._put(*(np.concatenate(column) for column in zip(*parts, strict=True)))
@@ -207,11 +209,43 @@ def _placed(places: "NDArray[np.intp]", numbers: "Numbers") -> "tuple[Rows, Numb
     return seen.astype(np.uint64)[:, None], totals[seen].astype(np.int64)
 
 
+def _read(
+    counts: Mapping[str, Any] | bytes, bits: int, where: str
+) -> "Iterator[tuple[Rows, Numbers]]":
+    """Outcomes and how often each came; nothing where there are none."""
+    import numpy as np
+
+    if isinstance(counts, bytes):
+        if (found := entries(counts)) is not None:
+            yield _rows_of(found.letters, found.begins, found.ends, bits, where), found.numbers
+            return
+        counts = _mapping(counts, where)
+    if not counts:
+        return
+    numbers = _numbers_of(counts, where)
+    try:
+        letters = np.frombuffer(f"{' '.join(counts)} ".encode("ascii"), np.uint8)
+    except UnicodeEncodeError:
+        raise _no_outcome(bits, where) from None
+    ends = np.flatnonzero(letters == _SPACE)
+    if len(ends) != len(counts):
+        raise _no_outcome(bits, where)
+    yield _rows_of(letters, np.append(0, ends[:-1] + 1), ends, bits, where), numbers
+
+
+def _mapping(text: bytes, where: str) -> Mapping[str, Any]:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise Invalid("it holds what is no mapping of outcomes to numbers", where=where)
+    return found
+
+
 def _numbers_of(counts: Mapping[str, Any], where: str) -> "Numbers":
     import numpy as np
 
-    if not counts:
-        return np.zeros(0, np.int64)
     try:
         numbers = np.array(list(counts.values()))
     except ValueError:  # ragged lists
@@ -223,35 +257,38 @@ def _numbers_of(counts: Mapping[str, Any], where: str) -> "Numbers":
     return numbers.astype(np.int64, copy=False)
 
 
-def _rows_of(counts: Mapping[str, Any], bits: int, where: str) -> "Rows":
+def _rows_of(
+    letters: "NDArray[np.uint8]",
+    begins: "NDArray[np.intp]",
+    ends: "NDArray[np.intp]",
+    bits: int,
+    where: str,
+) -> "Rows":
     """The words of hexadecimal outcomes: the digits of all of them are read place by place."""
     import numpy as np
 
-    wrong = Invalid(f"it holds what is no hexadecimal outcome of {bits} bits", where=where)
-    try:
-        text = " ".join(counts).encode("ascii") + b" "
-    except UnicodeEncodeError:
-        raise wrong from None
-    letters = np.frombuffer(text, np.uint8)
-    ends = np.flatnonzero(letters == _SPACE)
-    if len(ends) != len(counts):
-        raise wrong
-    starts = np.concatenate([[0], ends[:-1] + 1])
-    lengths, words = ends - starts - 2, _words(bits)
+    lengths, words = ends - begins - 2, _words(bits)
     if lengths.min() < 1 or lengths.max() > 16 * words:
-        raise wrong
-    if (letters[starts] != ord("0")).any() or (letters[starts + 1] != ord("x")).any():
-        raise wrong
+        raise _no_outcome(bits, where)
+    if (letters[begins] != ord("0")).any() or (letters[begins + 1] != ord("x")).any():
+        raise _no_outcome(bits, where)
     rows, digits = np.zeros((len(ends), words), np.uint64), _digits()[letters]
+    shortest = lengths.min()
     for place in range(int(lengths.max())):
-        found = np.where(lengths > place, digits[ends - 1 - place], 0)
+        found = digits[ends - 1 - place]
+        if place >= shortest:
+            found[lengths <= place] = 0
         if (found == _NO_DIGIT).any():
-            raise wrong
+            raise _no_outcome(bits, where)
         rows[:, place // 16] |= found.astype(np.uint64) << np.uint64(4 * (place % 16))
     top = bits - 64 * (words - 1)
     if top < 64 and (rows[:, -1] >> np.uint64(top)).any():
-        raise wrong
+        raise _no_outcome(bits, where)
     return rows
+
+
+def _no_outcome(bits: int, where: str) -> Invalid:
+    return Invalid(f"it holds what is no hexadecimal outcome of {bits} bits", where=where)
 
 
 def _split(number: int, words: int) -> "Rows":
