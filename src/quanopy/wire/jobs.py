@@ -268,6 +268,12 @@ class JobDetail(JobOut):
     submitted_at_key: str = Field(default="", description="Its pack in the object store.")
 
 
+class DetailsOut(Answer):
+    """Several jobs with their parts, in the order asked for."""
+
+    jobs: list[JobDetail]
+
+
 class ProgramOut(Answer):
     """A program as it was submitted, and the circuits as they were read from it (QPY, base64)."""
 

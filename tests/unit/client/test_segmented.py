@@ -1,5 +1,6 @@
 """Segments as the broker tells of them: what executions ran under, and what gave no result."""
 
+import json
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -52,12 +53,16 @@ def answer(seen: Seen) -> Answer:
         return document({"results": [result(one) for one in IDS]})
     if path.startswith("/calibrations/"):
         return document(SNAPSHOT | {"digest": path.rpartition("/")[2], "metrics": {}})
-    job = path.rpartition("/")[2]
+    assert path == "/jobs/details"
+    return document({"jobs": [detail(job) for job in json.loads(seen.body)["ids"]]})
+
+
+def detail(job: str) -> dict[str, Any]:
     state = {IDS[3]: "failed", IDS[4]: "queued"}.get(job, "completed")
     more: dict[str, Any] = {"id": job, "state": state, "executions": EXECUTIONS[job]}
     if job == IDS[3]:
         more["problem"] = {"type": "Rejected", "message": "too deep"}
-    return document(DETAIL | more)
+    return DETAIL | more
 
 
 def result(job: str) -> dict[str, Any] | None:

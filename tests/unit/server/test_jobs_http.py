@@ -34,6 +34,24 @@ def test_a_submitted_job_can_be_looked_at_and_its_programs_come_back(service: Se
     assert submitted["pubs"][0]["shots"] == 1024
 
 
+def test_many_jobs_are_looked_at_as_one_is(service: Service) -> None:
+    ada = service.client()
+    ids = [ada.post("/v1/jobs", json=JOB).json()["id"] for _ in range(2)]
+    service.complete()
+    ids.append(ada.post("/v1/jobs", json=JOB).json()["id"])
+    asked = [ids[1], ids[2], ids[0], ids[1]]
+    found = ada.post("/v1/jobs/details", json={"ids": asked}).json()["jobs"]
+    alone = [ada.get(f"/v1/jobs/{one}").json() for one in asked]
+    assert [one["executions"] for one in found] == [one["executions"] for one in alone]
+    assert [one["parts"] for one in found] == [one["parts"] for one in alone]
+    assert [one["state"] for one in found] == ["completed", "queued", "completed", "completed"]
+    assert len(found[0]["executions"]) == 1
+    bob = service.client("bob")
+    assert bob.post("/v1/jobs/details", json={"ids": ids}).status_code == 404
+    assert ada.post("/v1/jobs/details", json={"ids": ["job_x"]}).status_code == 404
+    assert ada.post("/v1/jobs/details", json={"ids": []}).status_code == 422
+
+
 def test_bytes_come_back_as_bytes(service: Service) -> None:
     ada = service.client()
     data = base64.b64encode(b"QISKIT\xff\x00").decode()

@@ -31,11 +31,13 @@ from quanopy.server.waiting import MOST_S, wait_for_jobs
 from quanopy.server.web import Web, answer, identity_of, web_of
 from quanopy.services.candidates import look_up
 from quanopy.services.requests import cancel, retry
+from quanopy.services.results import Wanted
 from quanopy.services.submit import Request as Submission
 from quanopy.services.submit import Submitted
 from quanopy.services.waits import waits_of
 from quanopy.wire.jobs import (
     CancelIn,
+    DetailsOut,
     JobDetail,
     JobIn,
     JobOut,
@@ -255,6 +257,34 @@ async def wait_jobs(request: Request, wait: Wait = 0.0, first: First = False) ->
     ids = parse(ResultsIn, await body_of(request, web)).ids
     jobs = await wait_for_jobs(web, identity_of(request), ids, wait, first=first)
     return answer(jobs_out(jobs))
+
+
+@router.post(
+    "/details",
+    summary="Look at many jobs",
+    response_model=DetailsOut,
+    responses={**shows({"jobs": [examples.DETAIL]}), **problems(404, 413, 415)},
+    openapi_extra=takes(CancelIn, example={"ids": [examples.JOB_ID]}),
+)
+async def get_jobs(request: Request) -> Response:
+    """Each with its parts and executions, in the order asked; what they wait for is said of one
+    job alone."""
+    web = web_of(request)
+    ids = parse(CancelIn, await body_of(request, web)).ids
+    found = await web.reads.find(ids, identity_of(request), tasks=True)
+    return answer(await web.calls.run(_details, web, found))
+
+
+def _details(web: Web, found: Sequence[Wanted]) -> DetailsOut:
+    each = [dict.fromkeys(task.execution_id for task in one.tasks) for one in found]
+    wanted = {execution for some in each for execution in some if execution is not None}
+    known = {execution.id: execution for execution in web.store.executions_by_id(wanted)}
+    return DetailsOut(
+        jobs=[
+            job_detail(one.job, one.tasks, [known[own] for own in some if own in known])
+            for one, some in zip(found, each, strict=True)
+        ]
+    )
 
 
 @router.post(
