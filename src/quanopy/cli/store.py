@@ -95,7 +95,8 @@ def rebuild(
 ) -> None:
     """Restore the catalogue from the archive alone. Safe to repeat; 1 if something is damaged.
 
-    Unfinished jobs come back held: `quanopy retry` releases them. Tokens are not restored.
+    Unfinished jobs come back held: `quanopy retry` releases them. Groups come back paused:
+    `quanopy group resume` goes on. Tokens are not restored.
     """
     from quanopy.cli.output import progress
     from quanopy.services.rebuild import rebuild as rebuild_catalogue
@@ -110,7 +111,10 @@ def rebuild(
         )
     figures = {
         name: getattr(found, name)
-        for name in ("packs", "snapshots", "jobs", "new", "finished", "held", "stranded")
+        for name in (
+            *("packs", "snapshots", "jobs", "new", "finished", "held", "stranded"),
+            "groups",
+        )
     }
     _report(figures, found.damaged, found.lost, as_json=as_json)
 

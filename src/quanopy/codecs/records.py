@@ -3,8 +3,9 @@
 A ``pending`` pack holds ``programs/DIGEST``, ``circuits/DIGEST.qpy`` and ``jobs.jsonl`` with one
 :class:`JobRecord` a line; a ``completed`` pack ``results.jsonl`` and ``endings.jsonl`` with one
 :class:`EndRecord` a line; a remote execution about to be sent leaves ``executions.jsonl`` in a
-``pending`` pack, and what users ask of jobs later ``requests.jsonl``. A ``calibrations`` pack holds
-a snapshot: ``raw.json``, ``metrics.json`` and ``calibration.json``, a :class:`CalibrationRecord`.
+``pending`` pack, what users ask of jobs later ``requests.jsonl``, and what becomes of groups
+``groups.jsonl``. A ``calibrations`` pack holds a snapshot: ``raw.json``, ``metrics.json`` and
+``calibration.json``, a :class:`CalibrationRecord`.
 Together they restore the catalogue.
 """
 
@@ -17,8 +18,9 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from quanopy.codecs.packs import Span
 from quanopy.domain.errors import Invalid
+from quanopy.domain.groups import GroupPolicy
 from quanopy.domain.imports import Imported
-from quanopy.domain.jobs import JobKind, Options, Problem, Pub, Slice
+from quanopy.domain.jobs import JobKind, OnFailure, Options, Problem, Pub, Slice
 from quanopy.domain.programs import Footprint
 from quanopy.domain.requirements import Requirements
 from quanopy.domain.states import ExecutionState, TaskState
@@ -28,6 +30,7 @@ RESULTS = "results.jsonl"
 ENDINGS = "endings.jsonl"
 EXECUTIONS = "executions.jsonl"
 REQUESTS = "requests.jsonl"
+GROUPS = "groups.jsonl"
 EVENTS = "events.jsonl"
 CALIBRATION = "calibration.json"
 
@@ -121,6 +124,12 @@ class JobRecord(Record):
     chosen: dict[str, Any] | None = None
     """Why that."""
     tasks: tuple[TaskRecord, ...] = ()
+    group: str | None = None
+    """Id of the group that it was put into, at its end; the next record is the next job."""
+    after: tuple[str, ...] | None = None
+    """Ids of the jobs that it comes after."""
+    on_failure: OnFailure | None = None
+    """What becomes of it if one of those does not complete."""
     told: ToldRecord | None = None
     """Set where it did not run here, but was imported."""
 
@@ -254,6 +263,29 @@ class RequestRecord(Record):
     slice: Slice
     at: datetime
     """The latest that was known then: when it ended, was begun, or was queued."""
+
+
+class GroupFate(StrEnum):
+    """What became of a group for good."""
+
+    CANCELLED = "cancelled"
+    REMOVED = "removed"
+    """It is forgotten; its jobs are on their own."""
+
+
+class GroupRecord(Record):
+    """A group as it was made, revised, cancelled or removed: the latest says how it stands."""
+
+    format: Format = "quanopy.group/1"
+    id: str
+    account: str
+    name: str
+    policy: GroupPolicy
+    resource: str | None = None
+    created_at: datetime
+    at: datetime
+    """When that was: later each time, whatever the clock said."""
+    fate: GroupFate | None = None
 
 
 _REQUIREMENTS = TypeAdapter(Requirements)

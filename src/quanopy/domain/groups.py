@@ -135,6 +135,8 @@ class Group:
     """What its ended jobs used: ``seconds``, ``shots`` and what else providers bill."""
     failures: int = 0
     """Jobs that have failed since it began or was resumed."""
+    changed_at: datetime | None = None
+    """When it was revised or cancelled last: later each time, whatever the clock says."""
 
     @property
     def ended(self) -> bool:

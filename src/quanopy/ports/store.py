@@ -24,7 +24,7 @@ from quanopy.domain.groups import (
     Ruling,
     Turn,
 )
-from quanopy.domain.jobs import Execution, Extent, Job, JobKind, Problem, Task
+from quanopy.domain.jobs import Execution, Extent, Job, JobKind, OnFailure, Problem, Task
 from quanopy.domain.resources import Registration, Resource, ResourceStatus
 from quanopy.domain.sightings import Sighting, Standing
 from quanopy.domain.states import ExecutionState, JobState, ResourceState, TaskState
@@ -114,6 +114,24 @@ class GroupQuery:
     before: tuple[datetime, str] | None = None
     """Only groups older than this time and id (the cursor)."""
     limit: int = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restoring:
+    """A group as the archive tells of it."""
+
+    group: Group
+    cancelled: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """What the archive tells of a job's turn."""
+
+    job_id: str
+    group_id: str | None = None
+    after: tuple[str, ...] = ()
+    on_failure: OnFailure = OnFailure.SKIP
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -382,8 +400,9 @@ class Store(Webhooks, Protocol):
         """Give a group another name or policy, from now on; ``NotFound``, ``Conflict`` where the
         account has another of that name."""
 
-    def remove_group(self, group_id: str, *, actor: str) -> None:
-        """Forget a group whose jobs have all ended; they stay. ``NotFound``, ``Conflict``."""
+    def remove_group(self, group_id: str, *, actor: str) -> Group:
+        """Forget a group whose jobs have all ended; they stay. As it was. ``NotFound``,
+        ``Conflict``."""
 
     def rerun_group(self, group_id: str, *, actor: str) -> list[Job]:
         """Give what failed of a group, or was cancelled, its turn again; those jobs. ``NotFound``;
@@ -593,6 +612,15 @@ class Store(Webhooks, Protocol):
         which waits under no claim (a catalogue from an older copy) takes the given state where
         that is final or ``executing``, and its job is rolled up. A key that stands for other
         jobs already stays theirs.
+        """
+
+    def restore_groups(self, groups: Sequence[Restoring], members: Sequence[Member]) -> int:
+        """Insert groups that a rebuild found, and put jobs that it restored into their groups'
+        order, each at the end of its own, and after the jobs that they come after; how many
+        groups were new. Jobs that are not there are left out.
+
+        A group that gets a job which has not ended is paused, unless it is cancelled: the rest
+        of it is cancelled then. What is there already stays, so doing it twice changes nothing.
         """
 
     def tell(self, told: Sequence[Told], snapshots: Sequence[Sighting]) -> set[str]:

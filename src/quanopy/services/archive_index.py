@@ -15,11 +15,13 @@ from quanopy.codecs.packs import Member, Span
 from quanopy.codecs.records import (
     ENDINGS,
     EXECUTIONS,
+    GROUPS,
     JOBS,
     REQUESTS,
     Asked,
     EndRecord,
     ExecutionRecord,
+    GroupRecord,
     JobRecord,
     RequestRecord,
     TaskEndRecord,
@@ -30,7 +32,9 @@ from quanopy.services.archive_packs import Pack
 _SCHEMA = """
 CREATE TABLE jobs (
     position INTEGER PRIMARY KEY, id TEXT UNIQUE, pack TEXT, start INTEGER, record BLOB,
-    account TEXT, idempotency_key TEXT);
+    account TEXT, idempotency_key TEXT, created_at REAL, waits INTEGER);
+CREATE INDEX by_turn ON jobs (created_at, pack, start) WHERE waits;
+CREATE TABLE groups (id TEXT PRIMARY KEY, at REAL, record BLOB) WITHOUT ROWID;
 CREATE INDEX by_key ON jobs (account, idempotency_key) WHERE idempotency_key IS NOT NULL;
 CREATE TABLE ends (
     task_id TEXT PRIMARY KEY, job_id TEXT, pack TEXT, ended_at REAL, number INTEGER,
@@ -116,6 +120,9 @@ class ArchiveIndex:
             elif member.name == REQUESTS:
                 for line in member.data.splitlines():
                     self._add_request(line, RequestRecord.model_validate_json(line))
+            elif member.name == GROUPS:
+                for line in member.data.splitlines():
+                    self._add_group(line, GroupRecord.model_validate_json(line))
 
     def jobs(self) -> Iterator[list[Found]]:
         """The jobs, a list for each submission: jobs of one idempotency key stay together.
@@ -142,6 +149,19 @@ class ArchiveIndex:
                 group.append(found)
             yield group
 
+    def groups(self) -> Iterator[GroupRecord]:
+        """Groups as they stood last."""
+        for (line,) in self._db.execute("SELECT record FROM groups ORDER BY id"):
+            yield GroupRecord.model_validate_json(line)
+
+    def turns(self) -> Iterator[JobRecord]:
+        """Jobs of groups, and those that come after others, as they came."""
+        rows = self._db.execute(
+            "SELECT record FROM jobs WHERE waits ORDER BY created_at, pack, start"
+        )
+        for (line,) in rows:
+            yield JobRecord.model_validate_json(line)
+
     def lost(self) -> list[str]:
         """Jobs that ended, were sent, or of which something was asked, and that are not here."""
         rows = self._db.execute(
@@ -156,9 +176,13 @@ class ArchiveIndex:
         for line in data.splitlines(keepends=True):
             record = JobRecord.model_validate_json(line)
             self._db.execute(
-                "INSERT OR IGNORE INTO jobs (id, pack, start, record, account, idempotency_key)"
-                " VALUES (?, ?, ?, ?, ?, ?)",
-                (record.id, pack, start, line, record.account, record.idempotency_key),
+                "INSERT OR IGNORE INTO jobs (id, pack, start, record, account, idempotency_key,"
+                " created_at, waits) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    *(record.id, pack, start, line, record.account, record.idempotency_key),
+                    record.created_at.timestamp(),
+                    record.group is not None or record.after is not None,
+                ),
             )
             start += len(line)
 
@@ -190,6 +214,13 @@ class ArchiveIndex:
             "INSERT INTO requests VALUES (?, ?, ?, ?, ?) ON CONFLICT (task_id, asked) DO UPDATE SET"
             " at = excluded.at, record = excluded.record WHERE excluded.at > requests.at",
             (request.id, request.asked, request.job_id, request.at.timestamp(), line),
+        )
+
+    def _add_group(self, line: bytes, group: GroupRecord) -> None:
+        self._db.execute(
+            "INSERT INTO groups VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
+            " at = excluded.at, record = excluded.record WHERE excluded.at > groups.at",
+            (group.id, group.at.timestamp(), line),
         )
 
     # -- reading ------------------------------------------------------------------------------

@@ -10,10 +10,12 @@ from datetime import datetime
 from quanopy.codecs.records import Asked
 from quanopy.domain.errors import Unavailable
 from quanopy.domain.groups import Group, GroupState, Ruling, StopRules
+from quanopy.domain.jobs import Task
+from quanopy.domain.states import TaskState
 from quanopy.ports.objects import Objects
 from quanopy.ports.store import GroupWork, Stepped, Store
 from quanopy.ports.wakeups import Topic, Wakeups
-from quanopy.services.packing import pack_requests
+from quanopy.services.packing import Ended, EndedTask, pack_endings, pack_requests
 from quanopy.services.stopping import Rule
 
 log = logging.getLogger(__name__)
@@ -29,6 +31,8 @@ class Groups:
         self._objects = objects
         self._wakeups = wakeups
         self._rules = rules
+        self._untold: set[str] = set()
+        """Jobs that were ended here, and of which the archive does not know yet."""
 
     def step(self) -> datetime | None:
         """Do all that there is to do; when the next group is to be looked at.
@@ -36,6 +40,7 @@ class Groups:
         Raises ``Unavailable``: nothing is lost, and the next step does it.
         """
         ended: dict[str, set[str]] = {}
+        self._keep()
         while True:
             work = self._store.group_work()
             if not work.turns and not work.groups:
@@ -76,15 +81,38 @@ class Groups:
         return None
 
     def _tell(self, stepped: Stepped) -> None:
-        if stepped.cancelled:
-            tasks = self._store.tasks(stepped.cancelled)
-            asked = [task for task in tasks if task.cancel_requested]
-            if asked:
-                key, data = pack_requests(Asked.CANCEL, asked)
-                self._objects.put({key: data})
+        self._untold.update(stepped.cancelled)
         topics = [Topic.EVENTS]
         if stepped.ready:
             topics.append(Topic.WORK)
         if stepped.cancelled:
             topics.append(Topic.CANCEL)
         self._wakeups.notify(*topics)
+        self._keep()
+
+    def _keep(self) -> None:
+        """Have the archive know what was cancelled, and what failed without an execution."""
+        if not self._untold:
+            return
+        tasks = self._store.tasks(self._untold)
+        asked = [task for task in tasks if task.cancel_requested]
+        failed = [
+            task for task in tasks if task.state is TaskState.FAILED and task.execution_id is None
+        ]
+        packs = dict([pack_requests(Asked.CANCEL, asked)] if asked else [])
+        if failed:
+            key, data, _ = pack_endings(*_ended(failed))
+            packs[key] = data
+        self._objects.put(packs)
+        self._untold.clear()
+
+
+def _ended(tasks: Sequence[Task]) -> tuple[list[Ended], datetime]:
+    """Tasks that failed and never had an execution, by when that was, and the last of that."""
+    by_time: dict[datetime, list[EndedTask]] = {}
+    for task in tasks:
+        if task.ended_at is not None:
+            one = EndedTask(task=task, state=task.state, problem=task.problem)
+            by_time.setdefault(task.ended_at, []).append(one)
+    ended = [Ended(tasks=found, ended_at=at) for at, found in by_time.items()]
+    return ended, max(by_time)

@@ -8,9 +8,12 @@ from quanopy.codecs.packs import CALIBRATIONS, COMPLETED, PENDING
 from quanopy.codecs.records import (
     ENDINGS,
     EXECUTIONS,
+    GROUPS,
     REQUESTS,
     EndRecord,
     ExecutionRecord,
+    GroupFate,
+    GroupRecord,
     RequestRecord,
 )
 from quanopy.ports.objects import ObjectInfo, Objects
@@ -28,9 +31,9 @@ def find_orphans(
 
     Never one that a row names; never one younger than ``older_than``, for a pack is written
     before its rows; never one that tells how tasks failed or were cancelled, what was asked of
-    them, or that executions were sent, while the catalogue has their jobs; never one that is
-    damaged, for nobody can say what it was. After the database was lost, rebuild first: to an
-    empty catalogue, all is orphaned.
+    them, or that executions were sent, while the catalogue has their jobs, nor one of a group that
+    it has, or that was removed; never one that is damaged, for nobody can say what it was. After
+    the database was lost, rebuild first: to an empty catalogue, all is orphaned.
 
     Raises:
         Unavailable: database or object store went away meanwhile.
@@ -65,11 +68,17 @@ def _needed(pack: Pack, store: Store) -> bool:
     jobs: set[str] = set()
     with_results: set[str] = set()
     ended: set[str | None] = set()
+    groups: set[str] = set()
     for member in pack.members:
         for line in member.data.splitlines() if member.name == EXECUTIONS else ():
             jobs |= {task.job_id for task in ExecutionRecord.model_validate_json(line).tasks}
         for line in member.data.splitlines() if member.name == REQUESTS else ():
             jobs.add(RequestRecord.model_validate_json(line).job_id)
+        for line in member.data.splitlines() if member.name == GROUPS else ():
+            group = GroupRecord.model_validate_json(line)
+            if group.fate is GroupFate.REMOVED:
+                return True  # or what was said of it before would bring it back
+            groups.add(group.id)
         for line in member.data.splitlines() if member.name == ENDINGS else ():
             end = EndRecord.model_validate_json(line)
             if not end.tasks:
@@ -77,7 +86,7 @@ def _needed(pack: Pack, store: Store) -> bool:
             jobs |= {task.job_id for task in end.tasks if task.result is None}
             with_results |= {task.job_id for task in end.tasks if task.result is not None}
             ended.add(end.execution_id)
-    if jobs and store.jobs(jobs):
+    if (jobs and store.jobs(jobs)) or (groups and store.groups(groups)):
         return True
     # A result that no row names came too late, or its task had been cancelled; then the rows show
     # this end of it.

@@ -15,6 +15,7 @@ from quanopy.codecs.records import (
     CALIBRATION,
     ENDINGS,
     EXECUTIONS,
+    GROUPS,
     JOBS,
     REQUESTS,
     RESULTS,
@@ -22,6 +23,8 @@ from quanopy.codecs.records import (
     CalibrationRecord,
     EndRecord,
     ExecutionRecord,
+    GroupFate,
+    GroupRecord,
     JobRecord,
     PartRecord,
     ProgramRecord,
@@ -32,6 +35,7 @@ from quanopy.codecs.records import (
     TaskRecord,
 )
 from quanopy.domain.calibration import UNBOUND, Binding, Snapshot
+from quanopy.domain.groups import Group
 from quanopy.domain.jobs import Execution, Extent, JobSpec, Problem, Pub, Reading, Task
 from quanopy.domain.programs import Program, digest_of
 from quanopy.domain.requirements import Requirements
@@ -179,6 +183,24 @@ def pack_requests(asked: Asked, tasks: Sequence[Task]) -> tuple[str, bytes]:
     return builder.close(PENDING)
 
 
+def pack_group(group: Group, fate: GroupFate | None = None) -> tuple[str, bytes]:
+    """Pack how a group stands: the pack's key and bytes. The same gives the same pack."""
+    at = group.changed_at or group.created_at
+    record = GroupRecord(
+        id=group.id,
+        account=group.account,
+        name=group.name,
+        policy=group.policy,
+        resource=group.resource,
+        created_at=group.created_at,
+        at=at,
+        fate=fate,
+    )
+    builder = PackBuilder(at)
+    builder.add(GROUPS, record.line())
+    return builder.close(PENDING)
+
+
 def pack_snapshot(
     snapshot: Snapshot,
     *,
@@ -251,6 +273,9 @@ def job_record(job: Accepted, builder: PackBuilder) -> JobRecord:
         requires=job.requires,
         chosen=None if job.chosen is None else dict(job.chosen),
         tasks=tuple(job.tasks),
+        group=job.group_id,
+        after=spec.after or None,
+        on_failure=spec.on_failure if spec.after else None,
     )
 
 

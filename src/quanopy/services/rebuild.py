@@ -3,15 +3,17 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from itertools import chain
+from itertools import chain, islice
+from typing import TypeVar
 
 from quanopy.codecs.packs import CALIBRATIONS, COMPLETED, PENDING
-from quanopy.codecs.records import CALIBRATION, CalibrationRecord
-from quanopy.domain.jobs import Job
+from quanopy.codecs.records import CALIBRATION, CalibrationRecord, GroupFate, GroupRecord, JobRecord
+from quanopy.domain.groups import Group, GroupState
+from quanopy.domain.jobs import Job, OnFailure
 from quanopy.domain.sightings import Sighting
 from quanopy.domain.states import FINAL_JOB_STATES, ExecutionState
 from quanopy.ports.objects import Objects
-from quanopy.ports.store import Store, Submission
+from quanopy.ports.store import Member, Restoring, Store, Submission
 from quanopy.services.archive_index import ArchiveIndex, Found
 from quanopy.services.archive_packs import Damage, packs
 from quanopy.services.packing import sighting_in
@@ -19,6 +21,8 @@ from quanopy.services.restoring import Restored, executions_of, restored
 from quanopy.services.told import load_told
 
 _BATCH = 500
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +39,8 @@ class Rebuilt:
     """Jobs with tasks that wait until someone releases them."""
     stranded: int = 0
     """Remote executions that will be looked for at their providers."""
+    groups: int = 0
+    """Groups that were new."""
     damaged: tuple[Damage, ...] = ()
     """Packs that were left out. Put back a copy, then rebuild again."""
     lost: tuple[str, ...] = ()
@@ -52,7 +58,8 @@ def rebuild(
     and of which no end is known, come back ``stranded`` with their tasks ``executing``, so that
     workers look for them at the provider, to stop them where all was cancelled. Of several endings
     of one task the first counts, save that what was cancelled stays so. Idempotency keys are
-    restored.
+    restored. Groups come back paused, with their jobs in the order in which they came, unless all
+    have ended; a cancelled one is cancelled. What comes after other jobs does so again.
 
     Not restored, for the archive does not have them: tokens, leases, resources' maintenance. A
     request whose rows were never written comes back too, held, unless it was sent again with its
@@ -72,6 +79,7 @@ def rebuild(
         for batch in _batches(index.jobs()):
             _restore(objects, store, batch, result)
             tell(count, result.jobs)
+        groups = _restore_groups(store, index)
         lost = tuple(index.lost())
     snapshots = _restore_sightings(objects, store, damaged)
     return Rebuilt(
@@ -82,6 +90,7 @@ def rebuild(
         finished=result.finished,
         held=result.held,
         stranded=len(result.stranded),
+        groups=groups,
         damaged=tuple(damaged),
         lost=lost,
     )
@@ -187,6 +196,44 @@ def _restore_told(objects: Objects, store: Store, found: Sequence[Found], result
     result.new += len(store.tell(told, []))
     for one in told:
         result.count(one.job)
+
+
+def _restore_groups(store: Store, index: ArchiveIndex) -> int:
+    """Groups, and what comes after what, once their jobs are there; how many groups were new."""
+    new = 0
+    for records in _many(one for one in index.groups() if one.fate is not GroupFate.REMOVED):
+        new += store.restore_groups([_restoring(record) for record in records], [])
+    for jobs in _many(index.turns()):
+        store.restore_groups([], [_member(record) for record in jobs])
+    return new
+
+
+def _many(found: Iterator[T]) -> Iterator[list[T]]:
+    while batch := list(islice(found, _BATCH)):
+        yield batch
+
+
+def _restoring(record: GroupRecord) -> Restoring:
+    group = Group(
+        id=record.id,
+        account=record.account,
+        name=record.name,
+        state=GroupState.PAUSED,
+        policy=record.policy,
+        resource=record.resource,
+        created_at=record.created_at,
+        changed_at=None if record.at == record.created_at else record.at,
+    )
+    return Restoring(group=group, cancelled=record.fate is GroupFate.CANCELLED)
+
+
+def _member(record: JobRecord) -> Member:
+    return Member(
+        job_id=record.id,
+        group_id=record.group,
+        after=record.after or (),
+        on_failure=record.on_failure or OnFailure.SKIP,
+    )
 
 
 def _submission(group: Sequence[Restored]) -> Submission:

@@ -11,12 +11,14 @@ from quanopy.codecs.records import (
     CALIBRATION,
     ENDINGS,
     EXECUTIONS,
+    GROUPS,
     JOBS,
     REQUESTS,
     RESULTS,
     CalibrationRecord,
     EndRecord,
     ExecutionRecord,
+    GroupRecord,
     JobRecord,
     ProgramRecord,
     Record,
@@ -95,6 +97,9 @@ def _problems(pack: Pack) -> Iterator[str]:
     for request in _records(by_name, REQUESTS, RequestRecord):
         if isinstance(request, str):
             yield request
+    for group in _records(by_name, GROUPS, GroupRecord):
+        if isinstance(group, str):
+            yield group
     for end in _records(by_name, ENDINGS, EndRecord):
         if isinstance(end, str):
             yield end

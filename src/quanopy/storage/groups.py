@@ -111,7 +111,7 @@ _LEFT = select(_places.c.job_id).where(_places.c.group_id == _group).limit(1)
 
 def create(connection: Transaction, group: Group, *, now: int) -> tuple[Group, bool]:
     """Make a group, unless its account has one of that name; the group, and whether it is new."""
-    connection.later(_MAKE[connection.dialect], {"r": document([_row(group)])})
+    connection.later(_MAKE[connection.dialect], {"r": document([row_of(group)])})
     (row,) = connection.execute(_NAMED, {"account": group.account, "name": group.name})
     if row.id == group.id:
         _tell(connection, row, group.state, group.account, now)
@@ -268,6 +268,8 @@ def act(
     given = {**changes, "state": after.value, "due_at": now, "due_in": 0}
     if action is GroupAction.RUN:
         given["started_at"] = row.started_at or now
+    if action is GroupAction.CANCEL:
+        given["changed_at"] = _changed(row, now)
     update_rows(connection, _groups, [{"id": row.id, **given}])
     if action is not GroupAction.CANCEL:
         _tell(connection, row, after, actor, now)
@@ -306,7 +308,12 @@ def revise(
         other = connection.first(_NAMED, {"account": row.account, "name": name})
         if other is not None:
             raise Conflict(f"there is a group {name!r} already", where="name")
-    given: Values = {"name": name or row.name, "due_at": now, "due_in": 0}
+    given: Values = {
+        "name": name or row.name,
+        "changed_at": _changed(row, now),
+        "due_at": now,
+        "due_in": 0,
+    }
     if policy is not None:
         given["policy"] = policy_text(policy)
     update_rows(connection, _groups, [{"id": row.id, **given}])
@@ -325,8 +332,8 @@ def revise(
     return _read(connection, group_id)
 
 
-def remove(connection: Transaction, group_id: str, *, actor: str, now: int) -> None:
-    """Forget a group whose jobs have all ended; they stay.
+def remove(connection: Transaction, group_id: str, *, actor: str, now: int) -> Group:
+    """Forget a group whose jobs have all ended; they stay. As it was.
 
     Raises:
         NotFound: there is none.
@@ -342,6 +349,7 @@ def remove(connection: Transaction, group_id: str, *, actor: str, now: int) -> N
     history = History(actor, now)
     history.add(row.id, "group.removed", account=row.account, data={"name": row.name})
     history.write(connection)
+    return replace(group_of(row), changed_at=moment(_changed(row, now)))
 
 
 def rerun(connection: Transaction, group_id: str, *, actor: str, now: int) -> list[Job]:
@@ -379,6 +387,12 @@ def _locked(connection: Transaction, group_id: str) -> Row:
     if not rows:
         raise no_group(group_id)
     return rows[0]
+
+
+def _changed(row: Row, now: int) -> int:
+    """When a group is changed, now: later than when it was changed before."""
+    last: int = row.changed_at or row.created_at
+    return max(now, last + 1)
 
 
 def _read(connection: Transaction, group_id: str) -> Group:
@@ -440,7 +454,8 @@ def policy_of(text: str) -> GroupPolicy:
     )
 
 
-def _row(group: Group) -> Values:
+def row_of(group: Group) -> Values:
+    """A group as a row."""
     return {
         "id": group.id,
         "account": group.account,
@@ -455,6 +470,7 @@ def _row(group: Group) -> Values:
         "created_at": stamp(group.created_at),
         "started_at": None if group.started_at is None else stamp(group.started_at),
         "ended_at": None if group.ended_at is None else stamp(group.ended_at),
+        "changed_at": None if group.changed_at is None else stamp(group.changed_at),
         "begun_at": None,
         "closing": None,
         "due_at": None,
@@ -479,4 +495,5 @@ def group_of(row: Row) -> Group:
         next_at=moment_or_none(row.due_at) if row.state == GroupState.RUNNING.value else None,
         usage=json.loads(row.usage),
         failures=row.failures,
+        changed_at=moment_or_none(row.changed_at),
     )

@@ -433,6 +433,8 @@ groups = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("started_at", BigInteger),
     Column("ended_at", BigInteger),
+    # When it was revised or cancelled last: later each time, whatever the clock says.
+    Column("changed_at", BigInteger),
     # When the last of its jobs began.
     Column("begun_at", BigInteger),
     # What is left to do of one that begins nothing more.

@@ -30,9 +30,11 @@ from quanopy.ports.store import (
     GroupWork,
     JobQuery,
     Make,
+    Member,
     Offer,
     Offering,
     Repeat,
+    Restoring,
     Stepped,
     Store,
     Submission,
@@ -53,6 +55,7 @@ from quanopy.storage import (
     queue,
     reading,
     registrations,
+    regrouping,
     resources,
     stranded,
     submissions,
@@ -238,9 +241,9 @@ class SqlStore:
             )
         )
 
-    def remove_group(self, group_id: str, *, actor: str) -> None:
+    def remove_group(self, group_id: str, *, actor: str) -> Group:
         """See :meth:`Store.remove_group`."""
-        self._write(lambda c, now: groups.remove(c, group_id, actor=actor, now=now))
+        return self._write(lambda c, now: groups.remove(c, group_id, actor=actor, now=now))
 
     def rerun_group(self, group_id: str, *, actor: str) -> list[Job]:
         """See :meth:`Store.rerun_group`."""
@@ -554,6 +557,10 @@ class SqlStore:
     def restore(self, given: Sequence[Submission], found: Sequence[Execution]) -> int:
         """See :meth:`Store.restore`."""
         return self._write(lambda c, now: archive.restore(c, given, found, now=now))
+
+    def restore_groups(self, given: Sequence[Restoring], members: Sequence[Member]) -> int:
+        """See :meth:`Store.restore_groups`."""
+        return self._write(lambda c, now: regrouping.restore(c, given, members, now=now))
 
     def tell(self, given: Sequence[Told], snapshots: Sequence[Sighting]) -> set[str]:
         """See :meth:`Store.tell`."""

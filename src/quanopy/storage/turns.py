@@ -8,7 +8,18 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import BigInteger, Integer, and_, bindparam, delete, func, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    Integer,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.types import Text
 
 from quanopy.domain.groups import (
@@ -131,13 +142,15 @@ _LEFT = (
     .where(_places.c.group_id == _group, _places.c.free_at.is_(None))
     .limit(1)
 )
-_BEGIN = update(_places).where(*_these).values(begun=True)
+BEGIN = update(_places).where(*_these).values(begun=True)
 _READY = (
     update(_tasks)
     .where(
         _tasks.c.job_id == _ids.c.id,
         _tasks.c.state == TaskState.QUEUED.value,
         _tasks.c.ready_at.is_(None),
+        # What a rebuild holds waits for somebody to release it.
+        ~exists().where(_jobs.c.id == _tasks.c.job_id, _jobs.c.held),
     )
     .values(ready_at=AT_ONCE)
 )
@@ -303,7 +316,7 @@ class _Doing:
         rows = self.connection.execute(_WAITING, {"group": row.id, "most": most})
         if not rows:
             return False
-        self.connection.later(_BEGIN, {"group": row.id, "r": _positions(rows)})
+        self.connection.later(BEGIN, {"group": row.id, "r": _positions(rows)})
         self._let([one.job_id for one in rows])
         if gap and policy.order is GroupOrder.PARALLEL:
             due.append(self.now + gap)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from quanopy.domain.jobs import Execution, Job, Task
-from quanopy.ports.store import Submission
+from quanopy.ports.store import Member, Restoring, Submission
 
 
 class Catalogue:
@@ -14,6 +14,8 @@ class Catalogue:
         self.jobs: dict[str, Job] = {}
         self.tasks: dict[str, Task] = {}
         self.executions: dict[str, Execution] = {}
+        self.groups: dict[str, Restoring] = {}
+        self.members: list[Member] = []
 
     def restore(self, submissions: Sequence[Submission], executions: Sequence[Execution]) -> int:
         before = len(self.jobs)
@@ -23,6 +25,12 @@ class Catalogue:
             self.tasks = {**{task.id: task for task in submission.tasks}, **self.tasks}
         self.executions = {**{one.id: one for one in executions}, **self.executions}
         return len(self.jobs) - before
+
+    def restore_groups(self, groups: Sequence[Restoring], members: Sequence[Member]) -> int:
+        before = len(self.groups)
+        self.groups = {**{one.group.id: one for one in groups}, **self.groups}
+        self.members += members
+        return len(self.groups) - before
 
     def tasks_of(self, job_id: str) -> list[Task]:
         return [task for task in self.tasks.values() if task.job_id == job_id]

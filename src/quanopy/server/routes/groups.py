@@ -40,6 +40,7 @@ from quanopy.server.routes.jobs import (
 )
 from quanopy.server.shapes import group_out, job_out, requirements_in, spec_of
 from quanopy.server.web import Web, answer, identity_of, web_of
+from quanopy.services import requests
 from quanopy.services.requests import keep_retries
 from quanopy.services.segments import by_count, by_shots
 from quanopy.wire.groups import (
@@ -89,7 +90,7 @@ async def make_group(request: Request) -> Response:
         created_at=datetime.now(UTC),
         started_at=datetime.now(UTC) if asked.run else None,
     )
-    standing, new = await web.calls.run(web.store.create_group, group)
+    standing, new = await web.calls.run(requests.make_group, web.store, web.objects, group)
     if not new and asked.policy is not None and standing.policy != policy:
         raise Conflict(
             f"there is a group {asked.name!r} with another policy: "
@@ -201,7 +202,12 @@ async def change_group(request: Request, id: GroupId) -> Response:
     policy = None if asked.policy is None else policy_of(asked.policy)
 
     def revise() -> Group:
-        return web.store.revise_group(id, name=asked.name, policy=policy, actor=identity.account)
+        return requests.revise_group(
+            *(web.store, web.objects, id),
+            name=asked.name,
+            policy=policy,
+            actor=identity.account,
+        )
 
     group = await web.calls.run(revise)
     web.wakeups.notify(Topic.TURNS, Topic.EVENTS)
@@ -223,7 +229,7 @@ async def act_on_group(request: Request, id: GroupId) -> Response:
     await owned(web, identity, id)
 
     def act() -> Group:
-        return web.store.act_on_group(id, action, actor=identity.account)
+        return requests.act_on_group(web.store, web.objects, id, action, actor=identity.account)
 
     group = await web.calls.run(act)
     web.wakeups.notify(Topic.TURNS, Topic.EVENTS)
@@ -260,7 +266,11 @@ async def remove_group(request: Request, id: GroupId) -> Response:
     """Its jobs stay, and have to have ended. As it was."""
     web, identity = web_of(request), identity_of(request)
     shown = await _shown(web, await owned(web, identity, id))
-    await web.calls.run(lambda: web.store.remove_group(id, actor=identity.account))
+
+    def remove() -> Group:
+        return requests.remove_group(web.store, web.objects, id, actor=identity.account)
+
+    await web.calls.run(remove)
     web.wakeups.notify(Topic.EVENTS)
     return answer(shown)
 
