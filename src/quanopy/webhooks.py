@@ -17,7 +17,7 @@ import hmac
 import json
 import re
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from quanopy.domain.errors import Denied, Invalid
@@ -35,7 +35,8 @@ _MOST_SIGNATURES = 16
 _TIME = re.compile(r"[0-9]{1,12}")
 
 Text = str | bytes
-Headers = Mapping[Any, Any] | Iterable[tuple[Any, Any]]
+Headers = Any
+"""A mapping, pairs, or what else has ``items``: names to values, text or bytes."""
 
 
 def verify(
@@ -126,7 +127,9 @@ def _any_equal(expected: Sequence[bytes], signatures: str) -> bool:
 
 
 def _headers(headers: Headers) -> Mapping[str, str]:
-    pairs = headers.items() if isinstance(headers, Mapping) else headers
+    # The standard library's are no Mapping, and yet have items.
+    items = getattr(headers, "items", None)
+    pairs = headers if items is None else items()
     return {_text(name).lower(): _text(value) for name, value in pairs}
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import h11
 from httpcore import (
     URL,
     ConnectError,
@@ -179,10 +180,10 @@ def _said(error: Exception) -> str:
     """Why there was no answer, in our own words: what a stranger sends goes into no message."""
     if isinstance(error, TimeoutException):
         return "it did not answer in time"
-    if isinstance(error, ProtocolError):
-        return "it does not answer as HTTP servers do"
     cause: BaseException | None = error
     while cause is not None:
+        if isinstance(cause, h11.ProtocolError):
+            return "it does not answer as HTTP servers do"
         if isinstance(cause, ssl.SSLCertVerificationError):
             return f"its certificate is not trusted: {cause.verify_message}"
         if isinstance(cause, ssl.SSLError):

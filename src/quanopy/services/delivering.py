@@ -34,6 +34,16 @@ Render = Callable[[Event, Job | None, Group | None], bytes]
 """The body of a request: an event, and the job and the group that it belongs to as they are now."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Later:
+    """When a webhook is to be looked at again."""
+
+    at: datetime | None = None
+    """``None``: when something happens."""
+    rests: bool = False
+    """Not before, whatever happens."""
+
+
 class Delivering:
     """Delivers for webhooks, each under a claim. Threads share it."""
 
@@ -68,14 +78,14 @@ class Delivering:
             if self._sender is not None:
                 self._sender.close()
 
-    def deliver(self, id: str, wanted: Position | None) -> datetime | None:
+    def deliver(self, id: str, wanted: Position | None) -> Later:
         """Tell a webhook all that it wants, unless somebody else does, or it has come past
-        ``wanted``; when to look at it again (``None``: when something happens)."""
+        ``wanted``; when to look at it again."""
         claim_id = new_id("claim")
-        turns = self._store.claim_webhooks(claim_id, {id: wanted}, ttl_s=CLAIM_S)
-        if not turns or not turns[0].taken:
-            return turns[0].look_at if turns else None
-        webhook = turns[0].webhook
+        takings = self._store.claim_webhooks(claim_id, {id: wanted}, ttl_s=CLAIM_S)
+        if not takings or not takings[0].taken:
+            return _later(takings[0].webhook, takings[0].look_at) if takings else Later()
+        webhook = takings[0].webhook
         with self._line(webhook.url) as line:
             return self._tell(webhook, claim_id, line)
 
@@ -87,7 +97,7 @@ class Delivering:
                     self._sender.close()
             return self._sender.line(url)
 
-    def _tell(self, webhook: Webhook, claim_id: str, line: Line) -> datetime | None:
+    def _tell(self, webhook: Webhook, claim_id: str, line: Line) -> Later:
         while True:
             page = self._store.events(_query(webhook))
             wanted = [event for event in page.events if webhook.wants(event)]
@@ -99,11 +109,11 @@ class Delivering:
                     step = replace(end, delivered=True)
                 webhook, goes_on = self._settle(claim_id, webhook, step)
                 if not goes_on:
-                    return webhook.next_at
+                    return _later(webhook, webhook.next_at)
             if not wanted:
                 webhook, goes_on = self._settle(claim_id, webhook, end)
                 if not goes_on:
-                    return webhook.next_at
+                    return _later(webhook, webhook.next_at)
 
     def _settle(self, claim_id: str, webhook: Webhook, step: Step) -> tuple[Webhook, bool]:
         """The webhook as it is then, and whether this worker goes on to deliver for it."""
@@ -111,7 +121,7 @@ class Delivering:
         if not settled:
             log.warning("the claim on %s was lost: somebody else delivers for it", webhook.id)
             until = self._clock() + timedelta(seconds=CLAIM_S)
-            return replace(webhook, next_at=until), False
+            return replace(webhook, next_at=until, attempts=0), False
         (after,) = settled
         return after, step.keep and not after.paused
 
@@ -179,6 +189,10 @@ class _About:
         job = self.jobs.get(event.job_id or "")
         group_id = job.group_id if job is not None else event.subject
         return job, self.groups.get(group_id or "")
+
+
+def _later(webhook: Webhook, at: datetime | None) -> Later:
+    return Later(at=at, rests=at is not None and webhook.attempts > 0)
 
 
 def message_id(webhook: Webhook, event: Event) -> str:

@@ -20,7 +20,7 @@ from quanopy.domain.webhooks import FURTHEST, Webhook
 from quanopy.ports.store import EventQuery, Store
 from quanopy.ports.wakeups import Topic, Wakeups
 from quanopy.services.alarm import Alarm
-from quanopy.services.delivering import Delivering
+from quanopy.services.delivering import Delivering, Later
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,9 @@ class Notifying:
         self._wanted: dict[str, Position | None] = {}
         """Those to deliver for, up to where at least; ``None``: as far as there is."""
         self._times: dict[str, datetime] = {}
-        """When to look at one again."""
+        """When to look at one again, whatever happens meanwhile."""
+        self._resting: set[str] = set()
+        """Those of which nothing is to be sent before that time."""
         self._busy: dict[str, str] = {}
         """Those that are delivered for, with their accounts."""
         self._position: Position | None = None
@@ -135,6 +137,7 @@ class Notifying:
         with self._lock:
             for due in [one for one, at in self._times.items() if _has_come(at, now)]:
                 del self._times[due]
+                self._resting.discard(due)
                 self._wanted.setdefault(due, None)
         self._begin()
         return held_back
@@ -154,11 +157,12 @@ class Notifying:
             for webhook in found.values():
                 if webhook.id not in self._known or anew:
                     self._wanted[webhook.id] = None
-                elif webhook.attempts:
+                elif webhook.attempts or webhook.id in self._resting:
                     self._times[webhook.id] = webhook.next_at or now
             for gone in {*self._wanted, *self._times} - found.keys():
                 self._wanted.pop(gone, None)
                 self._times.pop(gone, None)
+                self._resting.discard(gone)
             self._known, self._of = found, _by_account(found.values())
         self._looked_at = now
         if anew:
@@ -177,9 +181,9 @@ class Notifying:
         return False
 
     def _mark(self, event: Event) -> None:
-        """Those that rest are told it with the rest, when their time has come."""
+        """Those that rest are told it too, when their time has come."""
         for webhook in self._of.get(event.account or "", ()):
-            if webhook.id not in self._times and webhook.wants(event):
+            if webhook.id not in self._resting and webhook.wants(event):
                 self._wanted[webhook.id] = event.position
 
     def _until_due(self) -> float:
@@ -206,17 +210,19 @@ class Notifying:
 
     def _deliver(self, id: str, wanted: Position | None) -> None:
         try:
-            look_at = self._delivering.deliver(id, wanted)
+            later = self._delivering.deliver(id, wanted)
         except Unavailable as error:
             log.warning("%s: %s", id, error)
-            look_at = self._clock() + timedelta(seconds=_RETRY_S)
+            later = Later(at=self._clock() + timedelta(seconds=_RETRY_S))
         except Exception:
             log.exception("%s cannot be delivered for", id)
-            look_at = self._clock() + timedelta(seconds=LOOK_S)
+            later = Later(at=self._clock() + timedelta(seconds=LOOK_S), rests=True)
         with self._lock:
             del self._busy[id]
-            if look_at is not None and id in self._known:
-                self._times[id] = look_at
+            if later.at is not None and id in self._known:
+                self._times[id] = later.at
+                if later.rests:
+                    self._resting.add(id)
         self._alarm.ring()
 
 

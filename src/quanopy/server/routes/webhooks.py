@@ -197,8 +197,8 @@ async def _check_subject(web: Web, identity: Identity, asked: WebhookIn) -> None
     if asked.job is not None and asked.group is not None:
         raise Invalid("a job and a group are asked for", where="group", hint="Give one.")
     if asked.job is not None:
-        (job,) = await web.reads.owned([asked.job], identity)
-        if job.account != identity.account:
+        known = [asked.job] if is_id(asked.job, "job") else []
+        if not await web.calls.run(web.store.jobs, known, account=identity.account):
             raise NotFound(f"you have no job {asked.job[:60]!r}", where="job")
     if asked.group is not None:
         group = await owned(web, identity, asked.group)

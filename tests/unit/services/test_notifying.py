@@ -1,0 +1,301 @@
+"""Who follows history for webhooks: sees what is for whom, and when it is time; and else rests."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from threading import Event as Signal
+from threading import Lock
+from typing import Any
+
+import pytest
+
+from quanopy.domain.ids import new_id
+from quanopy.domain.webhooks import Webhook, WebhookChange
+from quanopy.ports.store import Store
+from quanopy.ports.wakeups import Topic, Wakeups
+from quanopy.ports.webhooks import Sender
+from quanopy.server.notes import note
+from quanopy.services.delivering import Delivering
+from quanopy.services.egress import Egress
+from quanopy.services.notifying import OF_ONE_ACCOUNT, Notifying
+from quanopy.services.webhook_secrets import WebhookSecrets
+from quanopy.storage.store import open_store
+from quanopy.storage.wakeups_sqlite import SqliteWakeups
+from quanopy.testing.catalogue import MovableClock, job, submission
+from tests.servers.receiver import Call, Receiver, says
+
+PATIENCE_S = 60.0
+
+
+class Counting:
+    """A catalogue that counts what is asked of it."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.asked: Counter[str] = Counter()
+
+    def __getattr__(self, name: str) -> Any:
+        self.asked[name] += 1
+        return getattr(self._store, name)
+
+
+class Place:
+    """A catalogue with its wake-ups, and workers that deliver from it."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self.clock = MovableClock()
+        self.store = open_store(f"sqlite:///{folder / 'catalogue.db'}", clock=self.clock)
+        stack.callback(self.store.close)
+        self.wakeups: Wakeups = SqliteWakeups(folder / "catalogue.db")
+        stack.callback(self.wakeups.close)
+        self._stack = stack
+        self.counted = Counting(self.store)
+
+    def worker(self) -> Notifying:
+        """One at work, until the test ends or stops it."""
+
+        def sender() -> Sender:
+            from quanopy.outbound.sender import HttpSender
+
+            return HttpSender(Egress(["127.0.0.0/8"]))
+
+        made = Notifying(
+            store=self.counted,
+            wakeups=self.wakeups,
+            delivering=Delivering(
+                store=self.counted,
+                sender=sender,
+                secrets=WebhookSecrets(lambda: "a key of these tests"),
+                render=note,
+                agent="Quanopy/test",
+                clock=self.clock,
+            ),
+            clock=self.clock,
+        )
+        made.start()
+        self._stack.callback(made.stop)
+        return made
+
+    def add(self, receiver: Receiver, account: str = "alice", **changes: Any) -> Webhook:
+        """A webhook of all jobs of an account."""
+        given: dict[str, Any] = {"kinds": ("job.*",), "url": receiver.url, "account": account}
+        made = Webhook(id=new_id("hook"), created_at=self.clock(), **given | changes)
+        made, _ = self.store.add_webhook(made)
+        self.wakeups.notify(Topic.HOOKS, Topic.EVENTS)
+        return made
+
+    def change(self, hook: Webhook, change: WebhookChange) -> None:
+        """As a route does."""
+        self.store.change_webhook(hook.id, change, account=None, actor="alice")
+        self.wakeups.notify(Topic.HOOKS, Topic.EVENTS)
+
+    def submit(self, account: str = "alice", count: int = 1) -> None:
+        """So many jobs, each an event."""
+        self.store.submit([submission(*[job(account) for _ in range(count)])])
+        self.wakeups.notify(Topic.WORK, Topic.EVENTS)
+
+    def await_attempts(self, count: int) -> None:
+        """Until the only webhook has been tried so often in vain."""
+        self.await_that(lambda: self.store.webhooks()[0].attempts == count)
+
+    def await_that(self, holds: Callable[[], bool]) -> None:
+        """Wait until something comes true in a thread that says nothing of it."""
+        until = time.monotonic() + PATIENCE_S
+        while not holds():
+            assert time.monotonic() < until
+            time.sleep(0.005)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    with ExitStack() as stack:
+        yield Place(tmp_path, stack)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as receiver:
+        yield receiver
+
+
+def test_an_event_is_sent_when_it_happens(place: Place, receiver: Receiver) -> None:
+    place.worker()
+    place.add(receiver)
+    for number in range(1, 4):
+        place.submit()
+        receiver.await_requests(number)
+
+
+def test_what_happened_while_nobody_worked_is_sent_too(place: Place, receiver: Receiver) -> None:
+    place.add(receiver)
+    place.submit(count=3)
+    place.worker()
+    receiver.await_requests(3)
+
+
+def test_where_there_is_no_webhook_nothing_is_read(place: Place, receiver: Receiver) -> None:
+    """The way of an ordinary job is as long as it was."""
+    place.worker()
+    place.await_that(lambda: place.counted.asked["webhooks"] == 1)
+    before = Counter(place.counted.asked)
+    for _ in range(20):
+        place.submit()
+    hook = place.add(receiver)
+    place.change(hook, WebhookChange.PING)
+    receiver.await_requests(1)
+    asked = place.counted.asked - before
+    # What one webhook takes, however many events there had been.
+    assert asked["events"] <= 6, asked
+    assert asked["webhooks"] <= 3, asked
+
+
+def test_others_events_wake_nobody(place: Place, receiver: Receiver) -> None:
+    place.worker()
+    hook = place.add(receiver)
+    place.change(hook, WebhookChange.PING)
+    receiver.await_requests(1)
+    place.await_that(lambda: place.store.webhooks()[0].delivered_at is not None)
+    before = place.counted.asked["claim_webhooks"]
+    for _ in range(5):
+        place.submit("bob")
+    place.submit()
+    receiver.await_requests(2)
+    assert place.counted.asked["claim_webhooks"] - before <= 2
+
+
+def test_two_workers_send_each_event_once_and_in_order(place: Place, receiver: Receiver) -> None:
+    place.worker()
+    place.worker()
+    place.add(receiver)
+    for _ in range(15):
+        place.submit(count=2)
+    receiver.await_requests(30)
+    place.submit()
+    receiver.await_requests(31)
+    assert len(set(receiver.ids)) == 31
+    numbers = [int(one.rpartition("-")[2]) for one in receiver.ids]
+    assert numbers == sorted(numbers)
+
+
+def test_what_fails_is_tried_again_when_its_time_has_come(place: Place, receiver: Receiver) -> None:
+    worker = place.worker()
+    receiver.behaviours.extend([says(500), says(500)])
+    place.add(receiver)
+    place.submit()
+    for attempt in (1, 2):
+        receiver.await_requests(attempt)
+        place.await_attempts(attempt)
+        place.clock.move(300)
+        worker.look()
+    receiver.await_requests(3)
+    assert len(set(receiver.ids)) == 1
+
+
+def test_one_that_fails_is_not_asked_after_at_each_event(place: Place, receiver: Receiver) -> None:
+    place.worker()
+    receiver.behaviours.append(says(500, "Retry-After: 3000"))
+    place.add(receiver)
+    place.submit()
+    place.await_attempts(1)
+    with Receiver() as other:
+        place.add(other)
+        before = place.counted.asked["claim_webhooks"]
+        for number in range(1, 6):
+            place.submit()
+            other.await_requests(number)
+        assert place.counted.asked["claim_webhooks"] - before <= 7
+    assert len(receiver.requests) == 1
+
+
+@pytest.mark.parametrize("change", [WebhookChange.PING, WebhookChange.RESUME])
+def test_whoever_asks_has_what_fails_tried_at_once(
+    place: Place, receiver: Receiver, change: WebhookChange
+) -> None:
+    place.worker()
+    receiver.behaviours.append(says(500, "Retry-After: 3000"))
+    hook = place.add(receiver)
+    place.submit()
+    place.await_attempts(1)
+    place.change(hook, change)
+    requests = receiver.await_requests(3 if change is WebhookChange.PING else 2)
+    assert requests[0].id == requests[1].id
+
+
+def test_one_that_is_resumed_goes_on_from_where_it_stood(place: Place, receiver: Receiver) -> None:
+    place.worker()
+    hook = place.add(receiver)
+    place.change(hook, WebhookChange.PAUSE)
+    place.submit(count=3)
+    with Receiver() as other:
+        place.add(other)
+        place.submit()
+        other.await_requests(1)
+    assert receiver.requests == []
+    place.change(hook, WebhookChange.RESUME)
+    receiver.await_requests(4)
+
+
+def test_targets_that_hang_keep_no_other_account_waiting(place: Place, receiver: Receiver) -> None:
+    over = Signal()
+    with Receiver() as hanging:
+
+        def hang(call: Call) -> None:
+            over.wait(PATIENCE_S)
+
+        hanging.usual = hang
+        place.worker()
+        for _ in range(3 * OF_ONE_ACCOUNT):
+            place.add(hanging, "mallory")
+        place.submit("mallory")
+        hanging.await_requests(OF_ONE_ACCOUNT)
+        place.add(receiver)
+        place.submit()
+        receiver.await_requests(1)
+        assert len(hanging.requests) == OF_ONE_ACCOUNT
+        over.set()
+
+
+def test_it_stops_though_a_target_hangs_and_counts_no_attempt(
+    place: Place, receiver: Receiver
+) -> None:
+    receiver.usual = lambda call: call.hang()
+    worker = place.worker()
+    place.add(receiver)
+    place.submit()
+    receiver.await_requests(1)
+    worker.stop()
+    assert place.store.webhooks()[0].attempts == 0
+    receiver.usual = says(204)
+    place.worker()
+    first, again = receiver.await_requests(2)
+    assert first.id == again.id
+
+
+def test_a_worker_outlives_what_its_catalogue_does(place: Place, receiver: Receiver) -> None:
+    lock, broken = Lock(), ["events", "claim_webhooks", "webhooks"]
+    ask = place.counted.__getattr__
+
+    class Breaking:
+        """Fails once at each of these."""
+
+        def __getattr__(self, name: str) -> Any:
+            with lock:
+                if name in broken:
+                    broken.remove(name)
+                    raise RuntimeError(name)
+            return ask(name)
+
+    place.counted = Breaking()  # type: ignore[assignment]
+    worker = place.worker()
+    place.add(receiver)
+    place.submit()
+
+    def goes_on() -> bool:
+        place.clock.move(120)
+        worker.look()
+        return len(receiver.requests) > 0
+
+    place.await_that(goes_on)
+    assert broken == []
