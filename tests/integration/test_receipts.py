@@ -11,6 +11,7 @@ from qiskit.circuit import ParameterVector
 
 import quanopy
 from quanopy.client import Client, Job
+from quanopy.client.groups import Group
 from quanopy.client.receipts import Receipt
 from quanopy.domain.accounts import Scope
 from quanopy.domain.errors import Conflict, InvalidTransition
@@ -140,14 +141,19 @@ def test_what_is_anothers_is_a_conflict(origin: Client, other: Client, tmp_path:
         eve.import_receipt(file)
 
 
-def test_a_group_is_kept_in_order_with_its_policy_and_what_its_jobs_share_once(
-    origin: Client, tmp_path: Path
-) -> None:
+def segmented(client: Client, name: str) -> Group:
+    """A long experiment of four segments."""
     bell = QuantumCircuit(2)
     bell.h(0)
     bell.cx(0, 1)
     bell.measure_all()
-    group = origin.segment([bell], name="long", total_shots=400, shots=100, resource=DEVICE, seed=3)
+    return client.segment([bell], name=name, total_shots=400, shots=100, resource=DEVICE, seed=3)
+
+
+def test_a_group_is_kept_in_order_with_its_policy_and_what_its_jobs_share_once(
+    origin: Client, tmp_path: Path
+) -> None:
+    group = segmented(origin, "long")
     detail = group.wait(LIMIT_S)
     file = tmp_path / "long.quanopy"
     with origin.export(group, file) as receipt:
@@ -167,3 +173,39 @@ def test_a_group_is_kept_in_order_with_its_policy_and_what_its_jobs_share_once(
         names = list(members(file))
     for folder, number in (("programs/", 1), ("circuits/", 2), ("calibrations/", 3)):
         assert sum(name.startswith(folder) for name in names) == number, names
+
+
+def test_a_group_is_told_of_with_its_jobs_in_their_places(
+    origin: Client, other: Client, tmp_path: Path
+) -> None:
+    group = segmented(origin, "far")
+    group.wait(LIMIT_S)
+    ids = [job.id for job in group.jobs()]
+    one, file, again = (tmp_path / name for name in ("one", "all", "again"))
+    origin.export(ids[2], one).close()
+    origin.export(group, file).close()
+    # One of its jobs is there already, by itself.
+    assert other.import_receipt(one).new == [ids[2]]
+    answer = other.import_receipt(file)
+    assert (sorted(answer.new), answer.known) == (sorted({*ids} - {ids[2]}), [ids[2]])
+    told = other.find_group("far")
+    assert told == group
+    assert [job.id for job in told.jobs()] == ids
+    assert told.segments().merged().pubs == group.segments().merged().pubs
+    ours, theirs = group.detail(), told.detail()
+    assert (ours.policy, ours.usage, ours.ended_at) == (
+        theirs.policy,
+        theirs.usage,
+        theirs.ended_at,
+    )
+    other.export(told, again).close()
+    assert members(again) == members(file)
+    assert other.import_receipt(again).known == sorted(ids)
+    assert origin.import_receipt(again).known == sorted(ids)
+    # Its name is taken: neither is the other.
+    second = segmented(origin, "second")
+    second.wait(LIMIT_S)
+    origin.export(second, file).close()
+    other.group("second")
+    with pytest.raises(Conflict, match="another group"):
+        other.import_receipt(file)

@@ -27,9 +27,9 @@ from quanopy.codecs.receipts import (
     job_member,
     program_member,
 )
-from quanopy.domain.errors import NotFound, NotReady, TaskFailed
+from quanopy.domain.errors import NotFound, NotReady, TaskFailed, Unsupported
 from quanopy.domain.jobs import JobKind, Options, Problem, Pub
-from quanopy.domain.programs import Program
+from quanopy.domain.programs import CIRCUITS, Program
 from quanopy.domain.states import FINAL_JOB_STATES, JobState
 
 if TYPE_CHECKING:
@@ -281,16 +281,30 @@ class ReceiptJob:
     def circuits(self) -> "list[QuantumCircuit]":
         """The circuits of all its programs, in order, as Qiskit's, which this needs.
 
-        Raises :class:`NotReady` where they had not been read yet.
+        Raises :class:`NotReady` where they had not been read yet, and :class:`Unsupported` for a
+        program that is no circuits.
         """
         from quanopy.client.circuits import unpack_circuits
 
+        late = self._read_late()
         found: list[QuantumCircuit] = []
-        for one in self.record.programs:
-            if one.circuits is None:
+        for index, one in enumerate(self.record.programs):
+            if one.format.partition("/")[0] not in CIRCUITS:
+                raise Unsupported(f"a {one.format} program has no circuits", hint="Take its data.")
+            digest = one.circuits or late.get(index)
+            if digest is None:
                 raise NotReady(f"the programs of {self.id} had not been read yet")
-            found += unpack_circuits(self._file.read(circuits_member(one.circuits)))
+            found += unpack_circuits(self._file.read(circuits_member(digest)))
         return found
+
+    def _read_late(self) -> dict[int, str]:
+        """By program, digests of circuits that were read only when the job was dispatched."""
+        return {
+            ran.program: ran.read or ran.circuits
+            for part in self.record.parts
+            for ran in part.ran or ()
+            if ran.read is not None or ran.level is None
+        }
 
     def compiled(self) -> "list[ReceiptRan]":
         """What ran, where that is not what was read: by part and program."""

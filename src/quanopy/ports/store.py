@@ -24,6 +24,7 @@ from quanopy.domain.groups import (
     Ruling,
     Turn,
 )
+from quanopy.domain.imports import Imported
 from quanopy.domain.jobs import Execution, Extent, Job, JobKind, OnFailure, Problem, Task
 from quanopy.domain.resources import Registration, Resource, ResourceStatus
 from quanopy.domain.sightings import Sighting, Standing
@@ -75,6 +76,18 @@ class Told:
     executions: Sequence[Execution]
     events: Sequence[Event]
     """In order; their positions are the other broker's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToldGroup:
+    """A group that another broker saw, and that has ended."""
+
+    group: Group
+    imported: Imported
+    positions: Mapping[str, int]
+    """Of its jobs, by id."""
+    events: Sequence[Event]
+    """Its own, in order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -623,13 +636,20 @@ class Store(Webhooks, Protocol):
         of it is cancelled then. What is there already stays, so doing it twice changes nothing.
         """
 
-    def tell(self, told: Sequence[Told], snapshots: Sequence[Sighting]) -> set[str]:
-        """Insert what a receipt tells of: jobs that are not there, as they are given, and
-        snapshots, which are found by their digest and are no sign of how a resource stands. The
-        ids of the jobs that were new. Their history is written with its own times, marked as
-        told; ``job.imported`` comes after it.
+    def tell(
+        self,
+        told: Sequence[Told],
+        snapshots: Sequence[Sighting],
+        group: ToldGroup | None = None,
+    ) -> set[str]:
+        """Insert what a receipt tells of: jobs that are not there, as they are given; snapshots,
+        which are found by their digest and are no sign of how a resource stands; a group that is
+        not there, which imported jobs of no group join that belong to it. The ids of the jobs
+        that were new. What happened is written with its own times, marked as told;
+        ``job.imported`` and ``group.imported`` come after it.
 
-        ``Conflict`` where an execution or task is there already and is something else.
+        ``Conflict`` where an execution or task is there already and is something else, or where
+        the account has another group of that name.
         """
 
     def check(self) -> None:

@@ -1,13 +1,14 @@
 """Whether what a receipt says of a job is what a job can be: a stranger tells it."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
-from quanopy.codecs.receipt_records import EventEntry, JobEntry, snapshots_of
+from quanopy.codecs.receipt_records import EventEntry, GroupEntry, JobEntry, snapshots_of
 from quanopy.domain.errors import Invalid
 from quanopy.domain.events import TOLD
-from quanopy.domain.ids import is_id
+from quanopy.domain.groups import GroupState
+from quanopy.domain.ids import Kind, is_id
 from quanopy.domain.jobs import MOST_SHOTS
 from quanopy.domain.states import FINAL_EXECUTION_STATES, FINAL_TASK_STATES, roll_up
 from quanopy.domain.texts import is_showable
@@ -125,13 +126,41 @@ def _check_programs(entry: JobEntry, where: str) -> None:
     _check(len(entry.evaluations) == len(entry.pubs or ()), "evaluations", "are others", where)
 
 
+def check_group(entry: GroupEntry, where: str) -> None:
+    """Refuse what no group that has ended can be; raises :class:`Invalid`."""
+    named = 0 < len(entry.name) <= _LONGEST_NAME and is_showable(entry.name)
+    _check(named, "name", "cannot be kept", where)
+    resource = entry.resource
+    _check(resource is None or len(resource) <= 100, "resource", "is no name", where)
+    _check(entry.state in (GroupState.DONE, GroupState.CANCELLED), "state", "is no end", where)
+    policy = entry.policy
+    places = policy.max_in_flight is None or 0 < policy.max_in_flight <= _MOST
+    _check(places, "policy.max_in_flight", "is out of bounds", where)
+    _check(0 <= policy.gap_s < _MOST, "policy.gap_s", "is out of bounds", where)
+    positions = entry.positions
+    inside = all(0 <= one < entry.size for one in positions) and entry.size <= _MOST
+    _check(inside, "positions", "are out of bounds", where)
+    _check(0 <= entry.failures <= _MOST, "failures", "are out of bounds", where)
+
+
+def check_group_events(events: list[EventEntry], entry: GroupEntry, where: str) -> None:
+    """Refuse a history that cannot be the group's own; raises :class:`Invalid`."""
+    _check_history(events, {entry.id}, where)
+
+
 def check_events(events: list[EventEntry], entry: JobEntry, where: str) -> None:
     """Refuse a history that cannot be the job's; raises :class:`Invalid`."""
+    _check_history(events, {entry.id}, where, "task", "exec")
+
+
+def _check_history(
+    events: list[EventEntry], own: Collection[str], where: str, *kinds: Kind
+) -> None:
+    """It is of these subjects, or of others of such kinds: retries made them, which are gone."""
     _check(len(events) <= _MOST_EVENTS, "events", "are too many", where)
-    own = {entry.id, *(part.id for part in entry.parts), *(one.id for one in entry.executions)}
     for number, event in enumerate(events, 1):
         place = f"line {number}"
-        known = event.subject in own or any(is_id(event.subject, one) for one in ("task", "exec"))
+        known = event.subject in own or any(is_id(event.subject, one) for one in kinds)
         _check(known, place, "is of something else", where)
         kind = 0 < len(event.kind) <= 100 and is_showable(event.kind)
         _check(kind and is_showable(event.actor), place, "is no event", where)

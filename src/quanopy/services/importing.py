@@ -2,7 +2,7 @@
 before any of it is kept, and circuits are read where they can harm nobody."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,8 +11,10 @@ from quanopy.codecs.calibrations import decode_metrics, encode_metrics
 from quanopy.codecs.plain import from_plain
 from quanopy.codecs.receipt_checks import faults
 from quanopy.codecs.receipt_files import ReceiptFile, json_value
-from quanopy.codecs.receipt_records import CalibrationEntry, EventEntry, JobEntry
+from quanopy.codecs.receipt_records import CalibrationEntry, EventEntry, GroupEntry, JobEntry
 from quanopy.codecs.receipts import (
+    GROUP,
+    GROUP_EVENTS,
     calibration_member,
     circuits_member,
     job_member,
@@ -23,18 +25,31 @@ from quanopy.codecs.results import encode_result
 from quanopy.domain.calibration import Snapshot
 from quanopy.domain.errors import Conflict, Invalid, QuanopyError, TooLarge
 from quanopy.domain.imports import Imported
-from quanopy.domain.jobs import JobKind, JobSpec, Reading
+from quanopy.domain.jobs import Job, JobKind, JobSpec, Reading
 from quanopy.domain.programs import QPY, Program
 from quanopy.domain.sightings import Sighting
 from quanopy.domain.states import FINAL_JOB_STATES
 from quanopy.domain.texts import is_showable
 from quanopy.ports.objects import Objects
 from quanopy.ports.programs import Reader
-from quanopy.ports.store import Store
-from quanopy.services.import_checks import check_events, check_job, check_plain
+from quanopy.ports.store import Store, Told, ToldGroup
+from quanopy.services.import_checks import (
+    check_events,
+    check_group,
+    check_group_events,
+    check_job,
+    check_plain,
+)
 from quanopy.services.packing import pack_snapshot
-from quanopy.services.receipts import contents, own_members
-from quanopy.services.told import Telling, as_imported, load_told, pack_told
+from quanopy.services.receipts import contents, group_entry, members_of, own_members
+from quanopy.services.told import (
+    Telling,
+    as_imported,
+    load_told,
+    pack_told,
+    told_event,
+    told_group,
+)
 
 _RESULTS = ("result.json", "result.npz", "parts.jsonl")
 _AT_ONCE = 100
@@ -103,8 +118,50 @@ class Importing:
             )
         known = self._known(file, list(entries), account)
         new = [job_id for job_id in entries if job_id not in known]
-        self._take(file, [entries[job_id] for job_id in new], imported, account)
+        group = self._group(file, entries, imported, account)
+        if group is None and file.manifest.get("group") is not None:
+            reason = "the group had not ended when the receipt was made"
+            left_out.append(LeftOut(id=str(file.manifest["group"]["id"]), reason=reason))
+        self._take(file, [entries[job_id] for job_id in new], imported, account, group)
         return TakenIn(imported=imported, new=new, known=sorted(known), left_out=left_out)
+
+    def _group(
+        self,
+        file: ReceiptFile,
+        entries: Mapping[str, JobEntry],
+        imported: Imported,
+        account: str,
+    ) -> ToldGroup | None:
+        """The group that the jobs are of; ``None``: of none, or of one that had not ended.
+
+        Raises :class:`Conflict` where it is there and is another.
+        """
+        if file.manifest.get("group") is None:
+            return None
+        document, lines = file.document(GROUP), file.lines(GROUP_EVENTS)
+        check_plain([document, lines], GROUP)
+        entry = GroupEntry.decoded(document, GROUP)
+        if entry.ended_at is None:
+            return None
+        check_group(entry, GROUP)
+        events = [from_plain(EventEntry, line, GROUP_EVENTS) for line in lines]
+        check_group_events(events, entry, GROUP_EVENTS)
+        for there in self._store.groups([entry.id]):
+            ids = members_of(self._store, there)
+            ours = group_entry(there, [job.position for job in _in_order(self._store, ids)])
+            if there.account != account or ours != entry:
+                raise Conflict(f"{entry.id} is there already, and is not what the receipt says")
+        jobs = file.manifest["jobs"]
+        return ToldGroup(
+            group=told_group(entry, account),
+            imported=imported,
+            positions={
+                job_id: position
+                for job_id, position in zip(jobs, entry.positions, strict=True)
+                if job_id in entries
+            },
+            events=[told_event(event) for event in events],
+        )
 
     def _check(self, file: ReceiptFile) -> None:
         size = sum(member.size for member in file.members.values())
@@ -146,7 +203,12 @@ class Importing:
 
     # -- taking -------------------------------------------------------------------------------
     def _take(
-        self, file: ReceiptFile, entries: Sequence[JobEntry], imported: Imported, account: str
+        self,
+        file: ReceiptFile,
+        entries: Sequence[JobEntry],
+        imported: Imported,
+        account: str,
+        group: ToldGroup | None,
     ) -> None:
         circuits = {digest for entry in entries for digest in _circuits_of(entry)}
         self._read(file, sorted(circuits))
@@ -156,7 +218,10 @@ class Importing:
             for told in _by_size(file, batch):
                 key, data, places = pack_told(told, imported, account)
                 self._objects.put({key: data})
-                self._store.tell(load_told(self._objects, places), snapshots)
+                jobs = load_told(self._objects, places)
+                self._store.tell([_within(one, group) for one in jobs], snapshots, group)
+        if group is not None:
+            self._store.tell([], [], group)
 
     def _read(self, file: ReceiptFile, digests: Sequence[str]) -> None:
         """Have each of these QPY read where it can harm nobody; raises :class:`Invalid` for one
@@ -199,6 +264,23 @@ class Importing:
         if packs:
             self._objects.put(packs)
         return found
+
+
+def _within(one: Told, group: ToldGroup | None) -> Told:
+    """A job in its place."""
+    if group is None:
+        return one
+    position = group.positions[one.job.id]
+    return replace(one, job=replace(one.job, group_id=group.group.id, position=position))
+
+
+def _in_order(store: Store, ids: Sequence[str]) -> list[Job]:
+    found = {
+        job.id: job
+        for start in range(0, len(ids), _AT_ONCE)
+        for job in store.jobs(ids[start : start + _AT_ONCE])
+    }
+    return [found[id_] for id_ in ids]
 
 
 def _most(name: str) -> int:

@@ -7,7 +7,13 @@ from datetime import datetime
 from quanopy.codecs.packs import PENDING, PackBuilder, Span
 from quanopy.codecs.plain import from_plain, to_plain
 from quanopy.codecs.receipt_files import json_object
-from quanopy.codecs.receipt_records import EventEntry, ExecutionEntry, JobEntry, PartEntry
+from quanopy.codecs.receipt_records import (
+    EventEntry,
+    ExecutionEntry,
+    GroupEntry,
+    JobEntry,
+    PartEntry,
+)
 from quanopy.codecs.records import (
     EVENTS,
     JOBS,
@@ -19,6 +25,7 @@ from quanopy.codecs.records import (
     requirements_of,
 )
 from quanopy.domain.events import Event, Position
+from quanopy.domain.groups import Group
 from quanopy.domain.imports import Imported
 from quanopy.domain.jobs import Execution, Extent, Job, JobSpec, Reading, Task
 from quanopy.domain.programs import Footprint, Program
@@ -243,7 +250,11 @@ def _execution(one: ExecutionEntry, entry: JobEntry, account: str) -> Execution:
 
 
 def _event(line: bytes, job_id: str) -> Event:
-    entry = from_plain(EventEntry, json_object(line, job_id), job_id)
+    return told_event(from_plain(EventEntry, json_object(line, job_id), job_id))
+
+
+def told_event(entry: EventEntry) -> Event:
+    """An event, whose position is another broker's."""
     return Event(
         position=Position(),
         at=entry.at,
@@ -252,8 +263,26 @@ def _event(line: bytes, job_id: str) -> Event:
         before=entry.before,
         after=entry.after,
         actor=entry.actor,
-        job_id=job_id,
         data=entry.data,
+    )
+
+
+def told_group(entry: GroupEntry, account: str) -> Group:
+    """A group as it ended, for an account."""
+    return Group(
+        id=entry.id,
+        account=account,
+        name=entry.name,
+        state=entry.state,
+        policy=entry.policy,
+        created_at=entry.created_at,
+        resource=entry.resource,
+        reason=entry.reason,
+        size=entry.size,
+        started_at=entry.started_at,
+        ended_at=entry.ended_at,
+        usage=entry.usage,
+        failures=entry.failures,
     )
 
 

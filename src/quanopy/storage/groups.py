@@ -118,6 +118,13 @@ def create(connection: Transaction, group: Group, *, now: int) -> tuple[Group, b
     return group_of(row), row.id == group.id
 
 
+def insert(connection: Transaction, group: Group) -> bool:
+    """Insert a group as it is, unless its account has one of that name; whether it was."""
+    connection.later(_MAKE[connection.dialect], {"r": document([_row(group)])})
+    (row,) = connection.execute(_NAMED, {"account": group.account, "name": group.name})
+    return bool(row.id == group.id)
+
+
 def find(connection: Transaction, ids: Collection[str]) -> list[Group]:
     """Those of these groups that there are."""
     return [group_of(row) for row in read_ids(connection, GROUPS, ids)]

@@ -40,6 +40,7 @@ from quanopy.ports.store import (
     Submission,
     Swept,
     Told,
+    ToldGroup,
 )
 from quanopy.ports.webhooks import Step, Taking
 from quanopy.storage import (
@@ -562,10 +563,15 @@ class SqlStore:
         """See :meth:`Store.restore_groups`."""
         return self._write(lambda c, now: regrouping.restore(c, given, members, now=now))
 
-    def tell(self, given: Sequence[Told], snapshots: Sequence[Sighting]) -> set[str]:
+    def tell(
+        self,
+        given: Sequence[Told],
+        snapshots: Sequence[Sighting],
+        group: ToldGroup | None = None,
+    ) -> set[str]:
         """See :meth:`Store.tell`."""
         try:
-            return self._write(lambda c, now: told.tell(c, given, snapshots, now))
+            return self._write(lambda c, now: told.tell(c, given, snapshots, group, now))
         except Refused as refused:
             raise submissions.refusal(refused) from None
 

@@ -1,32 +1,36 @@
 """What a receipt tells of another broker's jobs, put beside what was seen here."""
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 from quanopy.domain.errors import Conflict
-from quanopy.domain.events import TOLD
 from quanopy.domain.jobs import Execution
 from quanopy.domain.sightings import Sighting
-from quanopy.ports.store import Told
-from quanopy.storage import schema, told_snapshots
+from quanopy.ports.store import Told, ToldGroup
+from quanopy.storage import schema, told_groups, told_snapshots
 from quanopy.storage.events import History, write_told
 from quanopy.storage.executions import devices_of
 from quanopy.storage.mapping import (
     Values,
     execution_of,
     execution_row,
-    stamp,
 )
 from quanopy.storage.statements import EXECUTIONS, JOBS, insert_rows, read_ids
 from quanopy.storage.submissions import insert_jobs
+from quanopy.storage.told_groups import line_of, said_of
 from quanopy.storage.transaction import Transaction
 
 
 def tell(
-    connection: Transaction, told: Sequence[Told], snapshots: Sequence[Sighting], now: int
+    connection: Transaction,
+    told: Sequence[Told],
+    snapshots: Sequence[Sighting],
+    group: ToldGroup | None,
+    now: int,
 ) -> set[str]:
     """Insert the jobs that are not there, with all that belongs to them; their ids."""
+    if group is not None:
+        told_groups.tell(connection, group, now)
     there = {row.id for row in read_ids(connection, JOBS, [one.job.id for one in told])}
     new = [one for one in told if one.job.id not in there]
     told_snapshots.keep(connection, snapshots)
@@ -74,22 +78,9 @@ def _said(one: Execution) -> Execution:
 
 
 def _lines(one: Told) -> list[Values]:
-    imported = one.job.imported
-    receipt = "" if imported is None else imported.receipt
-    return [
-        {
-            "at": stamp(event.at),
-            "subject": event.subject,
-            "kind": event.kind,
-            "before": event.before,
-            "after": event.after,
-            "actor": event.actor,
-            "account": one.job.account,
-            "job_id": one.job.id,
-            "data": json.dumps({**event.data, TOLD: receipt}),
-        }
-        for event in one.events
-    ]
+    job = one.job
+    receipt = "" if job.imported is None else job.imported.receipt
+    return [line_of(event, job.account, job.id, receipt) for event in one.events]
 
 
 def _say(connection: Transaction, one: Told, now: int) -> None:
@@ -97,16 +88,12 @@ def _say(connection: Transaction, one: Told, now: int) -> None:
     if imported is None:
         return
     history = History(imported.by, now)
-    said = asdict(imported) | {
-        "exported_at": imported.exported_at.isoformat(),
-        "imported_at": imported.imported_at.isoformat(),
-    }
     history.add(
         one.job.id,
         "job.imported",
         account=one.job.account,
         job_id=one.job.id,
         after=one.job.state.value,
-        data=said,
+        data=said_of(imported),
     )
     history.write(connection)

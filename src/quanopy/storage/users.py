@@ -117,18 +117,22 @@ def _stop(connection: Transaction, executions: Sequence[Row], asked: Collection[
 def retry(connection: Transaction, job_ids: Collection[str], *, actor: str, now: int) -> list[Job]:
     """Queue failed and cancelled parts again, and release what a rebuild held."""
     jobs = read_ids(connection, LOCKED_JOBS, job_ids)
-    for job in jobs:
-        if job.imported is not None:
-            raise InvalidTransition(
-                f"{job.id} was imported: it did not run here",
-                hint="Submit its programs as a job of your own.",
-            )
+    _check_own(jobs)
     history = History(actor, now)
     ended = [job for job in jobs if job.state in (JobState.FAILED, JobState.CANCELLED)]
     queue_again(connection, ended, history, now)
     _release(connection, [job for job in jobs if job.held], history)
     history.write(connection)
     return [job_of(row) for row in read_ids(connection, JOBS, job_ids)]
+
+
+def _check_own(jobs: Sequence[Row]) -> None:
+    for job in jobs:
+        if job.imported is not None:
+            raise InvalidTransition(
+                f"{job.id} was imported: it did not run here",
+                hint="Submit its programs as a job of your own.",
+            )
 
 
 def queue_again(
@@ -141,6 +145,7 @@ def queue_again(
 ) -> None:
     """Put new tasks in the place of those that failed, or were cancelled, of these locked jobs;
     ``blocked``: they wait for the turn of their jobs."""
+    _check_own(jobs)
     parts = read_ids(connection, _PARTS, {job.id for job in jobs})
     new = [_again(part, now) | ({"ready_at": None} if blocked else {}) for part in parts]
     update_rows(connection, schema.tasks, [{"id": p.id, "superseded": True} for p in parts])
