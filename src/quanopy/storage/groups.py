@@ -120,7 +120,7 @@ def create(connection: Transaction, group: Group, *, now: int) -> tuple[Group, b
 
 def insert(connection: Transaction, group: Group) -> bool:
     """Insert a group as it is, unless its account has one of that name; whether it was."""
-    connection.later(_MAKE[connection.dialect], {"r": document([_row(group)])})
+    connection.later(_MAKE[connection.dialect], {"r": document([row_of(group)])})
     (row,) = connection.execute(_NAMED, {"account": group.account, "name": group.name})
     return bool(row.id == group.id)
 
