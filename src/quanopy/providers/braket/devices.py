@@ -40,7 +40,7 @@ _SAME = (
     "ecr",
     "cswap",
 )
-_NAMES: Mapping[str, str] = {
+GATES: Mapping[str, str] = {
     **dict(zip(_SAME, _SAME, strict=True)),
     "cnot": "cx",
     "ccnot": "ccx",
@@ -245,7 +245,7 @@ class Device:
 
     def _gate_names(self) -> list[str]:
         gates = _mapping(self.actions.get(OPENQASM)).get("supportedOperations")
-        names = [_NAMES.get(str(gate).lower()) for gate in gates] if isinstance(gates, list) else []
+        names = [GATES.get(str(gate).lower()) for gate in gates] if isinstance(gates, list) else []
         return sorted({name for name in names if name} | {"measure", "barrier"})
 
     def _graph(self) -> dict[int, list[int]]:
@@ -265,7 +265,7 @@ class Device:
         errors = {(m.name, m.targets): m.value for m in self._metrics()}
         found: dict[str, dict[str, Any]] = {}
         for gate in (*self.paradigm["nativeGateSet"], "measure"):
-            name = _NAMES.get(str(gate).lower(), "measure")
+            name = GATES.get(str(gate).lower(), "measure")
             on = pairs if name in _PAIRED else [(label,) for label in self.labels]
             metric = name if name in _PAIRED or name == "measure" else "1q"
             found[name] = {
@@ -312,7 +312,7 @@ def _two_qubits(pair: tuple[int, ...], of: Mapping[str, Any]) -> Iterator[Metric
     for one in map(_mapping, fidelities if isinstance(fidelities, list) else []):
         gate, value = str(one.get("gateName")).lower()[:40], _number(one.get("fidelity"))
         if value is not None:
-            yield Metric(name=f"{_NAMES.get(gate, gate)}.error", targets=pair, value=1 - value)
+            yield Metric(name=f"{GATES.get(gate, gate)}.error", targets=pair, value=1 - value)
 
 
 def _leaves(path: str, of: Mapping[str, Any]) -> Iterator[Metric]:

@@ -9,19 +9,18 @@ from typing import Any
 
 import numpy as np
 from braket.analog_hamiltonian_simulator.rydberg.rydberg_simulator import RydbergAtomSimulator
-from braket.circuits.serialization import IRType
 from braket.default_simulator import DensityMatrixSimulator, StateVectorSimulator
 from braket.ir.ahs.program_v1 import Program as AtomProgram
 from braket.ir.jaqcd.program_v1 import Program as JaqcdProgram
 from braket.ir.openqasm.program_v1 import Program
-from qiskit_braket_provider import to_braket  # noqa: F401 - loaded before limits are set
 
 from quanopy.codecs.results import PubResult
 from quanopy.domain.errors import Invalid
 from quanopy.domain.jobs import JobKind
 from quanopy.ports.providers import Outcome, Work
 from quanopy.providers.braket.natives import native_pubs
-from quanopy.providers.braket.programs import exact_source, translated
+from quanopy.providers.braket.openqasm import measured_source
+from quanopy.providers.braket.programs import exact_source
 from quanopy.providers.braket.results import exact_result
 from quanopy.providers.circuits import (
     BoundPub,
@@ -140,10 +139,10 @@ def _counted(backend: str, run: Run, seed: int | None) -> Counted:
     if not measured:
         return Counted(counts={0: run.shots}, memory=[0] * run.shots)
     labels = range(run.circuit.num_qubits)
-    circuit = translated(run.circuit, labels=labels, verbatim=False)
+    source = measured_source(run.circuit, labels=labels, verbatim=False)
     simulator = _simulator(backend)
     simulator.seed = seed
-    found = simulator.run(circuit.to_ir(IRType.OPENQASM), shots=run.shots)
+    found = simulator.run(Program(source=source), shots=run.shots)
     column = {label: at for at, label in enumerate(found.measuredQubits)}
     places = [(column[qubit], clbit) for clbit, qubit in measured.items()]
     rows = np.array(found.measurements, dtype=np.int64)

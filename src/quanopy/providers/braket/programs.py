@@ -1,25 +1,20 @@
 """Works as Braket's tasks: the action that is sent, and the shots.
 
-Circuits are translated by Amazon's own ``qiskit-braket-provider``; a stranger's program in one of
-Braket's formats is sent as the bytes it is.
+A stranger's program in one of Braket's formats is sent as the bytes it is.
 """
 
+import json
 import math
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
-from operator import matmul
 from typing import TYPE_CHECKING, Any
 
 from quanopy.domain.errors import Invalid, ResourceMismatch
 from quanopy.domain.jobs import JobKind, Pub
 from quanopy.ports.providers import Work
-from quanopy.providers.braket.devices import Device
+from quanopy.providers.braket.devices import OPENQASM, PROGRAM_SET, Device
 
 if TYPE_CHECKING:
-    from qiskit import QuantumCircuit
-
     from quanopy.providers.circuits import BoundPub, Run
 
 
@@ -80,12 +75,12 @@ def sent_of(work: Work, device: Device) -> Sent:
         return Sent(action=native_action(work), shots=work.pubs[0].shots or 1)
     if is_exact(work, device):
         one = _only(work)
-        return Sent(action=_program(exact_source(one, 0)), shots=0)
+        return Sent(action=program(exact_source(one, 0)), shots=0)
     together = set_of(work, device)
     if device.set_size == 1:
         if len(together.executables) != 1:
             raise ResourceMismatch(f"{device.name} takes one circuit a task")
-        return Sent(action=_program(together.executables[0].source), shots=together.shots)
+        return Sent(action=program(together.executables[0].source), shots=together.shots)
     return _set_sent(together, device)
 
 
@@ -102,7 +97,7 @@ def _set_sent(together: Set, device: Device) -> Sent:
             f"{device.set_size} circuits and {device.set_shots} shots",
             hint="Submit fewer pubs or parameter sets a job, all with the same shots.",
         )
-    return Sent(action=_program_set(sources), shots=total)
+    return Sent(action=program_set(sources), shots=total)
 
 
 def set_of(work: Work, device: Device) -> Set:
@@ -119,6 +114,7 @@ def set_of(work: Work, device: Device) -> Set:
 
 
 def _executables(runs: Sequence["Run"], device: Device) -> Iterator[Executable]:
+    from quanopy.providers.braket.openqasm import measured_source
     from quanopy.providers.circuits import final_measurements
 
     for run in runs:
@@ -127,46 +123,10 @@ def _executables(runs: Sequence["Run"], device: Device) -> Iterator[Executable]:
         if not measured:
             raise Invalid("a circuit measures nothing", hint="Measure some qubits.")
         yield Executable(
-            source=_source(translated(run.circuit, labels=labels, verbatim=device.verbatim)),
+            source=measured_source(run.circuit, labels=labels, verbatim=device.verbatim),
             shots=run.shots,
             measured={clbit: labels[qubit] for clbit, qubit in measured.items()},
         )
-
-
-def translated(
-    circuit: "QuantumCircuit", *, labels: Sequence[int], verbatim: bool, measured: bool = True
-) -> Any:
-    """A bound circuit as one of Braket's; raises :class:`Invalid` for what Braket has not."""
-    from qiskit_braket_provider import to_braket
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return to_braket(
-                _without_barriers(circuit),
-                qubit_labels=list(labels),
-                verbatim=verbatim,
-                add_measurements=measured,
-            )
-        except (ValueError, NotImplementedError, KeyError, TypeError) as error:
-            raise Invalid(f"Braket has no such circuit: {error}"[:300]) from None
-
-
-def _without_barriers(circuit: "QuantumCircuit") -> "QuantumCircuit":
-    """Barriers told the compiler what it may not move; the vendor's programs have none."""
-    if "barrier" not in circuit.count_ops():
-        return circuit
-    plain = circuit.copy_empty_like()
-    for one in circuit.data:
-        if one.name != "barrier":
-            plain.append(one.operation, one.qubits, one.clbits)
-    return plain
-
-
-def _source(circuit: Any) -> str:
-    from braket.circuits.serialization import IRType
-
-    return str(circuit.to_ir(IRType.OPENQASM).source)
 
 
 def is_exact(work: Work, device: Device) -> bool:
@@ -192,21 +152,12 @@ def _only(work: Work) -> "BoundPub":
 def exact_source(one: "BoundPub", at: int) -> str:
     """A circuit under one parameter set with the expectation value of each Pauli, in the order of
     :func:`exact_labels`."""
-    from braket.circuits import observables
-    from braket.circuits.serialization import IRType
-
+    from quanopy.providers.braket.openqasm import expected_source
     from quanopy.providers.observables import letters_on, places_in
 
-    letters = {"X": observables.X(), "Y": observables.Y(), "Z": observables.Z()}
     places = places_in(one.circuit)
-    circuit = translated(
-        one.bound(at), labels=range(one.circuit.num_qubits), verbatim=False, measured=False
-    )
-    for label in exact_labels(one.pub):
-        on = letters_on(label, places)
-        observable = reduce(matmul, [letters[letter] for letter in on.values()])
-        circuit.expectation(observable, target=list(on))
-    return str(circuit.to_ir(IRType.OPENQASM).source)
+    observables = [letters_on(label, places) for label in exact_labels(one.pub)]
+    return expected_source(one.bound(at), observables)
 
 
 def exact_labels(pub: Pub) -> list[str]:
@@ -219,14 +170,20 @@ def exact_labels(pub: Pub) -> list[str]:
     return found
 
 
-def _program(source: str) -> str:
-    from braket.ir.openqasm.program_v1 import Program
+def program(source: str) -> str:
+    """A circuit as what a task is created with."""
+    return json.dumps(_document(source))
 
-    return str(Program(source=source).json())
+
+def program_set(sources: Sequence[str]) -> str:
+    """Circuits that share a task."""
+    programs = [_document(source) for source in sources]
+    return json.dumps({**_headed(PROGRAM_SET), "programs": programs})
 
 
-def _program_set(sources: Sequence[str]) -> str:
-    from braket.ir.openqasm.program_set_v1 import ProgramSet
-    from braket.ir.openqasm.program_v1 import Program
+def _document(source: str) -> dict[str, Any]:
+    return {**_headed(OPENQASM), "source": source, "inputs": None}
 
-    return str(ProgramSet(programs=[Program(source=source) for source in sources]).json())
+
+def _headed(schema: str) -> dict[str, Any]:
+    return {"braketSchemaHeader": {"name": schema, "version": "1"}}
