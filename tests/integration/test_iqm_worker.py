@@ -104,4 +104,4 @@ def test_what_ran_on_iqm_is_replayed_with_the_errors_of_its_calibration_set(
     without = compare(0, 0, one.ran, perfect.raw_counts[0])
     assert without.total_variation > 0.03
     assert found.total_variation < 0.6 * without.total_variation
-    assert found.calibration == job.calibration.snapshot.digest  # type: ignore[union-attr]
+    assert found.runs[0].calibration == job.calibration.snapshot.digest  # type: ignore[union-attr]

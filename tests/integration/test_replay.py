@@ -57,7 +57,8 @@ def test_a_replay_is_alike_with_the_noise_and_not_without(
     found = client.replay(job, seed=7, timeout=120)
     snapshot = job.calibration.snapshot
     assert snapshot is not None
-    assert (found.calibration, found.label) == (snapshot.digest, CalibrationLabel.EXACT)
+    (run,) = found.runs
+    assert (run.calibration, found.label) == (snapshot.digest, CalibrationLabel.EXACT)
     (one,) = found.compared
     assert sum(one.ran.values()) == sum(one.replayed.values()) == SHOTS
     ideal = client.sample(ghz, resource="aer", shots=SHOTS).result(120)[0].raw_counts[0]
@@ -65,7 +66,7 @@ def test_a_replay_is_alike_with_the_noise_and_not_without(
     assert without.total_variation > 0.05
     assert found.total_variation < 0.4 * without.total_variation
     assert found.hellinger < 0.5 * without.hellinger
-    assert found.as_json()["replay_id"] == found.replay.id
+    assert [one["job_id"] for one in found.as_json()["runs"]] == [run.job.id]
     for name in ("replay.png", "replay.svg"):
         found.plot(tmp_path / name)
         assert (tmp_path / name).stat().st_size > 1000
@@ -133,5 +134,5 @@ def test_distances() -> None:
 def test_the_command_prints_what_is_found(client: Client, job: Job) -> None:
     found = client.replay(job, shots=200, seed=1, timeout=120)
     shown = json.loads(json.dumps(found.as_json()))
-    assert set(shown) >= {"job_id", "replay_id", "calibration", "label", "total_variation"}
+    assert set(shown) >= {"job_id", "runs", "label", "total_variation"}
     assert sum(found.compared[0].replayed.values()) == 200

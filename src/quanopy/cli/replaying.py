@@ -46,6 +46,7 @@ def replay(
             for one in found.compared
         ),
     )
-    typer.echo(f"{found.replay.id}, calibration {found.label}", err=True)
+    again = ", ".join(run.job.id for run in found.runs)
+    typer.echo(f"{again}, calibration {found.label}", err=True)
     if plot is not None:
         typer.echo(f"drawn: {plot}", err=True)

@@ -1,22 +1,20 @@
 """Replays: a job run again on an emulator with the noise it ran under, and the two compared."""
 
-import base64
 import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from quanopy.client.compiled import AsRun
 from quanopy.client.handles import Job
 from quanopy.client.http import Http
+from quanopy.client.reruns import Rerun, reruns
 from quanopy.client.results import NativePub
 from quanopy.client.submitting import submitted
+from quanopy.codecs.results import PubResult, merge_shots
 from quanopy.domain.calibration import CalibrationLabel
-from quanopy.domain.errors import Invalid, NotFound, ResourceMismatch, Unsupported
-from quanopy.domain.jobs import JobKind
-from quanopy.domain.programs import PERCEVAL, PULSER, QPY
-from quanopy.wire.jobs import JobIn, OptionsIn, ProgramIn, ProgramOut
+from quanopy.domain.errors import Invalid, NotFound, Unsupported
 
 _SHOWN = 24
 """Outcomes in a picture, the most frequent."""
@@ -40,15 +38,26 @@ class Compared:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """Parts of a job that ran alike, run again as one job."""
+
+    job: Job
+    calibration: str
+    """Digest of the snapshot whose noise was emulated."""
+    parts: Sequence[int]
+    """Which parts, by their indices among the job's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Replay:
     """A job, what it gave when it was run again, and how far the two are apart."""
 
     job: Job
-    replay: Job
-    calibration: str
-    """Digest of the snapshot whose noise was emulated."""
+    runs: Sequence[Run]
+    """What it was run again as: one job, unless parts of it ran under different calibrations, or
+    were compiled differently."""
     label: CalibrationLabel
-    """How surely the job ran under it."""
+    """How surely the job ran under these calibrations."""
     compared: Sequence[Compared]
 
     @property
@@ -65,8 +74,10 @@ class Replay:
         """All of it but the counts."""
         return {
             "job_id": self.job.id,
-            "replay_id": self.replay.id,
-            "calibration": self.calibration,
+            "runs": [
+                {"job_id": run.job.id, "calibration": run.calibration, "parts": list(run.parts)}
+                for run in self.runs
+            ],
             "label": self.label.value,
             "total_variation": self.total_variation,
             "hellinger": self.hellinger,
@@ -116,9 +127,10 @@ def run_again(
 ) -> Replay:
     """Run a job again under the noise it ran under, and compare; raises as
     :meth:`Client.replay`."""
-    draft, snapshot, label = replayed(of, emulator, shots=shots, seed=seed)
+    ran = of.result(0.0)
+    again, label = reruns(of, emulator, shots=shots, seed=seed)
     try:
-        (again,) = submitted(http, [draft])
+        jobs = submitted(http, [one.draft for one in again])
     except NotFound as error:
         raise NotFound(
             error.message,
@@ -126,74 +138,43 @@ def run_again(
             hint="A replay wants an emulator that takes noise: name one here, or have the "
             "broker serve this one.",
         ) from error
-    pairs = zip(of.result(0.0), again.result(timeout), strict=True)
+    emulated = _merged(again, _results(jobs, timeout), len(ran))
     return Replay(
         job=of,
-        replay=again,
-        calibration=snapshot,
+        runs=[
+            Run(job=job, calibration=one.calibration, parts=tuple(one.parts))
+            for job, one in zip(jobs, again, strict=True)
+        ],
         label=label,
         compared=[
-            compare(pub, at, ran, emulated)
-            for pub, (was, now) in enumerate(pairs)
-            for at, (ran, emulated) in enumerate(
-                zip(distributions(was), distributions(now), strict=True)
+            compare(pub, at, counts, found)
+            for pub, (was, now) in enumerate(zip(ran, emulated, strict=True))
+            for at, (counts, found) in enumerate(
+                zip(distributions(was), distributions(type(was)(now)), strict=True)
             )
         ],
     )
 
 
-_EMULATORS = {None: "aer", PERCEVAL: "perceval-slos", PULSER: "pulser-qutip"}
-"""Which emulates the noise of a snapshot, by the format of what ran (``None``: circuits)."""
+def _results(jobs: Sequence[Job], timeout: float | None) -> list[Sequence[PubResult]]:
+    """Of all of them, after ``timeout`` seconds at most; raises as :meth:`Client.replay`."""
+    until = math.inf if timeout is None else time.monotonic() + timeout
+    found = []
+    for job in jobs:
+        left_s = None if timeout is None else max(0.0, until - time.monotonic())
+        found.append(job.result(left_s).to_dict()["pubs"])
+    return found
 
 
-def replayed(
-    job: Job, emulator: str | None, *, shots: int | None, seed: int | None
-) -> tuple[JobIn, str, CalibrationLabel]:
-    """What to submit to run a job again as it ran, the digest of the snapshot that it ran under,
-    and how surely it did. Raises as :meth:`Client.replay`."""
-    under = job.calibration
-    if under.snapshot is None:
-        raise NotFound(
-            f"it is not known what calibration {job.id} ran under",
-            hint=f"What is known of it: `quanopy calibration --job {job.id}`.",
-        )
-    ran: dict[int, AsRun] = {}
-    for one in job.compiled():
-        ran.setdefault(one.program, one)  # Parts of a job ran it alike, save for their shots.
-    given = job.submitted()
-    formats = {one.native for one in ran.values()}
-    if job.detail().kind is JobKind.ESTIMATE or len(formats) != 1:
-        raise ResourceMismatch(f"{job.id} gave no counts to compare")
-    (native,) = formats
-    if emulator is None and native not in _EMULATORS:
-        raise ResourceMismatch(
-            f"no emulator is known for {native} programs", hint="Name one that takes noise."
-        )
-    programs = [
-        ProgramIn(format=native or QPY, data=base64.b64encode(ran[index].data).decode())
-        if index in ran
-        else program_in(program)
-        for index, program in enumerate(given.programs)
-    ]
-    asked = shots or given.options.shots
-    pubs = given.pubs
-    if pubs is not None:
-        pubs = [pub.model_copy(update={"shots": shots or pub.shots or asked}) for pub in pubs]
-    draft = JobIn(
-        kind=JobKind.SAMPLE if native is None else JobKind.RUN,
-        resource=emulator if emulator is not None else _EMULATORS[native],
-        programs=programs,
-        pubs=pubs,
-        options=OptionsIn(noise=under.snapshot.digest, seed=seed, shots=asked),
-        name=f"replay of {job.id}",
-        tags=["replay"],
-    )
-    return draft, under.snapshot.digest, under.label
-
-
-def program_in(program: ProgramOut) -> ProgramIn:
-    """A program as it was submitted, to be submitted again."""
-    return ProgramIn(format=program.format, text=program.text, data=program.data)
+def _merged(
+    again: Sequence[Rerun], results: Sequence[Sequence[PubResult]], pubs: int
+) -> list[PubResult]:
+    """One result of each of a job's pubs, of the jobs that ran them again."""
+    found: list[list[PubResult]] = [[] for _ in range(pubs)]
+    for one, result in zip(again, results, strict=True):
+        for pub, part in zip(one.pubs or range(pubs), result, strict=True):
+            found[pub].append(part)
+    return [merge_shots(parts) for parts in found]
 
 
 def distributions(pub: Any) -> Sequence[Mapping[str, int]]:

@@ -279,6 +279,7 @@ def _task_out(task: Task) -> TaskOut:
         state=task.state,
         first_pub=task.slice.first,
         pubs=task.slice.count,
+        shots=task.slice.shots or None,
         attempt=task.attempt,
         execution_id=task.execution_id,
         result_at=_extent(task.result),

@@ -208,6 +208,10 @@ class TaskOut(Answer):
     state: TaskState
     first_pub: int
     pubs: int
+    shots: int | None = Field(
+        default=None,
+        description="Shots of each of its pubs, where those were split over parts; `null`: all.",
+    )
     attempt: int
     execution_id: str | None = None
     result_at: str | None = Field(

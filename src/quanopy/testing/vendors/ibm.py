@@ -44,10 +44,17 @@ class IbmService(Vendor):
     secret = "loopback-ibm-api-key"
 
     def __init__(
-        self, *, port: int = 0, runners: int = 1, machines: Sequence[str] = ("nairobi", "fez")
+        self,
+        *,
+        port: int = 0,
+        runners: int = 1,
+        machines: Sequence[str] = ("nairobi", "fez"),
+        most_shots: int | None = None,
     ) -> None:
+        """``most_shots`` of a pub is what its machines take, by default as those of IBM's do."""
         super().__init__(port=port, runners=runners)
-        self._machines = {m.name: m for m in (Machine(fake, self.now()) for fake in machines)}
+        made = (Machine(fake, self.now(), most_shots=most_shots) for fake in machines)
+        self._machines = {machine.name: machine for machine in made}
         self._sessions: dict[str, dict[str, Any]] = {}
         self._tokens: set[str] = set()
 

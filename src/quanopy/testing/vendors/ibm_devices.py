@@ -42,12 +42,14 @@ class Calibrated:
 class Machine:
     """A device: its configuration, its calibrations so far, and an emulator of it."""
 
-    def __init__(self, fake: str, now: datetime) -> None:
+    def __init__(self, fake: str, now: datetime, *, most_shots: int | None = None) -> None:
         """``fake`` is one of qiskit-ibm-runtime's fake devices; it was calibrated an hour ago."""
         folder = next(device.folder for device in devices() if device.name == fake)
         self.name = f"ibm_{fake}"
         self._lock = Lock()
         self.configuration = {**_load(folder / f"conf_{fake}.json"), "backend_name": self.name}
+        if most_shots is not None:
+            self.configuration["max_shots"] = most_shots
         properties = {**_load(folder / f"props_{fake}.json"), "backend_name": self.name}
         self._calibrations = [self._calibrated(_moved(properties, now - timedelta(hours=1)))]
 
