@@ -85,8 +85,8 @@ class Counts:
         }
 
     def error(self, weighting: Weighting) -> float:
-        """The largest standard error of an outcome's probability; infinite where a parameter set
-        has no shots."""
+        """The largest standard error of an outcome's probability, and no less than one in all
+        shots: what did not come may come yet. Infinite where a parameter set has no shots."""
         import numpy as np
 
         sets, numbers = self.tally.by_set()
@@ -94,7 +94,8 @@ class Counts:
         if not totals.all():
             return math.inf
         chances = numbers / totals[sets]
-        return float(np.sqrt(chances * (1 - chances) / totals[sets]).max(initial=0.0))
+        largest = np.sqrt(chances * (1 - chances) / totals[sets]).max(initial=0.0)
+        return float(max(largest, (1 / totals).max(initial=0.0)))
 
 
 class Outcomes:
@@ -144,12 +145,13 @@ class Outcomes:
         return {"shape": [], "shots": self.shots, "native": self.native, "outcomes": numbers}
 
     def error(self, weighting: Weighting) -> float:
-        """The largest standard error of an outcome's probability; infinite where none came."""
+        """The largest standard error of an outcome's probability, and no less than one in all
+        that came; infinite where none did."""
         total = self.numbers.total()
         if not total:
             return math.inf
         spread = max(number * (total - number) for number in self.numbers.values())
-        return math.sqrt(spread / total) / total
+        return max(math.sqrt(spread / total), 1) / total
 
 
 class Estimates:
@@ -247,8 +249,10 @@ class Estimates:
         }
 
     def error(self, weighting: Weighting) -> float:
-        """The largest standard error."""
-        return float(self.values(weighting)[1].max(initial=0.0))
+        """The largest standard error; of values that are not exact, no less than one in as many
+        shots as their precision stands for: they may claim none because they saw no spread."""
+        least = 1 / self.worth if self.worth else 0.0
+        return float(max(self.values(weighting)[1].max(initial=0.0), least))
 
 
 Merged = Counts | Outcomes | Estimates

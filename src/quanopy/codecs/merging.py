@@ -83,7 +83,8 @@ class Merge:
 
     def precision(self, weights: Weighting = Weighting.SHOTS) -> float:
         """The largest standard error of all values; of counts, that of an outcome's probability,
-        ``sqrt(p(1-p)/N)``. Infinite where there are no shots. Raises :class:`NotReady`."""
+        ``sqrt(p(1-p)/N)``. It is never less than one in all shots, and infinite where there are
+        none. Raises :class:`NotReady`."""
         self._check_any()
         return max((pub.error(weights) for pub in self.pubs), default=0.0)
 

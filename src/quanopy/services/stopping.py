@@ -1,12 +1,12 @@
 """Stopping: the stop rules of groups, held against what has come of them."""
 
-import json
 from collections import OrderedDict
 from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
 from quanopy.codecs.calibrations import decode_metrics
+from quanopy.codecs.count_text import parsed
 from quanopy.codecs.merging import Merge
 from quanopy.domain.calibration import medians
 from quanopy.domain.errors import Invalid, NotReady
@@ -122,5 +122,5 @@ class Precision:
             return
         wanted = with_tasks(*self._store.jobs_with_tasks(new, new))
         for one, text in zip(wanted, load(self._objects, wanted), strict=True):
-            known.merge.add(json.loads(text)["pubs"])
+            known.merge.add(parsed(text)["pubs"])
             known.jobs.add(one.job.id)

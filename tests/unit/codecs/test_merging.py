@@ -86,6 +86,12 @@ def test_the_precision_of_counts_is_that_of_the_least_sure_outcome() -> None:
     assert merge.precision() == pytest.approx(math.sqrt(probability * (1 - probability) / 200))
 
 
+def test_what_did_not_come_may_come_yet() -> None:
+    assert Merge.of([[counts({"0x0": 500})]] * 2).precision() == pytest.approx(1e-3)
+    assert Merge.of([[native({"|1,0>": 10})]] * 10).precision() == pytest.approx(1e-2)
+    assert Merge.of([[values([1.0], [0.0], 0.1)]] * 10).precision() == pytest.approx(1e-3)
+
+
 def test_without_shots_nothing_is_precise() -> None:
     assert Merge.of([[counts({"0x0": 5}, {})]]).precision() == math.inf
     assert Merge.of([[native({}, shots=10)]]).precision() == math.inf
