@@ -1,6 +1,9 @@
 """Sweeps, gradients and segments on a broker: one job, or several that come back as one."""
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,8 +11,10 @@ from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter
 from qiskit.circuit.library import efficient_su2
 from qiskit.quantum_info import SparsePauliOp
+from typer.testing import CliRunner
 
 from quanopy import Client
+from quanopy.cli.main import app
 from quanopy.client import drafts
 from quanopy.domain.errors import Invalid, NotReady, TaskFailed
 
@@ -179,3 +184,43 @@ def test_an_experiment_seen_by_another_name_says_both(client: Client) -> None:
     empty = client.group("nothing yet").segments()
     with pytest.raises(NotReady):
         empty.merged()
+
+
+def sweep(client: Client, folder: Path, *arguments: str) -> Any:
+    """What ``quanopy sweep`` of the program says, and what went wrong."""
+    file = folder / "rabi.qasm"
+    file.write_text(QASM)
+    env = {"QUANOPY_URL": client.settings.url, "QUANOPY_TOKEN": client.settings.token}
+    return CliRunner().invoke(app, ["sweep", str(file), *arguments], env=env)
+
+
+def test_a_sweep_is_typed(client: Client, tmp_path: Path) -> None:
+    over = ("--over", f"phi=0:{np.pi}:3", "--shots", "50")
+    asked = (*over, "--scatter", "aer=2", "--scatter", "aer-mps=1", "--json")
+    done = sweep(client, tmp_path, *asked)
+    found = json.loads(done.stdout)
+    assert found["values"] == {"phi": pytest.approx([0, np.pi / 2, np.pi])}
+    assert found["resources"] == ["aer", "aer", "aer-mps"]
+    assert [found["counts"][at] for at in (0, 2)] == [{"0x0": 50}, {"0x1": 50}]
+    jobs = [part for job in found["jobs"] for part in ("--job", job)]
+    assert json.loads(sweep(client, tmp_path, *asked, *jobs).stdout) == found
+    shown = sweep(client, tmp_path, "--over", "phi=0,3.14159265", "--shots", "50").stdout
+    assert "phi" in shown
+    assert "P(0)" in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--over", "phi"), "no NAME=VALUES"),
+        (("--over", "phi=0:1:1"), "no NAME=VALUES"),
+        (("--over", "phi=a"), "no NAME=VALUES"),
+        (("--over", "phi=1", "--scatter", "aer=x"), "no number"),
+    ],
+)
+def test_what_is_typed_wrongly_is_said(
+    client: Client, tmp_path: Path, arguments: tuple[str, ...], says: str
+) -> None:
+    done = sweep(client, tmp_path, *arguments)
+    assert done.exit_code != 0
+    assert says in done.stderr

@@ -91,6 +91,12 @@ def test_the_python_of_the_user_guide_runs(desk: Desk) -> None:
     desk.python(DOCS / "user-guide.md")
 
 
+def test_the_python_of_the_page_on_experiments_runs(desk: Desk) -> None:
+    printed = desk.python(DOCS / "experiments.md")
+    assert "aer" in printed
+    assert "('a', 'b')" in printed
+
+
 def test_the_commands_of_the_user_guide_run(desk: Desk) -> None:
     desk.shell(DOCS / "user-guide.md")
 
