@@ -2,6 +2,7 @@
 
 import zipfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,13 @@ from quanopy.client import Client, Job
 from quanopy.client.groups import Group
 from quanopy.client.receipts import Receipt
 from quanopy.domain.accounts import Scope
+from quanopy.domain.calibration import Binding
 from quanopy.domain.errors import Conflict, InvalidTransition
 from quanopy.domain.groups import GroupState
+from quanopy.ports.store import Store
+from quanopy.services.rebuild import rebuild
+from quanopy.storage.objects import open_objects
+from quanopy.storage.store import open_store
 from quanopy.wire.service import TokenIn
 
 pytestmark = pytest.mark.postgres
@@ -209,3 +215,30 @@ def test_a_group_is_told_of_with_its_jobs_in_their_places(
     other.group("second")
     with pytest.raises(Conflict, match="another group"):
         other.import_receipt(file)
+
+
+def test_a_group_that_was_told_of_is_restored_from_the_archive(
+    origin: Client, other: Client, tmp_path: Path
+) -> None:
+    group = segmented(origin, "kept")
+    group.wait(LIMIT_S)
+    file = tmp_path / "kept.quanopy"
+    origin.export(group, file).close()
+    other.import_receipt(file)
+    account = other.find_group("kept").detail().account
+    objects = open_objects((tmp_path / "other" / "objects").as_uri())
+    with closing(open_store(f"sqlite:///{tmp_path / 'again.db'}")) as store:
+        found = rebuild(objects, store)
+        assert (found.jobs, found.new, found.held, found.damaged) == (4, 4, 0, ())
+        assert rebuild(objects, store).new == 0
+        restored = store.group_named(account, "kept")
+        assert restored is not None
+        assert (restored.id, restored.state) == (group.id, GroupState.DONE)
+        jobs = store.group_jobs(group.id, limit=10)
+        assert [job.id for job in jobs] == [job.id for job in group.jobs()]
+        digests = {one.snapshot or "" for job in jobs for one in _bindings(store, job.id)}
+        assert {one.digest for one in store.first_sightings(digests)} == digests
+
+
+def _bindings(store: Store, job_id: str) -> list[Binding]:
+    return [execution.calibration for execution in store.executions(job_id)]

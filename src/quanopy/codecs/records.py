@@ -94,6 +94,12 @@ class ToldRecord(Record):
     """By task, what did not run as it was read."""
     events: Span | None = None
     """Its history: lines of ``events.jsonl`` in the same pack."""
+    group: dict[str, Any] | None = None
+    """Its group's ``group.json``, without the positions of the jobs."""
+    position: int | None = None
+    """Its place in the group."""
+    group_events: Span | None = None
+    """The group's own history, in the same pack."""
 
 
 class JobRecord(Record):

@@ -2,7 +2,7 @@
 before any of it is kept, and circuits are read where they can harm nobody."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -32,7 +32,7 @@ from quanopy.domain.states import FINAL_JOB_STATES
 from quanopy.domain.texts import is_showable
 from quanopy.ports.objects import Objects
 from quanopy.ports.programs import Reader
-from quanopy.ports.store import Store, Told, ToldGroup
+from quanopy.ports.store import Store
 from quanopy.services.import_checks import (
     check_events,
     check_group,
@@ -44,11 +44,11 @@ from quanopy.services.packing import pack_snapshot
 from quanopy.services.receipts import contents, group_entry, members_of, own_members
 from quanopy.services.told import (
     Telling,
+    TellingGroup,
     as_imported,
     load_told,
     pack_told,
-    told_event,
-    told_group,
+    placed,
 )
 
 _RESULTS = ("result.json", "result.npz", "parts.jsonl")
@@ -118,7 +118,7 @@ class Importing:
             )
         known = self._known(file, list(entries), account)
         new = [job_id for job_id in entries if job_id not in known]
-        group = self._group(file, entries, imported, account)
+        group = self._group(file, entries, account)
         if group is None and file.manifest.get("group") is not None:
             reason = "the group had not ended when the receipt was made"
             left_out.append(LeftOut(id=str(file.manifest["group"]["id"]), reason=reason))
@@ -129,9 +129,8 @@ class Importing:
         self,
         file: ReceiptFile,
         entries: Mapping[str, JobEntry],
-        imported: Imported,
         account: str,
-    ) -> ToldGroup | None:
+    ) -> TellingGroup | None:
         """The group that the jobs are of; ``None``: of none, or of one that had not ended.
 
         Raises :class:`Conflict` where it is there and is another.
@@ -152,15 +151,14 @@ class Importing:
             if there.account != account or ours != entry:
                 raise Conflict(f"{entry.id} is there already, and is not what the receipt says")
         jobs = file.manifest["jobs"]
-        return ToldGroup(
-            group=told_group(entry, account),
-            imported=imported,
+        return TellingGroup(
+            entry=entry,
             positions={
                 job_id: position
                 for job_id, position in zip(jobs, entry.positions, strict=True)
                 if job_id in entries
             },
-            events=[told_event(event) for event in events],
+            events=events,
         )
 
     def _check(self, file: ReceiptFile) -> None:
@@ -208,20 +206,21 @@ class Importing:
         entries: Sequence[JobEntry],
         imported: Imported,
         account: str,
-        group: ToldGroup | None,
+        group: TellingGroup | None,
     ) -> None:
+        whole = None if group is None else group.told(account, imported)
         circuits = {digest for entry in entries for digest in _circuits_of(entry)}
         self._read(file, sorted(circuits))
         for start in range(0, len(entries), _AT_ONCE):
             batch = entries[start : start + _AT_ONCE]
             snapshots = self._snapshots(file, {one for entry in batch for one in entry.snapshots})
             for told in _by_size(file, batch):
-                key, data, places = pack_told(told, imported, account)
+                key, data, places = pack_told(told, imported, account, group)
                 self._objects.put({key: data})
                 jobs = load_told(self._objects, places)
-                self._store.tell([_within(one, group) for one in jobs], snapshots, group)
-        if group is not None:
-            self._store.tell([], [], group)
+                self._store.tell([placed(one, whole) for one in jobs], snapshots, whole)
+        if whole is not None:
+            self._store.tell([], [], whole)
 
     def _read(self, file: ReceiptFile, digests: Sequence[str]) -> None:
         """Have each of these QPY read where it can harm nobody; raises :class:`Invalid` for one
@@ -264,14 +263,6 @@ class Importing:
         if packs:
             self._objects.put(packs)
         return found
-
-
-def _within(one: Told, group: ToldGroup | None) -> Told:
-    """A job in its place."""
-    if group is None:
-        return one
-    position = group.positions[one.job.id]
-    return replace(one, job=replace(one.job, group_id=group.group.id, position=position))
 
 
 def _in_order(store: Store, ids: Sequence[str]) -> list[Job]:

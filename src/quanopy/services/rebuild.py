@@ -1,5 +1,6 @@
 """Rebuild: the catalogue again, from the object store alone."""
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -8,6 +9,7 @@ from typing import TypeVar
 
 from quanopy.codecs.packs import CALIBRATIONS, COMPLETED, PENDING
 from quanopy.codecs.records import CALIBRATION, CalibrationRecord, GroupFate, GroupRecord, JobRecord
+from quanopy.domain.errors import Conflict
 from quanopy.domain.groups import Group, GroupState
 from quanopy.domain.jobs import Job, OnFailure
 from quanopy.domain.sightings import Sighting
@@ -18,7 +20,9 @@ from quanopy.services.archive_index import ArchiveIndex, Found
 from quanopy.services.archive_packs import Damage, packs
 from quanopy.services.packing import sighting_in
 from quanopy.services.restoring import Restored, executions_of, restored
-from quanopy.services.told import load_told
+from quanopy.services.told import load_groups, load_told, placed
+
+log = logging.getLogger(__name__)
 
 _BATCH = 500
 
@@ -191,9 +195,19 @@ def _restore(
 
 
 def _restore_told(objects: Objects, store: Store, found: Sequence[Found], result: _Counter) -> None:
-    """What was imported, as it was told."""
-    told = load_told(objects, [(one.record, one.spec) for one in found])
-    result.new += len(store.tell(told, []))
+    """What was imported, as it was told; a group only where nothing has taken its name since."""
+    places = [(one.record, one.spec) for one in found]
+    told = load_told(objects, places)
+    groups = load_groups(objects, places)
+    grouped = {job_id for group in groups for job_id in group.positions}
+    result.new += len(store.tell([one for one in told if one.job.id not in grouped], []))
+    for group in groups:
+        own = [one for one in told if one.job.id in group.positions]
+        try:
+            result.new += len(store.tell([placed(one, group) for one in own], [], group))
+        except Conflict as error:
+            log.warning("the jobs of %s come back on their own: %s", group.group.id, error)
+            result.new += len(store.tell(own, []))
     for one in told:
         result.count(one.job)
 

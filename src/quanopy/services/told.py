@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from quanopy.codecs.packs import PENDING, PackBuilder, Span
 from quanopy.codecs.plain import from_plain, to_plain
@@ -14,6 +15,7 @@ from quanopy.codecs.receipt_records import (
     JobEntry,
     PartEntry,
 )
+from quanopy.codecs.receipts import GROUP_EVENTS
 from quanopy.codecs.records import (
     EVENTS,
     JOBS,
@@ -30,7 +32,7 @@ from quanopy.domain.imports import Imported
 from quanopy.domain.jobs import Execution, Extent, Job, JobSpec, Reading, Task
 from quanopy.domain.programs import Footprint, Program
 from quanopy.ports.objects import Objects
-from quanopy.ports.store import Told
+from quanopy.ports.store import Told, ToldGroup
 from quanopy.services.packing import Accepted, job_record, line_spans, result_lines
 
 
@@ -48,12 +50,32 @@ class Telling:
     events: Sequence[EventEntry]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TellingGroup:
+    """The group of a receipt, whole and found to be sound."""
+
+    entry: GroupEntry
+    positions: Mapping[str, int]
+    """Of its jobs, by id."""
+    events: Sequence[EventEntry]
+
+    def told(self, account: str, imported: Imported) -> ToldGroup:
+        """As the catalogue of an account should hold it."""
+        return ToldGroup(
+            group=told_group(self.entry, account),
+            imported=imported,
+            positions=self.positions,
+            events=[told_event(event) for event in self.events],
+        )
+
+
 def pack_told(
-    told: Sequence[Telling], imported: Imported, account: str
+    told: Sequence[Telling], imported: Imported, account: str, group: TellingGroup | None = None
 ) -> tuple[str, bytes, list[tuple[JobRecord, Extent]]]:
     """Pack jobs as they are told of, for an account: the pack's key, its bytes, and of each job
-    its record and where that lies."""
+    its record and where that lies. ``group`` is what they are of."""
     builder = PackBuilder(imported.imported_at)
+    within = _group(group, builder)
     text, results = result_lines([pair for one in told for pair in one.results.items()])
     place = builder.add(RESULTS, text)
     results = {task: Span(place.offset + s.offset, s.length) for task, s in results.items()}
@@ -68,6 +90,8 @@ def pack_told(
                     results={part: results[part] for part in one.results},
                     ran=_ran(one, builder),
                     events=span,
+                    position=None if group is None else group.positions[one.entry.id],
+                    **within,
                 )
             }
         )
@@ -77,6 +101,17 @@ def pack_told(
     spans = line_spans(builder.add(JOBS, b"".join(lines)), lines)
     key, data = builder.close(PENDING)
     return key, data, [(r, s.within(key)) for r, s in zip(records, spans, strict=True)]
+
+
+def _group(group: TellingGroup | None, builder: PackBuilder) -> dict[str, Any]:
+    """What every record says of the group."""
+    if group is None:
+        return {}
+    history = b"".join(event.line() for event in group.events)
+    return {
+        "group": to_plain(replace(group.entry, positions=())),
+        "group_events": builder.add(GROUP_EVENTS, history),
+    }
 
 
 def _record(one: Telling, account: str, builder: PackBuilder) -> JobRecord:
@@ -166,6 +201,36 @@ def load_told(objects: Objects, places: Sequence[tuple[JobRecord, Extent]]) -> l
         for record, spec in places
         if record.told is not None
     ]
+
+
+def load_groups(objects: Objects, places: Sequence[tuple[JobRecord, Extent]]) -> list[ToldGroup]:
+    """The groups of these jobs, as far as they are of any. Raises as :func:`load_told`."""
+    found: dict[tuple[str, str], ToldGroup] = {}
+    for record, spec in places:
+        told = record.told
+        if told is None or told.group is None or told.group_events is None:
+            continue
+        entry = from_plain(GroupEntry, told.group, record.id)
+        key = (record.account, entry.id)
+        if key not in found:
+            (history,) = objects.read([told.group_events.within(spec.key)])
+            found[key] = ToldGroup(
+                group=told_group(entry, record.account),
+                imported=told.imported,
+                positions={},
+                events=[_event(line, entry.id) for line in history.splitlines()],
+            )
+        positions = {**found[key].positions, record.id: told.position or 0}
+        found[key] = replace(found[key], positions=positions)
+    return list(found.values())
+
+
+def placed(one: Told, group: ToldGroup | None) -> Told:
+    """A job in its place in the group."""
+    if group is None:
+        return one
+    position = group.positions[one.job.id]
+    return replace(one, job=replace(one.job, group_id=group.group.id, position=position))
 
 
 def _told(record: JobRecord, told: ToldRecord, spec: Extent, found: Mapping[Extent, bytes]) -> Told:
