@@ -53,6 +53,8 @@ class Standing:
     """Why the last question had no answer."""
     owner: str | None = None
     """Who registered the resource, and whose history this is; ``None``: it is a provider's own."""
+    registration: str | None = None
+    """Which of its registrations stands."""
 
     @property
     def seen(self) -> Sighting | None:

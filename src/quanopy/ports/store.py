@@ -551,12 +551,14 @@ class Store(Webhooks, Protocol):
         problem: Problem | None = None,
         *,
         pause_s: float,
+        registration: str | None = None,
         actor: str = "",
     ) -> tuple[Standing, int]:
         """What a provider answered: how things stand then, and how many tasks that waited for it
         may go on. ``found`` has the times of its first sighting where it was seen last, too;
         ``None``: it publishes none, or ``problem`` says why there is no answer. It is due again
-        after ``pause_s``."""
+        after ``pause_s``. Where the resource is not of the ``registration`` any more that stood
+        when the provider was asked, nothing is noted, and it is due at once."""
 
     def standings(self, names: Sequence[str]) -> list[Standing]:
         """How things stand at each of these resources, in order."""

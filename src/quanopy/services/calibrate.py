@@ -67,11 +67,17 @@ class Calibrations:
         Raises:
             Unavailable: database or object store are away.
         """
+        (before,) = self._store.standings([resource])
         snapshot, problem = _asked(provider, resource)
-        found = None if snapshot is None else self._kept(resource, snapshot)
+        found = None if snapshot is None else self._kept(before, snapshot)
         pause_s = self.pace.every_s if problem is None else min(60.0, self.pace.every_s)
         standing, released = self._store.note_calibration(
-            resource, found, problem, pause_s=pause_s, actor=self._actor
+            resource,
+            found,
+            problem,
+            pause_s=pause_s,
+            registration=before.registration,
+            actor=self._actor,
         )
         if standing.seen is not None and standing.seen.seen_from == standing.seen.seen_until:
             self._wakeups.notify(Topic.EVENTS)
@@ -171,13 +177,13 @@ class Calibrations:
             log.warning("%s: its calibration is not known: %s", resource, problem.message)
         if snapshot is None:
             return UNBOUND
-        found = self._kept(resource, snapshot)
+        (before,) = self._store.standings([resource])
+        found = self._kept(before, snapshot)
         self._store.note_calibration(resource, found, pause_s=self.pace.every_s, actor=self._actor)
         return constant(found.digest)
 
-    def _kept(self, resource: str, snapshot: Snapshot) -> Sighting:
+    def _kept(self, before: Standing, snapshot: Snapshot) -> Sighting:
         """The sighting that goes on with this snapshot, or begins; then it is put away first."""
-        (before,) = self._store.standings([resource])
         if before.sighting is not None and before.sighting.digest == snapshot.digest:
             return before.sighting
         key, data, found = pack_snapshot(snapshot, before=before.sighting, owner=before.owner)

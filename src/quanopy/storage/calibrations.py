@@ -78,7 +78,12 @@ _owner = (
     select(schema.resources.c.owner).where(schema.resources.c.name == _resource).scalar_subquery()
 )
 """Whose resource it is now: what was seen of it under another is not its history."""
-_OWNER = select(_owner.label("owner"))
+_registration = (
+    select(schema.registrations.c.id)
+    .where(schema.registrations.c.name == _resource)
+    .scalar_subquery()
+)
+_NOW_OF = select(_owner.label("owner"), _registration.label("registration"))
 _LOCK_ALL = (
     select(_standings.c.resource)
     .where(_standings.c.resource.in_(select(_names.c.id)))
@@ -113,6 +118,7 @@ _NOTE = (
         due_in=bindparam("pause", type_=BigInteger),
     )
 )
+_HASTEN = update(_standings).where(_standings.c.resource == _resource).values(due_at=0, due_in=0)
 _first = _sightings.alias("first")
 _STANDINGS = (
     select(
@@ -121,10 +127,12 @@ _STANDINGS = (
         _standings.c.published,
         _standings.c.problem,
         schema.resources.c.owner.label("owned_by"),
+        schema.registrations.c.id.label("registration"),
         *_sightings.c,
     )
     .select_from(_names)
     .outerjoin(schema.resources, schema.resources.c.name == _names.c.id)
+    .outerjoin(schema.registrations, schema.registrations.c.name == _names.c.id)
     .outerjoin(_standings, _standings.c.resource == _names.c.id)
     .outerjoin(
         _sightings,
@@ -229,16 +237,22 @@ def note(
     found: Sighting | None,
     problem: Problem | None,
     *,
+    registration: str | None,
     pause: int,
     actor: str,
     now: int,
 ) -> tuple[Standing, int]:
-    """What a provider answered: how things stand then, and how many tasks may go on."""
+    """What a provider answered: how things stand then, and how many tasks may go on. Nothing of it
+    is noted where the resource is another than that which was asked."""
     _know(connection, [resource])
     given_name = {"resource": resource}
-    (before,), latest, (newest,), (owned,) = connection.together(
-        (_LOCKED, given_name), (_LATEST, given_name), (_NEWEST, given_name), (_OWNER, given_name)
+    (before,), latest, (newest,), (of,) = connection.together(
+        (_LOCKED, given_name), (_LATEST, given_name), (_NEWEST, given_name), (_NOW_OF, given_name)
     )
+    if of.registration != registration:
+        connection.later(_HASTEN, given_name)
+        (standing,) = standings(connection, [resource])
+        return standing, 0
     last = latest[0] if latest else None
     history = History(actor, now)
     row, released = None, 0
@@ -246,7 +260,7 @@ def note(
         # Two within a microsecond, or under a clock that went backwards, still have an order.
         first = now if newest.at is None else max(now, newest.at + 1)
         row = _see(
-            connection, sighting_row(replace(found, owner=owned.owner)), last, history, first, now
+            connection, sighting_row(replace(found, owner=of.owner)), last, history, first, now
         )
         released = _release(connection, row, now)
     shown = before.published if problem is not None else found is not None
@@ -260,7 +274,8 @@ def note(
         sighting=None if seen is None else _sighting(seen),
         published=shown,
         problem=problem,
-        owner=owned.owner,
+        owner=of.owner,
+        registration=of.registration,
     ), released
 
 
@@ -322,6 +337,7 @@ def standings(connection: Transaction, names: Sequence[str]) -> list[Standing]:
             published=row.published,
             problem=problem_of(row.problem),
             owner=row.owned_by,
+            registration=row.registration,
         )
         for row in found
     }

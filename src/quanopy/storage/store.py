@@ -418,13 +418,21 @@ class SqlStore:
         problem: Problem | None = None,
         *,
         pause_s: float,
+        registration: str | None = None,
         actor: str = "",
     ) -> tuple[Standing, int]:
         """See :meth:`Store.note_calibration`."""
         pause = span(pause_s)
         return self._write(
             lambda c, now: calibrations.note(
-                c, resource, found, problem, pause=pause, actor=actor, now=now
+                c,
+                resource,
+                found,
+                problem,
+                registration=registration,
+                pause=pause,
+                actor=actor,
+                now=now,
             )
         )
 

@@ -244,7 +244,8 @@ class RegistrationsContract:
         clock.move(10)
         store.withdraw("vq1", made.id, actor="alice")
         second = self.enrolled(store, registration(clock, owner="mallory"))
-        assert store.standings(["vq1"]) == [Standing(resource="vq1", owner="mallory")]
+        mallorys = Standing(resource="vq1", owner="mallory", registration=second.id)
+        assert store.standings(["vq1"]) == [mallorys]
         assert store.sightings("vq1", since=None, until=clock(), limit=10) == []
         # The same again: hers begins with her, though nobody's clock has moved.
         same = self.calibrated(store, clock, "a")
@@ -274,10 +275,40 @@ class RegistrationsContract:
         self.enrolled(store, registration(clock))
         assert self.history(store, clock) == [kept]
 
+    def test_what_one_was_asked_is_not_the_answer_of_the_next(
+        self, store: Store, clock: MovableClock
+    ) -> None:
+        made = self.enrolled(store, registration(clock))
+        (asked,) = store.standings(["vq1"])
+        assert asked.registration == made.id
+        # Started anew while it was asked, under the same owner; then under another.
+        again = self.enrolled(store, registration(clock))
+        self.is_not_noted(store, clock, asked)
+        store.withdraw("vq1", again.id, actor="alice")
+        self.enrolled(store, registration(clock, owner="mallory"))
+        self.is_not_noted(store, clock, asked)
+        store.withdraw("vq1", store.registrations()[0].id, actor="mallory")
+        self.is_not_noted(store, clock, asked)
+
+    def is_not_noted(self, store: Store, clock: MovableClock, asked: Standing) -> None:
+        """The answer to a question that was put to another; the one of now is to be asked."""
+        store.calibrations_due(["vq1"], hold_s=60.0)
+        found = replace(sighting(clock, "old"), resource="vq1")
+        standing, released = store.note_calibration(
+            "vq1", found, pause_s=300.0, registration=asked.registration
+        )
+        assert [standing] == store.standings(["vq1"])
+        assert (standing.sighting, standing.asked_at, released) == (None, None, 0)
+        assert standing.registration != asked.registration
+        assert store.calibrations_due(["vq1"], hold_s=60.0) == {"vq1"}
+
     def calibrated(self, store: Store, clock: MovableClock, name: str) -> Sighting:
         """What is seen of it now."""
         found = replace(sighting(clock, name), resource="vq1")
-        standing, _ = store.note_calibration("vq1", found, pause_s=300.0, actor="worker_1")
+        (before,) = store.standings(["vq1"])
+        standing, _ = store.note_calibration(
+            "vq1", found, pause_s=300.0, registration=before.registration, actor="worker_1"
+        )
         assert standing.sighting is not None
         return standing.sighting
 

@@ -305,6 +305,18 @@ def test_one_that_was_started_anew_has_another_token_and_none_of_the_old_work(
     assert "401" in (refused.reason or "")
 
 
+def test_what_one_says_whose_name_has_passed_on_is_no_calibration_of_the_next(
+    serving: VqpuProvider, told: Told
+) -> None:
+    told.stale = True
+    told.one = replace(told.one, id="registration_2", owner="mallory")
+    with pytest.raises(Transient, match="registered anew while it was asked"):
+        serving.calibration("vq1")
+    told.there = False
+    with pytest.raises(NotFound):
+        serving.calibration("vq1")
+
+
 def test_what_was_heard_long_ago_fails_nothing(vendor: VqpuVendor, bench: VendorBench) -> None:
     told, other = Told(vendor), Told(vendor)
     other.known()

@@ -149,6 +149,26 @@ def test_what_is_remembered_of_a_registered_resource_is_not_the_next_owners(
     assert calibrations.begun("qpu", datetime.now(UTC), mallorys) == UNBOUND
 
 
+def test_an_answer_that_comes_when_the_name_has_passed_on_is_not_the_next_owners(
+    calibrations: Calibrations, store: Store
+) -> None:
+    clock = MovableClock()
+    first, second = registration(clock, "qpu"), registration(clock, "qpu", "mallory")
+    store.enrol(first, resource(first))
+
+    class Slow(Vendor):
+        """Answers when another has the name."""
+
+        def calibration(self, resource_name: str) -> Any:
+            store.withdraw("qpu", first.id, actor="alice")
+            store.enrol(second, resource(second))
+            return super().calibration(resource_name)
+
+    mallorys = calibrations.ask(provider(Slow()), "qpu")
+    assert (mallorys.owner, mallorys.sighting, mallorys.asked_at) == ("mallory", None, None)
+    assert calibrations.current(provider(Vendor()), "qpu").seen is not None
+
+
 def test_what_starts_or_ends_does_not_wait_for_who_did_not_answer(
     calibrations: Calibrations,
 ) -> None:

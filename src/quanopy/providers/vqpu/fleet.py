@@ -130,6 +130,12 @@ class Fleet:
             raise NotFound(f"{found.name} was started anew, and does not know {place.there}")
         return found, place
 
+    def check_current(self, one: Vqpu) -> None:
+        """Raises ``Transient`` where another has its name by now, or nobody."""
+        current = self._fixed.get(one.name) or self.all(anew=True).get(one.name)
+        if current is None or current.instance != one.instance:
+            raise Transient(f"{one.name} was registered anew while it was asked")
+
     # -- descriptions -------------------------------------------------------------------------
     def described(self, one: Vqpu, *, anew: bool = False) -> Description:
         """What a vQPU is, asked about once a minute, or ``anew``; raises why that is not known,

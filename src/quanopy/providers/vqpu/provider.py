@@ -97,11 +97,13 @@ class VqpuProvider:
         return self._fleet.described(self._fleet.get(resource)).target
 
     def calibration(self, resource: str) -> Snapshot | None:
-        """Its noise model's parameters; ``None`` where it has no noise."""
+        """Its noise model's parameters; ``None`` where it has no noise. An answer of a vQPU whose
+        name another has taken meanwhile is none: ``Transient``."""
         found = self._fleet.get(resource)
         if not self._dialect.extended:
             return None
         description = self._fleet.described(found, anew=True)
+        self._fleet.check_current(found)
         try:
             return snapshot(resource, description.calibration)
         except Invalid as error:
