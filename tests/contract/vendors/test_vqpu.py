@@ -310,10 +310,13 @@ def test_what_one_says_whose_name_has_passed_on_is_no_calibration_of_the_next(
 ) -> None:
     told.stale = True
     told.one = replace(told.one, id="registration_2", owner="mallory")
-    with pytest.raises(Transient, match="registered anew while it was asked"):
+    with pytest.raises(Transient, match="left, or was registered anew, while it was asked"):
         serving.calibration("vq1")
-    told.there = False
-    with pytest.raises(NotFound):
+
+
+def test_what_one_says_that_has_left_is_no_calibration(serving: VqpuProvider, told: Told) -> None:
+    told.stale, told.there = True, False
+    with pytest.raises(Transient, match="left, or was registered anew, while it was asked"):
         serving.calibration("vq1")
 
 

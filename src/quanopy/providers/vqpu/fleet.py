@@ -134,7 +134,7 @@ class Fleet:
         """Raises ``Transient`` where another has its name by now, or nobody."""
         current = self._fixed.get(one.name) or self.all(anew=True).get(one.name)
         if current is None or current.instance != one.instance:
-            raise Transient(f"{one.name} was registered anew while it was asked")
+            raise Transient(f"{one.name} left, or was registered anew, while it was asked")
 
     # -- descriptions -------------------------------------------------------------------------
     def described(self, one: Vqpu, *, anew: bool = False) -> Description:
