@@ -29,7 +29,9 @@ class Row:
     snapshots: tuple[str, ...]
     calibrated_at: tuple[datetime | None, ...]
     """The vendor's time of each of its calibrations: two where one came after the other while
-    its segments ran."""
+    its segments ran. ``None`` where it gives none."""
+    seen_from: tuple[datetime | None, ...]
+    """When the broker saw each first."""
     label: CalibrationLabel
     across: bool
     segments: int
@@ -42,7 +44,7 @@ class Row:
 
     def cells(self) -> tuple[str, ...]:
         """As it is shown."""
-        times = " → ".join(map(_time, self.calibrated_at))
+        times = " → ".join(map(_time, self.calibrated_at, self.seen_from))
         return (
             f"{self.epoch}{' across' if self.across else ''}",
             self.resource,
@@ -69,6 +71,7 @@ def row(
         platform=epoch.platform,
         snapshots=epoch.snapshots,
         calibrated_at=tuple(one.calibrated_at if one else None for one in calibrations),
+        seen_from=tuple(one.seen_from if one else None for one in calibrations),
         label=epoch.label,
         across=epoch.across,
         segments=len(epoch.segments),
@@ -132,8 +135,11 @@ class EpochTable(Sequence[Row]):
         return as_html(self.columns, epochs, colours=colours, total=last, notes=self.notes)
 
 
-def _time(at: datetime | None) -> str:
-    return f"{at.astimezone():%Y-%m-%d %H:%M}" if at else "?"
+def _time(at: datetime | None, seen: datetime | None) -> str:
+    """When it was calibrated, or else by when."""
+    if at is None:
+        return f"by {_time(seen, None)}" if seen else "?"
+    return f"{at.astimezone():%Y-%m-%d %H:%M}"
 
 
 def _is_far(one: Row) -> bool:

@@ -24,6 +24,10 @@ class Known(Protocol):
         """The vendor's time of it."""
 
     @property
+    def seen_from(self) -> datetime:
+        """When the broker saw it first."""
+
+    @property
     def metrics(self) -> Mapping[str, Mapping[tuple[int, ...], Any]]:
         """Metric → targets → number, which has a ``value`` and a ``unit``."""
 

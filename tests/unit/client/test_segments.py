@@ -29,6 +29,7 @@ class Known:
 
     calibrated_at: datetime | None
     metrics: Any = field(default_factory=dict)
+    seen_from: datetime = MORNING
 
 
 CALIBRATIONS = {
@@ -217,6 +218,17 @@ def test_the_table_tells_each_epoch_and_how_far_it_is_off() -> None:
     assert "0.890 ± 0.007" in text.replace("0.8900 ± 0.0070", "0.890 ± 0.007")
     assert "fell across a change of calibration: segment 3" in text
     assert "segment 2: failed: the machine was warm" in text
+
+
+def test_where_the_vendor_gives_no_time_it_is_said_by_when() -> None:
+    unsaid = {"sha256:a": Known(None), "sha256:b": None}
+    found = Segments(
+        [ran(0, counts(1, 1)), ran(1, counts(1, 1), "sha256:b")], calibration=unsaid.get
+    )
+    first, second = found.table()
+    assert (first.calibrated_at, first.seen_from) == ((None,), (MORNING,))
+    assert first.cells()[3] == f"by {MORNING.astimezone():%Y-%m-%d %H:%M}"
+    assert second.cells()[3] == "?"
 
 
 def test_what_is_named_and_what_it_ran_on_are_both_said() -> None:
