@@ -184,7 +184,7 @@ class EventQuery:
     subject: str | None = None
     """Also events of this subject, where ``job_ids`` or ``group_id`` names others."""
     kinds: Collection[str] | None = None
-    """Only these; one that ends with ``*`` stands for all that begin as it does."""
+    """Only these; ``job.*``: all of jobs, ``*``: all."""
     limit: int = 1000
 
 
