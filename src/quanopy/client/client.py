@@ -17,6 +17,7 @@ from quanopy.client.groups import Group, Groups, policy
 from quanopy.client.handles import Job
 from quanopy.client.http import Http
 from quanopy.client.listing import listed
+from quanopy.client.needs import need_numpy
 from quanopy.client.operations import Operations
 from quanopy.client.receipts import Receipt
 from quanopy.client.replays import Replay, run_again
@@ -212,6 +213,7 @@ class Client:
         mapping says. ``jobs`` are those of an earlier call with the same arguments: nothing is
         submitted, and their results are joined.
         """
+        need_numpy("sweeps")
         from quanopy.client.sweeps import Plan, Sweep
 
         shares = self._shares(scatter) if scatter is not None else [(resource, 1.0)]
@@ -255,6 +257,7 @@ class Client:
             Unsupported: a parameter is in a gate that has no shift rule; says which.
             Invalid: the values are not those of the circuit's parameters.
         """
+        need_numpy("gradients")
         from quanopy.client.gradients import GradientJob, Plan
 
         plan = Plan(circuit, observables, values)

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from quanopy.client.bulk import AT_ONCE
 from quanopy.client.calibrations import Calibration
 from quanopy.client.http import Http
+from quanopy.client.needs import need_numpy
 from quanopy.client.segmenting import merged, segment
 from quanopy.client.segments import Segments
 from quanopy.codecs.count_text import parsed
@@ -20,6 +21,7 @@ _RESULTS = 50
 
 def segments_of(http: Http, ids: Sequence[str], *, named: str | None = None) -> Segments:
     """Jobs as segments, in this order; each is what is there now, and waits for nothing."""
+    need_numpy("segments")
     details = [
         detail
         for start in range(0, len(ids), AT_ONCE)
