@@ -160,7 +160,7 @@ def test_the_page_on_receipts_reads_one_without_quanopy(kept: bytes, tmp_path: P
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path
     )
     assert run.returncode == 0, run.stderr
-    assert run.stdout == "aer {'0x0': 49, '0x3': 51} [49 51]\n"
+    assert run.stdout == "aer [{'0x0': 49, '0x3': 51}] [49 51]\n"
 
 
 def test_a_job_that_is_not_final_can_be_kept_and_says_so(service: Service) -> None:
