@@ -32,7 +32,7 @@ from quanopy.domain.resources import Target
 from quanopy.domain.states import ResourceState, WayOut
 from quanopy.wire.calibrations import CalibrationOut, SnapshotOut
 from quanopy.wire.groups import GroupOut
-from quanopy.wire.jobs import JobOut, ReceiptOut
+from quanopy.wire.jobs import JobDetail, JobOut, ReceiptOut
 from quanopy.wire.matching import MatchOut
 from quanopy.wire.service import (
     EventOut,
@@ -152,6 +152,11 @@ class Client:
         """What the broker says of many jobs: once all are final, or after ``wait_s`` seconds
         (60 at most)."""
         return bulk.states(self._http, jobs, wait_s)
+
+    def details(self, jobs: Iterable[Job | str]) -> list[JobDetail]:
+        """Many jobs with their parts, and the executions that these came to, in one request. What
+        they wait for is said of one job alone: :meth:`Job.detail`."""
+        return bulk.details(self._http, jobs)
 
     def as_completed(
         self, jobs: Iterable[Job | str], timeout: float | None = None
