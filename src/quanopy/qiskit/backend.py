@@ -108,9 +108,7 @@ class Backend(BackendV2):
 
     @classmethod
     def _default_options(cls) -> Options:
-        return Options(
-            shots=1024, memory=False, seed_simulator=None, **dict.fromkeys(sorted(_HOW))
-        )
+        return Options(shots=1024, memory=False, seed_simulator=None, **dict.fromkeys(sorted(_HOW)))
 
     def run(
         self, run_input: QuantumCircuit | Sequence[QuantumCircuit], **options: Any
