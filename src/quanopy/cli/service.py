@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -61,7 +61,7 @@ def serve(
     """Run the broker until SIGTERM or Ctrl-C. Every setting is also QUANOPY_NAME."""
     from quanopy.server import run, settings
 
-    given = {
+    given: dict[str, Any] = {
         "host": host,
         "port": port,
         "uds": uds,
@@ -94,7 +94,7 @@ def worker(
     """Work on tasks until SIGTERM or Ctrl-C, beside a broker with the same database."""
     from quanopy.server import settings, working
 
-    given = {
+    given: dict[str, Any] = {
         "providers": providers,
         "data": data,
         "database": database,

@@ -24,8 +24,8 @@ WAIT = {"awaited": "turn", "message": "its turn"}
 
 def detail(job_id: str) -> dict[str, Any]:
     """A job of one part."""
-    (part,) = DETAIL["parts"]
-    return DETAIL | {"id": job_id, "parts": [part | OTHER_PARTS[job_id]]}
+    parts: Any = DETAIL["parts"]
+    return DETAIL | {"id": job_id, "parts": [parts[0] | OTHER_PARTS[job_id]]}
 
 
 def answer(seen: Seen) -> Answer:
