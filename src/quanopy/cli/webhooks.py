@@ -39,9 +39,7 @@ def add(
     ] = None,
     group: Annotated[
         str | None,
-        typer.Option(
-            "--group", metavar="NAME", help="Only of this group and its jobs: its name, or its id."
-        ),
+        typer.Option("--group", metavar="ID", help="Only of this group and its jobs."),
     ] = None,
     label: Annotated[str, typer.Option("--label", help="What it is for.")] = "",
     as_json: AsJson = False,
@@ -51,8 +49,7 @@ def add(
     from quanopy.client import Client
 
     with Client() as client:
-        of = None if group is None else client.find_group(group)
-        made = client.webhooks.add(url, kinds=kind or (), job=job, group=of, label=label)
+        made = client.webhooks.add(url, kinds=kind or (), job=job, group=group, label=label)
     if as_json:
         emit(made.model_dump(mode="json"))
         return

@@ -293,7 +293,9 @@ class Worker:
         next_at = self._groups.step()
         if next_at is not None:
             left = (next_at - datetime.now(UTC)).total_seconds()
-            self._turning.ring_in(max(0.0, left))
+            # What comes later is asked for again by then.
+            if left < self._rhythm.sweep_s:
+                self._turning.ring_in(max(0.0, left))
 
     # -- keeping ------------------------------------------------------------------------------
     def _keep_on(self) -> None:

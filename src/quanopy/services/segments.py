@@ -8,6 +8,8 @@ from quanopy.domain.jobs import JobKind, JobSpec
 
 MOST = 100_000
 """Segments that one request may ask for."""
+_SEEDS = 2**63
+"""How many seeds there are: the first follows the last."""
 
 
 def by_shots(spec: JobSpec, total_shots: int, shots: int) -> list[JobSpec]:
@@ -44,7 +46,9 @@ def _numbered(spec: JobSpec, count: int) -> Iterator[JobSpec]:
     """Each with a seed of its own, if there is one: the same twice would tell nothing new."""
     seed = spec.options.seed
     for index in range(count):
-        options = spec.options if seed is None else replace(spec.options, seed=seed + index)
+        options = spec.options
+        if seed is not None:
+            options = replace(options, seed=(seed + index) % _SEEDS)
         yield replace(spec, options=options)
 
 

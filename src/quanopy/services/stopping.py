@@ -9,13 +9,14 @@ from quanopy.codecs.calibrations import decode_metrics
 from quanopy.codecs.count_text import parsed
 from quanopy.codecs.merging import Merge
 from quanopy.domain.calibration import medians
-from quanopy.domain.errors import Invalid, NotReady
+from quanopy.domain.errors import Invalid, NotFound, NotReady
 from quanopy.domain.groups import Group, Ruling
 from quanopy.domain.jobs import Job
 from quanopy.domain.requirements import outside
 from quanopy.domain.states import JobState
 from quanopy.ports.objects import Objects
 from quanopy.ports.store import Store
+from quanopy.services.catalogue import Catalogue
 from quanopy.services.results import load, with_tasks
 
 _PAGE = 1_000
@@ -51,6 +52,7 @@ class Calibrated:
     """The rule on how well its resource is calibrated."""
 
     def __init__(self, store: Store, objects: Objects) -> None:
+        self._catalogue = Catalogue(store)
         self._store = store
         self._objects = objects
 
@@ -59,6 +61,11 @@ class Calibrated:
         bounds = group.policy.stop.calibration
         if not bounds or group.resource is None:
             return None
+        try:
+            # Nobody is told of a resource that does not serve them.
+            self._catalogue.find(group.resource, group.account)
+        except NotFound as error:
+            return Ruling(reason=error.message, pauses=True)
         (standing,) = self._store.standings([group.resource])
         seen = standing.sighting
         if seen is None:

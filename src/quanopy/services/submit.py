@@ -273,12 +273,15 @@ class Submit:
         except Unavailable as error:
             self._fail(tickets, error)
             return
-        except Exception:
+        except Exception as error:
             # Something about one of them: alone, each meets only its own fate.
-            if len(tickets) == 1:
+            if len(tickets) > 1:
+                for ticket in tickets:
+                    self._commit_alone(ticket)
+                return
+            if not isinstance(error, QuanopyError):
                 raise
-            for ticket in tickets:
-                self._commit_alone(ticket)
+            self._fail(tickets, error)
             return
         topics = [Topic.WORK, Topic.EVENTS] if done.waiting else [Topic.EVENTS]
         if any(ticket.request.waits for ticket in tickets):

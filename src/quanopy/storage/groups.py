@@ -45,7 +45,7 @@ from quanopy.storage.compiled import Row
 from quanopy.storage.events import History
 from quanopy.storage.mapping import Values, job_of, moment, moment_or_none, stamp
 from quanopy.storage.rows import document, id_rows, ids_document, rows_of
-from quanopy.storage.statements import LOCKED_JOBS, insert_rows, read_ids, update_rows
+from quanopy.storage.statements import JOBS, LOCKED_JOBS, insert_rows, read_ids, update_rows
 from quanopy.storage.transaction import Transaction
 from quanopy.storage.users import queue_again
 
@@ -91,14 +91,8 @@ _MEMBERS = (
     .order_by(_jobs.c.position)
     .limit(bindparam("most", type_=Integer))
 )
-_AGAIN = (
-    select(_jobs)
-    .where(
-        _jobs.c.group_id == _group,
-        _jobs.c.state.in_([JobState.FAILED.value, JobState.CANCELLED.value]),
-    )
-    .order_by(_jobs.c.position)
-)
+_FAILED = (JobState.FAILED.value, JobState.CANCELLED.value)
+_AGAIN = select(_jobs.c.id).where(_jobs.c.group_id == _group, _jobs.c.state.in_(_FAILED))
 _LEAVE = update(_jobs).where(_jobs.c.group_id == _group).values(group_id=None, position=None)
 _FORGET = delete(_places).where(_places.c.group_id == _group)
 _position = rows_of(_places.c.position)
@@ -106,7 +100,12 @@ _VACATE = delete(_places).where(
     _places.c.group_id == _group, _places.c.position.in_(select(_position.c.position))
 )
 _DELETE = delete(_groups).where(_groups.c.id == _group)
-_LEFT = select(_places.c.job_id).where(_places.c.group_id == _group).limit(1)
+LEFT = (
+    select(_places.c.position)
+    .where(_places.c.group_id == _group, _places.c.free_at.is_(None))
+    .limit(1)
+)
+"""A place whose job has not ended; one that only waits for the end of a gap has."""
 
 
 def create(connection: Transaction, group: Group, *, now: int) -> tuple[Group, bool]:
@@ -347,7 +346,7 @@ def remove(connection: Transaction, group_id: str, *, actor: str, now: int) -> G
         Conflict: not all its jobs have ended.
     """
     row = _locked(connection, group_id)
-    if connection.first(_LEFT, {"group": group_id}) is not None:
+    if connection.first(LEFT, {"group": group_id}) is not None:
         raise Conflict(
             f"the group {row.name!r} has jobs that have not ended", hint="Cancel it first."
         )
@@ -372,15 +371,17 @@ def rerun(connection: Transaction, group_id: str, *, actor: str, now: int) -> li
             f"the group {row.name!r} has been cancelled or is ending",
             hint="Retry its jobs one by one, or make another group.",
         )
-    failed = connection.execute(_AGAIN, {"group": group_id})
-    if not failed:
+    failed = connection.scalars(_AGAIN, {"group": group_id})
+    # Somebody may have retried one alone before it was locked.
+    locked = [one for one in read_ids(connection, LOCKED_JOBS, failed) if one.state in _FAILED]
+    if not locked:
         return []
     history = History(actor, now)
-    jobs = [job_of(one) for one in failed]
+    rows = read_ids(connection, JOBS, [one.id for one in locked])
+    jobs = sorted(map(job_of, rows), key=lambda job: job.position or 0)
     # The place of one that has only just ended may be there still.
     positions = document([{"position": job.position} for job in jobs])
     connection.later(_VACATE, {"group": group_id, "r": positions})
-    locked = read_ids(connection, LOCKED_JOBS, [job.id for job in jobs])
     queue_again(connection, locked, history, now, blocked=True)
     insert_rows(connection, _places, [_place(job) for job in jobs])
     history.write(connection)

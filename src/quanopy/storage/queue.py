@@ -60,11 +60,21 @@ def _groups() -> Select[Any]:
             groups.join(step, step.c.id == after)
         )
     )
-    return select(groups.c.account, groups.c.rank)
+    ready = tasks.alias("ready")
+    return select(groups.c.account, groups.c.rank).where(
+        # What waits for its group, other jobs or a calibration is in nobody's way.
+        exists().where(
+            ready.c.state == "queued",
+            ready.c.resource == _resource,
+            ready.c.account == groups.c.account,
+            ready.c.rank == groups.c.rank,
+            ready.c.ready_at <= _now,
+        )
+    )
 
 
 GROUPS = _groups()
-"""Accounts and ranks that wait for the resource given."""
+"""Accounts and ranks that have a task ready for the resource given."""
 _READY = with_spec(
     select(tasks)
     .where(

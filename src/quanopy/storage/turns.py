@@ -5,6 +5,7 @@ Always turns first, then groups by id, then tasks and jobs: so nobody waits for 
 """
 
 import json
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -16,6 +17,7 @@ from sqlalchemy import (
     delete,
     exists,
     func,
+    insert,
     or_,
     select,
     update,
@@ -37,7 +39,7 @@ from quanopy.ports.store import GroupWork, Stepped
 from quanopy.storage import schema, users
 from quanopy.storage.compiled import Row
 from quanopy.storage.events import History
-from quanopy.storage.groups import GROUPS, LOCKED_GROUPS, group_of, policy_of, tell
+from quanopy.storage.groups import GROUPS, LEFT, LOCKED_GROUPS, group_of, policy_of, tell
 from quanopy.storage.mapping import (
     AT_ONCE,
     Values,
@@ -72,14 +74,17 @@ _seqs = rows_of(_turns.c.seq)
 _TAKE = delete(_turns).where(_turns.c.seq.in_(select(_seqs.c.seq))).returning(*_turns.c)
 _ids = id_rows()
 _FOLLOWERS = (
-    select(_followers.c.job_id, _jobs.c.group_id)
+    select(_followers.c.job_id, _jobs.c.group_id, _jobs.c.position)
     .select_from(
         _ids.join(_followers, _followers.c.after_id == _ids.c.id).join(
             _jobs, _jobs.c.id == _followers.c.job_id
         )
     )
     .where(_jobs.c.blocked, _jobs.c.state == JobState.QUEUED.value)
+    .distinct()
 )
+_SOME_FOLLOWERS = _FOLLOWERS.limit(_most)
+_THEIR_TURNS = insert(_turns).from_select(["job_id", "group_id", "position"], _FOLLOWERS)
 _before = _jobs.alias("before")
 _DEPENDS = (
     select(_followers.c.job_id, _followers.c.on_failure, _before.c.id, _before.c.state)
@@ -88,6 +93,7 @@ _DEPENDS = (
             _before, _before.c.id == _followers.c.after_id
         )
     )
+    .where(_before.c.state != JobState.COMPLETED.value)
     .order_by(_followers.c.job_id, _before.c.id)
 )
 _PLACES = select(_places.c.job_id, _places.c.begun).select_from(
@@ -96,14 +102,13 @@ _PLACES = select(_places.c.job_id, _places.c.begun).select_from(
         and_(_places.c.group_id == _jobs.c.group_id, _places.c.position == _jobs.c.position),
     )
 )
-_USAGE = (
-    select(schema.executions.c.resource, schema.executions.c.usage, schema.executions.c.tasks)
-    .select_from(
-        _ids.join(_tasks, _tasks.c.job_id == _ids.c.id).join(
-            schema.executions, schema.executions.c.id == _tasks.c.execution_id
-        )
+_USAGE = select(
+    *(_tasks.c[name] for name in ("job_id", "first", "shots_from", "superseded")),
+    *(schema.executions.c[name] for name in ("resource", "usage", "tasks")),
+).select_from(
+    _ids.join(_tasks, _tasks.c.job_id == _ids.c.id).outerjoin(
+        schema.executions, schema.executions.c.id == _tasks.c.execution_id
     )
-    .where(~_tasks.c.superseded)
 )
 _RESOURCES = select(schema.resources).select_from(
     _ids.join(schema.resources, schema.resources.c.name == _ids.c.id)
@@ -134,13 +139,14 @@ _WAITING = (
 )
 _RUNNING = (
     select(_places.c.job_id)
-    .where(_places.c.group_id == _group, _places.c.begun, _places.c.free_at.is_(None))
+    .join(_jobs, _jobs.c.id == _places.c.job_id)
+    .where(
+        _places.c.group_id == _group,
+        _places.c.begun,
+        _places.c.free_at.is_(None),
+        ~_jobs.c.cancel_requested,
+    )
     .limit(_most)
-)
-_LEFT = (
-    select(_places.c.position)
-    .where(_places.c.group_id == _group, _places.c.free_at.is_(None))
-    .limit(1)
 )
 BEGIN = update(_places).where(*_these).values(begun=True)
 _READY = (
@@ -187,10 +193,12 @@ def step(
     """Work these turns off, and look at these groups."""
     taken = _take(connection, turns)
     jobs = {row.id: row for row in read_ids(connection, JOBS, {row.job_id for row in taken})}
-    followers = read_ids(connection, _FOLLOWERS, jobs)
+    ended = [job.id for job in jobs.values() if job.state in FINAL_JOB_STATES]
+    followers = _followers_of(connection, ended)
     new = [job for job in jobs.values() if job.blocked and job.state == JobState.QUEUED.value]
     wanted = {*group_ids, *(r.group_id for r in (*taken, *followers) if r.group_id is not None)}
-    done = _Doing(connection, History(_ACTOR, now), now)
+    judged = set(group_ids) - {turn.group_id for turn in turns}
+    done = _Doing(connection, History(_ACTOR, now), now, judged)
     for row in read_ids(connection, LOCKED_GROUPS, wanted):
         mine = [job for job in jobs.values() if job.group_id == row.id]
         done.look(row, mine, rulings.get(row.id))
@@ -205,6 +213,18 @@ def _take(connection: Transaction, turns: Sequence[Turn]) -> list[Row]:
     return connection.execute(_TAKE, {"r": document([{"seq": turn.seq} for turn in turns])})
 
 
+def _followers_of(connection: Transaction, job_ids: Sequence[str]) -> list[Row]:
+    """What waits for these; where that is much, each gets a turn of its own instead."""
+    if not job_ids:
+        return []
+    given = {"r": ids_document(sorted(job_ids))}
+    found = connection.execute(_SOME_FOLLOWERS, given | {"most": _BATCH + 1})
+    if len(found) <= _BATCH:
+        return found
+    connection.later(_THEIR_TURNS, given)
+    return []
+
+
 @dataclass(slots=True)
 class _Doing:
     """One step, and what it has come to so far."""
@@ -212,6 +232,8 @@ class _Doing:
     connection: Transaction
     history: History
     now: int
+    judged: Collection[str | None]
+    """Groups that the stop rules were held against, with all that has ended of them."""
     stepped: Stepped = field(default_factory=Stepped)
 
     # -- groups -------------------------------------------------------------------------------
@@ -231,7 +253,7 @@ class _Doing:
         due: list[int] = []
         if closing is not None:
             self._close(group, Closing(closing), due)
-        elif state is GroupState.RUNNING and ended and policy.stop != StopRules():
+        elif state is GroupState.RUNNING and not self._is_judged(row, policy):
             # Its rules are held against what it has come to before anything more begins.
             due.append(self.now)
         elif state is GroupState.RUNNING and self._begin(row, policy, due):
@@ -242,6 +264,9 @@ class _Doing:
             closing, due = None, []
         due_at = min(due, default=None)
         self._update(row, state, closing, due_at, changes)
+
+    def _is_judged(self, row: Row, policy: GroupPolicy) -> bool:
+        return policy.stop == StopRules() or row.id in self.judged
 
     def _update(
         self, row: Row, state: GroupState, closing: str | None, due_at: int | None, changes: Values
@@ -278,7 +303,7 @@ class _Doing:
 
     def _usage(self, usage: dict[str, float], job_ids: Sequence[str]) -> dict[str, float]:
         """What these jobs used, added to what others of their group did."""
-        rows = read_ids(self.connection, _USAGE, job_ids)
+        rows = _latest(read_ids(self.connection, _USAGE, job_ids))
         names = {row.resource for row in rows}
         priced = {
             row.name: resource_of(row).capabilities
@@ -337,7 +362,7 @@ class _Doing:
             users.cancel(self.connection, ids, actor=_ACTOR, now=self.now)
             self.stepped.cancelled += ids
             self.stepped.changed = True
-        if len(rows) == _BATCH:
+        if len(ids) == _BATCH:
             due.append(self.now)
             self.stepped.again = True
 
@@ -346,7 +371,7 @@ class _Doing:
         cancelled = state is GroupState.CANCELLED
         if row.ended_at is not None or not (row.size or cancelled):
             return state
-        if self.connection.first(_LEFT, {"group": row.id}) is not None:
+        if self.connection.first(LEFT, {"group": row.id}) is not None:
             return state
         changes["ended_at"] = self.now
         state = GroupState.CANCELLED if cancelled else GroupState.DONE
@@ -368,7 +393,7 @@ class _Doing:
             state = JobState(row.state)
             if state not in FINAL_JOB_STATES:
                 held.add(row.job_id)
-            elif state is not JobState.COMPLETED and row.on_failure != OnFailure.RUN:
+            elif row.on_failure != OnFailure.RUN:
                 fates.setdefault(
                     row.job_id, (OnFailure(row.on_failure), f"{row.id} before it {_ENDED[state]}")
                 )
@@ -407,6 +432,26 @@ class _Doing:
             self.stepped.again |= move_tasks(self.connection, moves, self.history, now=self.now)
             self.stepped.changed = True
             self.stepped.cancelled += fates
+
+
+def _latest(tasks: Sequence[Row]) -> list[Row]:
+    """Those that ran when their jobs ended last: what had completed before was counted before.
+    Each time a job is queued again, all that has not completed of it is superseded once more."""
+    times = Counter(_part(task) for task in tasks if task.superseded)
+    most: dict[str, int] = {}
+    for (job_id, *_), count in times.items():
+        most[job_id] = max(count, most.get(job_id, 0))
+    return [
+        task
+        for task in tasks
+        if not task.superseded
+        and task.usage is not None
+        and times[_part(task)] == most.get(task.job_id, 0)
+    ]
+
+
+def _part(task: Row) -> tuple[str, int, int]:
+    return task.job_id, task.first, task.shots_from
 
 
 def _positions(rows: Sequence[Row]) -> str:

@@ -319,6 +319,77 @@ class GroupsContract:
         with pytest.raises(NotFound):
             grouped.remove_group(one.id, actor="alice")
 
+    def test_what_ended_within_a_gap_can_be_removed(self, grouped: Store) -> None:
+        one, _ = self.made(grouped, replace(SEQUENTIAL, gap_s=600.0), 1)
+        run(grouped)
+        step(grouped)
+        assert self.state(grouped, one) is GroupState.DONE
+        grouped.remove_group(one.id, actor="alice")
+        assert grouped.groups([one.id]) == []
+
+    def test_nothing_begins_before_the_rules_are_held_against_it(self, grouped: Store) -> None:
+        policy = GroupPolicy(stop=StopRules(seconds=1.0))
+        one, _ = grouped.create_group(group(policy=policy))
+        grouped.act_on_group(one.id, GroupAction.RUN, actor="alice")
+        fill(grouped, one.id, 3)
+        work = grouped.group_work()
+        grouped.step_groups(work.turns, [found.id for found in work.groups], {})
+        assert begun(grouped) == []
+        step(grouped)
+        assert len(begun(grouped)) == 3
+
+    def test_all_that_runs_of_a_cancelled_group_is_asked_to_end(self, grouped: Store) -> None:
+        one, _ = self.made(grouped, GroupPolicy(), 1_100)
+        while begun(grouped):
+            pass
+        assert grouped.progress([one.id])[one.id].running == 1_100
+        grouped.act_on_group(one.id, GroupAction.CANCEL, actor="alice")
+        asked = step(grouped).cancelled
+        assert len(asked) == len(set(asked)) == 1_100
+
+    def test_what_is_used_is_counted_once(self, grouped: Store) -> None:
+        one, _ = grouped.create_group(group())
+        grouped.submit([replace(submission(job(parts=2)), group_id=one.id)])
+        grouped.act_on_group(one.id, GroupAction.RUN, actor="alice")
+        step(grouped)
+        offer = Offer(resource="aer", seconds=1e9, claims=50)
+        for claim, state in zip(
+            grouped.claim("worker_1", [offer], ttl_s=TTL),
+            (TaskState.COMPLETED, TaskState.FAILED),
+            strict=True,
+        ):
+            grouped.finish(claim.id, [ending(execution(claim), state, seconds=2.0)])
+        step(grouped)
+        for expected in (6.0, 8.0):
+            grouped.rerun_group(one.id, actor="alice")
+            step(grouped)
+            run(grouped, TaskState.FAILED if expected == 6.0 else TaskState.COMPLETED)
+            step(grouped)
+            assert grouped.groups([one.id])[0].usage["seconds"] == expected
+
+    def test_what_waits_in_groups_is_in_nobodys_way(self, grouped: Store) -> None:
+        one, _ = grouped.create_group(group())
+        for priority in range(70):
+            made = submission(job(priority=priority))
+            grouped.submit([replace(made, group_id=one.id)])
+        for _ in range(2):
+            (answer,) = grouped.submit([submission(job("bob"))])
+            assert not isinstance(answer, Exception)
+            assert run(grouped) == [answer[0].id]
+
+    def test_what_many_wait_for_lets_all_of_them_begin(self, grouped: Store) -> None:
+        first, second = self.one(grouped), self.one(grouped)
+        made = [job() for _ in range(1_200)]
+        after = (first.id, second.id)
+        grouped.submit([submission(*[(replace(one, after=after), tasks) for one, tasks in made])])
+        step(grouped)
+        assert run(grouped) == sorted(after)
+        step(grouped)
+        found = []
+        while ended := run(grouped):
+            found += ended
+        assert sorted(found) == sorted(one.id for one, _ in made)
+
     def test_groups_are_listed_newest_first(self, grouped: Store) -> None:
         made = [grouped.create_group(group(f"group {index}"))[0] for index in range(5)]
         newest = made[::-1]

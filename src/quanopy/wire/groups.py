@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, Field
 from quanopy.domain.groups import GroupAction, GroupOrder, GroupState
 from quanopy.wire.fields import Answer, Duration, Line, Precision, Shots, Strict
 from quanopy.wire.jobs import MAX_NAME, JobIn, JobOut
-from quanopy.wire.matching import BoundIn
+from quanopy.wire.matching import BoundIn, Name
 
 MOST_SEGMENTS = 100_000
 
@@ -30,7 +30,7 @@ class StopRulesIn(Strict):
     deadline: AwareDatetime | None = Field(
         default=None, description="End it: nothing begins later."
     )
-    calibration: dict[Line, Limit | BoundIn] = Field(
+    calibration: dict[Name, Limit | BoundIn] = Field(
         default_factory=dict,
         max_length=50,
         description="Pause it: by metric, the median over the resource is larger than this, or "

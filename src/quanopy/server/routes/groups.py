@@ -37,6 +37,7 @@ from quanopy.server.routes.jobs import (
     jobs_out,
     status_of,
     submit_specs,
+    text_of,
 )
 from quanopy.server.shapes import group_out, job_out, requirements_in, spec_of
 from quanopy.server.web import Web, answer, identity_of, web_of
@@ -75,8 +76,8 @@ GroupId = Annotated[str, Path(description="A group's id.", max_length=100)]
     openapi_extra=takes(GroupIn, example={"name": "long", "policy": {"max_in_flight": 2}}),
 )
 async def make_group(request: Request) -> Response:
-    """Answers the account's group of that name, if there is one; 409 if its policy or resource is
-    not the one given."""
+    """Answers the account's group of that name, if there is one; 409 if its policy is not the one
+    given. Whether its resource is the one meant is the caller's to see."""
     web, identity = web_of(request), identity_of(request)
     asked = parse(GroupIn, await body_of(request, web))
     policy = policy_of(asked.policy or PolicyIn())
@@ -124,6 +125,7 @@ async def list_groups(
     """Newest first, a page at a time."""
     web = web_of(request)
     whose = account_asked(identity_of(request), account)
+    name, name_prefix = text_of("name", name), text_of("name_prefix", name_prefix)
     if name is not None:
         found = await web.calls.run(
             web.store.group_named, whose or identity_of(request).account, name
@@ -134,7 +136,7 @@ async def list_groups(
         account=whose,
         states=tuple(sorted(set(state or ()))),
         name_prefix=name_prefix,
-        before=None if cursor is None else await _place(web, cursor),
+        before=None if cursor is None else await _place(web, cursor, whose),
         limit=limit + 1,
     )
     groups = await web.calls.run(web.store.list_groups, query)
@@ -142,9 +144,9 @@ async def list_groups(
     return answer(GroupPage(groups=await _all_shown(web, groups[:limit]), next=following))
 
 
-async def _place(web: Web, cursor: str) -> tuple[datetime, str]:
+async def _place(web: Web, cursor: str, whose: str | None) -> tuple[datetime, str]:
     found = await web.calls.run(web.store.groups, [cursor] if is_id(cursor, "group") else [])
-    if not found:
+    if not found or whose not in (None, found[0].account):
         raise Invalid("it is no cursor", where="cursor", hint="Begin without one.")
     return found[0].created_at, found[0].id
 
@@ -398,7 +400,7 @@ def _cut_digest(asked: SegmentsIn, specs: Sequence[JobSpec]) -> str:
 async def group_jobs(
     request: Request,
     id: GroupId,
-    after: Annotated[int, Query(ge=-1, description="Only past this position.")] = -1,
+    after: Annotated[int, Query(ge=-1, le=2**53, description="Only past this position.")] = -1,
     limit: Annotated[int, Query(ge=1, le=10_000)] = 1_000,
 ) -> Response:
     """A page in order; go on after its `next`."""

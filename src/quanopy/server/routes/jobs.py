@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from quanopy.domain.accounts import Identity, Scope
-from quanopy.domain.errors import Invalid
+from quanopy.domain.errors import Invalid, TooLarge
 from quanopy.domain.jobs import Job, JobKind, JobSpec
 from quanopy.domain.requirements import Requirements
 from quanopy.domain.states import FINAL_JOB_STATES, JobState
@@ -53,6 +53,8 @@ JobId = Annotated[str, Path(description="A job's id.", max_length=100, examples=
 Wait = Annotated[
     float, Query(ge=0, le=MOST_S, description="Seconds to wait, at most.", alias="wait")
 ]
+MOST_AFTER = 100_000
+"""Jobs that those of one request come after, counted for each of them."""
 First = Annotated[bool, Query(description="Answer as soon as any of the jobs is final.")]
 KEY = {
     "name": "Idempotency-Key",
@@ -133,6 +135,13 @@ async def submit_specs(
     """Submit the jobs of a request, whose body the ``digest`` names, perhaps into a group; its
     idempotency key is by default the one in its header."""
     account = identity_of(request).account
+    named = sum(len(spec.after) for spec in specs)
+    if named > MOST_AFTER:
+        raise TooLarge(
+            f"these jobs name {named} others to come after, {MOST_AFTER} are taken at once",
+            where="after",
+            hint="Let many jobs come after one, and that one after the others.",
+        )
     if requirements:
         await web.asks.run(look_up, web.candidates, account, requirements.values())
     submission = Submission(
@@ -202,11 +211,11 @@ async def list_jobs(
     query = JobQuery(
         account=account_asked(identity_of(request), account),
         states=tuple(sorted(set(state or ()))),
-        resource=_text("resource", resource),
+        resource=text_of("resource", resource),
         kind=kind,
-        tag=_text("tag", tag),
-        name=_text("name", name),
-        name_prefix=_text("name_prefix", name_prefix),
+        tag=text_of("tag", tag),
+        name=text_of("name", name),
+        name_prefix=text_of("name_prefix", name_prefix),
         created_from=_aware("created_from", created_from),
         created_to=_aware("created_to", created_to),
         limit=limit,
@@ -229,10 +238,11 @@ def account_asked(identity: Identity, account: str | None) -> str | None:
     if account is None or account == identity.account:
         return identity.account
     require(identity, Scope.OPERATOR)
-    return None if account == "*" else _text("account", account)
+    return None if account == "*" else text_of("account", account)
 
 
-def _text(where: str, text: str | None) -> str | None:
+def text_of(where: str, text: str | None) -> str | None:
+    """A text that is asked for; raises :class:`Invalid` for one that none can be."""
     if text is not None and not is_showable(text):
         raise Invalid("it has characters that cannot be shown", where=where)
     return text
