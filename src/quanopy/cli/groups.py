@@ -136,7 +136,7 @@ def show(
 
     with Client() as client:
         group = _named(client, name)
-        found = follow(group, timeout) if watch else group.detail()
+        found = group.watch(timeout) if watch else group.detail()
     _say(found, as_json=as_json)
 
 
@@ -274,7 +274,7 @@ def results(
     with Client() as client:
         group = _named(client, name)
         if wait:
-            follow(group, timeout)
+            group.watch(timeout)
         found = group.results(partial=True)
         states = list(group.listing())
     if as_json:
@@ -368,7 +368,7 @@ def segment(
             resource=running.resource,
             override=override,
         )
-        found = follow(group, timeout) if wait else group.detail()
+        found = group.watch(timeout) if wait else group.detail()
     _say(found, as_json=as_json)
 
 
@@ -411,32 +411,6 @@ def rules(given: list[str] | None) -> dict[str, Any] | None:
         else:
             found[name] = known
     return found or None
-
-
-def follow(group: "Group", timeout: float | None) -> "GroupOut":
-    """Follow a group until it has ended or pauses, with a bar where a person looks."""
-    from quanopy.cli.output import progress
-
-    with progress() as bar:
-        shown = bar.add_task("jobs", total=None)
-
-        def tell(found: "GroupOut") -> None:
-            done = found.progress
-            ended = done.completed + done.failed + done.cancelled
-            bar.update(shown, total=found.size, completed=ended, description=_standing(found))
-
-        return group.wait(timeout, until=["paused"], told=tell)
-
-
-def _standing(found: "GroupOut") -> str:
-    """In few words where it is."""
-    done = found.progress
-    parts = [f"{found.name}: {found.state}"]
-    parts += [f"{done.running} running"] if done.running else []
-    parts += [f"{done.failed} failed"] if done.failed else []
-    if found.next_at is not None and not done.running and not done.queued:
-        parts.append(f"next at {found.next_at.astimezone():%H:%M:%S}")
-    return ", ".join(parts)
 
 
 def _named(client: "Client", name: str) -> "Group":

@@ -8,12 +8,14 @@ from quanopy.client import bulk, drafts
 from quanopy.client.choices import chosen
 from quanopy.client.cutting import cut
 from quanopy.client.drafts import Circuit, Draft, How
+from quanopy.client.group_view import GroupView
 from quanopy.client.handles import Job
 from quanopy.client.http import Http
 from quanopy.client.polling import LONGEST_S, rounds
 from quanopy.client.results import Result, result_of
 from quanopy.client.streams import follow
-from quanopy.domain.errors import Invalid, NotReady, ResourceMismatch
+from quanopy.client.watching import EVERY_S, display
+from quanopy.domain.errors import Invalid, NotReady, QuanopyError, ResourceMismatch
 from quanopy.domain.groups import GroupAction, GroupOrder, GroupState, no_group
 from quanopy.domain.ids import is_id
 from quanopy.domain.jobs import JobKind
@@ -79,11 +81,13 @@ class Group:
         self.id = id
         self._resource = resource
         self._named = named
+        self._seen: GroupOut | None = None
+        """As the broker showed it last."""
 
     # -- what it is ---------------------------------------------------------------------------
     def detail(self) -> GroupOut:
         """All that the broker says of it: state, policy, progress, usage."""
-        return self._http.get(GroupOut, self._path())
+        return self._see(self._http.get(GroupOut, self._path()))
 
     def progress(self) -> GroupOut:
         """How far it is: as :meth:`detail`."""
@@ -226,12 +230,27 @@ class Group:
         wanted = frozenset(chosen(GroupState, one, "state") for one in until)
         for wait_s in rounds(timeout, longest_s=LONGEST_S if told is None else 1.0):
             params = {"wait": wait_s, "until": sorted(wanted)}
-            detail = self._http.get(GroupOut, self._path(), params=params, wait_s=wait_s)
+            detail = self._see(
+                self._http.get(GroupOut, self._path(), params=params, wait_s=wait_s)
+            )
             if told is not None:
                 told(detail)
             if detail.ended_at is not None or detail.state in wanted:
                 return detail
         raise NotReady(f"the group is not done after {timeout or 0:g} s", hint="It goes on.")
+
+    def watch(self, timeout: float | None = None, *, every: float = EVERY_S) -> GroupOut:
+        """Follow it until it has ended or pauses, and show how far it is: jobs by state, shots,
+        what was used, when the next begins, how long it will take, and why it stopped.
+
+        In a notebook and in a terminal (standard error) that is shown in place; elsewhere as a
+        line when something has changed, at most every so many seconds. Letting go stops nothing.
+        Raises :class:`NotReady` after ``timeout`` seconds.
+        """
+        with display(every_s=every) as show:
+            return self.wait(
+                timeout, until=[GroupState.PAUSED], told=lambda found: show(GroupView.now(found))
+            )
 
     def results(
         self, timeout: float | None = None, *, partial: bool = False
@@ -260,7 +279,30 @@ class Group:
         return segments_of(self._http, [one.id for one in self.listing()], named=self._named)
 
     def __repr__(self) -> str:
-        return f"Group({self.id!r})"
+        """With what was seen of it last; nothing is asked."""
+        if self._seen is None:
+            return f"Group({self.id!r})"
+        return f"<{GroupView.now(self._seen)}; {self.id}>"
+
+    def __rich__(self) -> Any:
+        from rich.text import Text
+
+        return self._now() or Text(repr(self))
+
+    def _repr_html_(self) -> str | None:
+        view = self._now()
+        return view._repr_html_() if view else None
+
+    def _now(self) -> GroupView | None:
+        """As it is now, to be shown; where the broker does not answer there is nothing new."""
+        try:
+            return GroupView.now(self.detail())
+        except QuanopyError:
+            return None
+
+    def _see(self, found: GroupOut) -> GroupOut:
+        self._seen = found
+        return found
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Group) and other.id == self.id
@@ -272,7 +314,7 @@ class Group:
         return f"/groups/{self.id}{rest}"
 
     def _act(self, action: GroupAction) -> Self:
-        self._http.post(GroupOut, self._path("/action"), GroupActionIn(action=action))
+        self._see(self._http.post(GroupOut, self._path("/action"), GroupActionIn(action=action)))
         return self
 
 
@@ -353,4 +395,6 @@ class Groups:
 
     def _handle(self, found: GroupOut, resource: str | None = None) -> Group:
         runs_on = found.resource or resource or self._resource
-        return Group(self._http, found.id, resource=runs_on, named=resource)
+        group = Group(self._http, found.id, resource=runs_on, named=resource)
+        group._see(found)
+        return group

@@ -1,0 +1,188 @@
+"""Following a group: what people see of it in a line, a terminal and a notebook."""
+
+import io
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from quanopy.client.group_view import GroupView
+from quanopy.client.groups import Group
+from quanopy.client.http import Http
+from quanopy.client.settings import Settings
+from quanopy.client.watching import Lines, display
+from quanopy.domain.errors import NotReady
+from quanopy.wire.groups import GroupOut
+from tests.unit.client.stub import LOST, Answer, Seen, Stub, document
+
+ID = "group_01a2003882af7000ad9ba3841f73c6ae"
+BEGAN = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def shown(**given: Any) -> dict[str, Any]:
+    """A group as the broker shows it."""
+    progress = {"blocked": 6, "running": 1, "completed": 3, "shots": 30_000}
+    return {
+        "id": ID,
+        "name": "bell",
+        "account": "ada",
+        "state": "running",
+        "size": 10,
+        "progress": progress,
+        "created_at": BEGAN.isoformat(),
+        "started_at": BEGAN.isoformat(),
+    } | given
+
+
+def view(*, after_s: float = 60.0, **given: Any) -> GroupView:
+    group = GroupOut.model_validate(shown(**given))
+    return GroupView(group=group, at=BEGAN + timedelta(seconds=after_s))
+
+
+def test_a_line_says_how_far_it_is() -> None:
+    said = str(view(usage={"seconds": 12.3456, "cost": 1234.0}))
+    assert said.startswith(
+        "bell: running, 3 of 10 jobs ended, 3 completed, 1 running, 6 waiting, 30,000 shots, "
+        "12.3 s used, 1,234 billed, about 2 min 20 s left, until "
+    )
+
+
+def test_what_comes_next_is_said_while_nothing_runs() -> None:
+    waiting = {"blocked": 7, "completed": 3}
+    soon = BEGAN + timedelta(minutes=5)
+    said = str(view(progress=waiting, next_at=soon.isoformat()))
+    assert f"next at {soon.astimezone():%H:%M:%S}" in said
+    assert "next at" not in str(view(next_at=soon.isoformat()))
+
+
+def test_nothing_is_foretold_without_anything_to_go_by() -> None:
+    assert view(progress={"blocked": 10}).left_s is None
+    assert view(started_at=None).left_s is None
+    paused = view(state="paused", reason="3 jobs failed")
+    assert paused.left_s is None
+    assert str(paused).startswith("bell: paused (3 jobs failed), 3 of 10")
+
+
+def test_a_clock_behind_the_broker_s_foretells_no_past() -> None:
+    assert view(after_s=-60.0).left_s == 0.0
+    assert "left" not in str(view(after_s=-60.0))
+
+
+def test_what_was_cancelled_takes_no_time() -> None:
+    """Two ran in a minute, four were cancelled, four are left."""
+    done = {"completed": 1, "failed": 1, "cancelled": 4, "blocked": 4}
+    assert view(progress=done).left_s == pytest.approx(120.0)
+
+
+def test_names_are_text_in_a_terminal_and_a_notebook() -> None:
+    odd = view(name="[red]<b>x</b>[/]", reason="<i>why</i>", state="paused")
+    out = io.StringIO()
+    Console(file=out, width=120).print(odd)
+    assert "[red]<b>x</b>[/]: paused (<i>why</i>)" in out.getvalue()
+    html = odd._repr_html_()
+    assert "<b>x</b>" not in html
+    assert "&lt;b&gt;x&lt;/b&gt;" in html
+    assert '<progress max="10" value="3"' in html
+
+
+def test_lines_come_when_something_changed_and_not_too_often() -> None:
+    out, clock = io.StringIO(), [0.0]
+    lines = Lines(out, every_s=10.0, clock=lambda: clock[0])
+    for at, done in [(0, 1), (1, 2), (9, 3), (11, 3), (12, 4), (30, 4), (50, 4), (51, 5), (52, 6)]:
+        clock[0] = at
+        lines(view(progress={"blocked": 10 - done, "completed": done}))
+    lines.close()
+    said = [line.split("bell: running, ")[1].split(" of")[0] for line in out.getvalue().splitlines()]
+    assert said == ["1", "3", "4", "5", "6"]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_shows_it_in_place() -> None:
+    out = Terminal()
+    with display(out) as show:
+        show(view())
+        show(view(progress={"completed": 10}, state="done"))
+    said = out.getvalue()
+    assert "3 of 10" in said
+    assert "10 of 10" in said
+    assert "\x1b[1A" in said
+
+
+class Broker:
+    """A group that goes on each time it is looked at."""
+
+    def __init__(self, ends: str = "done") -> None:
+        self.done, self.ends = 0, ends
+
+    def __call__(self, seen: Seen) -> Answer:
+        self.done += 4
+        ended = {"ended_at": BEGAN.isoformat()} if self.ends == "done" else {}
+        if self.done >= 10:
+            return document(shown(state=self.ends, progress={"completed": 10}, **ended))
+        progress = {"completed": self.done, "blocked": 10 - self.done}
+        return document(shown(progress=progress))
+
+
+def group(stub: Stub) -> Group:
+    return Group(Http(Settings(url=stub.url, token="t")), ID, resource="aer")
+
+
+@pytest.mark.parametrize("ends", ["done", "paused"])
+def test_it_is_watched_to_its_end_or_pause(ends: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with Stub(Broker(ends)) as stub:
+        found = group(stub).watch(30.0, every=0.0)
+    assert found.state == ends
+    said = capsys.readouterr()
+    assert said.out == ""
+    lines = said.err.splitlines()
+    assert [line.split(", ")[1] for line in lines] == [
+        f"{done} of 10 jobs ended" for done in (4, 8, 10)
+    ]
+
+
+def test_patience_ends_and_the_last_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    with Stub(document(shown())) as stub, pytest.raises(NotReady):
+        group(stub).watch(0.1)
+    assert capsys.readouterr().err.count("3 of 10") == 1
+
+
+def test_a_handle_shows_how_far_it_is_and_asks_nothing_to_be_printed() -> None:
+    with Stub(document(shown()), LOST) as stub:
+        handle = group(stub)
+        assert repr(handle) == f"Group('{ID}')"
+        assert not stub.seen
+        assert "3 of 10" in (handle._repr_html_() or "")
+        asked = len(stub.seen)
+        assert repr(handle).startswith("<bell: running, 3 of 10 jobs ended")
+        assert repr(handle).endswith(f"{ID}>")
+        assert len(stub.seen) == asked
+
+
+NOTEBOOK = """
+from quanopy.client.groups import Group
+from quanopy.client.http import Http
+from quanopy.client.settings import Settings
+group = Group(Http(Settings(url={url!r}, token="t")), {id!r}, resource="aer")
+group.watch(30.0)
+"""
+
+
+def test_a_notebook_s_cell_shows_it_in_place(tmp_path: Path) -> None:
+    pytest.importorskip("ipykernel")
+    nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
+    with Stub(Broker()) as stub:
+        cell = nbformat.v4.new_code_cell(NOTEBOOK.format(url=stub.url, id=ID))
+        handle = nbformat.v4.new_code_cell("group")
+        notebook = nbformat.v4.new_notebook(cells=[cell, handle])
+        nbclient.NotebookClient(notebook, timeout=60).execute(cwd=str(tmp_path))
+    outputs = [one for one in cell.outputs if one.output_type == "display_data"]
+    assert len(outputs) == 1, json.dumps(cell.outputs)
+    assert "10 of 10" in outputs[0].data["text/html"]
+    assert "10 of 10" in handle.outputs[-1].data["text/html"]
