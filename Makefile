@@ -15,7 +15,7 @@ IQM_TESTS := tests/contract/vendors/test_iqm.py
 REAL_TESTS := $(wildcard tests/integration tests/e2e)
 PYTEST := $(BIN)/python -m pytest --numprocesses=auto --dist=loadfile $(PYTEST_ARGS)
 
-.PHONY: help demo demo-vendors serve test lint types bench lock clean
+.PHONY: help demo demo-vendors demo-long serve test lint types bench lock clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -25,6 +25,9 @@ demo: $(RUN) ## a broker, an emulator and a job, in one go
 
 demo-vendors: $(VENDORS) $(IQM) ## one program on every vendor's machine, on loopback
 	$(BIN)/python examples/demo_vendors.py
+
+demo-long: $(VENDORS) ## a long experiment, killed three times under a changing calibration
+	$(BIN)/python examples/demo_long.py
 
 serve: $(RUN) ## run the broker on this machine
 	$(BIN)/quanopy serve

@@ -10,11 +10,13 @@ import pytest
 
 from quanopy import Client
 from quanopy.client.settings import data_path
+from quanopy.codecs.figures import Figure, value_of
+from quanopy.domain.states import JobState
 from quanopy.testing.vendors.registry import build
 from tests.unit.docs.blocks import ROOT
 
 EXAMPLES = ROOT / "examples"
-OWN_BROKER = {"demo.py"}
+OWN_BROKER = {"demo.py", "demo_long.py"}
 """Examples that start a broker themselves."""
 VENDORS = {
     ("hong_ou_mandel", "perceval"): ["sim-loopback"],
@@ -113,12 +115,53 @@ def test_the_circuits_are_read_and_run(tmp_path: Path) -> None:
         assert [sum(pub.counts.values()) for pub in results] == [10] * len(circuits)
 
 
-@pytest.mark.slow
-def test_the_demonstration_runs_by_itself(tmp_path: Path) -> None:
-    """Linked from a folder of its own, for it keeps its data beside the examples."""
+def linked(name: str, tmp_path: Path) -> Path:
+    """An example in a folder of its own: it keeps its data beside the examples."""
     (tmp_path / "examples").mkdir()
     for path in EXAMPLES.iterdir():
         (tmp_path / "examples" / path.name).symlink_to(path)
-    printed = run(tmp_path / "examples" / "demo.py", tmp_path / "data")
+    return tmp_path / "examples" / name
+
+
+@pytest.mark.slow
+def test_the_demonstration_runs_by_itself(tmp_path: Path) -> None:
+    printed = run(linked("demo.py", tmp_path), tmp_path / "data")
     assert "ghz_12" in printed
     assert "job_" in printed
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(200)
+def test_a_long_experiment_outlives_its_script_its_broker_and_its_calibration(
+    tmp_path: Path,
+) -> None:
+    pytest.importorskip("qiskit_ibm_runtime")
+    pytest.importorskip("matplotlib")
+    data = tmp_path / ".demo-long"
+    printed = run(linked("demo_long.py", tmp_path), data)
+    assert printed.count("killed the script") == 3
+    assert printed.count("killed the broker") == 1
+    assert "30 segments, 30,000 shots" in printed
+    assert "fell across a change of calibration" in printed
+    assert (data / "bell.png").read_bytes().startswith(b"\x89PNG")
+    with Client.embedded(data, emulator_processes=1) as client:
+        (group,) = client.groups()
+        segments = group.segments()
+        details = [job.detail() for job in group.jobs()]
+    assert len(segments) == 30
+    assert all(one.state is JobState.COMPLETED for one in details)
+    assert all(len(one.executions) == 1 for one in details), "none was run twice"
+    told = {one.executions[0].id for one in details}
+    assert f"{len(told)} jobs were sent to the machine" in printed
+    assert segments.merged().shots == 30_000
+    whole = [one for one in segments.epochs if not one.across]
+    assert len(whole) >= 3
+    assert sum(epoch.merge.shots for epoch in segments.epochs) == 30_000
+    across = [one for one in segments if one.across]
+    assert across
+    assert all(one.started != one.ended for one in across)
+    worse = [epoch.merge for epoch in (whole[0], whole[-1])]
+    first, last = (value_of(one, Figure(observable="ZZ")) for one in worse)
+    assert first is not None
+    assert last is not None
+    assert last.value < first.value - 3 * last.error
