@@ -1,8 +1,8 @@
 """``make demo-long``: a long experiment that outlives its script, its broker and its calibration.
 
 Serves IBM's loopback service and starts a broker on it; runs ``long_experiment.py``, kills it three
-times and the broker once, each in the middle of something, and calibrates the machine anew three
-times, once with segments under way; then lets the script come to its end.
+times and the broker once, each in the middle of something, and calibrates the machine anew twice
+while segments wait for it; then lets the script come to its end.
 """
 
 import json
@@ -28,6 +28,8 @@ SCRIPT = HERE / "long_experiment.py"
 QUANOPY = Path(sys.executable).with_name("quanopy")
 RESOURCE, NAME, PICTURE = "ibm-nairobi", "bell", DATA / "bell.png"
 SOON = {"timeout_s": 5.0, "visibility_delay_s": 0.0}
+LATENCY_S = 0.05
+"""Of each answer of the machine's, which emulates faster than any machine works."""
 DRIFT = 8
 """Calibrations at a time: each is a little worse than the one before."""
 PATIENCE_S = 60.0
@@ -108,8 +110,15 @@ def until(reached: Callable[[GroupOut], bool]) -> GroupOut:
 
 
 def completed(count: int) -> Callable[[GroupOut], bool]:
-    """So many segments have run, and others are at work."""
-    return lambda group: group.progress.completed >= count and group.progress.running > 0
+    """So many segments have run."""
+    return lambda group: group.progress.completed >= count
+
+
+def held(vendor: Vendor, count: int) -> GroupOut:
+    """Wait until so many segments have run, and the machine keeps the next ones waiting."""
+    until(completed(count))
+    vendor.hold()
+    return until(lambda group: group.progress.running > 0 and not group.progress.queued)
 
 
 def calibrate(vendor: Vendor) -> None:
@@ -125,25 +134,27 @@ def say(what: str) -> None:
 
 def show(vendor: Vendor, broker: Broker) -> int:
     """The whole story; how the script ended."""
+    vendor.hold()
     with script():
         found = until(lambda group: True)
         say(f"killed the script: the group is there, with {found.size} segments")
     with script():
-        found = until(completed(6))
-        calibrate(vendor)
-        say(f"killed the script: {found.progress.completed} segments have run; calibrated anew")
-    until(completed(12))
-    calibrate(vendor)
+        until(lambda group: group.progress.running > 0)
+        vendor.release()
+        found = held(vendor, 6)
+    say(f"killed the script: {found.progress.completed} segments have run")
+    vendor.release()
+    held(vendor, 10)
     broker.kill()
-    say("killed the broker, with segments at work; calibrated anew")
+    calibrate(vendor)
+    say("killed the broker while segments wait at the machine, which is calibrated anew")
     broker.start()
     with script():
-        found = until(completed(18))
-        vendor.hold()
-        found = until(lambda group: group.progress.running == 2)
-        calibrate(vendor)
-        say(f"killed the script: {found.progress.running} segments wait at the machine")
-    say("calibrated anew, before these segments run")
+        vendor.release()
+        found = held(vendor, 18)
+    say(f"killed the script: {found.progress.completed} segments have run, others wait")
+    calibrate(vendor)
+    say("calibrated anew before these run")
     vendor.release()
     with subprocess.Popen([sys.executable, SCRIPT, RESOURCE, NAME, PICTURE]) as last:
         ended = last.wait(PATIENCE_S)
@@ -161,6 +172,7 @@ def main() -> None:
     os.environ["QUANOPY_DATA"] = str(DATA)
     with ExitStack() as stack:
         vendor = stack.enter_context(build("ibm"))
+        vendor.latency_s = LATENCY_S
         os.environ.update(vendor.environment())
         broker = Broker(vendor)
         stack.callback(broker.stop)
