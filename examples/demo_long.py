@@ -32,7 +32,7 @@ LATENCY_S = 0.05
 """Of each answer of the machine's, which emulates faster than any machine works."""
 DRIFT = 8
 """Calibrations at a time: each is a little worse than the one before."""
-PATIENCE_S = 60.0
+PATIENCE_S = 100.0
 
 
 class Broker:

@@ -230,9 +230,7 @@ class Group:
         wanted = frozenset(chosen(GroupState, one, "state") for one in until)
         for wait_s in rounds(timeout, longest_s=LONGEST_S if told is None else 1.0):
             params = {"wait": wait_s, "until": sorted(wanted)}
-            detail = self._see(
-                self._http.get(GroupOut, self._path(), params=params, wait_s=wait_s)
-            )
+            detail = self._see(self._http.get(GroupOut, self._path(), params=params, wait_s=wait_s))
             if told is not None:
                 told(detail)
             if detail.ended_at is not None or detail.state in wanted:

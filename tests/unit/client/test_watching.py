@@ -95,7 +95,9 @@ def test_lines_come_when_something_changed_and_not_too_often() -> None:
         clock[0] = at
         lines(view(progress={"blocked": 10 - done, "completed": done}))
     lines.close()
-    said = [line.split("bell: running, ")[1].split(" of")[0] for line in out.getvalue().splitlines()]
+    said = [
+        line.split("bell: running, ")[1].split(" of")[0] for line in out.getvalue().splitlines()
+    ]
     assert said == ["1", "3", "4", "5", "6"]
 
 

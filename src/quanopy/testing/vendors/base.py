@@ -7,6 +7,7 @@ a job runs. Routes that say ``start``, ``poll``, ``result``, ``stop``, ``find``,
 
 import json
 import re
+import sys
 import threading
 import time
 from collections import Counter
@@ -371,6 +372,11 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, port: int, vendor: Vendor) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
         self.vendor = vendor
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that hung up, or was killed, is no error of the server's."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
