@@ -155,7 +155,8 @@ class Notifying:
             self._position = position
         with self._lock:
             for webhook in found.values():
-                if webhook.id not in self._known or anew:
+                # Whatever is being found out of one that is busy may be older than the change.
+                if webhook.id not in self._known or webhook.id in self._busy or anew:
                     self._wanted[webhook.id] = None
                 elif webhook.attempts or webhook.id in self._resting:
                     self._times[webhook.id] = webhook.next_at or now
@@ -187,11 +188,12 @@ class Notifying:
                 self._wanted[webhook.id] = event.position
 
     def _until_due(self) -> float:
+        now = self._clock()
         with self._lock:
             first = min(self._times.values(), default=None)
-        if first is None:
-            return LOOK_S
-        return min(LOOK_S, max(0.0, (first - self._clock()).total_seconds()))
+        look = LOOK_S - abs(now - self._looked_at).total_seconds()
+        due = look if first is None else (first - now).total_seconds()
+        return max(0.0, min(look, due))
 
     # -- delivering ---------------------------------------------------------------------------
     def _begin(self) -> None:

@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 
+from quanopy.domain.events import Position
 from quanopy.domain.ids import new_id
 from quanopy.domain.webhooks import Webhook, WebhookChange
 from quanopy.ports.store import Store
 from quanopy.ports.wakeups import Topic, Wakeups
 from quanopy.ports.webhooks import Sender
 from quanopy.server.notes import note
-from quanopy.services.delivering import Delivering
+from quanopy.services.delivering import Delivering, Later
 from quanopy.services.egress import Egress
 from quanopy.services.notifying import OF_ONE_ACCOUNT, Notifying
 from quanopy.services.webhook_secrets import WebhookSecrets
@@ -53,7 +54,7 @@ class Place:
         self._stack = stack
         self.counted = Counting(self.store)
 
-    def worker(self) -> Notifying:
+    def worker(self, kind: type[Delivering] = Delivering) -> Notifying:
         """One at work, until the test ends or stops it."""
 
         def sender() -> Sender:
@@ -64,7 +65,7 @@ class Place:
         made = Notifying(
             store=self.counted,
             wakeups=self.wakeups,
-            delivering=Delivering(
+            delivering=kind(
                 store=self.counted,
                 sender=sender,
                 secrets=WebhookSecrets(lambda: "a key of these tests"),
@@ -221,6 +222,28 @@ def test_whoever_asks_has_what_fails_tried_at_once(
     place.change(hook, change)
     requests = receiver.await_requests(3 if change is WebhookChange.PING else 2)
     assert requests[0].id == requests[1].id
+
+
+def test_one_that_is_resumed_just_as_it_fails_is_tried_at_once(
+    place: Place, receiver: Receiver
+) -> None:
+    class Late(Delivering):
+        """Says what came of it only once it has been resumed, and that was seen."""
+
+        def deliver(self, id: str, wanted: Position | None) -> Later:
+            later = super().deliver(id, wanted)
+            if len(receiver.requests) == 1:
+                looked = place.counted.asked["webhooks"]
+                place.change(hook, WebhookChange.RESUME)
+                place.await_that(lambda: place.counted.asked["webhooks"] > looked)
+            return later
+
+    receiver.behaviours.append(says(500, "Retry-After: 3000"))
+    hook = place.add(receiver)
+    place.submit()
+    place.worker(Late)
+    first, again = receiver.await_requests(2)
+    assert first.id == again.id
 
 
 def test_one_that_is_resumed_goes_on_from_where_it_stood(place: Place, receiver: Receiver) -> None:
