@@ -16,6 +16,9 @@ Readings = Mapping[str, Sequence[Sequence[int]]]
 _GATES: Final = {"prx": "r", "cz": "cz", "move": "swap"}
 """What plays each gate on Aer. A MOVE goes in or out of an empty resonator, as a swap would."""
 _IMPLEMENTATIONS: Final = {"prx": "drag_crf", "cz": "tgss", "move": "tgss_crf"}
+_DRIFT: Final = 1.03
+"""What errors grow by with each calibration, and coherence times shrink by."""
+_WORST: Final = 0.5
 _METHODS: Final = {"prx": "rb", "cz": "irb", "move": "rb"}
 
 
@@ -36,17 +39,21 @@ class Machine:
     """Probability to read the other state."""
 
     def drifted(self, times: int) -> "Machine":
-        """What has become of it after so many calibrations: a little better or worse each time."""
-        factor = 1.0 + 0.05 * (times % 4)
+        """What has become of it after so many calibrations: a little worse each time."""
+        factor = _DRIFT**times
+
+        def worse(error: float) -> float:
+            return min(error * factor, _WORST)
+
         return replace(
             self,
             t1={name: value / factor for name, value in self.t1.items()},
             t2={name: value / factor for name, value in self.t2.items()},
             errors={
-                gate: {locus: value * factor for locus, value in by_locus.items()}
+                gate: {locus: worse(value) for locus, value in by_locus.items()}
                 for gate, by_locus in self.errors.items()
             },
-            readout={name: value * factor for name, value in self.readout.items()},
+            readout={name: worse(value) for name, value in self.readout.items()},
         )
 
     @property
