@@ -188,8 +188,21 @@ def test_a_backend_serves_qiskits_own_sampler(client: Client) -> None:
 
 
 def test_a_backend_refuses_options_it_does_not_have(client: Client) -> None:
-    with pytest.raises(ValueError, match="noise"):
-        Backend(client, "aer").run(QuantumCircuit(1, 1), noise=True)
+    with pytest.raises(ValueError, match="noise_model is no option of aer"):
+        Backend(client, "aer").run(QuantumCircuit(1, 1), noise_model=True)
+
+
+def test_a_backend_takes_what_a_job_may_say(client: Client) -> None:
+    circuit = QuantumCircuit(1)
+    circuit.measure_all()
+    backend = Backend(client, "aer-fake-belem", tags=["qiskit"], max_calibration_age="3650d")
+    backend.set_options(name="from a backend")
+    job = backend.run(circuit, shots=10, compile=False, priority=3, seed_simulator=5).job
+    said = job.detail()
+    assert (said.tags, said.name, said.priority) == (["qiskit"], "from a backend", 3)
+    options = job.submitted().options
+    assert (options.max_calibration_age, options.compile, options.seed) == (3650 * 86400, False, 5)
+    assert job.wait() == "completed"
 
 
 def test_a_cancelled_call_raises(client: Client) -> None:

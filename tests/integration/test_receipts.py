@@ -236,6 +236,11 @@ def test_a_group_that_was_told_of_is_restored_from_the_archive(
         assert (restored.id, restored.state) == (group.id, GroupState.DONE)
         jobs = store.group_jobs(group.id, limit=10)
         assert [job.id for job in jobs] == [job.id for job in group.jobs()]
+        other.find_group("kept").remove()
+    with closing(open_store(f"sqlite:///{tmp_path / 'removed.db'}")) as store:
+        assert rebuild(objects, store).new == 4
+        assert store.groups([group.id]) == []
+        jobs = store.jobs([job.id for job in group.jobs()])
         digests = {one.snapshot or "" for job in jobs for one in _bindings(store, job.id)}
         assert {one.digest for one in store.first_sightings(digests)} == digests
 

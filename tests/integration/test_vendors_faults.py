@@ -14,7 +14,7 @@ import pytest
 from quanopy import Client
 from quanopy.client import Job
 from quanopy.domain.jobs import JobKind
-from quanopy.domain.programs import PERCEVAL, PULSER, Program
+from quanopy.domain.programs import PERCEVAL, PULSER, QIR, Program
 from quanopy.domain.states import JobState, ResourceState
 from quanopy.testing.vendors.base import Vendor
 from quanopy.testing.vendors.faults import Fault
@@ -62,7 +62,7 @@ def vendor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
 
 @pytest.fixture
 def client(vendor: Vendor, tmp_path: Path) -> Iterator[Client]:
-    tables = {vendor.name: {**vendor.options(), **HASTE.get(vendor.name, {})}}
+    tables = {vendor.provider: {**vendor.options(), **HASTE.get(vendor.name, {})}}
     with Client.embedded(tmp_path / "data", providers=tables, log_level="debug") as client:
         yield client
 
@@ -75,7 +75,7 @@ def test_jobs_survive_what_a_vendor_does_wrong(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    machine = resource(client, vendor.name)
+    machine = resource(client, vendor.provider)
     for route, fault in (("poll", Fault.BUSY), ("poll", Fault.CUT), ("result", Fault.MALFORMED)):
         vendor.faults.plan(route, fault)
     jobs: dict[Fault, Job] = {}
@@ -117,7 +117,7 @@ def resource(client: Client, provider: str) -> str:
 
 
 def submit(client: Client, vendor: str, machine: str) -> Job:
-    native = {"perceval": photons, "pasqal": atoms}.get(vendor)
+    native = {"perceval": photons, "pasqal": atoms, "felis": cats}.get(vendor)
     if native is None:
         return client.submit(BELL, kind=JobKind.SAMPLE, resource=machine, shots=20)
     return client.submit(native(), kind=JobKind.RUN, resource=machine, shots=20)
@@ -135,6 +135,13 @@ def atoms() -> Program:
     from tests.contract.vendors.test_pasqal import blockade
 
     return Program(format=PULSER, data=blockade())
+
+
+@cache
+def cats() -> Program:
+    from tests.contract.vendors.test_qrmi_types import BELL
+
+    return Program(format=QIR, data=BELL)
 
 
 def settled(job: Job) -> str:

@@ -70,7 +70,13 @@ def _show(served: "Sequence[Vendor]", *, as_json: bool) -> None:
     toml = "\n".join(_table(one) for one in served)
     if as_json:
         urls = [
-            {"name": one.name, "url": one.url, "options": dict(one.options())} for one in served
+            {
+                "name": one.name,
+                "provider": one.provider,
+                "url": one.url,
+                "options": dict(one.options()),
+            }
+            for one in served
         ]
         emit({"vendors": urls, "environment": environment, "toml": toml})
         return
@@ -84,7 +90,7 @@ def _show(served: "Sequence[Vendor]", *, as_json: bool) -> None:
 
 def _table(vendor: "Vendor") -> str:
     """A provider's options as TOML."""
-    return _toml(f"providers.{vendor.name}", vendor.options())
+    return _toml(f"providers.{vendor.provider}", vendor.options())
 
 
 def _toml(path: str, options: Mapping[str, Any]) -> str:

@@ -131,14 +131,15 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Show where jobs stand, what they wait for, and if their calibration changed under them."""
-    from quanopy.cli.standing import notes
+    from quanopy.cli.standing import details, notes
     from quanopy.client import Client
+    from quanopy.client.expecting import compare, expectation
 
-    expected = dict(_expected(text) for text in expect or ())
+    expected = expectation(dict(_expected(text) for text in expect or ()))
     with Client() as client:
-        for job_id in ids if expected else ():
-            client.job(job_id, expect=expected)
-        found = [client.job(job_id).detail() for job_id in ids]
+        found = details(client, ids)
+    for job in found:
+        compare(job, expected)
     _show(found, as_json=as_json)
     for job in found if not as_json else ():
         for note in notes(job):

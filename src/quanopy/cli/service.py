@@ -1,11 +1,14 @@
 """Commands that run the service: serve, worker."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from quanopy.cli.arguments import Data
+from quanopy.domain.errors import Invalid
 
 Config = Annotated[
     Path | None,
@@ -19,6 +22,17 @@ Providers = Annotated[
     str | None, typer.Option("--providers", help="Names of tables, comma-separated; default: all.")
 ]
 LogLevel = Annotated[str | None, typer.Option("--log-level", help="debug, info, warning, error.")]
+
+
+@contextmanager
+def named_as_options(given: Mapping[str, object]) -> Iterator[None]:
+    """Have what is wrong with a setting that was given as an option name the option."""
+    try:
+        yield
+    except Invalid as error:
+        if given.get(error.where or "") is not None:
+            error.where = f"--{(error.where or '').replace('_', '-')}"
+        raise
 
 
 def serve(
@@ -47,22 +61,24 @@ def serve(
     """Run the broker until SIGTERM or Ctrl-C. Every setting is also QUANOPY_NAME."""
     from quanopy.server import run, settings
 
+    given: dict[str, Any] = {
+        "host": host,
+        "port": port,
+        "uds": uds,
+        "data": data,
+        "worker": worker,
+        "database": database,
+        "objects": objects,
+        "providers": providers,
+        "tls_cert": tls_cert,
+        "tls_key": tls_key,
+        "insecure": insecure,
+        "log_level": log_level,
+    }
+    with named_as_options(given):
+        loaded = settings.load(config, **given)
     run.serve(
-        settings.load(
-            config,
-            host=host,
-            port=port,
-            uds=uds,
-            data=data,
-            worker=worker,
-            database=database,
-            objects=objects,
-            providers=providers,
-            tls_cert=tls_cert,
-            tls_key=tls_key,
-            insecure=insecure,
-            log_level=log_level,
-        ),
+        loaded,
         ready=lambda where: typer.echo(f"quanopy listens on {where}"),
     )
 
@@ -78,13 +94,13 @@ def worker(
     """Work on tasks until SIGTERM or Ctrl-C, beside a broker with the same database."""
     from quanopy.server import settings, working
 
-    working.work(
-        settings.load(
-            config,
-            providers=providers,
-            data=data,
-            database=database,
-            objects=objects,
-            log_level=log_level,
-        )
-    )
+    given: dict[str, Any] = {
+        "providers": providers,
+        "data": data,
+        "database": database,
+        "objects": objects,
+        "log_level": log_level,
+    }
+    with named_as_options(given):
+        loaded = settings.load(config, **given)
+    working.work(loaded)

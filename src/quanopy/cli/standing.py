@@ -1,15 +1,30 @@
 """What is to be said of a job beside its state: what it waits for, and how its runs stand."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from quanopy.client import Client
     from quanopy.wire.jobs import BindingOut, ExecutionOut, JobDetail, WaitOut
 
 SHORT = 19
 """Characters of a digest that are shown: enough to tell it from others."""
+
+
+def details(client: "Client", ids: Sequence[str]) -> "list[JobDetail]":
+    """All that is to be known of these, in one request, and one more for each that has something
+    to wait for, or was tried again."""
+    if len(ids) == 1:
+        return [client.job(ids[0]).detail()]
+    return [client.job(one.id).detail() if _has_more(one) else one for one in client.details(ids)]
+
+
+def _has_more(job: "JobDetail") -> bool:
+    from quanopy.domain.states import TaskState
+
+    return any(part.state is TaskState.QUEUED or part.attempt > 1 for part in job.parts)
 
 
 def notes(job: "JobDetail") -> Iterator[str]:

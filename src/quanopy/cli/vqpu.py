@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from quanopy.cli.exits import guarded
-from quanopy.cli.service import LogLevel
+from quanopy.cli.service import LogLevel, named_as_options
 from quanopy.cli.subcommands import Subcommands
 
 app = typer.Typer(
@@ -124,14 +124,15 @@ def serve(
         memory_bytes=memory_mb and memory_mb * 2**20,
         pace=Pace(shot_s=shot_s, warm_up_s=warm_up_s, lanes=lanes),
     )
-    settings = Settings(
-        host=host,
-        port=port,
-        tls_cert=tls_cert,
-        tls_key=tls_key,
-        insecure=insecure,
-        log_level=log_level or "info",
-    )
+    with named_as_options({"port": port, "log_level": log_level}):
+        settings = Settings(
+            host=host,
+            port=port,
+            tls_cert=tls_cert,
+            tls_key=tls_key,
+            insecure=insecure,
+            log_level=log_level or "info",
+        )
     service = Service(
         machine=machine,
         settings=settings,

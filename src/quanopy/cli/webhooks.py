@@ -39,7 +39,9 @@ def add(
     ] = None,
     group: Annotated[
         str | None,
-        typer.Option("--group", metavar="ID", help="Only of this group and its jobs."),
+        typer.Option(
+            "--group", metavar="NAME", help="Only of this group and its jobs: its name, or its id."
+        ),
     ] = None,
     label: Annotated[str, typer.Option("--label", help="What it is for.")] = "",
     as_json: AsJson = False,
@@ -49,7 +51,8 @@ def add(
     from quanopy.client import Client
 
     with Client() as client:
-        made = client.webhooks.add(url, kinds=kind or (), job=job, group=group, label=label)
+        of = None if group is None else client.find_group(group)
+        made = client.webhooks.add(url, kinds=kind or (), job=job, group=of, label=label)
     if as_json:
         emit(made.model_dump(mode="json"))
         return

@@ -10,7 +10,16 @@ from quanopy.client.polling import rounds
 from quanopy.client.results import Result, result_of
 from quanopy.domain.errors import NotReady, TaskFailed
 from quanopy.domain.states import FINAL_JOB_STATES, JobState
-from quanopy.wire.jobs import CancelIn, JobOut, JobsOut, ResultOut, ResultsIn, ResultsOut
+from quanopy.wire.jobs import (
+    CancelIn,
+    DetailsOut,
+    JobDetail,
+    JobOut,
+    JobsOut,
+    ResultOut,
+    ResultsIn,
+    ResultsOut,
+)
 
 AT_ONCE = 10_000
 """Ids in one request, at most."""
@@ -25,6 +34,15 @@ def ids_of(jobs: Iterable[Job | str]) -> list[str]:
 def states(http: Http, jobs: Iterable[Job | str], wait_s: float) -> list[JobOut]:
     """What the broker says of these, once all are final or after ``wait_s`` seconds."""
     return _asked(http, "/jobs/wait", ids_of(jobs), wait_s)
+
+
+def details(http: Http, jobs: Iterable[Job | str]) -> list[JobDetail]:
+    """These with their parts and executions; see :meth:`Client.details`."""
+    return [
+        detail
+        for chunk in _chunks(ids_of(jobs))
+        for detail in http.post(DetailsOut, "/jobs/details", CancelIn(ids=chunk)).jobs
+    ]
 
 
 def cancelled(http: Http, jobs: Iterable[Job | str]) -> list[JobOut]:

@@ -17,6 +17,7 @@ from quanopy.client.groups import Group, Groups, policy
 from quanopy.client.handles import Job
 from quanopy.client.http import Http
 from quanopy.client.listing import listed
+from quanopy.client.needs import need_numpy
 from quanopy.client.operations import Operations
 from quanopy.client.receipts import Receipt
 from quanopy.client.replays import Replay, run_again
@@ -31,7 +32,7 @@ from quanopy.domain.resources import Target
 from quanopy.domain.states import ResourceState, WayOut
 from quanopy.wire.calibrations import CalibrationOut, SnapshotOut
 from quanopy.wire.groups import GroupOut
-from quanopy.wire.jobs import JobOut, ReceiptOut
+from quanopy.wire.jobs import JobDetail, JobOut, ReceiptOut
 from quanopy.wire.matching import MatchOut
 from quanopy.wire.service import (
     EventOut,
@@ -152,6 +153,11 @@ class Client:
         (60 at most)."""
         return bulk.states(self._http, jobs, wait_s)
 
+    def details(self, jobs: Iterable[Job | str]) -> list[JobDetail]:
+        """Many jobs with their parts, and the executions that these came to, in one request. What
+        they wait for is said of one job alone: :meth:`Job.detail`."""
+        return bulk.details(self._http, jobs)
+
     def as_completed(
         self, jobs: Iterable[Job | str], timeout: float | None = None
     ) -> Iterator[Job]:
@@ -212,6 +218,7 @@ class Client:
         mapping says. ``jobs`` are those of an earlier call with the same arguments: nothing is
         submitted, and their results are joined.
         """
+        need_numpy("sweeps")
         from quanopy.client.sweeps import Plan, Sweep
 
         shares = self._shares(scatter) if scatter is not None else [(resource, 1.0)]
@@ -255,6 +262,7 @@ class Client:
             Unsupported: a parameter is in a gate that has no shift rule; says which.
             Invalid: the values are not those of the circuit's parameters.
         """
+        need_numpy("gradients")
         from quanopy.client.gradients import GradientJob, Plan
 
         plan = Plan(circuit, observables, values)

@@ -4,15 +4,16 @@ from collections.abc import Iterator, Sequence
 
 from pydantic import ValidationError
 
-from quanopy.client.bulk import AT_ONCE
+from quanopy.client import bulk
 from quanopy.client.calibrations import Calibration
 from quanopy.client.http import Http
+from quanopy.client.needs import need_numpy
 from quanopy.client.segmenting import merged, segment
 from quanopy.client.segments import Segments
 from quanopy.codecs.count_text import parsed
 from quanopy.codecs.merging import Merge
 from quanopy.domain.errors import QuanopyError
-from quanopy.wire.jobs import CancelIn, DetailsOut, ResultsIn, ResultsOut
+from quanopy.wire.jobs import ResultsIn, ResultsOut
 
 _RESULTS = 50
 """Results in one request: they are put into arrays before the next are asked for."""
@@ -20,13 +21,8 @@ _RESULTS = 50
 
 def segments_of(http: Http, ids: Sequence[str], *, named: str | None = None) -> Segments:
     """Jobs as segments, in this order; each is what is there now, and waits for nothing."""
-    details = [
-        detail
-        for start in range(0, len(ids), AT_ONCE)
-        for detail in http.post(
-            DetailsOut, "/jobs/details", CancelIn(ids=list(ids[start : start + AT_ONCE]))
-        ).jobs
-    ]
+    need_numpy("segments")
+    details = bulk.details(http, ids)
     answers = _answers(http, [one.id for one in details])
     found = [
         segment(index, detail, answer)

@@ -16,7 +16,7 @@ from quanopy.codecs.receipts import (
 from quanopy.domain.calibration import UNBOUND, Binding
 from quanopy.domain.errors import Invalid
 from quanopy.domain.groups import GroupPolicy, GroupState
-from quanopy.domain.jobs import JobKind, Options, Problem, Pub, Slice
+from quanopy.domain.jobs import JobKind, OnFailure, Options, Problem, Pub, Slice
 from quanopy.domain.programs import Footprint
 from quanopy.domain.states import ExecutionState, JobState, TaskState
 
@@ -114,6 +114,10 @@ class JobEntry:
     """What it asked of a resource, where it named none."""
     chosen: Mapping[str, Any] | None = None
     """Why that, then."""
+    after: tuple[str, ...] | None = None
+    """Ids of the jobs that it came after."""
+    on_failure: OnFailure | None = None
+    """What was to become of it where one of them failed."""
     options: Options
     read: bool
     """Whether its programs had been read; else ``pubs`` are as they were given."""

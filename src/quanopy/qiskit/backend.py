@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 from qiskit import QuantumCircuit
 from qiskit.circuit.library import get_standard_gate_name_mapping
@@ -10,7 +10,7 @@ from qiskit.providers import BackendV2, JobStatus, JobV1, Options
 from qiskit.result import Result
 from qiskit.transpiler import Target
 
-from quanopy.client import Client, Job
+from quanopy.client import Client, How, Job
 from quanopy.client.results import SamplePub
 from quanopy.codecs.qiskit_targets import qiskit_target
 from quanopy.codecs.targets import decode_target
@@ -21,7 +21,10 @@ from quanopy.wire.service import ResourceOut
 
 GATES = ("id", "x", "sx", "rz", "h", "cx", "measure", "reset", "delay")
 """What circuits are written in for a resource that leaves compiling to the broker."""
-
+_NAMED = {"shots": "shots", "memory": "memory", "seed_simulator": "seed"}
+"""What Qiskit's options are called in a job."""
+_HOW = How.__annotations__.keys() - {*_NAMED.values(), "precision", "requires"}
+"""Options that are the job's own: a backend measures, and is one resource."""
 _STATUS = {
     JobState.QUEUED: JobStatus.QUEUED,
     JobState.RUNNING: JobStatus.RUNNING,
@@ -105,29 +108,24 @@ class Backend(BackendV2):
 
     @classmethod
     def _default_options(cls) -> Options:
-        return Options(shots=1024, memory=False, seed_simulator=None)
+        return Options(shots=1024, memory=False, seed_simulator=None, **dict.fromkeys(sorted(_HOW)))
 
     def run(
         self, run_input: QuantumCircuit | Sequence[QuantumCircuit], **options: Any
     ) -> BackendJob:
         """Submit circuits as one job.
 
-        Options: ``shots``, ``memory`` (keep each shot's outcome), ``seed_simulator``.
+        Options: ``shots``, ``memory`` (keep each shot's outcome), ``seed_simulator``, and what
+        else a job may say (:class:`quanopy.client.How`): ``max_calibration_age``, ``tags`` ….
         """
         circuits = [run_input] if isinstance(run_input, QuantumCircuit) else list(run_input)
-        chosen = {name: getattr(self._options, name) for name in ("shots", "memory")}
-        chosen["seed_simulator"] = self._options.seed_simulator
+        chosen = dict(self._options)
         if unknown := options.keys() - chosen.keys():
             raise ValueError(f"{min(unknown)} is no option of {self.name}: {sorted(chosen)}")
         chosen |= options
-        job = self._client.submit(
-            circuits,
-            kind=JobKind.RUN,
-            resource=self.name,
-            shots=chosen["shots"],
-            memory=chosen["memory"],
-            seed=chosen["seed_simulator"],
-        )
+        named = {_NAMED.get(name, name): value for name, value in chosen.items()}
+        how = cast(How, {name: value for name, value in named.items() if value is not None})
+        job = self._client.submit(circuits, kind=JobKind.RUN, resource=self.name, **how)
         return BackendJob(self, job, circuits)
 
 

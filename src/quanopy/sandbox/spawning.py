@@ -1,8 +1,12 @@
-"""Spawned children that leave the program's main module alone.
+"""Spawned children that leave the program's main module alone, and end with the program.
 
 A spawned child of multiprocessing first imports the main module of its parent. Where the broker
 runs inside somebody's script (``Client.embedded``) that would run the script again in every
 child. Ours need nothing from it: what they call lies in modules of their own.
+
+When a program ends, multiprocessing sends SIGTERM to the children that are left and waits for
+them. Ours ignore it, so that one meant for a whole process group leaves them to the broker: a
+program that did not close what it opened would never end.
 """
 
 import threading
@@ -28,12 +32,17 @@ def _without_main(name: str) -> dict[str, Any]:
 spawn.get_preparation_data = _without_main
 
 
+class _Popen(popen_spawn_posix.Popen):
+    def terminate(self) -> None:
+        self.kill()
+
+
 class _Process(SpawnProcess):
     @staticmethod
     def _Popen(process_obj: Any) -> popen_spawn_posix.Popen:  # noqa: N802 - the library's name
         _here.launching = True
         try:
-            return popen_spawn_posix.Popen(process_obj)
+            return _Popen(process_obj)
         finally:
             _here.launching = False
 

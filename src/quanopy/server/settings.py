@@ -165,7 +165,7 @@ _LEVELS = ("debug", "info", "warning", "error")
 
 def _check(holds: bool, name: str, complaint: str) -> None:
     if not holds:
-        raise Invalid(f"the setting {name} {complaint}", where=name)
+        raise Invalid(f"it {complaint}", where=name)
 
 
 def load(

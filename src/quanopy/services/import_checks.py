@@ -66,6 +66,7 @@ def check_job(entry: JobEntry, where: str) -> None:
     _check(len(set(entry.tags)) == len(entry.tags) <= _MOST_TAGS, "tags", "are not", where)
     _check(abs(entry.priority) <= _MOST_PRIORITY, "priority", "is out of bounds", where)
     _check(0 <= (entry.shots or 0) < 2**62, "shots", "are out of bounds", where)
+    _check(all(is_id(one, "job") for one in entry.after or ()), "after", "are no jobs", where)
     _check(entry.estimate_s >= 0, "estimate_s", "is negative", where)
     _check(0 < len(entry.parts) <= _MOST, "parts", "are none", where)
     _check_parts(entry, where)

@@ -1,7 +1,7 @@
 """Rebuild: the catalogue again, from the object store alone."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import chain, islice
@@ -80,8 +80,9 @@ def rebuild(
     with ArchiveIndex() as index:
         count, damaged = _gather(objects, index, tell)
         result = _Counter()
+        removed = {one.id for one in index.groups() if one.fate is GroupFate.REMOVED}
         for batch in _batches(index.jobs()):
-            _restore(objects, store, batch, result)
+            _restore(objects, store, batch, result, removed)
             tell(count, result.jobs)
         groups = _restore_groups(store, index)
         lost = tuple(index.lost())
@@ -180,11 +181,15 @@ def _batches(groups: Iterator[list[Found]]) -> Iterator[list[list[Found]]]:
 
 
 def _restore(
-    objects: Objects, store: Store, batch: Sequence[Sequence[Found]], result: _Counter
+    objects: Objects,
+    store: Store,
+    batch: Sequence[Sequence[Found]],
+    result: _Counter,
+    removed: Collection[str],
 ) -> None:
     told = [one for one in chain.from_iterable(batch) if one.record.told is not None]
     if told:
-        _restore_told(objects, store, told, result)
+        _restore_told(objects, store, told, result, removed)
     seen = [[one for one in group if one.record.told is None] for group in batch]
     groups = [[restored(found) for found in group] for group in seen if group]
     executions = executions_of(chain.from_iterable(seen), datetime.now(UTC))
@@ -194,11 +199,18 @@ def _restore(
     result.stranded |= {e.id for e in executions if e.state is ExecutionState.STRANDED}
 
 
-def _restore_told(objects: Objects, store: Store, found: Sequence[Found], result: _Counter) -> None:
-    """What was imported, as it was told; a group only where nothing has taken its name since."""
+def _restore_told(
+    objects: Objects,
+    store: Store,
+    found: Sequence[Found],
+    result: _Counter,
+    removed: Collection[str],
+) -> None:
+    """What was imported, as it was told; a group only where it was not removed, and nothing has
+    taken its name since."""
     places = [(one.record, one.spec) for one in found]
     told = load_told(objects, places)
-    groups = load_groups(objects, places)
+    groups = [one for one in load_groups(objects, places) if one.group.id not in removed]
     grouped = {job_id for group in groups for job_id in group.positions}
     result.new += len(store.tell([one for one in told if one.job.id not in grouped], []))
     for group in groups:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from quanopy.codecs.plain import to_plain
+from quanopy.codecs.plain import from_plain, to_plain
 from quanopy.codecs.qpy import writer_of
 from quanopy.codecs.receipt_records import (
     CalibrationEntry,
@@ -27,7 +27,7 @@ from quanopy.codecs.receipts import (
     job_member,
     program_member,
 )
-from quanopy.codecs.records import ProgramRecord
+from quanopy.codecs.records import JobRecord, ProgramRecord
 from quanopy.codecs.results import to_npz
 from quanopy.domain.errors import NotFound
 from quanopy.domain.events import TOLD, Event, Position
@@ -169,6 +169,7 @@ class Batch:
             estimate_s=job.estimate_s,
             requires=None if record.requires is None else to_plain(record.requires),
             chosen=record.chosen,
+            **_turn(record),
             options=record.options,
             read=record.read,
             programs=tuple(self._program(one, job.spec.key) for one in record.programs),
@@ -219,6 +220,14 @@ def _events(store: Store, ids: Sequence[str]) -> Mapping[str, Sequence[Event]]:
         if len(page.events) < EVENTS_AT_ONCE:
             return found
         after = page.position
+
+
+def _turn(record: JobRecord) -> dict[str, Any]:
+    """What a job came after, also where it was only told of."""
+    if record.told is not None:
+        told = from_plain(JobEntry, record.told.entry, record.id)
+        return {"after": told.after, "on_failure": told.on_failure}
+    return {"after": record.after, "on_failure": record.on_failure}
 
 
 def _is_native(program: ProgramRecord) -> bool:

@@ -23,7 +23,6 @@ from quanopy.codecs.records import (
     ProgramRecord,
     Record,
     RequestRecord,
-    TaskEndRecord,
 )
 from quanopy.domain.errors import Invalid
 from quanopy.domain.programs import digest_of
@@ -91,6 +90,8 @@ def _problems(pack: Pack) -> Iterator[str]:
         else:
             for program in job.programs:
                 yield from _wrong_program(job, program, places)
+            for task_id, span in job.told.results.items() if job.told else ():
+                yield from _wrong_result(task_id, span, by_name.get(RESULTS))
     for execution in _records(by_name, EXECUTIONS, ExecutionRecord):
         if isinstance(execution, str):
             yield execution
@@ -105,7 +106,8 @@ def _problems(pack: Pack) -> Iterator[str]:
             yield end
         else:
             for task in end.tasks:
-                yield from _wrong_result(task, by_name.get(RESULTS))
+                if task.result is not None:
+                    yield from _wrong_result(task.id, task.result, by_name.get(RESULTS))
     for snapshot in _records(by_name, CALIBRATION, CalibrationRecord):
         if isinstance(snapshot, str):
             yield snapshot
@@ -156,16 +158,14 @@ def _wrong_program(
         yield f"{job.id} names circuits at {program.circuits.offset} where none lie"
 
 
-def _wrong_result(task: TaskEndRecord, results: Member | None) -> Iterator[str]:
-    if task.result is None:
-        return
+def _wrong_result(task_id: str, span: Span, results: Member | None) -> Iterator[str]:
     if results is None:
-        yield f"{task.id} names a result, but there is no {RESULTS}"
+        yield f"{task_id} names a result, but there is no {RESULTS}"
         return
-    head = b'{"task":"%b","pubs":' % task.id.encode()
-    start = task.result.offset - results.span.offset
-    end = start + task.result.length
+    head = b'{"task":"%b","pubs":' % task_id.encode()
+    start = span.offset - results.span.offset
+    end = start + span.length
     data = results.data
     inside = len(head) <= start <= end <= len(data)
     if not inside or data[start - len(head) : start] != head or data[end : end + 2] != b"}\n":
-        yield f"{task.id} names a result at {task.result.offset} where none of its own lies"
+        yield f"{task_id} names a result at {span.offset} where none of its own lies"

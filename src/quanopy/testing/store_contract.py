@@ -34,6 +34,7 @@ from quanopy.testing.catalogue import MovableClock, ending, execution, job, subm
 from quanopy.testing.groups_contract import GroupsContract
 from quanopy.testing.parts_contract import PartsContract
 from quanopy.testing.registrations_contract import RegistrationsContract
+from quanopy.testing.told_contract import ToldContract
 from quanopy.testing.webhooks_contract import WebhooksContract
 
 MakeStore = Callable[[Callable[[], datetime]], Store]
@@ -77,6 +78,7 @@ class StoreContract(
     CalibrationContract,
     GroupsContract,
     WebhooksContract,
+    ToldContract,
 ):
     """Cases over a fresh, empty catalogue each."""
 

@@ -203,7 +203,7 @@ def test_without_munge_a_machine_on_premises_is_refused() -> None:
 # -- IBM's Quantum System API -----------------------------------------------------------------
 @pytest.fixture(scope="module")
 def system() -> Iterator[IbmSystem]:
-    vendor = IbmSystem()
+    vendor = IbmSystem(machines=("nairobi",))
     with vendor:
         yield vendor
 

@@ -13,8 +13,9 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from quanopy.cli.dev import _toml
+from quanopy.cli.dev import _table, _toml
 from quanopy.cli.main import app
+from quanopy.testing.vendors.registry import build
 
 
 @pytest.fixture
@@ -52,6 +53,18 @@ def test_it_serves_says_how_to_use_it_and_ends(
         assert client.get("/quanopy/jobs").json() == {"jobs": []}
     process.send_signal(signal.SIGTERM)
     assert process.wait(20) == 0
+
+
+def test_vendors_of_one_provider_share_its_table() -> None:
+    felis, system = build("felis"), build("ibm-system")
+    toml = "\n".join(map(_table, (felis, system)))
+    tables = tomllib.loads(toml)["providers"]
+    machines = {**felis.options()["machines"], **system.options()["machines"]}
+    assert tables == {"qrmi": {"machines": machines}}
+    assert set(machines) == {"ab_emu_6q_loopback", "ibm_lagos"}
+    for one in (felis, system):
+        assert not any(secret in toml for secret in one.secrets())
+        one.stop()
 
 
 def test_options_within_options_are_toml_too() -> None:

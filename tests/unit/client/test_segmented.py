@@ -1,6 +1,7 @@
 """Segments as the broker tells of them: what executions ran under, and what gave no result."""
 
 import json
+import sys
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -9,6 +10,7 @@ import pytest
 from quanopy.client import Client
 from quanopy.client.segments import Segments
 from quanopy.domain.calibration import CalibrationLabel
+from quanopy.domain.errors import Unsupported
 from quanopy.domain.ids import new_id
 from quanopy.server.routes.examples import DETAIL, RESULT, SNAPSHOT
 from tests.unit.client.stub import Answer, Seen, Stub, document
@@ -107,6 +109,19 @@ def test_what_gave_nothing_is_a_gap_and_says_why(found: Segments) -> None:
     assert (failed.problem, failed.platform) == ("too deep", "acme")
     assert (waiting.problem, waiting.platform, waiting.resource) == (None, None, "aer")
     assert broken.problem == "pubs[0].counts[0]: it holds what is no hexadecimal outcome of 2 bits"
+
+
+def test_what_needs_numpy_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Stub(answer) as stub, Client(stub.url) as client:
+        monkeypatch.setitem(sys.modules, "numpy", None)
+        for ask in (
+            lambda: client.segments(IDS),
+            lambda: client.sweep("OPENQASM 3.0;", {"t": 1}),
+            lambda: client.gradient(None, "Z", [1]),
+        ):
+            with pytest.raises(Unsupported, match="need NumPy") as refused:
+                ask()
+            assert "pip install" in str(refused.value.hint)
 
 
 def test_the_others_are_merged(found: Segments) -> None:

@@ -193,6 +193,23 @@ def test_children_end_with_a_parent_that_is_killed() -> None:
         time.sleep(0.01)
 
 
+def test_a_program_that_left_its_children_open_ends() -> None:
+    program = (
+        "from quanopy.sandbox.confinement import Confinement\n"
+        "from quanopy.sandbox.pool import Children\n"
+        "from tests.unit.sandbox import calls\n"
+        "confinement = Confinement(memory_bytes=2**30, answer_bytes=2**20)\n"
+        "children = Children(2, confinement, *calls.FUNCTIONS, name='test')\n"
+        "children.submit(calls.hang, [0])\n"
+        "[child] = children.submit(calls.pid, [0]).result()\n"
+        "print(child)\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, timeout=60, check=True
+    )
+    assert not _lives(int(ended.stdout))
+
+
 def _lives(pid: int) -> bool:
     try:
         with open(f"/proc/{pid}/stat", encoding="ascii") as stat:  # noqa: PTH123

@@ -18,6 +18,7 @@ from quanopy.codecs.receipt_files import ReceiptFile
 from quanopy.codecs.receipts import ReceiptWriter
 from quanopy.domain.errors import Invalid, NotFound, NotReady, TaskFailed, Unsupported
 from quanopy.domain.states import JobState, TaskState
+from tests.unit.docs.blocks import DOCS, script
 from tests.unit.server.service import BELL, JOB, Service
 
 ALONE = """
@@ -149,6 +150,17 @@ def test_it_is_read_where_nothing_but_numpy_is_installed(kept: bytes, tmp_path: 
     )
     assert run.returncode == 0, run.stderr
     assert run.stdout == "{'00': 49, '11': 51} job.completed unknown\n"
+
+
+def test_the_page_on_receipts_reads_one_without_quanopy(kept: bytes, tmp_path: Path) -> None:
+    (tmp_path / "bell.quanopy").write_bytes(kept)
+    code = script(DOCS / "reference" / "receipts.md", "python")
+    assert "quanopy." not in code.replace("bell.quanopy", "")
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stdout == "aer [{'0x0': 49, '0x3': 51}] [49 51]\n"
 
 
 def test_a_job_that_is_not_final_can_be_kept_and_says_so(service: Service) -> None:

@@ -154,6 +154,11 @@ class Vendor:
         """Variables of a process that uses it, through its provider or the vendor's client."""
         return {self._variable: self.secret}
 
+    @property
+    def provider(self) -> str:
+        """The provider that speaks to it, whose options these are."""
+        return self.name
+
     def options(self) -> Mapping[str, Any]:
         """Options of its provider, as ``[providers.NAME]`` has them."""
         return {"url": self.url, "token": f"env:{self._variable}"}
@@ -164,7 +169,7 @@ class Vendor:
 
     @property
     def _variable(self) -> str:
-        return f"QUANOPY_LOOPBACK_{self.name.upper()}_KEY"
+        return f"QUANOPY_LOOPBACK_{self.name.upper().replace('-', '_')}_KEY"
 
     # -- jobs ---------------------------------------------------------------------------------
     def now(self) -> datetime:
@@ -239,9 +244,10 @@ class Vendor:
         return self
 
     def stop(self) -> None:
-        """End; idempotent."""
+        """End, whether it was started or not; idempotent."""
         self.release()
-        self._server.shutdown()
+        if self._thread.is_alive():
+            self._server.shutdown()
         self._server.server_close()
         self._runners.shutdown(wait=False, cancel_futures=True)
 

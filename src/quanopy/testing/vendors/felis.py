@@ -24,6 +24,8 @@ from quanopy.testing.vendors.base import (
 from quanopy.testing.vendors.faults import Fault
 
 TARGET = "EMU:6Q:LOOPBACK"
+MACHINE = "ab_emu_6q_loopback"
+"""What QRMI calls the target."""
 QUBITS = 6
 _EVENTS = {
     State.QUEUED: "INPUT_READY",
@@ -48,6 +50,7 @@ class FelisVendor(Vendor):
     """One target; the key is a user and a password, as they are written in Basic authentication."""
 
     name = "felis"
+    provider = "qrmi"
     secret = b64encode(b"loopback-user:loopback-felis-password").decode()
 
     def routes(self) -> Sequence[Route]:
@@ -65,6 +68,16 @@ class FelisVendor(Vendor):
     def refuse(self, status: int, message: str) -> Reply:
         """As the API says it."""
         return Reply(status=status, body={"detail": message})
+
+    def environment(self) -> Mapping[str, str]:
+        """For the provider, and for QRMI."""
+        told = {f"{MACHINE}_{name}": value for name, value in self.variables().items()}
+        return {**super().environment(), **told}
+
+    def options(self) -> Mapping[str, Any]:
+        """The target, as QRMI's provider has it."""
+        key = {"QRMI_AB_FELIS_API_KEY": f"env:{self._variable}"}
+        return {"machines": {MACHINE: {"type": "alice-bob-felis", **self.variables(), **key}}}
 
     def variables(self) -> Mapping[str, str]:
         """For QRMI, without the machine's name before them."""

@@ -3,7 +3,7 @@ are objects in a bucket of the user's own, which is here too. Jobs run as those 
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,13 +27,17 @@ _STATUS = {
 
 
 class IbmSystem(IbmService):
-    """The machines of the service, on its own premises."""
+    """A machine as those of the service, on its own premises."""
 
+    name = "ibm-system"
+    provider = "qrmi"
     storage_secret = "loopback/system+storage+secret+00000000"
 
-    def __init__(self, *, port: int = 0, runners: int = 1) -> None:
+    def __init__(
+        self, *, port: int = 0, runners: int = 1, machines: Sequence[str] = ("lagos",)
+    ) -> None:
         self._objects: dict[str, bytes] = {}
-        super().__init__(port=port, runners=runners)
+        super().__init__(port=port, runners=runners, machines=machines)
 
     def routes(self) -> list[Route]:
         """IAM, the API, and the bucket."""
@@ -66,12 +70,30 @@ class IbmSystem(IbmService):
         )
 
     def environment(self) -> Mapping[str, str]:
-        """For QRMI."""
+        """For the provider, and for QRMI."""
         return {
-            f"{name}_{key}": value
-            for name in self._machines
-            for key, value in self.variables().items()
+            self._variable: self.secret,
+            self._storage_variable: self.storage_secret,
+            **{
+                f"{name}_{key}": value
+                for name in self._machines
+                for key, value in self.variables().items()
+            },
         }
+
+    def options(self) -> Mapping[str, Any]:
+        """Its machines, as QRMI's provider has them."""
+        table = {
+            "type": "ibm-quantum-system",
+            **self.variables(),
+            "QRMI_IBM_QS_IAM_APIKEY": f"env:{self._variable}",
+            "QRMI_IBM_QS_AWS_SECRET_ACCESS_KEY": f"env:{self._storage_variable}",
+        }
+        return {"machines": dict.fromkeys(self._machines, table)}
+
+    @property
+    def _storage_variable(self) -> str:
+        return self._variable.replace("_KEY", "_STORAGE_KEY")
 
     def variables(self) -> Mapping[str, str]:
         """Of a machine, without its name before them."""

@@ -1,4 +1,4 @@
-"""The loopback vendors there are, by the name of their provider."""
+"""The loopback vendors that serve from a shell, by name."""
 
 from collections.abc import Mapping
 from importlib import import_module
@@ -13,6 +13,8 @@ SERVICES: Mapping[str, str] = {
     "perceval": "quanopy.testing.vendors.perceval:PercevalVendor",
     "iqm": "quanopy.testing.vendors.iqm:IqmVendor",
     "vqpu": "quanopy.testing.vendors.vqpu:VqpuVendor",
+    "felis": "quanopy.testing.vendors.felis:FelisVendor",
+    "ibm-system": "quanopy.testing.vendors.ibm_system:IbmSystem",
 }
 """Where the class of each is; it is built with ``port``."""
 
@@ -30,7 +32,8 @@ def build(name: str, *, port: int = 0) -> Vendor:
         made: Vendor = getattr(import_module(module), attribute)(port=port)
     except ImportError as error:
         raise Unavailable(
-            f"{name} needs {error.name}", hint=f"pip install 'quanopy[{name}]'"
+            f"{name} needs {error.name}",
+            hint=f"pip install 'quanopy[{name.partition('-')[0]}]'",
         ) from error
     except OSError as error:
         raise Unavailable(f"{name} cannot listen on port {port}: {error.strerror}") from error
