@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -128,6 +129,9 @@ def test_what_a_bad_target_does_delays_events_and_loses_none(
         for name in ("first", "second"):
             client.sample(BELL, shots=10, name=name).result(WAIT_S)
         receiver.await_requests(3, WAIT_S)
+        until = time.monotonic() + WAIT_S
+        while client.webhooks.get(hook.id).attempts < 3:  # the third is being noted
+            assert time.monotonic() < until
         with pytest.raises(Unavailable, match="it answered 500"):
             client.webhooks.test(hook.id, WAIT_S)
         assert client.webhooks.get(hook.id).state is WebhookState.FAILING
