@@ -8,7 +8,7 @@ from quanopy.client.numbers import least_sure
 from quanopy.codecs.merging import Merge
 from quanopy.domain.calibration import Binding, CalibrationLabel
 from quanopy.domain.errors import Invalid, NotReady
-from quanopy.domain.states import ExecutionState
+from quanopy.domain.states import ExecutionState, JobState
 
 if TYPE_CHECKING:
     from quanopy.client.results import Answer
@@ -41,7 +41,7 @@ def segment(index: int, job: Job, answer: Merge | str | None) -> Segment:
 
 def merged(answer: "Answer") -> Merge | str | None:
     """A job's result, ready to be merged; why it cannot be, or ``None`` where some of it lacks."""
-    if answer.problem is not None or answer.missing:
+    if answer.state is not JobState.COMPLETED or answer.missing:
         return None
     try:
         return Merge.of([answer.pubs])

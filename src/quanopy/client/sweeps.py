@@ -15,6 +15,7 @@ from quanopy.client.points import Combine, points, stacked
 from quanopy.client.segmenting import segment
 from quanopy.client.sweep_result import SweepResult
 from quanopy.domain.errors import Invalid, NotReady
+from quanopy.domain.states import JobState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +139,9 @@ class Sweep:
             NotReady: it is not done after ``timeout`` seconds, or (``partial``) there is nothing.
         """
         found = bulk.results(self._http, self.jobs, timeout, partial=partial)
-        pubs = [None if one.missing else one.to_dict()["pubs"][0] for one in found]
+        pubs = [
+            one.to_dict()["pubs"][0] if one.state is JobState.COMPLETED else None for one in found
+        ]
         ran = [segment(at, job.detail(), None) for at, job in enumerate(self.jobs)]
         plan = self._plan
         return SweepResult(plan.values, plan.joined(pubs), list(zip(ran, plan.sizes, strict=True)))

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from quanopy.client import Client
+from quanopy.client import Client, segmented
 from quanopy.client.segments import Segments
 from quanopy.domain.calibration import CalibrationLabel
 from quanopy.domain.errors import Unsupported
@@ -52,7 +52,7 @@ def answer(seen: Seen) -> Answer:
     """A broker of six jobs: the fourth failed, the fifth waits, the last gave no result proper."""
     path = urlsplit(seen.path).path.removeprefix("/v1")
     if path == "/results":
-        return document({"results": [result(one) for one in IDS]})
+        return document({"results": [result(one) for one in json.loads(seen.body)["ids"]]})
     if path.startswith("/calibrations/"):
         return document(SNAPSHOT | {"digest": path.rpartition("/")[2], "metrics": {}})
     assert path == "/jobs/details"
@@ -70,8 +70,8 @@ def detail(job: str) -> dict[str, Any]:
 def result(job: str) -> dict[str, Any] | None:
     if job == IDS[3]:
         return RESULT | {"job_id": job, "state": "failed", "pubs": [None], "missing": [0]}
-    if job == IDS[4]:
-        return None
+    if job == IDS[4]:  # not even read yet
+        return RESULT | {"job_id": job, "state": "queued", "pubs": []}
     if job == IDS[5]:
         wrong = {"shape": [], "shots": 1, "registers": [{"name": "c", "bits": 2}]}
         return RESULT | {"job_id": job, "pubs": [wrong | {"counts": [{"0x4": 1}]}]}
@@ -122,6 +122,14 @@ def test_what_needs_numpy_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
             with pytest.raises(Unsupported, match="need NumPy") as refused:
                 ask()
             assert "pip install" in str(refused.value.hint)
+
+
+def test_results_are_asked_for_in_lots_of_a_bounded_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segmented, "_SHOTS", 2000)
+    with Stub(answer) as stub, Client(stub.url) as client:
+        assert [one.job_id for one in client.segments(IDS)] == IDS
+        lots = [json.loads(seen.body)["ids"] for seen in stub.seen if "/results" in seen.path]
+    assert lots == [IDS[:2], IDS[2:4], IDS[4:]]
 
 
 def test_the_others_are_merged(found: Segments) -> None:
