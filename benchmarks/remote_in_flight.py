@@ -2,8 +2,8 @@
 holds every job, of as few tasks as its provider lets it have. What following them costs the one
 worker there is.
 
-``python -m benchmarks.remote_in_flight [NAME …]`` takes these vendors, without a name ibm: those
-whose jobs' states come by a list.
+``python -m benchmarks.remote_in_flight [NAME …]`` takes these providers, without a name ibm.
+``TASKS=1000`` in the environment is for a look.
 """
 
 import contextlib
@@ -22,10 +22,10 @@ import httpx
 
 from benchmarks.measure import Measure, report
 from benchmarks.serving import BELL, Served, broker
-from quanopy.domain.programs import OPENQASM3, PULSER
+from quanopy.domain.programs import BRAKET_AHS, OPENQASM3, PERCEVAL, PULSER
 from quanopy.testing.vendors.pasqal import DEVICE
 
-TASKS = 10_000
+TASKS = int(os.environ.get("TASKS", "10000"))
 TOGETHER = 500
 WATCHED_S = 64.0
 """Two of the longest pauses between looks at a job."""
@@ -45,6 +45,12 @@ class Followed:
     """What else a job says."""
     options: str = ""
     """More settings of the provider."""
+    vendor: str = ""
+    """Whose loopback it is before, where that has another name."""
+    settings: Callable[[Mapping[str, Any]], str] = lambda told: str(told["toml"])
+    """The provider's table, of what the vendor tells of itself."""
+    listed: bool = True
+    """Whether states come by a list: else by a request each."""
 
 
 def bell() -> Mapping[str, str]:
@@ -64,10 +70,64 @@ def atoms() -> Mapping[str, str]:
     return {"format": PULSER, "text": sequence.to_abstract_repr()}
 
 
+def one_atom() -> Mapping[str, str]:
+    """One atom that nothing is done to, as Braket has it."""
+    still = {"time_series": {"times": ["0", "1e-6"], "values": ["0", "0"]}, "pattern": "uniform"}
+    program = {
+        "braketSchemaHeader": {"name": "braket.ir.ahs.program", "version": "1"},
+        "setup": {"ahs_register": {"sites": [["0", "0"]], "filling": [1]}},
+        "hamiltonian": {
+            "drivingFields": [{"amplitude": still, "phase": still, "detuning": still}],
+            "shiftingFields": [],
+        },
+    }
+    return {"format": BRAKET_AHS, "text": json.dumps(program)}
+
+
+def photons() -> Mapping[str, str]:
+    """Two photons on a beam splitter, as Perceval writes them."""
+    from perceval import BS, BasicState, Experiment
+    from perceval.serialization import serialize
+
+    experiment = Experiment(BS(), name="hom")
+    experiment.with_input(BasicState([1, 1]))
+    experiment.min_detected_photons_filter(2)
+    return {"format": PERCEVAL, "text": str(serialize(experiment))}
+
+
+def of_quera(told: Mapping[str, Any]) -> str:
+    """Braket's table under QuEra's name."""
+    return str(told["toml"]).replace("[providers.braket", "[providers.quera")
+
+
+def of_qrmi(told: Mapping[str, Any]) -> str:
+    """One machine of IBM's, by the variables that QRMI reads."""
+    prefix = "ibm_nairobi_"
+    variables = [name for name in told["environment"] if name.startswith(f"{prefix}QRMI_")]
+    rows = [
+        f'{name.removeprefix(prefix)} = "env:{name}"'
+        if name.endswith("APIKEY")
+        else f'{name.removeprefix(prefix)} = "{told["environment"][name]}"'
+        for name in variables
+    ]
+    head = ["[providers.qrmi.machines.ibm_nairobi]", 'type = "ibm-quantum-compute-service"']
+    return "\n".join([*head, *rows, 'QRMI_JOB_TIMEOUT_SECONDS = "3600"'])
+
+
 FOLLOWED: Mapping[str, Followed] = {
     "ibm": Followed(resource="ibm-nairobi", program=bell, options="tasks_per_execution = 1"),
     "braket": Followed(resource="lark", program=bell),
     "pasqal": Followed(resource=DEVICE.lower(), program=atoms, job={"kind": "run"}),
+    "perceval": Followed(
+        resource="sim-loopback", program=photons, job={"kind": "run"}, listed=False
+    ),
+    "qrmi": Followed(
+        resource="ibm-nairobi", program=bell, vendor="ibm", settings=of_qrmi, listed=False
+    ),
+    "quera": Followed(
+        resource="aquila", program=one_atom, job={"kind": "run"}, vendor="braket", settings=of_quera
+    ),
+    "vqpu": Followed(resource="vqpu", program=bell),
 }
 
 
@@ -155,11 +215,11 @@ def watch(worker: int, url: str) -> tuple[float, float, float]:
 
 def measured(name: str, to: Followed) -> Iterator[Measure]:
     """Submit to a vendor, hold, and watch."""
-    with vendor(name) as told, tempfile.TemporaryDirectory() as folder:
+    with vendor(to.vendor or name) as told, tempfile.TemporaryDirectory() as folder:
         os.environ.update(told["environment"])
         (one,) = told["vendors"]
         settings = Path(folder, "quanopy.toml")
-        settings.write_text(f"{told['toml']}\n{to.options}\n")
+        settings.write_text(f"{to.settings(told)}\n{to.options}\n")
         httpx.post(f"{one['url']}/quanopy/hold", json={}).raise_for_status()
         given = {"data": folder, "config": str(settings), "worker": "false"}
         with working(folder, settings) as worker, broker(**given) as served:
@@ -169,7 +229,8 @@ def measured(name: str, to: Followed) -> Iterator[Measure]:
             sys.stderr.write(f"{name}: all started after {time.monotonic() - began:.0f} s\n")
             asked, share, memory = watch(worker, one["url"])
     about = f"{name}: {TASKS} tasks in flight"
-    yield measure(f"{about}, requests for each 100 and interval", asked, "", 1)
+    if to.listed:
+        yield measure(f"{about}, requests for each 100 and interval", asked, "", 1)
     yield measure(f"{about}, a worker that follows them", share, "cores", 0.25)
     yield measure(f"{about}, memory of that worker", memory, "MB", 300)
 
