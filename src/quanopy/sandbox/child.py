@@ -1,12 +1,12 @@
 """What the server names when it calls a child: importing this loads no Qiskit, calling it does."""
 
-import os
 from collections.abc import Iterable, Sequence
 
 from quanopy.domain.errors import QuanopyError
 from quanopy.domain.jobs import JobSpec, Options, Reading
 from quanopy.domain.resources import Target
 from quanopy.ports.programs import Compilation, Compiled
+from quanopy.sandbox.silence import silence
 
 Request = tuple[bytes, int, int, Options]
 """A :class:`~quanopy.ports.programs.Compilation`: circuits, which target, level, options."""
@@ -14,7 +14,7 @@ Request = tuple[bytes, int, int, Options]
 
 def warm_reader() -> None:
     """Load what reading needs, and keep what native readers print to themselves."""
-    _silence()
+    silence(errors=True)
     import qiskit_qasm3_import  # noqa: F401
 
     import quanopy.sandbox.reading  # noqa: F401
@@ -29,7 +29,7 @@ def read(specs: Sequence[JobSpec]) -> list[Reading | QuanopyError]:
 
 def warm_compiler() -> None:
     """Load what compiling needs."""
-    _silence()
+    silence(errors=True)
     import quanopy.sandbox.compiling  # noqa: F401
 
 
@@ -56,11 +56,3 @@ def requests_of(compilations: Iterable[Compilation]) -> tuple[list[Target], list
         for one in compilations
     ]
     return list(targets), requests
-
-
-def _silence() -> None:
-    """Native code prints its findings straight to the server's terminal otherwise."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.dup2(nowhere, 2)
-    os.close(nowhere)

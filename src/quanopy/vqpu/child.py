@@ -1,10 +1,10 @@
 """What the service names when it calls a child: importing this loads no Qiskit, calling it does."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from quanopy.domain.errors import QuanopyError
+from quanopy.sandbox.silence import silence
 from quanopy.vqpu.machine import Emulated
 
 
@@ -35,9 +35,7 @@ class Taken:
 
 def warm_up() -> None:
     """Load Aer; what it prints to standard output is nobody's."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.close(nowhere)
+    silence()
     from quanopy.vqpu import emulation
 
     emulation.warm_up()

@@ -1,17 +1,15 @@
 """What the server names when it calls a child: importing this loads no Qiskit, calling it does."""
 
-import os
 from collections.abc import Sequence
 
 from quanopy.ports.providers import Outcome, Work
 from quanopy.providers.aer.emulator import Emulator
+from quanopy.sandbox.silence import silence
 
 
 def warm_up() -> None:
     """Load Aer; what it prints to standard output is nobody's."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.close(nowhere)
+    silence()
     from quanopy.providers.aer import emulation
 
     emulation.warm_up()

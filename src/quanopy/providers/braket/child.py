@@ -1,16 +1,14 @@
 """What the server names when it calls a child: importing this loads nothing of Braket, calls do."""
 
-import os
 from collections.abc import Sequence
 
 from quanopy.ports.providers import Outcome, Work
+from quanopy.sandbox.silence import silence
 
 
 def warm_up() -> None:
     """Load the simulators; what they print to standard output is nobody's."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.close(nowhere)
+    silence()
     import quanopy.providers.braket.emulation  # noqa: F401
 
 

@@ -1,20 +1,22 @@
 """Braket's devices: what each says of itself, as a resource, a target and a calibration."""
 
 import json
-import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from quanopy.codecs.targets import encode_target
-from quanopy.domain.calibration import Metric, Snapshot
+from quanopy.domain.calibration import Snapshot
 from quanopy.domain.errors import ResourceMismatch, Transient
 from quanopy.domain.jobs import MOST_SHOTS, JobKind
 from quanopy.domain.programs import BRAKET_AHS, BRAKET_IR, CIRCUITS
 from quanopy.domain.resources import Capabilities, Limits, Resource, Target
 from quanopy.domain.states import ResourceState
+from quanopy.providers.braket.documents import mapping
+from quanopy.providers.braket.gates import ANGLES, GATES, NATIVE, PAIRED
+from quanopy.providers.braket.metrics import metrics_of
 
 AHS = "braket.ir.ahs.program"
 OPENQASM = "braket.ir.openqasm.program"
@@ -23,45 +25,6 @@ CALIBRATION_FORMAT = "braket-device-properties/1"
 _ESTIMATED_SHOTS = 4096
 """Shots that an evaluation is expected to take: so many of them share a program set."""
 _MOST_QUBITS = 100_000
-_SAME = (
-    "x",
-    "y",
-    "z",
-    "s",
-    "t",
-    "h",
-    "swap",
-    "iswap",
-    "rx",
-    "ry",
-    "rz",
-    "cy",
-    "cz",
-    "ecr",
-    "cswap",
-)
-GATES: Mapping[str, str] = {
-    **dict(zip(_SAME, _SAME, strict=True)),
-    "cnot": "cx",
-    "ccnot": "ccx",
-    "phaseshift": "p",
-    "cphaseshift": "cp",
-    "prx": "r",
-    "si": "sdg",
-    "ti": "tdg",
-    "v": "sx",
-    "vi": "sxdg",
-    "i": "id",
-    "xx": "rxx",
-    "yy": "ryy",
-    "zz": "rzz",
-}
-"""Qiskit's names of Braket's gates."""
-_ANGLES = dict.fromkeys(("p", "cp", "rx", "ry", "rz", "rxx", "ryy", "rzz"), 1) | {"r": 2}
-_NATIVE = frozenset({"cz", "cnot", "ecr", "iswap", "swap", "prx", "rz", "h", "x", "v"})
-"""Native gates that are Qiskit's own and take any angle: sets of these are compiled for here."""
-_PAIRED = frozenset({"cx", "cz", "ecr", "iswap", "swap"})
-
 
 _TECHNOLOGIES = {
     "AQT": "trapped-ion",
@@ -102,7 +65,7 @@ class Device:
     @property
     def actions(self) -> Mapping[str, Any]:
         """What it takes, by the name of the program's schema."""
-        return _mapping(self.document.get("action"))
+        return mapping(self.document.get("action"))
 
     @property
     def analog(self) -> bool:
@@ -117,34 +80,34 @@ class Device:
     @property
     def set_size(self) -> int:
         """Circuits that one task takes; 1 where it takes no program sets."""
-        return max(1, _whole(_mapping(self.actions.get(PROGRAM_SET)).get("maximumExecutables"), 1))
+        return max(1, _whole(mapping(self.actions.get(PROGRAM_SET)).get("maximumExecutables"), 1))
 
     @property
     def set_shots(self) -> int:
         """Shots of all circuits of a task together."""
-        found = _mapping(self.actions.get(PROGRAM_SET)).get("maximumTotalShots")
+        found = mapping(self.actions.get(PROGRAM_SET)).get("maximumTotalShots")
         return _whole(found, self.most_shots)
 
     @property
     def most_shots(self) -> int:
         """Shots of one circuit."""
-        shots = _mapping(self.document.get("service")).get("shotsRange")
+        shots = mapping(self.document.get("service")).get("shotsRange")
         top = shots[1] if isinstance(shots, list) and len(shots) == 2 else None
         return min(_whole(top, MOST_SHOTS), MOST_SHOTS)
 
     @property
     def exact(self) -> bool:
         """Whether it gives expectation values without counting."""
-        kinds = _mapping(self.actions.get(OPENQASM)).get("supportedResultTypes")
+        kinds = mapping(self.actions.get(OPENQASM)).get("supportedResultTypes")
         return self.simulator and any(
             one.get("name") == "Expectation" and one.get("minShots") == 0
-            for one in map(_mapping, kinds if isinstance(kinds, list) else [])
+            for one in map(mapping, kinds if isinstance(kinds, list) else [])
         )
 
     @property
     def paradigm(self) -> Mapping[str, Any]:
         """Its qubits, gates and couplings."""
-        return _mapping(self.document.get("paradigm"))
+        return mapping(self.document.get("paradigm"))
 
     @property
     def qubits(self) -> int:
@@ -156,8 +119,8 @@ class Device:
         """Whether circuits are compiled here, for its own gates, and left alone by the vendor."""
         native = self.paradigm.get("nativeGateSet")
         names = {str(gate).lower() for gate in native} if isinstance(native, list) else set()
-        physical = _mapping(self.actions.get(OPENQASM)).get("supportPhysicalQubits")
-        return bool(names) and names <= _NATIVE and physical is True and bool(self._graph())
+        physical = mapping(self.actions.get(OPENQASM)).get("supportPhysicalQubits")
+        return bool(names) and names <= NATIVE and physical is True and bool(self._graph())
 
     @property
     def labels(self) -> tuple[int, ...]:
@@ -221,7 +184,7 @@ class Device:
         return encode_target(
             qubits=self.qubits,
             instructions={
-                name: {"parameters": _ANGLES.get(name, 0), "qubits": None}
+                name: {"parameters": ANGLES.get(name, 0), "qubits": None}
                 for name in self._gate_names()
             },
         )
@@ -232,26 +195,26 @@ class Device:
             return None
         kept = ("standardized", "provider", "paradigm")
         parts = {name: self.document[name] for name in kept if self.document.get(name)}
-        updated = _mapping(self.document.get("service")).get("updatedAt")
+        updated = mapping(self.document.get("service")).get("updatedAt")
         raw = {**parts, "service": {"updatedAt": updated}, "deviceArn": self.arn}
         return Snapshot(
             resource=self.name,
             format=CALIBRATION_FORMAT,
             raw=json.dumps(raw, sort_keys=True, separators=(",", ":")).encode(),
-            metrics=tuple(self._metrics()),
+            metrics=tuple(metrics_of(self.document)),
             calibrated_at=_time(updated),
             fetched_at=fetched_at,
         )
 
     def _gate_names(self) -> list[str]:
-        gates = _mapping(self.actions.get(OPENQASM)).get("supportedOperations")
+        gates = mapping(self.actions.get(OPENQASM)).get("supportedOperations")
         names = [GATES.get(str(gate).lower()) for gate in gates] if isinstance(gates, list) else []
         return sorted({name for name in names if name} | {"measure", "barrier"})
 
     def _graph(self) -> dict[int, list[int]]:
         """Couplings by the vendor's numbers; nothing where all are coupled."""
-        connectivity = _mapping(self.paradigm.get("connectivity"))
-        graph = _mapping(connectivity.get("connectivityGraph"))
+        connectivity = mapping(self.paradigm.get("connectivity"))
+        graph = mapping(connectivity.get("connectivityGraph"))
         if connectivity.get("fullyConnected") is True:
             return {}
         try:
@@ -262,14 +225,14 @@ class Device:
     def _native_instructions(self) -> dict[str, dict[str, Any]]:
         place = {label: at for at, label in enumerate(self.labels)}
         pairs = sorted({(a, b) for a, others in self._graph().items() for b in others})
-        errors = {(m.name, m.targets): m.value for m in self._metrics()}
+        errors = {(m.name, m.targets): m.value for m in metrics_of(self.document)}
         found: dict[str, dict[str, Any]] = {}
         for gate in (*self.paradigm["nativeGateSet"], "measure"):
             name = GATES.get(str(gate).lower(), "measure")
-            on = pairs if name in _PAIRED else [(label,) for label in self.labels]
-            metric = name if name in _PAIRED or name == "measure" else "1q"
+            on = pairs if name in PAIRED else [(label,) for label in self.labels]
+            metric = name if name in PAIRED or name == "measure" else "1q"
             found[name] = {
-                "parameters": _ANGLES.get(name, 0),
+                "parameters": ANGLES.get(name, 0),
                 "qubits": [[place[label] for label in labels] for labels in on],
                 "errors": [
                     errors.get((f"{metric}.error", labels))
@@ -278,54 +241,6 @@ class Device:
                 ],
             }
         return found
-
-    def _metrics(self) -> Iterator[Metric]:
-        standard = _mapping(self.document.get("standardized"))
-        for qubit, of in sorted(_mapping(standard.get("oneQubitProperties")).items()):
-            yield from _one_qubit(_labels(qubit), _mapping(of))
-        for pair, of in sorted(_mapping(standard.get("twoQubitProperties")).items()):
-            yield from _two_qubits(_labels(pair), _mapping(of))
-        yield from _leaves("", _mapping(self.paradigm.get("performance")))
-
-
-_KNOWN_FIDELITIES = {"READOUT": "measure", "RANDOMIZED_BENCHMARKING": "1q"}
-_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
-
-
-def _one_qubit(qubit: tuple[int, ...], of: Mapping[str, Any]) -> Iterator[Metric]:
-    for time in ("T1", "T2"):
-        entry = _mapping(of.get(time))
-        value, factor = _number(entry.get("value")), _UNITS.get(str(entry.get("unit")).lower())
-        if value is not None and factor is not None:
-            yield Metric(name=time, targets=qubit, value=value * factor, unit="s")
-    fidelities = of.get("oneQubitFidelity")
-    for one in map(_mapping, fidelities if isinstance(fidelities, list) else []):
-        kind = str(_mapping(one.get("fidelityType")).get("name"))[:80]
-        value = _number(one.get("fidelity"))
-        if value is not None:
-            name = _KNOWN_FIDELITIES.get(kind, kind)
-            yield Metric(name=f"{name}.error", targets=qubit, value=1 - value)
-
-
-def _two_qubits(pair: tuple[int, ...], of: Mapping[str, Any]) -> Iterator[Metric]:
-    fidelities = of.get("twoQubitGateFidelity")
-    for one in map(_mapping, fidelities if isinstance(fidelities, list) else []):
-        gate, value = str(one.get("gateName")).lower()[:40], _number(one.get("fidelity"))
-        if value is not None:
-            yield Metric(name=f"{GATES.get(gate, gate)}.error", targets=pair, value=1 - value)
-
-
-def _leaves(path: str, of: Mapping[str, Any]) -> Iterator[Metric]:
-    """Numbers in the performance of an atom machine, by their path."""
-    for name, value in sorted(of.items()):
-        own = f"{path}.{name}" if path else str(name)
-        number = _number(value)
-        if number is not None:
-            last = str(name)
-            unit = "s" if re.match(r"T[12]", last) else "m" if "ositionError" in last else ""
-            yield Metric(name=own[:120], value=number, unit=unit)
-        elif isinstance(value, Mapping) and path.count(".") < 4:
-            yield from _leaves(own, value)
 
 
 def device_of(said: Mapping[str, Any]) -> Device:
@@ -352,23 +267,8 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
 def _whole(value: Any, otherwise: int) -> int:
     return value if type(value) is int and value >= 0 else otherwise
-
-
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if math.isfinite(value) else None
-
-
-def _labels(text: str) -> tuple[int, ...]:
-    parts: Sequence[str] = str(text).split("-")
-    return tuple(int(part) for part in parts if part.isascii() and part.isdigit())
 
 
 def _time(value: Any) -> datetime | None:

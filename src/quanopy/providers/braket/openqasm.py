@@ -10,7 +10,7 @@ from qiskit import QuantumCircuit
 from qiskit.circuit import CircuitInstruction
 
 from quanopy.domain.errors import Invalid
-from quanopy.providers.braket.devices import GATES
+from quanopy.providers.braket.gates import GATES
 from quanopy.providers.circuits import final_measurements
 
 _WRITTEN: Mapping[str, str] = {qiskits: brakets for brakets, qiskits in GATES.items()} | {"u": "U"}

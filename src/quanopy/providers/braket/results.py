@@ -12,6 +12,7 @@ from quanopy.domain.jobs import Pub
 from quanopy.domain.programs import BRAKET_AHS, BRAKET_IR
 from quanopy.ports.providers import Work
 from quanopy.providers.braket.devices import Device
+from quanopy.providers.braket.documents import mapping
 from quanopy.providers.braket.programs import Executable, exact_labels, is_exact, set_of
 
 GATE_RESULT = "braket.task_result.gate_model_task_result"
@@ -79,8 +80,8 @@ def executables_in(document: Mapping[str, Any], fetch: Fetch) -> list[Mapping[st
     found: list[Mapping[str, Any]] = []
     for program in _list(document.get("programResults")):
         of = fetch(program) if isinstance(program, str) else program
-        for one in _list(_mapping(of).get("executableResults")):
-            answer = _mapping(fetch(one) if isinstance(one, str) else one)
+        for one in _list(mapping(of).get("executableResults")):
+            answer = mapping(fetch(one) if isinstance(one, str) else one)
             if "measuredQubits" not in answer:
                 reason = str(answer.get("failureMetadata", {}))[:300]
                 raise Rejected(f"a circuit of the set failed: {reason}")
@@ -112,7 +113,7 @@ def _rows(answer: Mapping[str, Any], width: int, shots: int) -> list[tuple[int, 
     if isinstance(measured, list):
         rows = [_row(row, width) for row in measured]
     else:
-        chances = _mapping(answer.get("measurementProbabilities"))
+        chances = mapping(answer.get("measurementProbabilities"))
         rows = [_row(list(key), width) for key, n in shared_out(chances, shots) for _ in range(n)]
     if len(rows) != shots:
         raise Rejected(f"the result has {len(rows)} shots, not {shots}")
@@ -147,7 +148,7 @@ def exact_result(
     from quanopy.providers.observables import combined, labels_in
 
     labels = exact_labels(pub)
-    rows = [[_mapping(one).get("value") for one in _list(d.get("resultTypes"))] for d in documents]
+    rows = [[mapping(one).get("value") for one in _list(d.get("resultTypes"))] for d in documents]
     for row in rows:
         if len(row) != len(labels) or not all(isinstance(value, int | float) for value in row):
             raise Rejected(f"{len(row)} expectation values were answered, not {len(labels)}")
@@ -194,7 +195,7 @@ def _bit_outcomes(answer: Mapping[str, Any], document: Mapping[str, Any]) -> Cou
 
 
 def _shots(document: Mapping[str, Any]) -> int:
-    shots = _mapping(document.get("taskMetadata")).get("shots")
+    shots = mapping(document.get("taskMetadata")).get("shots")
     return shots if type(shots) is int and 0 <= shots <= _MOST_SHOTS else 0
 
 
@@ -202,10 +203,10 @@ def atom_outcomes(document: Mapping[str, Any]) -> Counter[str]:
     """Atoms' states by shot; shots that the machine says failed are left out."""
     outcomes: Counter[str] = Counter()
     for shot in _list(document.get("measurements")):
-        status = _mapping(_mapping(shot).get("shotMetadata")).get("shotStatus")
+        status = mapping(mapping(shot).get("shotMetadata")).get("shotStatus")
         if str(status).lower() != "success":
             continue
-        said = _mapping(_mapping(shot).get("shotResult"))
+        said = mapping(mapping(shot).get("shotResult"))
         before, after = _list(said.get("preSequence")), _list(said.get("postSequence"))
         if len(before) != len(after):
             raise Rejected("the result has a shot whose sequences differ in length")
@@ -215,8 +216,8 @@ def atom_outcomes(document: Mapping[str, Any]) -> Counter[str]:
 
 def usage_of(document: Mapping[str, Any], shots: int) -> dict[str, float]:
     """What is billed: the task, its shots, and seconds where the vendor says them."""
-    more = _mapping(document.get("additionalMetadata"))
-    millis = _mapping(more.get("simulatorMetadata")).get("executionDuration")
+    more = mapping(document.get("additionalMetadata"))
+    millis = mapping(more.get("simulatorMetadata")).get("executionDuration")
     seconds = millis / 1000 if isinstance(millis, int | float) and 0 <= millis < 1e10 else 0.0
     return {"seconds": seconds, "shots": float(shots), "tasks": 1.0}
 
@@ -226,10 +227,6 @@ def aware(at: Any) -> datetime | None:
     if not isinstance(at, datetime):
         return None
     return at if at.tzinfo else at.replace(tzinfo=UTC)
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
 
 
 def _list(value: Any) -> Sequence[Any]:

@@ -1,16 +1,14 @@
 """What the server names when it calls a child: importing this loads no Pulser, calls do."""
 
-import os
 from collections.abc import Sequence
 
 from quanopy.ports.providers import Outcome, Work
+from quanopy.sandbox.silence import silence
 
 
 def warm_up() -> None:
     """Load Pulser; what it prints to standard output is nobody's."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.close(nowhere)
+    silence()
     import quanopy.providers.pasqal.emulation  # noqa: F401
 
 

@@ -1,16 +1,12 @@
 """The provider of Quandela's cloud."""
 
-import json
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from quanopy.codecs.results import encode_result
 from quanopy.domain.calibration import Snapshot
 from quanopy.domain.errors import (
-    Invalid,
     NotFound,
     NotReady,
     ProviderError,
@@ -25,6 +21,15 @@ from quanopy.domain.resources import Resource, Target
 from quanopy.domain.states import FINAL_EXECUTION_STATES, ExecutionState
 from quanopy.ports.providers import Foreign, Order, Outcome, RemoteCapabilities, Report, Work
 from quanopy.providers.kept import Kept
+from quanopy.providers.perceval.answers import (
+    WHO,
+    document_of,
+    outcome_of,
+    report_of,
+    request_of,
+    text_of,
+    time_of,
+)
 from quanopy.providers.perceval.platforms import (
     Platform,
     platform_of,
@@ -32,25 +37,13 @@ from quanopy.providers.perceval.platforms import (
     slug,
     snapshot_of,
 )
-from quanopy.providers.perceval.results import outcomes_of
 from quanopy.providers.secrets import Secret
 from quanopy.providers.several import Several
 
 if TYPE_CHECKING:
     from quanopy.providers.perceval.cloud import Cloud
 
-WHO = "Quandela's cloud"
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
-_MOST_PROGRAM = 16 * 1024 * 1024
-_STATES = {
-    "waiting": ExecutionState.SUBMITTED,
-    "suspended": ExecutionState.SUBMITTED,
-    "running": ExecutionState.RUNNING,
-    "cancel_requested": ExecutionState.RUNNING,
-    "completed": ExecutionState.COMPLETED,
-    "error": ExecutionState.FAILED,
-    "canceled": ExecutionState.CANCELLED,
-}
 
 
 class PercevalProvider:
@@ -113,7 +106,7 @@ class PercevalProvider:
             )
         if len(work.pubs) != 1:
             raise ResourceMismatch("a job of Quandela's cloud is one experiment")
-        _text(work)
+        text_of(work)
 
     def fingerprint(self) -> str:
         """Of the cloud and the account; of the token where the account has no name here."""
@@ -126,16 +119,16 @@ class PercevalProvider:
 
     def poll(self, ids: Sequence[str]) -> dict[str, Report]:
         """A question each: the cloud has no list of jobs."""
-        return self._several.poll(ids, lambda one: _report(self._status(one)))
+        return self._several.poll(ids, lambda one: report_of(self._status(one)))
 
     def result(self, id: str, works: Callable[[], Sequence[Work]] | None) -> list[Outcome]:
         """What was counted, with the cloud's own answer beside it."""
         from quanopy.providers.sessions import asking
 
         status = self._status(id)
-        state = _report(status).state
+        state = report_of(status).state
         if state in (ExecutionState.FAILED, ExecutionState.CANCELLED):
-            return [Outcome(error=TaskFailed(_report(status).detail))]
+            return [Outcome(error=TaskFailed(report_of(status).detail))]
         if state is not ExecutionState.COMPLETED:
             raise NotReady(f"job {id} has not ended")
         with asking(WHO):
@@ -144,7 +137,7 @@ class PercevalProvider:
                 raise TypeError("results that are no text")
         if results is None:
             raise NotReady(f"the result of job {id} is not there yet")
-        return [_outcome(id, _document(results), status, works)]
+        return [outcome_of(id, document_of(results), status, works)]
 
     def stop(self, ids: Sequence[str]) -> None:
         """Ask each to end."""
@@ -169,8 +162,8 @@ class PercevalProvider:
         return Foreign(
             resource=next(iter(self._platforms)),
             kind=JobKind.RUN,
-            state=_report(status).state or ExecutionState.SUBMITTED,
-            created_at=_time(status.get("creation_datetime")),
+            state=report_of(status).state or ExecutionState.SUBMITTED,
+            created_at=time_of(status.get("creation_datetime")),
         )
 
     def find(self, keys: Sequence[str]) -> dict[str, str]:
@@ -189,7 +182,7 @@ class PercevalProvider:
         (work,) = order.works
         platform = self._find(order.resource).known()
         cloud = self._cloud(self._platforms[order.resource])
-        request = _request(order.key, work, platform, self._spent)
+        request = request_of(order.key, work, platform, self._spent)
         with sending(WHO):
             job = cloud.create_job(request)
             if not isinstance(job, str) or not _ID.fullmatch(job):
@@ -216,7 +209,7 @@ class PercevalProvider:
             with asking(WHO):
                 self._any().cancel_job(id)
         except (Rejected, NotReady):
-            if _report(self._status(id)).state not in FINAL_EXECUTION_STATES:
+            if report_of(self._status(id)).state not in FINAL_EXECUTION_STATES:
                 raise
 
     # -- the client ---------------------------------------------------------------------------
@@ -264,104 +257,3 @@ class PercevalProvider:
             one: Cloud(one, url=self._url, token=self._token, session=session)
             for one in self._platforms.values()
         }
-
-
-def _text(work: Work) -> str:
-    """The experiment of a work's one pub, as the text it is."""
-    data = work.circuits[work.pubs[0].program]
-    if len(data) > _MOST_PROGRAM:
-        raise ResourceMismatch(f"an experiment of {len(data)} bytes; {_MOST_PROGRAM} are sent")
-    try:
-        text = data.decode("ascii").strip()
-    except UnicodeDecodeError:
-        text = ""
-    if not text.startswith(":PCVL:"):
-        raise Invalid("not a serialised Perceval experiment", where="programs")
-    return text
-
-
-def _request(key: str, work: Work, platform: Platform, spent: float) -> dict[str, Any]:
-    """A job as Perceval's own processors send it, with the experiment as it was submitted."""
-    from perceval.runtime import PayloadGenerator
-
-    shots = work.pubs[0].shots or 1
-    able = platform.commands
-    wanted = "samples" if work.options.memory else "sample_count"
-    payload = {
-        "command": wanted if wanted in able else able[0],
-        "experiment": _text(work),
-        "max_samples": shots,
-        "max_shots": round(shots * spent),
-        "job_context": None,
-    }
-    about = {"platform_name": platform.name, "job_name": key, "job_group_name": None}
-    request: dict[str, Any] = PayloadGenerator.generate_global_data(payload, about)
-    return request
-
-
-def _report(status: Mapping[str, Any]) -> Report:
-    said = str(status["status"])[:100]
-    why = status.get("status_message")
-    detail = f"{said}: {why[:500]}" if isinstance(why, str) and why else said
-    return Report(state=_STATES.get(said.lower()), detail=detail)
-
-
-def _document(results: str) -> dict[str, Any]:
-    try:
-        document = json.loads(results, parse_constant=_no_number)
-    except (ValueError, RecursionError):
-        raise Rejected(f"{WHO} gave a result that is no JSON") from None
-    if not isinstance(document, dict) or "results" not in document:
-        raise Rejected(f"{WHO} gave a result without results")
-    return document
-
-
-def _no_number(name: str) -> float:
-    raise ValueError(f"{name} is no number of JSON")
-
-
-def _outcome(
-    id: str,
-    document: Mapping[str, Any],
-    status: Mapping[str, Any],
-    works: Callable[[], Sequence[Work]] | None,
-) -> Outcome:
-    def shots() -> int:
-        return 0 if works is None else works()[0].pubs[0].shots or 0
-
-    outcomes = outcomes_of(document["results"], shots=shots, seed=id)
-    counted = sum(outcomes.values())
-    pub = {
-        "shots": counted,
-        "shape": [],
-        "native": PERCEVAL,
-        "outcomes": outcomes,
-        "documents": [document],
-    }
-    seconds = _number(status.get("duration"))
-    spent = _number(document.get("nb_shots_used"))
-    started = _time(status.get("start_time"))
-    return Outcome(
-        result=encode_result([pub]),
-        usage={"seconds": min(seconds or 0.0, 3e7), "shots": float(spent or counted)},
-        started_at=started,
-        ended_at=_time(started.timestamp() + seconds)
-        if started is not None and seconds is not None
-        else None,
-    )
-
-
-def _number(value: Any) -> float | None:
-    """A number that something can have lasted or been counted to."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if 0 <= value < 2**53 else None
-
-
-def _time(value: Any) -> datetime | None:
-    """Seconds since 1970, by the cloud's clock."""
-    seconds = _number(value)
-    try:
-        return None if not seconds else datetime.fromtimestamp(seconds, UTC)
-    except (OverflowError, OSError, ValueError):
-        return None
