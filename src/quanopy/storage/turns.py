@@ -102,14 +102,12 @@ _PLACES = select(_places.c.job_id, _places.c.begun).select_from(
         and_(_places.c.group_id == _jobs.c.group_id, _places.c.position == _jobs.c.position),
     )
 )
+_PARTS = select(
+    *(_tasks.c[name] for name in ("job_id", "first", "shots_from", "superseded", "execution_id"))
+).select_from(_ids.join(_tasks, _tasks.c.job_id == _ids.c.id))
 _USAGE = select(
-    *(_tasks.c[name] for name in ("job_id", "first", "shots_from", "superseded")),
-    *(schema.executions.c[name] for name in ("resource", "usage", "tasks")),
-).select_from(
-    _ids.join(_tasks, _tasks.c.job_id == _ids.c.id).outerjoin(
-        schema.executions, schema.executions.c.id == _tasks.c.execution_id
-    )
-)
+    *(schema.executions.c[name] for name in ("id", "resource", "usage", "tasks"))
+).select_from(_ids.join(schema.executions, schema.executions.c.id == _ids.c.id))
 _RESOURCES = select(schema.resources).select_from(
     _ids.join(schema.resources, schema.resources.c.name == _ids.c.id)
 )
@@ -152,7 +150,7 @@ BEGIN = update(_places).where(*_these).values(begun=True)
 _READY = (
     update(_tasks)
     .where(
-        _tasks.c.job_id == _ids.c.id,
+        _tasks.c.job_id.in_(select(_ids.c.id)),
         _tasks.c.state == TaskState.QUEUED.value,
         _tasks.c.ready_at.is_(None),
         # What a rebuild holds waits for somebody to release it.
@@ -160,7 +158,7 @@ _READY = (
     )
     .values(ready_at=AT_ONCE)
 )
-_UNBLOCK = update(_jobs).where(_jobs.c.id == _ids.c.id).values(blocked=False)
+_UNBLOCK = update(_jobs).where(_jobs.c.id.in_(select(_ids.c.id))).values(blocked=False)
 _OPEN_TASKS = (
     select(_tasks.c.id)
     .select_from(_ids.join(_tasks, _tasks.c.job_id == _ids.c.id))
@@ -303,7 +301,9 @@ class _Doing:
 
     def _usage(self, usage: dict[str, float], job_ids: Sequence[str]) -> dict[str, float]:
         """What these jobs used, added to what others of their group did."""
-        rows = _latest(read_ids(self.connection, _USAGE, job_ids))
+        parts = _latest(read_ids(self.connection, _PARTS, job_ids))
+        numbers = Counter(task.execution_id for task in parts)
+        rows = read_ids(self.connection, _USAGE, numbers)
         names = {row.resource for row in rows}
         priced = {
             row.name: resource_of(row).capabilities
@@ -316,9 +316,9 @@ class _Doing:
             if cost is not None and used:
                 used.setdefault("cost", cost)
             # An execution that tasks share is used by each of them alike.
-            share = len(json.loads(row.tasks))
+            share = numbers[row.id] / len(json.loads(row.tasks))
             for kind, amount in used.items():
-                usage[kind] = usage.get(kind, 0.0) + amount / share
+                usage[kind] = usage.get(kind, 0.0) + amount * share
         return usage
 
     def _begin(self, row: Row, policy: GroupPolicy, due: list[int]) -> bool:
@@ -445,7 +445,7 @@ def _latest(tasks: Sequence[Row]) -> list[Row]:
         task
         for task in tasks
         if not task.superseded
-        and task.usage is not None
+        and task.execution_id is not None
         and times[_part(task)] == most.get(task.job_id, 0)
     ]
 

@@ -42,13 +42,13 @@ _PARTS = (
 )
 _REQUEST = (
     update(schema.jobs)
-    .where(schema.jobs.c.id == _jobs.c.id, schema.jobs.c.state.in_(["queued", "running"]))
+    .where(schema.jobs.c.id.in_(select(_jobs.c.id)), schema.jobs.c.state.in_(["queued", "running"]))
     .values(cancel_requested=True)
 )
 _RELEASE = (
     update(schema.tasks)
     .where(
-        schema.tasks.c.job_id == _jobs.c.id,
+        schema.tasks.c.job_id.in_(select(_jobs.c.id)),
         schema.tasks.c.state == TaskState.QUEUED.value,
         schema.tasks.c.ready_at.is_(None),
     )
