@@ -73,6 +73,8 @@ _NEXT = select(func.min(_groups.c.due_at))
 _seqs = rows_of(_turns.c.seq)
 _TAKE = delete(_turns).where(_turns.c.seq.in_(select(_seqs.c.seq))).returning(*_turns.c)
 _ids = id_rows()
+_OPEN = [state.value for state in JobState if state not in FINAL_JOB_STATES]
+"""What runs may be blocked, too: where parts of it were done before it was given another turn."""
 _FOLLOWERS = (
     select(_followers.c.job_id, _jobs.c.group_id, _jobs.c.position)
     .select_from(
@@ -80,7 +82,7 @@ _FOLLOWERS = (
             _jobs, _jobs.c.id == _followers.c.job_id
         )
     )
-    .where(_jobs.c.blocked, _jobs.c.state == JobState.QUEUED.value)
+    .where(_jobs.c.blocked, _jobs.c.state.in_(_OPEN))
     .distinct()
 )
 _SOME_FOLLOWERS = _FOLLOWERS.limit(_most)
@@ -190,14 +192,17 @@ def step(
 ) -> Stepped:
     """Work these turns off, and look at these groups."""
     taken = _take(connection, turns)
-    jobs = {row.id: row for row in read_ids(connection, JOBS, {row.job_id for row in taken})}
-    ended = [job.id for job in jobs.values() if job.state in FINAL_JOB_STATES]
+    job_ids = {row.job_id for row in taken}
+    ended = [row.id for row in read_ids(connection, JOBS, job_ids) if row.state in FINAL_JOB_STATES]
     followers = _followers_of(connection, ended)
-    new = [job for job in jobs.values() if job.blocked and job.state == JobState.QUEUED.value]
     wanted = {*group_ids, *(r.group_id for r in (*taken, *followers) if r.group_id is not None)}
     judged = set(group_ids) - {turn.group_id for turn in turns}
     done = _Doing(connection, History(_ACTOR, now), now, judged)
-    for row in read_ids(connection, LOCKED_GROUPS, wanted):
+    groups = read_ids(connection, LOCKED_GROUPS, wanted)
+    # Under their locks: one that was given its turn again meanwhile has not ended, and has a place.
+    jobs = {row.id: row for row in read_ids(connection, JOBS, job_ids)}
+    new = [job for job in jobs.values() if job.blocked and job.state in _OPEN]
+    for row in groups:
         mine = [job for job in jobs.values() if job.group_id == row.id]
         done.look(row, mine, rulings.get(row.id))
     done.follow({*(row.job_id for row in followers), *(job.id for job in new)})

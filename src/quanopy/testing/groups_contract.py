@@ -1,7 +1,7 @@
 """What every catalogue must do with groups, and with jobs that come after others. Part of
 :class:`~quanopy.testing.store_contract.StoreContract`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
@@ -389,6 +389,54 @@ class GroupsContract:
         while ended := run(grouped):
             found += ended
         assert sorted(found) == sorted(one.id for one, _ in made)
+
+    def test_nothing_is_lost_where_many_cancel_rerun_and_step_at_once(self, grouped: Store) -> None:
+        one, jobs = self.made(grouped, GroupPolicy(max_in_flight=5), 60)
+        ids = [found.id for found in jobs]
+        doings: list[Callable[[int], object]] = [
+            lambda turn: grouped.cancel(ids[turn % 7 :: 7], actor="alice"),
+            lambda _: grouped.rerun_group(one.id, actor="alice"),
+            lambda _: step(grouped),
+            lambda _: step(grouped),
+            lambda turn: run(grouped, TaskState.FAILED if turn % 2 else TaskState.COMPLETED),
+        ]
+
+        def again_and_again(do: Callable[[int], object]) -> None:
+            for turn in range(25):
+                do(turn)
+
+        with ThreadPoolExecutor(len(doings)) as pool:
+            list(pool.map(again_and_again, doings))
+        grouped.rerun_group(one.id, actor="alice")
+        step(grouped)
+        while run(grouped):
+            step(grouped)
+        assert grouped.progress([one.id])[one.id].completed == 60
+        assert self.state(grouped, one) is GroupState.DONE
+
+    def test_half_of_a_job_waits_for_others_as_the_whole_did(self, grouped: Store) -> None:
+        first = self.one(grouped)
+        one, _ = grouped.create_group(group(policy=GroupPolicy()))
+        made, tasks = job(parts=2)
+        made = replace(made, after=(first.id,), on_failure=OnFailure.RUN)
+        grouped.submit([replace(submission((made, tasks)), group_id=one.id)])
+        grouped.act_on_group(one.id, GroupAction.RUN, actor="alice")
+        run(grouped, TaskState.FAILED)
+        step(grouped)
+        offer = Offer(resource="aer", seconds=1e9, claims=50)
+        for claim, state in zip(
+            grouped.claim("worker_1", [offer], ttl_s=TTL),
+            (TaskState.COMPLETED, TaskState.FAILED),
+            strict=True,
+        ):
+            grouped.finish(claim.id, [ending(execution(claim), state)])
+        step(grouped)
+        grouped.retry([first.id], actor="alice")
+        grouped.rerun_group(one.id, actor="alice")
+        step(grouped)
+        assert run(grouped) == [first.id]
+        step(grouped)
+        assert run(grouped) == [made.id]
 
     def test_groups_are_listed_newest_first(self, grouped: Store) -> None:
         made = [grouped.create_group(group(f"group {index}"))[0] for index in range(5)]
