@@ -55,6 +55,7 @@ Stop = Annotated[
 Meant = Annotated[
     str | None, typer.Option("--resource", "-r", help="What its jobs are meant to run on.")
 ]
+_RULES = ("precision", "seconds", "cost", "deadline", "failures")
 _CALIBRATION = "calibration."
 
 
@@ -350,7 +351,12 @@ def segment(
     """Cut a long experiment into segments, which the broker runs one after another."""
     from quanopy.cli.jobs import drafted
     from quanopy.client import Client
+    from quanopy.domain.errors import Invalid
 
+    if (total_shots is None) == (count is None):
+        raise Invalid("say how many segments", hint="Give --total-shots and --shots, or --count.")
+    if total_shots is not None and running.shots is None:
+        raise Invalid("say how many shots each has", where="--shots")
     how = running.how()
     if total_shots is not None:
         how["shots"] = None
@@ -406,10 +412,15 @@ def rules(given: list[str] | None) -> dict[str, Any] | None:
             known = json.loads(value)
         except ValueError:
             known = value
+        of, named = found, name
         if name.startswith(_CALIBRATION):
-            found.setdefault("calibration", {})[name.removeprefix(_CALIBRATION)] = known
-        else:
-            found[name] = known
+            of, named = found.setdefault("calibration", {}), name.removeprefix(_CALIBRATION)
+        if named in of:
+            raise Invalid(f"{name[:60]} is given twice", where="--stop")
+        if of is found and name not in _RULES:
+            hint = f"Rules are {', '.join(_RULES)} and calibration.METRIC."
+            raise Invalid(f"there is no rule {name[:60]!r}", where="--stop", hint=hint)
+        of[named] = known
     return found or None
 
 

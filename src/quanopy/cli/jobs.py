@@ -138,11 +138,13 @@ def status(
     expected = expectation(dict(_expected(text) for text in expect or ()))
     with Client() as client:
         found = details(client, ids)
+        named = {job.group for job in found if job.group is not None} if not as_json else ()
+        groups = {one: client.find_group(one).detail() for one in named}
     for job in found:
         compare(job, expected)
     _show(found, as_json=as_json)
     for job in found if not as_json else ():
-        for note in notes(job):
+        for note in notes(job, groups.get(job.group or "")):
             typer.echo(f"  {job.id} {note}")
 
 
@@ -166,6 +168,9 @@ def jobs(
     name_prefix: Annotated[str | None, typer.Option("--name-prefix")] = None,
     account: Annotated[
         str | None, typer.Option("--account", help="Another's, or * for all: for operators.")
+    ] = None,
+    group: Annotated[
+        str | None, typer.Option("--group", help="Only of this group, by its name or id.")
     ] = None,
     since: Annotated[
         str | None, typer.Option("--since", help="ISO 8601 time; local unless it says.")
@@ -193,6 +198,8 @@ def jobs(
         "created_to": _time(until, "--until"),
     }
     with Client() as client:
+        if group is not None:
+            filters["group"] = client.find_group(group).id
         found = list(client.listing(limit=limit, **filters))
     if found or as_json:
         _show(found, as_json=as_json)

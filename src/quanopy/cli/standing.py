@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from quanopy.client import Client
+    from quanopy.wire.groups import GroupOut
     from quanopy.wire.jobs import BindingOut, ExecutionOut, JobDetail, WaitOut
 
 SHORT = 19
@@ -27,8 +28,10 @@ def _has_more(job: "JobDetail") -> bool:
     return any(part.state is TaskState.QUEUED or part.attempt > 1 for part in job.parts)
 
 
-def notes(job: "JobDetail") -> Iterator[str]:
-    """Sentences about a job, without its name."""
+def notes(job: "JobDetail", group: "GroupOut | None" = None) -> Iterator[str]:
+    """Sentences about a job, without its name; ``group`` is the one that it belongs to."""
+    if group is not None and job.position is not None:
+        yield f"is {job.position + 1} of {group.size} in group {group.name}, which is {group.state}"
     for wait in job.waits:
         yield from _waits(job, wait)
     for execution in job.executions:
@@ -54,7 +57,8 @@ def _waits(job: "JobDetail", wait: "WaitOut") -> Iterator[str]:
     if wait.awaited is Awaited.RELEASE:
         yield f"is held: {wait.message}: `quanopy retry {job.id}`"
     elif wait.awaited in (Awaited.TURN, Awaited.GROUP, Awaited.JOBS):
-        yield f"waits for {wait.message}"
+        until = f"; the next begins at {_time(wait.until)}" if wait.until else ""
+        yield f"waits for {wait.message}{until}"
     elif wait.awaited is Awaited.CALIBRATION:
         fails = f"; it fails at {_time(wait.until)}" if wait.until else ""
         yield f"waits for {wait.message}{fails}"

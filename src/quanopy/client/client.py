@@ -143,7 +143,8 @@ class Client:
         """Jobs as the broker lists them, newest first, page by page as they are taken.
 
         Filters: ``state`` (one or several), ``resource``, ``kind``, ``tag``, ``name``,
-        ``name_prefix``, ``account``, ``created_from`` and ``created_to`` (aware datetimes);
+        ``name_prefix``, ``account``, ``created_from`` and ``created_to`` (aware datetimes),
+        ``group`` (its id);
         ``limit`` jobs at most.
         """
         return listed(self._http, filters, limit)
@@ -342,6 +343,12 @@ class Client:
             else drafts.programs(program, resource=resource, **how)
         )
         meant = draft.resource or resource
+        draft.to_wire(meant or self.settings.resource)  # Nothing is made where that is refused.
+        if (count is None) == (total_shots is None) or (shots is None and count is None):
+            raise Invalid(
+                "it is not said how many segments",
+                hint="Give total_shots and shots, or count, with or without shots.",
+            )
         group = self._groups.make(called, wanted, resource=meant, run=True, override=override)
         if override:
             draft = replace(draft, resource=None)  # It is the group's, whatever is named here.

@@ -11,7 +11,7 @@ _PAGE = 100
 FILTERS = frozenset(
     {
         *("state", "resource", "kind", "tag", "name", "name_prefix"),
-        *("account", "created_from", "created_to"),
+        *("account", "created_from", "created_to", "group"),
     }
 )
 

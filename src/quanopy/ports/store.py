@@ -112,6 +112,7 @@ class JobQuery:
     name_prefix: str | None = None
     created_from: datetime | None = None
     created_to: datetime | None = None
+    group_id: str | None = None
     before: str | None = None
     """Only jobs whose id sorts before this one (the cursor)."""
     limit: int = 50
@@ -361,6 +362,9 @@ class Store(Webhooks, Protocol):
         self, ids: Collection[str], parts_of: Collection[str]
     ) -> tuple[list[Job], list[Task]]:
         """:meth:`jobs`, and the :meth:`tasks` of some of them, as one snapshot shows them."""
+
+    def awaited_jobs(self, job_id: str) -> list[Job]:
+        """Those that a job comes after and that have not ended, the oldest first."""
 
     def executions(self, job_id: str) -> list[Execution]:
         """Every execution that a job's tasks have had and that still stands at one of them."""

@@ -4,12 +4,16 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from quanopy.domain.durations import duration_text
+from quanopy.domain.groups import Group, GroupState
 from quanopy.domain.jobs import Job, Task
 from quanopy.domain.resources import ResourceStatus
 from quanopy.domain.sightings import Standing
 from quanopy.domain.states import ResourceState, TaskState
 from quanopy.domain.waits import Awaited, Wait
 from quanopy.ports.store import Store
+
+_LISTED = 3
+"""Jobs that are named one by one."""
 
 
 def waits_of(store: Store, job: Job, tasks: Sequence[Task]) -> list[Wait]:
@@ -21,7 +25,7 @@ def waits_of(store: Store, job: Job, tasks: Sequence[Task]) -> list[Wait]:
         message = "it was restored from the archive, and runs once it is released"
         return [Wait(awaited=Awaited.RELEASE, message=message)]
     if job.blocked:
-        return [_order(store, job)]
+        return _order(store, job, datetime.now(UTC))
     now = datetime.now(UTC)
     ages = store.awaited_calibrations([task.id for task in queued])
     found = [
@@ -33,13 +37,54 @@ def waits_of(store: Store, job: Job, tasks: Sequence[Task]) -> list[Wait]:
     return found or [_turn(job.resource, status)]
 
 
-def _order(store: Store, job: Job) -> Wait:
+def _order(store: Store, job: Job, now: datetime) -> list[Wait]:
     """Of a job that is not to begin before others."""
-    for group in store.groups([job.group_id]) if job.group_id is not None else ():
+    groups = store.groups([job.group_id]) if job.group_id is not None else []
+    found = [_place(store, group, now) for group in groups]
+    others = store.awaited_jobs(job.id)
+    if others or not found:
+        found.append(Wait(awaited=Awaited.JOBS, message=_listed(others)))
+    return found
+
+
+def _place(store: Store, group: Group, now: datetime) -> Wait:
+    """Of one whose group has not begun it."""
+    name = f"group {group.name}"
+    if group.state is not GroupState.RUNNING:
         why = f": {group.reason}" if group.reason else ""
-        message = f"its place in group {group.name}, which is {group.state}{why}"
+        return Wait(
+            awaited=Awaited.GROUP, message=f"its place in {name}, which is {group.state}{why}"
+        )
+    progress = store.progress([group.id])[group.id]
+    active, places = progress.queued + progress.running, group.policy.places
+    if places is not None and active >= places:
+        message = (
+            f"its place in {name}: {active} of its jobs run, which are as many as may, and "
+            f"{progress.blocked} wait"
+        )
         return Wait(awaited=Awaited.GROUP, message=message)
-    return Wait(awaited=Awaited.JOBS, message="the jobs that it comes after")
+    gap = (
+        group.next_at
+        if group.policy.gap_s and group.next_at != group.policy.stop.deadline
+        else None
+    )
+    if gap is not None and gap > now:
+        message = (
+            f"its place in {name}, which waits {duration_text(group.policy.gap_s)} between jobs"
+        )
+        return Wait(awaited=Awaited.GROUP, message=message, until=gap)
+    return Wait(
+        awaited=Awaited.GROUP, message=f"its place in {name}: {progress.blocked} of its jobs wait"
+    )
+
+
+def _listed(jobs: Sequence[Job]) -> str:
+    """Jobs that another comes after."""
+    if not jobs:
+        return "the jobs that it comes after"
+    shown = ", ".join(f"{job.id} ({job.state})" for job in jobs[:_LISTED])
+    rest = f" and {len(jobs) - _LISTED} more" if len(jobs) > _LISTED else ""
+    return f"the end of {shown}{rest}, which it comes after"
 
 
 def _calibration(

@@ -3,11 +3,35 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from sqlalchemy import bindparam, select
+from sqlalchemy.types import Text
+
 from quanopy.domain.errors import NotFound
+from quanopy.domain.jobs import Job
+from quanopy.domain.states import FINAL_JOB_STATES
 from quanopy.ports.store import Submission
 from quanopy.storage import schema
+from quanopy.storage.mapping import job_of
 from quanopy.storage.statements import LOCKED_JOBS, insert_rows, read_ids, update_rows
 from quanopy.storage.transaction import Transaction
+
+_AWAITED = (
+    select(schema.jobs)
+    .where(
+        schema.jobs.c.id.in_(
+            select(schema.followers.c.after_id).where(
+                schema.followers.c.job_id == bindparam("job", type_=Text)
+            )
+        ),
+        schema.jobs.c.state.not_in([state.value for state in FINAL_JOB_STATES]),
+    )
+    .order_by(schema.jobs.c.id)
+)
+
+
+def awaited(connection: Transaction, job_id: str) -> list[Job]:
+    """Those that a job comes after and that have not ended."""
+    return [job_of(row) for row in connection.last(_AWAITED, {"job": job_id})]
 
 
 def note(connection: Transaction, submissions: Sequence[Submission]) -> list[Submission]:

@@ -77,6 +77,7 @@ def _given(query: JobQuery) -> Values:
         "past_prefix": None if prefix is None else prefix + _AFTER_ALL,
         "made_from": stamp_or_none(query.created_from),
         "made_to": stamp_or_none(query.created_to),
+        "group": query.group_id,
         "before": query.before,
         "most": query.limit,
     }
@@ -115,6 +116,7 @@ def _statement(asked: frozenset[str], within: bool) -> Select[Any]:
         else func.substr(jobs.c.name, 1, func.length(_text("prefix"))) == _text("prefix"),
         "made_from": along.created_at >= _number("made_from"),
         "made_to": along.created_at < _number("made_to"),
+        "group": jobs.c.group_id == _text("group"),
         "before": _place(along) < tuple_(_made_before, _text("before")),
     }
     return (

@@ -51,6 +51,7 @@ from quanopy.storage import (
     endings,
     events,
     executions,
+    followers,
     groups,
     listing,
     queue,
@@ -177,6 +178,10 @@ class SqlStore:
     ) -> tuple[list[Job], list[Task]]:
         """See :meth:`Store.jobs_with_tasks`."""
         return self._database.read(lambda c: reading.jobs_with_tasks(c, ids, parts_of))
+
+    def awaited_jobs(self, job_id: str) -> list[Job]:
+        """See :meth:`Store.awaited_jobs`."""
+        return self._database.read(lambda c: followers.awaited(c, job_id))
 
     def executions(self, job_id: str) -> list[Execution]:
         """See :meth:`Store.executions`."""

@@ -478,7 +478,10 @@ class GroupsContract:
         first, second = self.one(grouped), self.one(grouped)
         third = self.after(grouped, first, second)
         step(grouped)
-        assert run(grouped) == sorted([first.id, second.id])
+        waited_for = [one.id for one in grouped.awaited_jobs(third.id)]
+        assert waited_for == sorted([first.id, second.id])
+        assert grouped.awaited_jobs(first.id) == []
+        assert run(grouped) == waited_for
         step(grouped)
         assert run(grouped) == [third.id]
 
@@ -486,6 +489,7 @@ class GroupsContract:
         first = self.one(grouped)
         run(grouped)
         second = self.after(grouped, first)
+        assert grouped.awaited_jobs(second.id) == []
         step(grouped)
         assert run(grouped) == [second.id]
 

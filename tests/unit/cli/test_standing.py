@@ -6,6 +6,7 @@ import pytest
 
 from quanopy.cli.standing import notes
 from quanopy.server.routes.examples import DETAIL
+from quanopy.wire.groups import GroupOut
 from quanopy.wire.jobs import JobDetail
 from tests.unit.cli.test_calibration import RAN
 
@@ -39,6 +40,13 @@ def waiting(**wait: Any) -> dict[str, Any]:
 )
 def test_what_a_job_waits_for_is_a_sentence(wait: dict[str, Any], expected: str) -> None:
     assert said(waiting(**wait)) == [expected]
+
+
+def test_a_job_of_a_group_says_its_place() -> None:
+    job = JobDetail.model_validate(DETAIL | {"group": "group_1", "position": 2})
+    shown = {"id": "group_1", "name": "[b]scan", "account": "ada", "state": "paused", "size": 30}
+    group = GroupOut.model_validate(shown | {"created_at": "2026-01-01T00:00:00Z"})
+    assert next(notes(job, group)) == "is 3 of 30 in group [b]scan, which is paused"
 
 
 def test_a_wait_that_ends_says_when() -> None:

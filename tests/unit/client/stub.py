@@ -96,7 +96,7 @@ class Stub:
                 self.wfile.write(answer.body)
                 self.close_connection |= answer.closes
 
-            do_GET = do_POST = do_PUT = do_DELETE = answer  # noqa: N815 - http.server's names
+            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer  # noqa: N815 - its names
 
             def log_message(self, format: str, *args: Any) -> None:
                 """Say nothing."""

@@ -113,20 +113,75 @@ def test_a_job_that_comes_after_another_says_so(service: Service) -> None:
     first = service.client().post("/v1/jobs", json=JOB).json()["id"]
     job_id = service.client().post("/v1/jobs", json=JOB | {"after": [first]}).json()["id"]
     (wait,) = waits(service, job_id)
-    assert (wait["awaited"], wait["message"]) == ("jobs", "the jobs that it comes after")
+    expected = f"the end of {first} (queued), which it comes after"
+    assert (wait["awaited"], wait["message"]) == ("jobs", expected)
+
+
+def grouped(service: Service, name: str, count: int = 2, **policy: Any) -> tuple[str, list[str]]:
+    """A group and its jobs."""
+    asked = {"name": name, "policy": policy}
+    group = service.client().post("/v1/groups", json=asked).json()["id"]
+    jobs = service.client().post(f"/v1/groups/{group}/jobs", json={"jobs": [JOB] * count}).json()
+    return group, [job["id"] for job in jobs["jobs"]]
+
+
+def act(service: Service, group: str, action: str) -> None:
+    service.client().post(f"/v1/groups/{group}/action", json={"action": action})
+
+
+def step(service: Service) -> None:
+    """What a worker does of groups."""
+    while (work := service.store.group_work()).turns or work.groups:
+        service.store.step_groups(work.turns, [one.id for one in work.groups], {})
 
 
 def test_a_job_of_a_group_names_it_and_its_state(service: Service) -> None:
-    group = service.client().post("/v1/groups", json={"name": "scan"}).json()["id"]
-    added = service.client().post(f"/v1/groups/{group}/jobs", json={"jobs": [JOB]}).json()
-    job_id = added["jobs"][0]["id"]
-    (wait,) = waits(service, job_id)
+    group, (first, _) = grouped(service, "scan")
+    (wait,) = waits(service, first)
     assert wait["awaited"] == "group"
     assert wait["message"] == "its place in group scan, which is open"
+    act(service, group, "run")
+    act(service, group, "pause")
+    assert waits(service, first)[0]["message"] == "its place in group scan, which is paused"
 
 
-def test_a_resource_that_is_no_longer_ones_own_is_told_apart(service: Service) -> None:
-    job_id = service.client().post("/v1/jobs", json=JOB).json()["id"]
-    service.store.open_resource("aer", ["eve"], actor="olga")
-    (wait,) = waits(service, job_id)
-    assert (wait["awaited"], wait["message"]) == ("resource", "aer serves ada no more")
+def test_a_job_whose_group_has_no_place_says_how_many_run(service: Service) -> None:
+    group, (_, second, third) = grouped(service, "narrow", 3, max_in_flight=1)
+    act(service, group, "run")
+    step(service)
+    for job_id in (second, third):
+        (wait,) = waits(service, job_id)
+        assert wait["message"] == (
+            "its place in group narrow: 1 of its jobs run, which are as many as may, and 2 wait"
+        )
+
+
+def test_a_job_that_waits_for_a_gap_says_until_when(service: Service) -> None:
+    group, (_, second) = grouped(service, "slow", gap="10m")
+    act(service, group, "run")
+    step(service)
+    (wait,) = waits(service, second)
+    assert wait["message"] == "its place in group slow, which waits 10 min between jobs"
+    left = datetime.fromisoformat(wait["until"]) - datetime.now(UTC)
+    assert 500 < left.total_seconds() <= 600
+
+
+def test_a_job_of_a_group_that_comes_after_others_says_both(service: Service) -> None:
+    ids = [service.client().post("/v1/jobs", json=JOB).json()["id"] for _ in range(5)]
+    group = service.client().post("/v1/groups", json={"name": "both"}).json()["id"]
+    body = {"jobs": [JOB | {"after": ids}]}
+    added = service.client().post(f"/v1/groups/{group}/jobs", json=body).json()
+    place, others = waits(service, added["jobs"][0]["id"])
+    assert (place["awaited"], others["awaited"]) == ("group", "jobs")
+    assert others["message"].endswith("and 2 more, which it comes after")
+
+
+def test_jobs_are_listed_by_their_group(service: Service) -> None:
+    group, ids = grouped(service, "listed", 3)
+    service.client().post("/v1/jobs", json=JOB)
+    first = service.client().get("/v1/jobs", params={"group": group, "limit": 2}).json()
+    rest = {"group": group, "limit": 2, "cursor": first["next"]}
+    second = service.client().get("/v1/jobs", params=rest).json()
+    assert [one["id"] for one in first["jobs"] + second["jobs"]] == ids[::-1]
+    assert second["next"] is None
+    assert service.client().get("/v1/jobs", params={"group": "group_x"}).json()["jobs"] == []

@@ -201,6 +201,7 @@ async def list_jobs(
     ] = None,
     created_from: datetime | None = None,
     created_to: datetime | None = None,
+    group: Annotated[str | None, Query(max_length=100, description="A group's id.")] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
     cursor: Annotated[
         str | None, Query(max_length=100, description="`next` of the page before.")
@@ -218,6 +219,7 @@ async def list_jobs(
         name_prefix=text_of("name_prefix", name_prefix),
         created_from=_aware("created_from", created_from),
         created_to=_aware("created_to", created_to),
+        group_id=text_of("group", group),
         limit=limit,
     )
     return answer(await _page(web, query, cursor))
