@@ -36,7 +36,7 @@ class OneGroup:
         """The answer to a request."""
         split = urlsplit(seen.path)
         path, query = split.path.removeprefix("/v1"), parse_qs(split.query)
-        body = json.loads(seen.body) if seen.body else None
+        body: Any = json.loads(seen.body) if seen.body else None
         if seen.method != "GET" and path not in ("/results", "/jobs/wait"):
             self.asked.append((seen.method, path, body))
         if path == "/groups":
@@ -165,8 +165,8 @@ def test_each_command_prints_one_document(broker: OneGroup, bell: Path) -> None:
         assert found["progress"]["completed"] == 2
     assert found.keys() >= group.keys()
     assert [one["id"] for one in told("group", "list")] == [broker.id]
-    for command in (("jobs", NAME), ("add", NAME, bell), ("rerun", NAME)):
-        assert [one["id"] for one in told("group", *command)] == broker.jobs
+    for listing in (("jobs", NAME), ("add", NAME, bell), ("rerun", NAME)):
+        assert [one["id"] for one in told("group", *listing)] == broker.jobs
     first, gap, _ = told("group", "results", NAME)
     assert gap is None
     assert first["pubs"][0]["counts"] == [{"0x0": 600, "0x3": 400}]
