@@ -12,8 +12,7 @@ import json
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import cache, lru_cache
+from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
@@ -21,12 +20,12 @@ from quanopy.testing.vendors.aws_signatures import is_signed, key_of
 from quanopy.testing.vendors.base import Reply, Request, Route, State, Vendor, VendorJob, route
 from quanopy.testing.vendors.braket_devices import (
     AQUILA,
-    LARK,
     REGION,
     SV1,
     capabilities,
     summaries,
 )
+from quanopy.testing.vendors.braket_runs import simulated, simulators
 from quanopy.testing.vendors.faults import Fault
 
 ACCOUNT = "123456789012"
@@ -50,9 +49,6 @@ _ERRORS = {
     429: "ThrottlingException",
     503: "ServiceUnavailableException",
 }
-_STEP_S = 4e-9
-_LEAST_STEPS = 100
-"""Steps in which atoms are evolved: a thousand at most, as the simulator's default has it."""
 _FILTERS = ("quantumTaskArn", "deviceArn", "status", "createdAt")
 
 
@@ -76,7 +72,7 @@ class BraketVendor(Vendor):
         self._born = self.now()
         self._tokens: dict[str, str] = {}
         self._programs = threading.Lock()
-        _simulators()
+        simulators()
 
     def routes(self) -> Sequence[Route]:
         """Braket's, then S3's."""
@@ -107,7 +103,7 @@ class BraketVendor(Vendor):
         action = json.loads(task.sent["action"])
         arn = task.sent["deviceArn"]
         with self._programs:
-            document = _simulated(action, arn, task.sent["shots"], self._edition)
+            document = simulated(action, arn, task.sent["shots"], self._edition)
         metadata = document["taskMetadata"]
         metadata |= {"id": job.id, "deviceId": arn, "status": "COMPLETED"}
         return json.dumps(document).encode()
@@ -297,76 +293,3 @@ def _problem(sent: dict[str, Any]) -> str | None:
     if "stdgates.inc" in json.dumps(action):
         return "include statements are not supported"
     return None
-
-
-@cache
-def _simulators() -> dict[str, Any]:
-    """One of each; importing them takes seconds."""
-    from braket.analog_hamiltonian_simulator.rydberg.rydberg_simulator import RydbergAtomSimulator
-    from braket.default_simulator import DensityMatrixSimulator, StateVectorSimulator
-
-    return {
-        "gates": StateVectorSimulator(),
-        "noisy": DensityMatrixSimulator(),
-        "atoms": RydbergAtomSimulator(),
-    }
-
-
-def _duration_s(action: dict[str, Any]) -> float:
-    """How long the atoms are driven."""
-    times = [
-        float(field["amplitude"]["time_series"]["times"][-1])
-        for field in action["hamiltonian"]["drivingFields"]
-    ]
-    return max(times, default=0.0)
-
-
-@lru_cache(maxsize=4)
-def _noise(edition: int) -> Any:
-    """What Braket makes of the machine's calibration: depolarisation and wrong readings."""
-    from braket.emulation.local_emulator import LocalEmulator
-
-    document = capabilities(LARK, edition=edition, started_at=datetime.now(UTC))
-    return LocalEmulator.from_json(json.dumps(document)).noise_model
-
-
-def _noisy(source: str, edition: int) -> str:
-    """A circuit with noise in it. Its parameters stay open."""
-    from braket.circuits import Circuit
-    from braket.circuits.serialization import (
-        IRType,
-        OpenQASMSerializationProperties,
-        QubitReferenceType,
-    )
-    from braket.emulation.passes.circuit_passes import RemoveVerbatimTransformation
-
-    plain = RemoveVerbatimTransformation().run(Circuit.from_ir(source))
-    circuit = _noise(edition).apply(plain)
-    named = OpenQASMSerializationProperties(qubit_reference_type=QubitReferenceType.PHYSICAL)
-    return str(circuit.to_ir(IRType.OPENQASM, named).source)
-
-
-def _with_noise(action: dict[str, Any], edition: int) -> dict[str, Any]:
-    """A program, or a set of them, with the machine's noise after its gates."""
-    if "programs" in action:
-        programs = [_with_noise(one, edition) for one in action["programs"]]
-        return {**action, "programs": programs}
-    return {**action, "source": _noisy(action["source"], edition)}
-
-
-def _simulated(action: dict[str, Any], device: str, shots: int, edition: int) -> dict[str, Any]:
-    from braket.ir.ahs.program_v1 import Program as Atoms
-    from braket.ir.openqasm.program_set_v1 import ProgramSet
-    from braket.ir.openqasm.program_v1 import Program
-
-    text = json.dumps(_with_noise(action, edition) if device == LARK else action)
-    name = action["braketSchemaHeader"]["name"]
-    if name == "braket.ir.ahs.program":
-        steps = max(_LEAST_STEPS, int(_duration_s(action) / _STEP_S))
-        result = _simulators()["atoms"].run(Atoms.parse_raw(text), shots=shots, steps=steps)
-    else:
-        simulator = _simulators()["gates" if device == SV1 else "noisy"]
-        kind = ProgramSet if name.endswith("program_set") else Program
-        result = simulator.run(kind.parse_raw(text), shots=shots)
-    document: dict[str, Any] = json.loads(result.json())
-    return document

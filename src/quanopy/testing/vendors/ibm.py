@@ -5,7 +5,6 @@ import base64
 import json
 import secrets
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -22,15 +21,17 @@ from quanopy.testing.vendors.base import (
 )
 from quanopy.testing.vendors.faults import Fault
 from quanopy.testing.vendors.ibm_devices import Machine
+from quanopy.testing.vendors.ibm_jobs import (
+    about_list,
+    iso,
+    matches,
+    plain_result,
+    seconds_of,
+    shown_job,
+    time_of,
+)
 
 CRN = "crn:v1:bluemix:public:quantum-computing:us-east:a/loopback:quanopy::"
-_STATUS = {
-    State.QUEUED: "Queued",
-    State.RUNNING: "Running",
-    State.DONE: "Completed",
-    State.FAILED: "Failed",
-    State.CANCELLED: "Cancelled",
-}
 _PROGRAMS = ("sampler", "estimator")
 _PAGE = 200
 _TOKEN_S = 3600
@@ -74,7 +75,7 @@ class IbmService(Vendor):
             one("GET", f"{backend}/status", "resources", self._status),
             one("GET", "/instances/usage", "usage", self._usage),
             one("POST", "/jobs", "start", self._start),
-            one("GET", "/jobs", _about, self._list),
+            one("GET", "/jobs", about_list, self._list),
             one("GET", job, "poll", self._job),
             one("DELETE", job, "delete", self._delete),
             one("GET", f"{job}/results", "result", self._results),
@@ -142,7 +143,7 @@ class IbmService(Vendor):
             from qiskit_ibm_runtime import RuntimeEncoder
 
             return json.dumps(found, cls=RuntimeEncoder)
-        return json.dumps(_plain(found))
+        return json.dumps(plain_result(found))
 
     def session(self, id: str) -> dict[str, Any]:
         """A batch or session as it is now."""
@@ -198,7 +199,7 @@ class IbmService(Vendor):
     def _properties(self, request: Request) -> Reply:
         machine = self._machines[request.names["name"]]
         before = request.query.get("updated_before")
-        return Reply(body=machine.properties(_time(before) if before else None))
+        return Reply(body=machine.properties(time_of(before) if before else None))
 
     def _status(self, request: Request) -> Reply:
         machine = self._machines[request.names["name"]]
@@ -207,7 +208,7 @@ class IbmService(Vendor):
     def _usage(self, request: Request) -> Reply:
         with self.lock:
             ended = [j for j in self.jobs.values() if j.started_at and j.ended_at]
-        used = sum(_seconds(job) for job in ended)
+        used = sum(seconds_of(job) for job in ended)
         return Reply(body={"instance_id": CRN, "usage_consumed_seconds": used, "plan_id": "open"})
 
     # -- jobs ---------------------------------------------------------------------------------
@@ -237,7 +238,7 @@ class IbmService(Vendor):
 
     def _job(self, request: Request) -> Reply:
         job = self._find(request)
-        shown = _shown(job, unseen=request.fault is Fault.UNSEEN)
+        shown = shown_job(job, unseen=request.fault is Fault.UNSEEN)
         whole = request.query.get("exclude_params") != "true"
         return Reply(body={**shown, "params": job.payload["params"]} if whole else shown)
 
@@ -248,13 +249,13 @@ class IbmService(Vendor):
             jobs = [job for job in self.jobs.values() if not job.forgotten]
         if request.query.get("sort", "DESC").upper() != "ASC":
             jobs.reverse()
-        found = [job for job in jobs if _matches(job, request)]
+        found = [job for job in jobs if matches(job, request)]
         page = found[offset : offset + limit]
         if request.fault is Fault.VANISHED:
             for job in page:
                 job.forgotten = True
             page = []
-        shown = [_shown(job, unseen=request.fault is Fault.UNSEEN) for job in page]
+        shown = [shown_job(job, unseen=request.fault is Fault.UNSEEN) for job in page]
         return Reply(body={"jobs": shown, "count": len(found), "limit": limit, "offset": offset})
 
     def _delete(self, request: Request) -> Reply:
@@ -271,14 +272,14 @@ class IbmService(Vendor):
 
     def _metrics(self, request: Request) -> Reply:
         job = self._find(request)
-        used = _seconds(job)
+        used = seconds_of(job)
         ended = job.state in ENDED
         return Reply(
             body={
                 "timestamps": {
-                    "created": _iso(job.created_at),
-                    "running": _iso(job.started_at),
-                    "finished": _iso(job.ended_at),
+                    "created": iso(job.created_at),
+                    "running": iso(job.started_at),
+                    "finished": iso(job.ended_at),
                 },
                 "bss": {"seconds": used},
                 "usage": {
@@ -292,7 +293,7 @@ class IbmService(Vendor):
 
     def _logs(self, request: Request) -> Reply:
         job = self._find(request)
-        lines = [f"{_iso(job.created_at)} accepted", f"{_iso(job.started_at)} begun"]
+        lines = [f"{iso(job.created_at)} accepted", f"{iso(job.started_at)} begun"]
         return Reply(body="\n".join([*lines, job.error or ""]).encode(), headers=_PLAIN)
 
     def _cancel(self, request: Request) -> Reply:
@@ -313,7 +314,7 @@ class IbmService(Vendor):
             "max_ttl": told.get("max_ttl", 28800),
             "state": "open",
             "accepting_jobs": True,
-            "started_at": _iso(self.now()),
+            "started_at": iso(self.now()),
         }
         return Reply(body=self._sessions[name])
 
@@ -334,82 +335,6 @@ class IbmService(Vendor):
         for job in jobs:
             self.cancel(job)
         return Reply(status=204, body=b"")
-
-
-def _about(request: Request) -> str:
-    """A list by tags of one's own is a search, any other one way to ask for states."""
-    tags = {value for name, value in request.queries if name == "tags"}
-    return "find" if any(tag.startswith("exec_") for tag in tags) else "poll"
-
-
-def _matches(job: VendorJob, request: Request) -> bool:
-    query, told = request.query, job.payload
-    tags = {value for name, value in request.queries if name == "tags"}
-    return (
-        tags <= set(told.get("tags") or ())
-        and query.get("backend") in (None, told["backend"])
-        and query.get("program") in (None, told["program_id"])
-        and query.get("session_id") in (None, told.get("session_id"))
-        and query.get("pending") in (None, "true" if job.state not in ENDED else "false")
-        and ("created_after" not in query or job.created_at >= _time(query["created_after"]))
-        and ("created_before" not in query or job.created_at <= _time(query["created_before"]))
-    )
-
-
-def _shown(job: VendorJob, *, unseen: bool) -> dict[str, Any]:
-    status = "Recalibrating" if unseen else _STATUS[job.state]
-    state: dict[str, Any] = {"status": status}
-    if job.error is not None:
-        state |= {"reason": job.error, "reason_code": 1517}
-    return {
-        "id": job.id,
-        "backend": job.payload["backend"],
-        "status": status,
-        "state": state,
-        "program": {"id": job.payload["program_id"]},
-        "created": _iso(job.created_at),
-        "ended": _iso(job.ended_at),
-        "tags": job.payload.get("tags") or [],
-        "session_id": job.payload.get("session_id"),
-        "cost": job.payload.get("cost", 10000),
-        "usage": {"seconds": _seconds(job)},
-        "user_id": "loopback",
-        "private": False,
-    }
-
-
-def _plain(found: Any) -> dict[str, Any]:
-    """A result for clients that do not speak Qiskit."""
-    return {
-        "results": [{"data": _plain_data(pub.data), "metadata": {}} for pub in found],
-        "metadata": {"version": 2},
-    }
-
-
-def _plain_data(data: Any) -> dict[str, Any]:
-    if "evs" in data:
-        return {name: data[name].tolist() for name in ("evs", "stds")}
-    return {
-        name: {
-            "samples": [hex(int(shot, 2)) for shot in bits.get_bitstrings()],
-            "num_bits": bits.num_bits,
-        }
-        for name, bits in data.items()
-    }
-
-
-def _seconds(job: VendorJob) -> float:
-    if job.started_at is None or job.ended_at is None:
-        return 0.0
-    return max(timedelta(), job.ended_at - job.started_at).total_seconds()
-
-
-def _iso(at: datetime | None) -> str | None:
-    return None if at is None else at.isoformat().replace("+00:00", "Z")
-
-
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text)
 
 
 def _part(claims: Mapping[str, Any]) -> str:
