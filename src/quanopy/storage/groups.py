@@ -313,7 +313,7 @@ def revise(
     if name is not None and name != row.name:
         other = connection.first(_NAMED, {"account": row.account, "name": name})
         if other is not None:
-            raise Conflict(f"there is a group {name!r} already", where="name")
+            raise taken(name)
     given: Values = {
         "name": name or row.name,
         "changed_at": _changed(row, now),
@@ -336,6 +336,11 @@ def revise(
     )
     history.write(connection)
     return _read(connection, group_id)
+
+
+def taken(name: str | None) -> Conflict:
+    """The error of a name that another group of the account has."""
+    return Conflict(f"there is a group {name!r} already", where="name")
 
 
 def remove(connection: Transaction, group_id: str, *, actor: str, now: int) -> Group:

@@ -241,11 +241,17 @@ class SqlStore:
         self, group_id: str, *, name: str | None, policy: GroupPolicy | None, actor: str
     ) -> Group:
         """See :meth:`Store.revise_group`."""
-        return self._write(
-            lambda c, now: groups.revise(
-                c, group_id, name=name, policy=policy, actor=actor, now=now
+        try:
+            return self._write(
+                lambda c, now: groups.revise(
+                    c, group_id, name=name, policy=policy, actor=actor, now=now
+                )
             )
-        )
+        except Refused as refused:
+            if not refused.duplicate:
+                raise submissions.refusal(refused) from refused
+            # Somebody took the name meanwhile.
+            raise groups.taken(name) from refused
 
     def remove_group(self, group_id: str, *, actor: str) -> Group:
         """See :meth:`Store.remove_group`."""

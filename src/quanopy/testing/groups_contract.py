@@ -193,6 +193,28 @@ class GroupsContract:
         step(grouped)
         assert run(grouped) == [jobs[1].id]
 
+    @pytest.mark.parametrize("order", GroupOrder)
+    @pytest.mark.parametrize("days", [-1, 1])
+    def test_a_clock_that_jumps_a_day_holds_nothing_up_for_longer_than_a_gap(
+        self, grouped: Store, clock: MovableClock, order: GroupOrder, days: int
+    ) -> None:
+        policy = GroupPolicy(order=order, gap_s=60.0)
+        one, jobs = self.made(grouped, policy, 4)
+        for direction in (days, -days):
+            run(grouped)
+            step(grouped)
+            clock.move(direction * 24 * 3600)
+            step(grouped)
+            clock.move(60)
+            step(grouped)
+        done = {job.id for job in grouped.jobs([job.id for job in jobs]) if not job.blocked}
+        assert len(done) >= 3
+        while self.state(grouped, one) is not GroupState.DONE:
+            assert run(grouped)
+            step(grouped)
+            clock.move(60)
+            step(grouped)
+
     def test_parallel_jobs_begin_a_gap_apart(self, grouped: Store, clock: MovableClock) -> None:
         policy = GroupPolicy(order=GroupOrder.PARALLEL, gap_s=60.0)
         _, jobs = self.made(grouped, policy, 3)
@@ -306,6 +328,81 @@ class GroupsContract:
             grouped.revise_group(one.id, name="other", policy=None, actor="alice")
         changed = grouped.revise_group(one.id, name="new", policy=GroupPolicy(), actor="alice")
         assert (changed.name, changed.policy) == ("new", GroupPolicy())
+
+    def test_of_many_who_take_a_name_one_gets_it(self, grouped: Store) -> None:
+        made = [grouped.create_group(group(f"group {index}"))[0] for index in range(4)]
+
+        def rename(one: Group) -> bool:
+            try:
+                grouped.revise_group(one.id, name="wanted", policy=None, actor="alice")
+            except Conflict:
+                return False
+            return True
+
+        with ThreadPoolExecutor(4) as pool:
+            assert sum(pool.map(rename, made)) == 1
+
+    def test_of_many_who_remove_it_one_does(self, grouped: Store) -> None:
+        one, _ = self.made(grouped, SEQUENTIAL, 1)
+        run(grouped)
+        step(grouped)
+
+        def remove(_: int) -> bool:
+            try:
+                grouped.remove_group(one.id, actor="alice")
+            except NotFound:
+                return False
+            return True
+
+        with ThreadPoolExecutor(4) as pool:
+            assert sum(pool.map(remove, range(4))) == 1
+
+    def test_whoever_resumes_or_cancels_it_at_once_it_is_cancelled(self, grouped: Store) -> None:
+        one, jobs = self.made(grouped, SEQUENTIAL, 3)
+        grouped.act_on_group(one.id, GroupAction.PAUSE, actor="alice")
+
+        def act(action: GroupAction) -> None:
+            try:
+                grouped.act_on_group(one.id, action, actor="alice")
+            except InvalidTransition:
+                assert action is not GroupAction.CANCEL
+
+        asked = [GroupAction.RUN, GroupAction.CANCEL, GroupAction.PAUSE, GroupAction.CANCEL]
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(act, asked))
+            list(pool.map(lambda _: step(grouped), range(4)))
+        run(grouped)
+        step(grouped)
+        assert self.state(grouped, one) is GroupState.CANCELLED
+        found = {job.state for job in grouped.jobs([job.id for job in jobs])}
+        assert found <= {JobState.CANCELLED, JobState.COMPLETED}
+
+    def test_each_change_is_later_than_the_one_before(
+        self, grouped: Store, clock: MovableClock
+    ) -> None:
+        one, _ = grouped.create_group(group())
+        times = [one.created_at]
+        for name in ("a", "b", "c"):
+            clock.move(-3600)
+            changed = grouped.revise_group(one.id, name=name, policy=None, actor="alice")
+            assert changed.changed_at is not None
+            times.append(changed.changed_at)
+        gone = grouped.remove_group(one.id, actor="alice").changed_at
+        assert gone is not None
+        assert times == sorted(set(times))
+        assert gone > times[-1]
+
+    def test_what_is_told_to_have_ended_twice_ended_once(self, grouped: Store) -> None:
+        one, jobs = self.made(grouped, SEQUENTIAL, 3)
+        (claim,) = grouped.claim("worker_1", [Offer(resource="aer", seconds=1e9)], ttl_s=TTL)
+        for state in (TaskState.COMPLETED, TaskState.COMPLETED, TaskState.FAILED):
+            grouped.finish(claim.id, [ending(execution(claim), state, seconds=2.0)])
+            step(grouped)
+        assert grouped.progress([one.id])[one.id] == Progress(
+            completed=1, queued=1, blocked=1, shots=1024
+        )
+        assert grouped.groups([one.id])[0].usage["seconds"] == 2.0
+        assert run(grouped) == [jobs[1].id]
 
     def test_what_is_removed_leaves_its_jobs(self, grouped: Store) -> None:
         one, jobs = self.made(grouped, SEQUENTIAL, 1)
