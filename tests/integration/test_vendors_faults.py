@@ -46,6 +46,8 @@ HASTE: Mapping[str, Mapping[str, float]] = {
     "pasqal": {"request_timeout_s": 5.0},
     "perceval": {"request_timeout_s": 5.0},
     "vqpu": {"request_timeout_s": 5.0},
+    "felis": {"timeout_s": 15.0},
+    "ibm-system": {"timeout_s": 15.0},
 }
 """What is searched for is so only once its own request has ended."""
 
