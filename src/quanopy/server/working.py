@@ -19,6 +19,8 @@ PRIVATE = 0o077
 own: an embedded server leaves the program's mask as it is and relies on the closed folder."""
 _M_ARENA_MAX = -8
 _ARENAS = 2
+_GIVE_BACK_S = 30.0
+"""How often what is free again is given back."""
 logger = logging.getLogger(__name__)
 
 
@@ -34,7 +36,8 @@ def work(settings: Settings) -> None:
     with contextlib.closing(build(settings)) as broker, working(broker):
         logger.info("working")
         settle_down()
-        stopping.wait()
+        while not stopping.wait(_GIVE_BACK_S):
+            _give_back()
     logger.info("stopped")
 
 
@@ -67,3 +70,10 @@ def _share_memory() -> None:
     comes to a tenth of the process."""
     with contextlib.suppress(AttributeError, OSError):
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _ARENAS)
+
+
+def _give_back() -> None:
+    """Memory that many tasks at once took, and that is free again, is the machine's: glibc alone
+    would keep it."""
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)
