@@ -95,6 +95,14 @@ def test_the_python_of_the_page_on_experiments_runs(desk: Desk) -> None:
     printed = desk.python(DOCS / "experiments.md")
     assert "aer" in printed
     assert "('a', 'b')" in printed
+    assert "0.002 was wanted" in printed
+    assert (desk.folder / "drift.png").exists()
+
+
+def test_the_commands_of_the_page_on_experiments_run(desk: Desk) -> None:
+    printed = desk.shell(DOCS / "experiments.md")
+    assert "aer-fake-nairobi" in printed
+    assert (desk.folder / "ghz.png").exists()
 
 
 def test_the_commands_of_the_user_guide_run(desk: Desk) -> None:
