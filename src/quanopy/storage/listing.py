@@ -103,7 +103,10 @@ def _statement(asked: frozenset[str], within: bool) -> Select[Any]:
     """A page of what fits all that is asked; ``within``: names of a prefix are a range."""
     chosen, along = _along(asked)
     conditions: Mapping[str, ColumnElement[bool]] = {
-        "account": along.account == _text("account"),
+        # Of a group the group's index is walked: no other fits, and what is found is sorted.
+        "account": func.coalesce(along.account, "") == _text("account")
+        if "group" in asked
+        else along.account == _text("account"),
         # Not of both where states are walked: estimated twice, a page would seem not to fill.
         "state": (along if "state" in along else jobs.c).state == _text("state"),
         "states": jobs.c.state.in_(select(_states.c.id)),
@@ -121,7 +124,10 @@ def _statement(asked: frozenset[str], within: bool) -> Select[Any]:
     }
     return (
         chosen.where(*(condition for name, condition in conditions.items() if name in asked))
-        .order_by(along.created_at.desc(), _id(along).desc())
+        .order_by(
+            (along.created_at + 0 if "group" in asked else along.created_at).desc(),
+            _id(along).desc(),
+        )
         .limit(_number("most"))
     )
 
@@ -135,7 +141,7 @@ def _along(asked: frozenset[str]) -> tuple[Select[Any], Columns]:
     if "tag" in asked:
         found = select(jobs).join(job_tags, job_tags.c.job_id == jobs.c.id)
         return found.where(job_tags.c.tag == _text("tag")), job_tags.c
-    if {"state", "account"} <= asked:
+    if {"state", "account"} <= asked and "group" not in asked:
         return select(jobs).join(job_states, job_states.c.job_id == jobs.c.id), job_states.c
     return select(jobs), jobs.c
 
