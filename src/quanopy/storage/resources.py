@@ -1,16 +1,20 @@
 """Resources: what live workers serve, in what state, and how busy."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    FromClause,
     ScalarSelect,
+    Subquery,
     bindparam,
     func,
     literal_column,
     select,
     true,
+    tuple_,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -22,7 +26,14 @@ from quanopy.domain.states import ResourceState
 from quanopy.storage import schema
 from quanopy.storage.compiled import Row
 from quanopy.storage.events import History
-from quanopy.storage.mapping import Values, device_row, moment_or_none, resource_of, resource_row
+from quanopy.storage.mapping import (
+    AT_ONCE,
+    Values,
+    device_row,
+    moment_or_none,
+    resource_of,
+    resource_row,
+)
 from quanopy.storage.rows import document, rows_of
 from quanopy.storage.schema import devices, resources, tasks, workers
 from quanopy.storage.transaction import Transaction
@@ -96,30 +107,65 @@ _COUNTED_EACH = 1_000
 """The least that is counted of each resource."""
 
 
-def _counted(
-    what: ColumnElement[Any], within: ColumnElement[bool], *order: ColumnElement[Any]
-) -> ScalarSelect[Any]:
-    """A sum over a resource's tasks, as far as they are counted."""
-    part = (
-        select(tasks.c.estimate_s)
-        .where(tasks.c.resource == resources.c.name, within)
-        # The order of the queue's index, so that it is the one taken.
-        .order_by(tasks.c.resource, *order)
-        .limit(bindparam("most", type_=Integer))
-        .correlate(resources)
-        .subquery("part")
+def _waiting() -> Subquery:
+    """The distinct (resource, account, rank) that are queued, one step along the index for each."""
+    names = ("resource", "account", "rank")
+    order = [tasks.c[name] for name in names]
+    first = select(tasks.c.id, *order).where(_QUEUED).order_by(*order).limit(1).subquery("first")
+    lines = select(first).cte("lines", recursive=True)
+    follower, step = tasks.alias("follower"), tasks.alias("step")
+    place = [follower.c[name] for name in names]
+    after = (
+        select(follower.c.id)
+        .where(
+            follower.c.state == "queued",
+            tuple_(*place) > tuple_(*(lines.c[name] for name in names)),
+        )
+        .order_by(*place)
+        .limit(1)
+        .scalar_subquery()
     )
-    return select(what).select_from(part).correlate(resources).scalar_subquery()
+    following = select(step.c.id, *(step.c[name] for name in names))
+    lines = lines.union_all(following.select_from(lines.join(step, step.c.id == after)))
+    return select(*(lines.c[name] for name in names)).subquery("line")
 
 
 _QUEUED, _BUSY = tasks.c.state == "queued", tasks.c.state.in_(["claimed", "executing"])
+_line = _waiting()
+_of_line = (
+    _QUEUED,
+    *(tasks.c[name] == _line.c[name] for name in ("resource", "account", "rank")),
+    # What waits for its group, other jobs or a calibration is in nobody's way.
+    tasks.c.ready_at >= AT_ONCE,
+)
+
+
+def _counted(
+    what: ColumnElement[Any], of: FromClause, *within: ColumnElement[bool]
+) -> ScalarSelect[Any]:
+    """A sum over some tasks, as far as they are counted."""
+    part = (
+        select(tasks.c.estimate_s)
+        .where(*within)
+        .limit(bindparam("most", type_=Integer))
+        .correlate(of)
+        .subquery("part")
+    )
+    return select(what).select_from(part).correlate(of).scalar_subquery()
+
+
 _number: ColumnElement[Any] = func.count()
 _seconds: ColumnElement[Any] = func.coalesce(func.sum(literal_column("part.estimate_s")), 0.0)
+_LINES = select(
+    _line.c.resource,
+    _counted(_number, _line, *_of_line).label("number"),
+    _counted(_seconds, _line, *_of_line).label("seconds"),
+)
+_of_resource = tasks.c.resource == resources.c.name, _BUSY
 _LOAD = select(
     resources.c.name,
-    _counted(_number, _QUEUED, tasks.c.account).label("queued"),
-    _counted(_number, _BUSY).label("active"),
-    (_counted(_seconds, _QUEUED, tasks.c.account) + _counted(_seconds, _BUSY)).label("seconds"),
+    _counted(_number, resources, *_of_resource).label("active"),
+    _counted(_seconds, resources, *_of_resource).label("seconds"),
 )
 _SEEN = select(
     workers.c.resource,
@@ -183,18 +229,35 @@ def statuses(connection: Transaction, *, now: int) -> list[ResourceStatus]:
     """Every known resource and how busy it is."""
     known, lives = connection.together((_ALL, {}), (_SEEN, {"now": now}))
     most = max(_COUNTED_EACH, _COUNTED // max(1, len(known)))
-    loads = {row.name: row for row in connection.last(_LOAD, {"most": most})}
+    at_work, lines = connection.lastly((_LOAD, {"most": most}), (_LINES, {"most": most}))
+    loads = {row.name: row for row in at_work}
+    queued: Counter[str] = Counter()
+    seconds = {row.name: float(row.seconds) for row in at_work}
+    for row in lines:
+        queued[row.resource] += row.number
+        seconds[row.resource] = seconds.get(row.resource, 0.0) + row.seconds
     seen = {row.resource: row for row in lives}
-    return [_status(resource_of(row), loads[row.name], seen.get(row.name)) for row in known]
+    return [
+        _status(
+            resource_of(row),
+            min(most, queued[row.name]),
+            loads[row.name].active,
+            seconds[row.name],
+            seen.get(row.name),
+        )
+        for row in known
+    ]
 
 
-def _status(resource: Resource, load: Row, worker: Row | None) -> ResourceStatus:
+def _status(
+    resource: Resource, queued: int, active: int, seconds: float, worker: Row | None
+) -> ResourceStatus:
     live = int(worker.live) if worker else 0
     return ResourceStatus(
         resource=resource,
-        queued=load.queued,
-        active=load.active,
-        wait_s=load.seconds / max(1, resource.lanes or live),
+        queued=queued,
+        active=active,
+        wait_s=seconds / max(1, resource.lanes or live),
         seen_at=moment_or_none(worker.seen_at) if worker else None,
         workers=live,
     )

@@ -473,6 +473,10 @@ class GroupsContract:
             (answer,) = grouped.submit([submission(job("bob"))])
             assert not isinstance(answer, Exception)
             assert run(grouped) == [answer[0].id]
+        grouped.submit([submission(job("bob"), job("eve"), job("eve", priority=1))])
+        found = next(one for one in grouped.resources() if one.resource.name == "aer")
+        assert (found.queued, found.active) == (3, 0)
+        assert found.wait_s == pytest.approx(0.03)
 
     def test_what_many_wait_for_lets_all_of_them_begin(self, grouped: Store) -> None:
         first, second = self.one(grouped), self.one(grouped)
