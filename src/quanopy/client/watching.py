@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from time import monotonic
 from typing import Any, TextIO
 
@@ -41,7 +42,7 @@ def _notebook() -> Show | None:
     shell: Any = None if ipython is None else ipython.get_ipython()
     if getattr(shell, "kernel", None) is None:
         return None
-    from IPython.display import display as publish
+    publish = import_module("IPython.display").display
 
     shown: list[Any] = []
 
