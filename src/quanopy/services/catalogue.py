@@ -40,14 +40,17 @@ class Catalogue:
         self._lock = Lock()
         self._known: Mapping[str, Resource] = {}
         self._loaded_at = float("-inf")
+        self._missed: set[str] = set()
+        """Names that were looked for a moment ago, and were not there."""
 
     def find(self, name: str, account: str | None = None) -> Resource:
         """The resource of this name that serves an account (``None``: whichever);
         :class:`NotFound` lists the names there are for it, and tells of no other."""
         with self._lock:
-            age = time.monotonic() - self._loaded_at
-            if age > self._fresh_s or (name not in self._known and age > self._fresh_s / 20):
+            if self._is_late(name):
                 self._load()
+                if name not in self._known:
+                    self._missed.add(name)
             found = self._known.get(name)
             known = self._known
         if found is None or not (account is None or found.serves(account)):
@@ -62,6 +65,14 @@ class Catalogue:
             known = self._known
         able = [one for one in known.values() if format in one.capabilities.formats]
         return sorted(one.name for one in able if one.serves(account))
+
+    def _is_late(self, name: str) -> bool:
+        """Whether to look anew: who asks for strange names again and again is told from memory."""
+        age = time.monotonic() - self._loaded_at
+        if age > self._fresh_s / 20:
+            self._missed.clear()
+        new = name not in self._missed and len(self._missed) < _FEW
+        return age > self._fresh_s or (name not in self._known and new)
 
     def _load(self) -> None:
         self._known = {status.resource.name: status.resource for status in self._store.resources()}
