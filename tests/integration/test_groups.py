@@ -121,7 +121,7 @@ def test_it_pauses_where_its_resource_is_calibrated_too_badly(client: Client) ->
     group.extend([bell(), bell()])
     paused = group.run().wait(PATIENCE_S, until=["paused"])
     assert paused.state is GroupState.PAUSED
-    assert noisy in (paused.reason or "")
+    assert f"{noisy}: cx.error" in (paused.reason or "")
 
 
 def test_a_gap_outlives_the_broker(tmp_path: Path) -> None:

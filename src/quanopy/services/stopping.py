@@ -68,6 +68,8 @@ class Calibrated:
             return Ruling(reason=error.message, pauses=True)
         (standing,) = self._store.standings([group.resource])
         seen = standing.sighting
+        if seen is None and standing.asked_at is None:
+            return None  # It is asked for when the first of its jobs runs there.
         if seen is None:
             return Ruling(reason=f"the calibration of {group.resource} is not known", pauses=True)
         (data,) = self._objects.read([seen.normal])

@@ -122,10 +122,16 @@ _COOL = (
     .values(free_at=bindparam("until", type_=BigInteger))
 )
 _UNBEGUN = delete(_places).where(*_these, ~_places.c.begun)
-_FREE = delete(_places).where(_places.c.group_id == _group, _places.c.free_at <= _now)
+_FREE = delete(_places).where(
+    _places.c.group_id == _group, _places.c.begun, _places.c.free_at <= _now
+)
 _SOONER = (
     update(_places)
-    .where(_places.c.group_id == _group, _places.c.free_at > bindparam("until", type_=BigInteger))
+    .where(
+        _places.c.group_id == _group,
+        _places.c.begun,
+        _places.c.free_at > bindparam("until", type_=BigInteger),
+    )
     .values(free_at=bindparam("until", type_=BigInteger))
 )
 _BEGUN = select(func.count(), func.min(_places.c.free_at)).where(

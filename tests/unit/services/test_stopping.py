@@ -45,7 +45,6 @@ def objects(tmp_path: Path) -> Objects:
 @pytest.mark.parametrize(
     ("resource", "reason"),
     [
-        ("open", "the calibration of open is not known"),
         ("closed", "there is no resource 'closed'"),
         ("gone", "there is no resource 'gone'"),
     ],
@@ -57,3 +56,8 @@ def test_nobody_is_told_of_a_resource_that_does_not_serve_them(
     ruling = rule.rule(replace(GROUP, resource=resource), ())
     assert ruling is not None
     assert (ruling.reason, ruling.pauses) == (reason, True)
+
+
+def test_what_was_never_asked_for_is_no_reason_to_pause(store: Store, objects: Objects) -> None:
+    rule = Calibrated(store, objects)
+    assert rule.rule(replace(GROUP, resource="open"), ()) is None
