@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 _MOST_SEEN = 1_000
 """Snapshots of one execution's time that are looked at: the latest."""
+_MOMENT_S = 1.0
+"""What was seen so shortly before an end is taken for seen at it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,9 +151,16 @@ class Calibrations:
     def concluded(
         self, provider: Provider, execution: Execution, outcomes: Sequence[Outcome]
     ) -> Binding:
-        """What an execution ran under that has ended now. Raises as :meth:`ask`."""
+        """What an execution ran under that has ended now. Raises as :meth:`ask`.
+
+        What was seen before its end does not tell what came after it: it is asked again, once for
+        all that have ended meanwhile.
+        """
         resource, begun = execution.resource, execution.calibration
-        standing = self.current(provider, resource)
+        run = _times(execution, outcomes)
+        over_s = (datetime.now(UTC) - run.ended_at).total_seconds()
+        fresh_s = min(max(over_s, _MOMENT_S), self.pace.fresh_s)
+        standing = self.current(provider, resource, fresh_s=fresh_s)
         named = _named(outcomes)
         if named is not None and not _is_named(standing, named):
             # Calibrated anew, and not seen yet.
@@ -159,9 +168,8 @@ class Calibrations:
         ended = standing.seen
         if ended is None and begun == UNBOUND and named is None:
             return UNBOUND
-        since = min(execution.created_at, _times(execution, outcomes).began_at)
-        seen = self._seen(standing, since)
-        return concluded(begun, _times(execution, outcomes), ended, named, seen)
+        seen = self._seen(standing, min(execution.created_at, run.began_at))
+        return concluded(begun, run, ended, named, seen)
 
     def _seen(self, standing: Standing, since: datetime) -> Sequence[Sighting]:
         latest = standing.sighting

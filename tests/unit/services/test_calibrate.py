@@ -14,11 +14,15 @@ import pytest
 
 from quanopy.domain.calibration import UNBOUND, CalibrationLabel, Metric, Snapshot
 from quanopy.domain.errors import Denied
+from quanopy.domain.ids import new_id
+from quanopy.domain.jobs import Execution
 from quanopy.domain.resources import Resource
+from quanopy.domain.states import ExecutionState
 from quanopy.ports.objects import Objects
 from quanopy.ports.providers import Provider
 from quanopy.ports.store import Store
 from quanopy.ports.wakeups import Wakeups
+from quanopy.services import calibrate
 from quanopy.services.calibrate import Calibrations, Pace
 from quanopy.services.rounds import Rounds
 from quanopy.storage.objects import open_objects
@@ -179,6 +183,32 @@ def test_what_starts_or_ends_does_not_wait_for_who_did_not_answer(
     vendor.answer = SNAPSHOT
     calibrations.ask(provider(vendor), "qpu")  # as its rounds do
     assert calibrations.current(provider(vendor), "qpu").seen is not None
+
+
+def test_what_was_seen_before_an_end_does_not_tell_what_came_after(
+    calibrations: Calibrations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calibrate, "_MOMENT_S", 0.0)
+    vendor = Vendor()
+    of = provider(vendor)
+    sent_at = datetime.now(UTC)
+    begun = calibrations.begun("qpu", sent_at, calibrations.current(of, "qpu"))
+    vendor.answer = replace(SNAPSHOT, raw=b'{"new":1}')
+    sent = Execution(
+        id=new_id("exec"),
+        resource="qpu",
+        provider="acme",
+        account="alice",
+        state=ExecutionState.COMPLETED,
+        tasks=(),
+        created_at=sent_at,
+        ended_at=datetime.now(UTC),
+        calibration=begun,
+    )
+    first, second = (calibrations.concluded(of, sent, []) for _ in range(2))
+    assert first == second
+    assert (first.label, first.changed) == (CalibrationLabel.CLOSEST, True)
+    assert vendor.asked["qpu"] == 2, "one look for all that has ended meanwhile"
 
 
 def test_many_threads_ask_once(calibrations: Calibrations) -> None:
