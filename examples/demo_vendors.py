@@ -29,7 +29,7 @@ from quanopy.domain.errors import QuanopyError
 from quanopy.domain.jobs import JobKind
 from quanopy.domain.states import ResourceState
 from quanopy.testing.vendors.base import Vendor
-from quanopy.testing.vendors.registry import SERVICES, build
+from quanopy.testing.vendors.registry import build
 from quanopy.wire.service import ResourceOut
 
 HERE = Path(__file__).parent
@@ -73,16 +73,17 @@ def driven_atoms() -> object:
     return pulse(2, math.pi / math.sqrt(2))
 
 
-PROVIDERS = (*SERVICES, "quera", "qrmi", "aer")
+SERVED = ("braket", "ibm", "pasqal", "perceval", "iqm", "vqpu")
+PROVIDERS = (*SERVED, "quera", "qrmi", "aer")
 NATIVE = {"quera": driven_atoms, "pasqal": pulsed_atoms, "perceval": photons}
 """What runs where no circuits do, by provider."""
 
 
 @contextmanager
 def vendors() -> Iterator[Mapping[str, Vendor]]:
-    """Every loopback vendor there is."""
+    """A loopback vendor for each provider that has one of its own."""
     with ExitStack() as stack:
-        served = {name: stack.enter_context(build(name)) for name in SERVICES}
+        served = {name: stack.enter_context(build(name)) for name in SERVED}
         for vendor in served.values():
             os.environ.update(vendor.environment())
         yield served
@@ -238,7 +239,7 @@ def main() -> None:
     for name in [name for name in os.environ if name.startswith("QUANOPY_")]:
         del os.environ[name]
     os.environ["QUANOPY_DATA"] = str(DATA)
-    console.print(f"Serving {len(SERVICES)} loopback vendors, and a broker in {DATA.name}/")
+    console.print(f"Serving {len(SERVED)} loopback vendors, and a broker in {DATA.name}/")
     with vendors() as served, broker(settings(served)) as client:
         rows = submit(client)
         follow(client, [row.job for row in rows if row.job is not None])
