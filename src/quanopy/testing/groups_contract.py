@@ -23,9 +23,10 @@ from quanopy.domain.ids import new_id
 from quanopy.domain.jobs import Job, OnFailure
 from quanopy.domain.requirements import Bound
 from quanopy.domain.resources import Capabilities, Resource
-from quanopy.domain.states import JobState, TaskState
+from quanopy.domain.states import JobState, ResourceState, TaskState
 from quanopy.ports.store import EventQuery, GroupQuery, Offer, Stepped, Store
 from quanopy.testing.catalogue import MovableClock, ending, execution, job, submission
+from quanopy.testing.registrations_contract import registration, resource
 
 TTL = 1e6
 SEQUENTIAL = GroupPolicy(order=GroupOrder.SEQUENTIAL)
@@ -559,6 +560,49 @@ class GroupsContract:
         assert [event.kind for event in found if event.subject == one.id] == [
             *("group.open", "group.running", "group.done"),
         ]
+
+    def test_a_resource_that_goes_and_comes_back_keeps_its_groups_waiting(
+        self, grouped: Store, clock: MovableClock
+    ) -> None:
+        made = registration(clock)
+        grouped.enrol(made, resource(made))
+        one, _ = grouped.create_group(group())
+        jobs = [job(resource="vq1") for _ in range(2)]
+        grouped.submit([replace(submission(*jobs), group_id=one.id)])
+        grouped.act_on_group(one.id, GroupAction.RUN, actor="alice")
+        step(grouped)
+        offer = [Offer(resource="vq1", seconds=1e9, claims=50)]
+        for away, back in (
+            (ResourceState.OFFLINE, ResourceState.ONLINE),
+            (ResourceState.MAINTENANCE, ResourceState.ONLINE),
+        ):
+            grouped.set_resource_state("vq1", away, "it is away", actor="op")
+            step(grouped)
+            assert grouped.claim("worker_1", offer, ttl_s=TTL) == []
+            grouped.set_resource_state("vq1", back, None, actor="op")
+        grouped.withdraw("vq1", None, actor="op")
+        step(grouped)
+        assert grouped.claim("worker_1", offer, ttl_s=TTL) == []
+        assert self.state(grouped, one) is GroupState.RUNNING
+        again = registration(clock)
+        grouped.enrol(again, resource(again))
+        for _ in jobs:
+            (claim,) = grouped.claim("worker_1", offer, ttl_s=TTL)
+            grouped.finish(claim.id, [ending(execution(claim))])
+            step(grouped)
+        assert grouped.progress([one.id])[one.id].completed == 2
+
+    def test_each_job_keeps_the_target_it_ran_for(self, grouped: Store) -> None:
+        _, jobs = self.made(grouped, SEQUENTIAL, 2)
+        for digest in ("sha256:before", "sha256:after"):
+            (claim,) = grouped.claim(
+                "worker_1", [Offer(resource="aer", seconds=1e9, claims=50)], ttl_s=TTL
+            )
+            ran = replace(execution(claim), target=digest)
+            grouped.finish(claim.id, [ending(ran)])
+            step(grouped)
+        found = [grouped.executions(one.id)[0].target for one in jobs]
+        assert found == ["sha256:before", "sha256:after"]
 
     def after(self, store: Store, *before: Job, on_failure: OnFailure = OnFailure.SKIP) -> Job:
         """A job that comes after others."""
