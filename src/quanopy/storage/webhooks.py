@@ -177,9 +177,10 @@ def _taking(row: Row, wanted: Position | None, ttl: int, now: int) -> Taking:
 
 
 def _is_ahead(at: int | None, furthest: int, now: int) -> bool:
-    """Whether a time is still to come; one beyond any that is set is from before the clock was
-    set back."""
-    return at is not None and now < at <= now + furthest
+    """Whether a time is still to come; one far beyond any that is set is from before the clock was
+    set back. Not all that is a little beyond: whoever set it looked at another machine's clock, or
+    at its own while this transaction waited for the row."""
+    return at is not None and now < at <= now + 2 * furthest
 
 
 def settle(

@@ -155,6 +155,14 @@ class WebhooksContract:
         later = Position(made.position.tx, made.position.seq + 1)
         assert claimed(store, made, later)[1].taken
 
+    def test_a_claim_holds_against_one_whose_clock_is_behind(
+        self, store: Store, clock: MovableClock
+    ) -> None:
+        made = added(store, clock)
+        assert claimed(store, made)[1].taken
+        clock.move(-0.001)
+        assert not claimed(store, made)[1].taken
+
     def test_a_clock_that_was_set_back_holds_nothing_up(
         self, store: Store, clock: MovableClock
     ) -> None:
