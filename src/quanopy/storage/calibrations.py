@@ -62,8 +62,9 @@ _TAKE = (
         _standings.c.resource.in_(select(_names.c.id)),
         or_(
             _standings.c.due_at <= _now,
-            # This was written under another clock, before ours went backwards.
-            _standings.c.due_at > _now + _standings.c.due_in,
+            # This was written under another clock, before ours went backwards; not by another
+            # worker just now, whose clock is a little ahead.
+            _standings.c.due_at > _now + 2 * _standings.c.due_in,
             _now - (_standings.c.due_at - _standings.c.due_in) >= _impatience,
         ),
     )

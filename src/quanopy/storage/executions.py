@@ -51,8 +51,9 @@ _TASK_JOBS = select(schema.tasks.c.id, schema.tasks.c.job_id).select_from(
 _held = exists().where(schema.claims.c.id == _executions.c.claim_id, ALIVE)
 _time_came = or_(
     _executions.c.due_at <= _now,
-    # Written under another clock, before ours went backwards.
-    _executions.c.due_at > _now + _executions.c.due_in,
+    # Written under another clock, before ours went backwards; not by another worker just now,
+    # whose clock is a little ahead: that would be a look too soon, or a search.
+    _executions.c.due_at > _now + 2 * _executions.c.due_in,
     and_(_executions.c.due_at.is_(None), _executions.c.state != ExecutionState.STRANDED.value),
 )
 _providers = id_rows("providers")

@@ -344,7 +344,9 @@ class _Doing:
         if gap and policy.order is GroupOrder.PARALLEL:
             most = min(most, 1)
             since = row.begun_at
-            if since is not None and since <= self.now < since + gap:
+            # One far ahead is from before the clock was set back; one a little ahead is another
+            # worker's, or of this moment: this transaction may have waited for it.
+            if since is not None and since - gap <= self.now < since + gap:
                 due.append(since + gap)
                 return False
         if most <= 0:

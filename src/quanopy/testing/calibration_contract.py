@@ -136,6 +136,13 @@ class CalibrationContract:
         assert store.calibrations_due(names, hold_s=30) == {"aer", "qpu"}
         assert store.calibrations_due([], hold_s=30) == set()
 
+    def test_nobody_else_is_told_to_ask_whose_clock_is_behind(
+        self, store: Store, clock: MovableClock
+    ) -> None:
+        assert store.calibrations_due(["aer"], hold_s=30) == {"aer"}
+        clock.move(-0.001)
+        assert store.calibrations_due(["aer"], hold_s=30) == set()
+
     def test_a_clock_that_goes_backwards_stops_no_questions(
         self, store: Store, clock: MovableClock
     ) -> None:

@@ -216,6 +216,19 @@ class GroupsContract:
             clock.move(60)
             step(grouped)
 
+    def test_a_gap_holds_against_one_whose_clock_is_behind(
+        self, grouped: Store, clock: MovableClock
+    ) -> None:
+        policy = GroupPolicy(order=GroupOrder.PARALLEL, gap_s=60.0)
+        _, jobs = self.made(grouped, policy, 3)
+        assert begun(grouped) == [jobs[0].id]
+        clock.move(-0.001)
+        step(grouped)
+        assert begun(grouped) == []
+        clock.move(60.001)
+        step(grouped)
+        assert begun(grouped) == [jobs[1].id]
+
     def test_parallel_jobs_begin_a_gap_apart(self, grouped: Store, clock: MovableClock) -> None:
         policy = GroupPolicy(order=GroupOrder.PARALLEL, gap_s=60.0)
         _, jobs = self.made(grouped, policy, 3)

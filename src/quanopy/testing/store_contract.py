@@ -818,6 +818,15 @@ class StoreContract(
         clock.move(TTL + 1)
         assert store.hold_stranded(run.id, actor="oleg", ttl_s=TTL).executions[0].id == run.id
 
+    def test_a_due_time_has_not_come_for_one_whose_clock_is_behind(
+        self, store: Store, clock: MovableClock
+    ) -> None:
+        claim = self.begun(store)
+        (run,) = store.executions(claim.tasks[0].job_id)
+        store.advance(claim.id, [ExecutionChange(execution_id=run.id, due_in_s=5.0)])
+        clock.move(-0.001)
+        assert store.due("worker_2", ["fake"], limit=9, ttl_s=TTL) == []
+
     def test_a_due_time_under_a_clock_that_went_back_has_come(
         self, store: Store, clock: MovableClock
     ) -> None:
