@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from quanopy.domain.errors import TaskFailed, Transient, Unavailable
-from quanopy.domain.resources import Target
+from quanopy.domain.resources import Resource, Target
 from quanopy.domain.states import JobState, TaskState
 from quanopy.ports.providers import Outcome, Work
 from quanopy.ports.store import Ending, EventQuery, Store
@@ -113,6 +113,42 @@ def test_a_provider_that_breaks_fails_its_tasks_and_not_the_worker(place: Workpl
     assert {job.state for job in place.wait(ids)} == {JobState.FAILED}
     broken = False
     assert {job.state for job in place.wait(place.submit(2))} == {JobState.COMPLETED}
+
+
+class Silent(FakeEmulator):
+    """Does not say what it serves while ``told`` is clear."""
+
+    def __init__(self) -> None:
+        super().__init__(name="silent")
+        self.told = threading.Event()
+        self.told.set()
+
+    def resources(self) -> Sequence[Resource]:
+        self.told.wait()
+        return super().resources()
+
+
+def test_a_provider_that_is_slow_to_say_what_it_serves_costs_no_claim(place: Workplace) -> None:
+    emulator, silent = FakeEmulator(), Silent()
+    emulator.gate.clear()
+    place.worker(emulator, silent)
+    ids = place.submit(1)
+    place.wait_for(lambda: emulator.ran, bool)
+    silent.told.clear()
+    try:
+        until = time.monotonic() + 3 * QUICK.ttl_s
+        while time.monotonic() < until:
+            assert place.store.sweep().claims_expired == 0
+            time.sleep(QUICK.sweep_s)
+        assert {one.resource.name: one.workers for one in place.store.resources()} == {
+            "noop": 1,
+            "silent": 1,
+        }
+    finally:
+        silent.told.set()
+        emulator.gate.set()
+    assert {job.state for job in place.wait(ids)} == {JobState.COMPLETED}
+    assert list(emulator.ran.values()) == [1]
 
 
 def test_what_passes_is_tried_again(place: Workplace) -> None:

@@ -36,11 +36,16 @@ class Kept(Generic[T]):
         self._good_until = -1.0
 
     def said(self) -> Said[T]:
-        """The latest answer, if need be after asking for it."""
-        with self._lock:
+        """The latest answer, if need be after asking for it; while another thread asks, the one
+        before it, if there is one: a vendor that is slow to answer keeps one waiting, not all."""
+        if not self._lock.acquire(blocking=self._said.answer is None):
+            return self._said
+        try:
             if time.monotonic() >= self._good_until:
                 self._renew()
             return self._said
+        finally:
+            self._lock.release()
 
     @property
     def latest(self) -> T | None:

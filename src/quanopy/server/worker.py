@@ -19,7 +19,7 @@ from quanopy.domain.jobs import Extent
 from quanopy.domain.resources import Resource
 from quanopy.ports.objects import Objects
 from quanopy.ports.programs import Compiler, Reader
-from quanopy.ports.providers import LocalProvider, Provider, RemoteProvider, is_remote
+from quanopy.ports.providers import LocalProvider, RemoteProvider, is_remote
 from quanopy.ports.store import Claim, Offering, Store, Swept
 from quanopy.ports.wakeups import Topic, Wakeups
 from quanopy.services.alarm import Alarm
@@ -30,9 +30,14 @@ from quanopy.services.groups import Groups
 from quanopy.services.hints import JobHints
 from quanopy.services.holding import Holding
 from quanopy.services.preparing import Preparing
+from quanopy.services.rosters import Rosters
 from quanopy.services.stopping import Calibrated, Limits, Precision, Rule
 
 log = logging.getLogger(__name__)
+
+_FIRST_S = 15.0
+"""How long a worker that begins waits for providers to say what they serve: loading a vendor's
+package takes a while."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +80,7 @@ class Worker:
         self._store = store
         self._wakeups = wakeups
         self._providers = providers
+        self._rosters = Rosters(providers)
         self._rhythm = rhythm or Rhythm()
         self._stopping, self._ended = Event(), Event()
         self._claiming, self._keeping, self._turning = Alarm(), Alarm(), Alarm()
@@ -137,7 +143,7 @@ class Worker:
 
     def start(self) -> None:
         """Register the providers' resources and begin to work."""
-        self._try(self._register)
+        self._try(lambda: self._register(_FIRST_S))
         self._crews = [self._crew(provider) for provider in self._providers]
         self._unsubscribe = [
             self._wakeups.subscribe(Topic.WORK, self._claim_soon),
@@ -169,6 +175,7 @@ class Worker:
         self._ended.set()
         self._keeping.ring()
         keep.join()
+        self._rosters.close()
         for unsubscribe in self._unsubscribe:
             unsubscribe()
         self._try(lambda: self._store.retire(self.id))
@@ -316,12 +323,13 @@ class Worker:
     def _beat(self) -> None:
         self._holding.renew()
         if not self._stopping.is_set():
-            self._register()
+            self._register(self._rhythm.ttl_s / 6)
 
-    def _register(self) -> None:
+    def _register(self, patience_s: float) -> None:
+        """Say that it lives, and what it serves: at half a beat's length no vendor holds it up."""
         found: dict[str, Resource] = {}
-        for provider in self._providers:
-            for resource in _resources(provider):
+        for provider, resources in self._rosters.look(patience_s=patience_s):
+            for resource in resources:
                 able = replace(resource.capabilities, adopts=is_remote(provider))
                 resource = replace(resource, capabilities=able)
                 if found.setdefault(resource.name, resource).provider != resource.provider:
@@ -379,12 +387,3 @@ class Worker:
             log.exception("worker %s", self.id)
             return False
         return True
-
-
-def _resources(provider: Provider) -> Sequence[Resource]:
-    try:
-        return provider.resources()
-    except Exception:
-        # A broken plugin takes its own resources out of service, and nobody else's.
-        log.exception("provider %s cannot say its resources", provider.name)
-        return ()

@@ -1,5 +1,7 @@
 """What a vendor said last is kept while it is silent."""
 
+from threading import Event, Thread
+
 from quanopy.domain.errors import QuanopyError, Unavailable
 from quanopy.providers.kept import Kept
 
@@ -57,3 +59,26 @@ def test_one_that_never_answered_has_nothing() -> None:
     assert kept.said().answer is None
     assert isinstance(raised(kept.known), Unavailable)
     assert vendor.asked == 1
+
+
+def test_a_vendor_that_is_slow_to_answer_keeps_only_one_waiting() -> None:
+    asked, answers, slow = Event(), Event(), False
+
+    def ask() -> int:
+        if slow:
+            asked.set()
+            answers.wait()
+        return 2 if slow else 1
+
+    kept = Kept(ask, fresh_s=0.0)
+    assert kept.known() == 1
+    slow = True
+    one = Thread(target=kept.said)
+    one.start()
+    try:
+        assert asked.wait(10)
+        assert [kept.known(), kept.said().answer] == [1, 1]
+    finally:
+        answers.set()
+        one.join()
+    assert kept.known() == 2

@@ -67,6 +67,8 @@ class BraketProvider:
         self._makers = None if makers is None else {maker.lower() for maker in makers}
         self._service = Service(access)
         self._polling = Polling(self._service)
+        self._looking = threading.Lock()
+        """Held while the devices are asked for."""
         self._lock = threading.Lock()
         self._devices: dict[str, Device] = {}
         self._seen_at: float | None = None
@@ -79,11 +81,14 @@ class BraketProvider:
     # -- devices ------------------------------------------------------------------------------
     def resources(self) -> Sequence[Resource]:
         """The region's devices that run circuits or atoms, asked for once a minute. Where Braket
-        does not answer, those known are offline."""
+        does not answer, those known are offline; while it is being asked, they are as they were."""
+        if self._looking.acquire(blocking=self._seen_at is None):
+            try:
+                if self._seen_at is None or time.monotonic() - self._seen_at > _REFRESH_S:
+                    self._look()
+            finally:
+                self._looking.release()
         with self._lock:
-            late = self._seen_at is None or time.monotonic() - self._seen_at > _REFRESH_S
-            if late:
-                self._look()
             return [each.resource(self.name, reason=self._reason) for each in self._known()]
 
     def target(self, resource: str) -> Target:
@@ -188,25 +193,31 @@ class BraketProvider:
 
     # -- parts --------------------------------------------------------------------------------
     def _look(self) -> None:
-        """Ask for the devices; with the lock held."""
+        """Ask for the devices; for one thread at a time."""
         try:
-            rows = self._search()
-            arns = [str(row.get("deviceArn")) for row in rows]
-            for arn in arns:
-                if arn not in self._devices:
-                    said = self._service.ask("get_device", deviceArn=arn)
-                    self._devices[arn] = device_of(said)
-            for row in rows:
-                arn = str(row.get("deviceArn"))
-                status = str(row.get("deviceStatus"))
-                self._devices[arn] = replace(self._devices[arn], status=status)
-            self._devices = {arn: self._devices[arn] for arn in arns}
-            self._reason = None
+            found, reason = self._asked_for(), None
         except (ProviderError, Denied, NotFound) as error:
             if self._seen_at is None:
                 raise
-            self._reason = str(error)
+            found, reason = self._devices, str(error)
+        with self._lock:
+            # What was fetched of one meanwhile is younger.
+            latest = {arn: self._devices.get(arn, one) for arn, one in found.items()}
+            self._devices = {a: replace(one, status=found[a].status) for a, one in latest.items()}
+            self._reason = reason
         self._seen_at = time.monotonic()
+
+    def _asked_for(self) -> dict[str, Device]:
+        """The devices as they stand; what is known of them is not asked for again."""
+        with self._lock:
+            known = dict(self._devices)
+        found = {}
+        for row in self._search():
+            arn, status = str(row.get("deviceArn")), str(row.get("deviceStatus"))
+            if arn not in known:
+                known[arn] = device_of(self._service.ask("get_device", deviceArn=arn))
+            found[arn] = replace(known[arn], status=status)
+        return found
 
     def _search(self) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []
