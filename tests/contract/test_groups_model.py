@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from quanopy.ports.store import Claim, Offer
 from quanopy.storage.store import open_store
 from quanopy.testing.catalogue import MovableClock, ending, execution, job, submission
 from quanopy.testing.groups_contract import group
+from tests.catalogues import new_catalogue
 
 TTL = 1e9
 GAP_S = 10.0
@@ -41,15 +41,6 @@ numbers = st.integers(min_value=0, max_value=1000)
 fates = st.sampled_from(OnFailure)
 
 
-@cache
-def _empty() -> bytes:
-    """An empty catalogue's file."""
-    with tempfile.TemporaryDirectory(prefix="quanopy-model-") as folder:
-        path = Path(folder, "empty.db")
-        open_store(f"sqlite:///{path}").close()
-        return path.read_bytes()
-
-
 class GroupsMachine(RuleBasedStateMachine):
     """A catalogue, workers that end what may run in any way, and people who ask for anything."""
 
@@ -57,9 +48,8 @@ class GroupsMachine(RuleBasedStateMachine):
     def begin(self) -> None:
         self.folder = tempfile.TemporaryDirectory(prefix="quanopy-model-")
         self.path = Path(self.folder.name, "catalogue.db")
-        self.path.write_bytes(_empty())
         self.clock = MovableClock()
-        self.store = open_store(f"sqlite:///{self.path}", clock=self.clock)
+        self.store = open_store(new_catalogue(self.path), clock=self.clock)
         self.store.register(
             "worker_1", [Resource(name="aer", provider="aer", lanes=None)], ttl_s=TTL
         )

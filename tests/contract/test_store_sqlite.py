@@ -6,9 +6,11 @@ import pytest
 
 from quanopy.storage.store import open_store
 from quanopy.testing.store_contract import MakeStore, StoreContract
+from tests.catalogues import new_catalogue
 
 
 class TestSqliteStore(StoreContract):
     @pytest.fixture
     def make_store(self, tmp_path: Path) -> MakeStore:
-        return lambda clock: open_store(f"sqlite:///{tmp_path / 'catalogue.db'}", clock=clock)
+        url = new_catalogue(tmp_path / "catalogue.db")
+        return lambda clock: open_store(url, clock=clock)

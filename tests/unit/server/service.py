@@ -38,6 +38,7 @@ from quanopy.storage.objects import open_objects
 from quanopy.storage.store import open_store
 from quanopy.storage.wakeups_sqlite import SqliteWakeups
 from quanopy.testing.fake_local import FakeEmulator
+from tests.catalogues import new_catalogue
 
 WORKER = "worker_test"
 AER = Resource(
@@ -213,7 +214,7 @@ def running(data: Path) -> Iterator[Service]:
     """A server on a unix socket in a folder."""
     settings = Settings(data=data, uds=data / "socket", body_limit=1024 * 1024)
     with contextlib.ExitStack() as stack:
-        store = open_store(settings.database_url)
+        store = open_store(new_catalogue(data / "quanopy.db"))
         stack.callback(store.close)
         store.register(WORKER, [AER], ttl_s=600)
         objects = open_objects(settings.objects_url)

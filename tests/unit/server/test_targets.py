@@ -21,6 +21,7 @@ from quanopy.ports.store import Store
 from quanopy.services.targets import ProviderTargets
 from quanopy.storage.store import open_store
 from quanopy.testing.fake_local import FakeEmulator
+from tests.catalogues import new_catalogue
 from tests.unit.server.service import AER, WORKER, Service
 
 ELSEWHERE = Resource(name="iqm-garnet", provider="iqm")
@@ -76,7 +77,7 @@ class Counting(FakeEmulator):
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    store = open_store(f"sqlite:///{tmp_path / 'q.db'}")
+    store = open_store(new_catalogue(tmp_path / "q.db"))
     store.register(WORKER, [AER], ttl_s=60)
     yield store
     store.close()

@@ -30,6 +30,7 @@ from quanopy.storage.store import open_store
 from quanopy.storage.wakeups import open_wakeups
 from quanopy.testing.catalogue import MovableClock
 from quanopy.testing.registrations_contract import registration, resource
+from tests.catalogues import new_catalogue
 
 NOW = datetime.now(UTC)
 SNAPSHOT = Snapshot(
@@ -68,7 +69,7 @@ class Vendor:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    with closing(open_store(f"sqlite:///{tmp_path / 'catalogue.db'}")) as store:
+    with closing(open_store(new_catalogue(tmp_path / "catalogue.db"))) as store:
         yield store
 
 

@@ -20,6 +20,7 @@ from quanopy.services.delivering import CLAIM_S, LONGEST_PAUSE_S, PAGE, Deliveri
 from quanopy.services.webhook_secrets import WebhookSecrets
 from quanopy.storage.store import open_store
 from quanopy.testing.catalogue import MovableClock, job, submission
+from tests.catalogues import new_catalogue
 
 DAY_S = 24 * 3600.0
 OK = Answer(status=204)
@@ -87,7 +88,7 @@ def clock() -> MovableClock:
 
 @pytest.fixture
 def store(tmp_path: Path, clock: MovableClock) -> Iterator[Store]:
-    store = open_store(f"sqlite:///{tmp_path / 'catalogue.db'}", clock=clock)
+    store = open_store(new_catalogue(tmp_path / "catalogue.db"), clock=clock)
     yield store
     store.close()
 

@@ -25,6 +25,7 @@ from quanopy.services.webhook_secrets import WebhookSecrets
 from quanopy.storage.store import open_store
 from quanopy.storage.wakeups_sqlite import SqliteWakeups
 from quanopy.testing.catalogue import MovableClock, job, submission
+from tests.catalogues import new_catalogue
 from tests.servers.receiver import Call, Receiver, says
 
 PATIENCE_S = 60.0
@@ -47,7 +48,7 @@ class Place:
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self.clock = MovableClock()
-        self.store = open_store(f"sqlite:///{folder / 'catalogue.db'}", clock=self.clock)
+        self.store = open_store(new_catalogue(folder / "catalogue.db"), clock=self.clock)
         stack.callback(self.store.close)
         self.wakeups: Wakeups = SqliteWakeups(folder / "catalogue.db")
         stack.callback(self.wakeups.close)

@@ -16,6 +16,7 @@ from quanopy.ports.store import Store
 from quanopy.services.stopping import Calibrated
 from quanopy.storage.objects import open_objects
 from quanopy.storage.store import open_store
+from tests.catalogues import new_catalogue
 
 OPEN = Resource(name="open", provider="aer")
 CLOSED = Resource(name="closed", provider="aer", accounts=("bob",))
@@ -31,7 +32,7 @@ GROUP = Group(
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    store = open_store(f"sqlite:///{tmp_path / 'catalogue.db'}")
+    store = open_store(new_catalogue(tmp_path / "catalogue.db"))
     store.register("worker_1", [OPEN, CLOSED], ttl_s=600)
     yield store
     store.close()

@@ -11,6 +11,7 @@ from quanopy.services.demands import Demands
 from quanopy.services.drafting import Draft, demanding
 from quanopy.services.packing import Awaiting
 from quanopy.storage.store import open_store
+from tests.catalogues import new_catalogue
 
 NOWHERE = Extent(key="k", offset=0, length=0)
 
@@ -52,7 +53,7 @@ def of(resource: str, age_s: float | None) -> Draft:
 def test_jobs_that_demand_the_same_are_held_against_what_is_known_once(tmp_path: Path) -> None:
     standings = Counting()
     drafts = [*[of("qpu", 60.0)] * 500, of("qpu", None), of("qpu", 1e6), of("other", 60.0)]
-    with closing(open_store(f"sqlite:///{tmp_path / 'q.db'}")) as store:
+    with closing(open_store(new_catalogue(tmp_path / "q.db"))) as store:
         found = demanding(drafts, Demands(store), standings)
     assert isinstance(found, list)
     waits = Awaiting(age_s=60.0, at_most_s=None)

@@ -23,6 +23,7 @@ from quanopy.services.unpacking import load_jobs, load_programs
 from quanopy.storage.objects import open_objects
 from quanopy.storage.store import open_store
 from quanopy.storage.wakeups_sqlite import SqliteWakeups
+from tests.catalogues import new_catalogue
 from tests.unit.server.service import AER, WORKER, PlainReader
 
 
@@ -42,7 +43,7 @@ class House:
     """A submit service and what it stands on."""
 
     def __init__(self, folder: Path) -> None:
-        self.store: Store = open_store(f"sqlite:///{folder / 'quanopy.db'}")
+        self.store: Store = open_store(new_catalogue(folder / "quanopy.db"))
         self.store.register(WORKER, [AER], ttl_s=60)
         self.folder = folder / "objects"
         self.objects: Objects = open_objects(self.folder.as_uri())
