@@ -144,7 +144,7 @@ def test_a_cancelled_job_runs_after_a_retry(client: Client, closed: str) -> None
 
 def test_a_wait_is_over_when_the_state_comes(client: Client, closed: str) -> None:
     job = client.sample(QASM3, resource=closed)
-    assert job.wait(["queued"], timeout=LIMIT_S) is JobState.QUEUED
+    assert job.wait(LIMIT_S, states=["queued"]) is JobState.QUEUED
     timer = threading.Timer(0.2, job.cancel)
     timer.start()
     assert job.wait(timeout=LIMIT_S) is JobState.CANCELLED

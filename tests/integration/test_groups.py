@@ -102,14 +102,14 @@ def test_it_pauses_when_jobs_fail_and_goes_on_when_it_is_told_to(client: Client)
     group = client.group("failing", order="sequential", stop={"failures": 1})
     group.extend([failing(), bell()])
     group.run()
-    paused = group.wait(PATIENCE_S, until=["paused"])
+    paused = group.wait(PATIENCE_S, states=["paused"])
     assert paused.state is GroupState.PAUSED
     assert (paused.progress.failed, paused.progress.blocked) == (1, 1)
     done = group.resume().wait(PATIENCE_S)
     assert (done.progress.failed, done.progress.completed) == (1, 1)
     assert [found is None for found in group.results()] == [True, False]
     assert len(group.rerun_failed(replace=False)) == 1
-    done = group.wait(PATIENCE_S, until=["paused"])
+    done = group.wait(PATIENCE_S, states=["paused"])
     assert (done.size, done.progress.failed) == (3, 2)
 
 
@@ -119,7 +119,7 @@ def test_it_pauses_where_its_resource_is_calibrated_too_badly(client: Client) ->
         "bad", resource=noisy, order="sequential", stop={"calibration": {"cx.error": 1e-6}}
     )
     group.extend([bell(), bell()])
-    paused = group.run().wait(PATIENCE_S, until=["paused"])
+    paused = group.run().wait(PATIENCE_S, states=["paused"])
     assert paused.state is GroupState.PAUSED
     assert f"{noisy}: cx.error" in (paused.reason or "")
 

@@ -239,7 +239,7 @@ def test_a_group_waits_for_a_resource_that_went_away(client: Client) -> None:
     group.extend([mine() for _ in range(2)])
     client.set_resource_state("aer", "maintenance")
     group.run()
-    group.wait(PATIENCE_S, until=["running"])
+    group.wait(PATIENCE_S, states=["running"])
     time.sleep(0.5)
     found = group.detail()
     assert (found.state, found.progress.queued, found.progress.blocked) == (

@@ -6,7 +6,7 @@ from typing import Any
 
 from quanopy.client.handles import Job, checked_id
 from quanopy.client.http import Http
-from quanopy.client.polling import rounds
+from quanopy.client.polling import ends_at, rounds
 from quanopy.client.results import Result, result_of
 from quanopy.domain.errors import NotReady, TaskFailed
 from quanopy.domain.states import FINAL_JOB_STATES, JobState
@@ -27,7 +27,7 @@ AT_ONCE = 10_000
 
 def ids_of(jobs: Iterable[Job | str]) -> list[str]:
     """Ids of one or many jobs; raises :class:`Invalid` for what is no job's id."""
-    given = [jobs] if isinstance(jobs, Job | str) else jobs
+    given = jobs if isinstance(jobs, Iterable) and not isinstance(jobs, str) else [jobs]
     return [job.id if isinstance(job, Job) else checked_id(job) for job in given]
 
 
@@ -53,10 +53,9 @@ def cancelled(http: Http, jobs: Iterable[Job | str]) -> list[JobOut]:
 def as_completed(http: Http, jobs: Iterable[Job | str], timeout: float | None) -> Iterator[Job]:
     """Jobs as they end; raises as :meth:`Client.as_completed`."""
     pending = set(ids_of(jobs))
-    ends_at = None if timeout is None else time.monotonic() + timeout
+    end = ends_at(timeout)
     while pending:
-        left = None if ends_at is None else max(0.0, ends_at - time.monotonic())
-        for job_id in _first_to_end(http, pending, left):
+        for job_id in _first_to_end(http, pending, max(0.0, end - time.monotonic())):
             pending.discard(job_id)
             yield Job(http, job_id)
 
@@ -76,7 +75,7 @@ def results(
     raise NotReady(f"{len(set(ids)) - len(found)} of {len(set(ids))} jobs are not done")
 
 
-def _first_to_end(http: Http, ids: Collection[str], timeout: float | None) -> list[str]:
+def _first_to_end(http: Http, ids: Collection[str], timeout: float) -> list[str]:
     for wait_s in rounds(timeout):
         said = _asked(http, "/jobs/wait", list(ids), wait_s, first=True)
         if ended := [job.id for job in said if job.state in FINAL_JOB_STATES]:

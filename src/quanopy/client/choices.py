@@ -1,5 +1,6 @@
 """Names that stand for one of a few things."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import TypeVar
 
@@ -17,3 +18,10 @@ def chosen(choices: type[E], name: str, where: str) -> E:
         raise Invalid(f"there is no {where} {name!r}", where=where, hint=f"Known: {known}.") from (
             error
         )
+
+
+def all_chosen(choices: type[E], names: Iterable[str], where: str) -> frozenset[E]:
+    """The members that one or many names stand for; raises as :func:`chosen`."""
+    given: object = names
+    listed = names if isinstance(given, Iterable) and not isinstance(given, str) else [names]
+    return frozenset(chosen(choices, name, where) for name in listed)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from quanopy.client import bulk, drafts
-from quanopy.client.choices import chosen
+from quanopy.client.choices import all_chosen
 from quanopy.client.cutting import cut
 from quanopy.client.drafts import Circuit, Draft, How
 from quanopy.client.group_view import GroupView
@@ -75,8 +75,8 @@ class Group:
     def __init__(self, http: Http, id: str, *, resource: str, named: str | None = None) -> None:
         """``resource`` is what its jobs run on that name none; ``named`` the one that whoever
         attached to it takes it to be of, if they said so."""
-        if not is_id(id, "group"):
-            raise Invalid(f"{id[:60]!r} is no group's id", hint="Ids look like group_0193….")
+        if not isinstance(id, str) or not is_id(id, "group"):
+            raise Invalid(f"{str(id)[:60]!r} is no group's id", hint="Ids look like group_0193….")
         self._http = http
         self.id = id
         self._resource = resource
@@ -219,15 +219,15 @@ class Group:
         self,
         timeout: float | None = None,
         *,
-        until: Iterable[GroupState | str] = (),
+        states: Iterable[GroupState | str] = (),
         told: Callable[[GroupOut], object] | None = None,
     ) -> GroupOut:
-        """Wait for its end, or one of these states; what the broker says of it then. ``told`` is
+        """Wait for its end, or for one of ``states``; what the broker says of it then. ``told`` is
         called with its progress about once a second meanwhile.
 
         Raises :class:`NotReady` after ``timeout`` seconds.
         """
-        wanted = frozenset(chosen(GroupState, one, "state") for one in until)
+        wanted = all_chosen(GroupState, states, "state")
         for wait_s in rounds(timeout, longest_s=LONGEST_S if told is None else 1.0):
             params = {"wait": wait_s, "until": sorted(wanted)}
             detail = self._see(self._http.get(GroupOut, self._path(), params=params, wait_s=wait_s))
@@ -247,7 +247,7 @@ class Group:
         """
         with display(every_s=every) as show:
             return self.wait(
-                timeout, until=[GroupState.PAUSED], told=lambda found: show(GroupView.now(found))
+                timeout, states=[GroupState.PAUSED], told=lambda found: show(GroupView.now(found))
             )
 
     def results(

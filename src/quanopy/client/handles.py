@@ -1,10 +1,10 @@
 """Handles: a submitted job, from any machine and at any later time."""
 
-from collections.abc import Collection
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Self
 
 from quanopy.client.calibrations import JobCalibration
-from quanopy.client.choices import chosen
+from quanopy.client.choices import all_chosen
 from quanopy.client.compiled import AsRun
 from quanopy.client.expecting import Expected, compare, expectation, identity_of
 from quanopy.client.http import Http
@@ -45,13 +45,13 @@ class Job:
         return self.detail().state
 
     def wait(
-        self, states: Collection[JobState | str] | None = None, timeout: float | None = None
+        self, timeout: float | None = None, *, states: Iterable[JobState | str] = ()
     ) -> JobState:
         """Wait until it is in one of ``states`` (by default: final), or final; the state then.
 
         Raises :class:`NotReady` after ``timeout`` seconds.
         """
-        until = frozenset(_states(states)) if states else FINAL_JOB_STATES
+        until = all_chosen(JobState, states, "state") or FINAL_JOB_STATES
         for wait_s in rounds(timeout):
             params = {"wait": wait_s, "until": sorted(until)}
             detail = self._http.get(JobDetail, f"/jobs/{self.id}", params=params, wait_s=wait_s)
@@ -199,14 +199,9 @@ class Job:
 
 def checked_id(id: str) -> str:
     """The id of a job; raises :class:`Invalid` for anything else, which goes into no path."""
-    if not is_id(id, "job"):
-        raise Invalid(f"{id[:60]!r} is no job's id", hint="Ids look like job_0193….")
+    if not isinstance(id, str) or not is_id(id, "job"):
+        raise Invalid(f"{str(id)[:60]!r} is no job's id", hint="Ids look like job_0193….")
     return id
-
-
-def _states(names: Collection[JobState | str]) -> list[JobState]:
-    given = [names] if isinstance(names, str) else names
-    return [chosen(JobState, name, "state") for name in given]
 
 
 def _attach(id: str, expected: Expected) -> Job:

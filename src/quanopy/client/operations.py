@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 from quanopy.client.choices import chosen
 from quanopy.client.http import Http
+from quanopy.client.polling import ends_at
 from quanopy.domain.errors import Conflict, NotReady, Rejected
 from quanopy.domain.states import WayOut
 from quanopy.wire.refusals import checked
@@ -53,15 +54,15 @@ class Operations:
         name: str | None,
         tags: Iterable[str],
         account: str | None,
-        timeout: float,
+        timeout: float | None,
     ) -> str:
         """Take over a vendor's job; the id of the job here."""
+        end = ends_at(timeout)
         asked = {"provider": provider, "id": id, "name": name, "tags": list(tags)}
         body = checked(AdoptIn, {**asked, "account": account})
         found = self._http.post(AdoptionOut, "/adoptions", body)
-        ends_at = time.monotonic() + timeout
         while found.job_id is None and found.problem is None:
-            if time.monotonic() > ends_at:
+            if time.monotonic() > end:
                 raise NotReady(
                     f"{provider} has not been asked for {id} yet",
                     hint="Adopt it again to see what became of it.",

@@ -9,6 +9,7 @@ from typing import Any
 
 from quanopy.client.handles import Job
 from quanopy.client.http import Http
+from quanopy.client.polling import ends_at
 from quanopy.client.reruns import Rerun, reruns
 from quanopy.client.results import NativePub
 from quanopy.client.submitting import submitted
@@ -127,6 +128,7 @@ def run_again(
 ) -> Replay:
     """Run a job again under the noise it ran under, and compare; raises as
     :meth:`Client.replay`."""
+    until = ends_at(timeout)
     ran = of.result(0.0)
     again, label = reruns(of, emulator, shots=shots, seed=seed)
     try:
@@ -138,7 +140,7 @@ def run_again(
             hint="A replay wants an emulator that takes noise: name one here, or have the "
             "broker serve this one.",
         ) from error
-    emulated = _merged(again, _results(jobs, timeout), len(ran))
+    emulated = _merged(again, _results(jobs, until), len(ran))
     return Replay(
         job=of,
         runs=[
@@ -156,12 +158,11 @@ def run_again(
     )
 
 
-def _results(jobs: Sequence[Job], timeout: float | None) -> list[Sequence[PubResult]]:
-    """Of all of them, after ``timeout`` seconds at most; raises as :meth:`Client.replay`."""
-    until = math.inf if timeout is None else time.monotonic() + timeout
+def _results(jobs: Sequence[Job], until: float) -> list[Sequence[PubResult]]:
+    """Of all of them, by this time at the latest; raises as :meth:`Client.replay`."""
     found = []
     for job in jobs:
-        left_s = None if timeout is None else max(0.0, until - time.monotonic())
+        left_s = max(0.0, until - time.monotonic())
         found.append(job.result(left_s).to_dict()["pubs"])
     return found
 

@@ -8,6 +8,7 @@ from urllib.parse import quote
 from quanopy.client.groups import Group
 from quanopy.client.handles import Job, checked_id
 from quanopy.client.http import Http
+from quanopy.client.polling import ends_at
 from quanopy.domain.errors import NotReady, Unavailable
 from quanopy.domain.webhooks import WebhookState
 from quanopy.wire.refusals import checked
@@ -73,7 +74,7 @@ class Webhooks:
         """Go on from where it stood; or try what fails again now."""
         return self._http.post(WebhookOut, _path(id, "/resume"))
 
-    def test(self, id: str, timeout: float = 30.0) -> WebhookOut:
+    def test(self, id: str, timeout: float | None = 30.0) -> WebhookOut:
         """Send an event ``webhook.ping``, after what is to be sent before it, and wait.
 
         Raises:
@@ -81,10 +82,10 @@ class Webhooks:
             Unavailable: it could not be delivered; the message says why.
             NotReady: no worker has tried within ``timeout`` seconds.
         """
+        end = ends_at(timeout)
         before = self.get(id)
         asked = self._http.post(WebhookOut, _path(id, "/test"), repeatable=False)
-        ends_at = time.monotonic() + timeout
-        while time.monotonic() < ends_at:
+        while time.monotonic() < end:
             found = self.get(id)
             if found.attempts > before.attempts or found.state is WebhookState.PAUSED:
                 why = found.problem or found.reason or "it is paused"
@@ -93,7 +94,7 @@ class Webhooks:
                 return found
             time.sleep(_LOOK_S)  # A worker delivers meanwhile.
         raise NotReady(
-            f"nothing was sent within {timeout:g} s",
+            f"nothing was sent within {timeout or 0:g} s",
             where=asked.id,
             hint="See that a worker runs.",
         )

@@ -1,0 +1,108 @@
+"""Waiting, as it is written in a hurry: what is meant is done, what cannot be meant is said."""
+
+import json
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from quanopy.client import Client
+from quanopy.client.groups import Group
+from quanopy.domain.errors import Invalid, NotReady
+from quanopy.domain.ids import new_id
+from quanopy.domain.states import JobState
+from tests.unit.client.stub import Answer, Seen, Stub, document
+
+AT = "2026-01-01T00:00:00Z"
+
+
+def answer(seen: Seen) -> Answer:
+    """A job, a group or jobs that run, and will for a long time."""
+    path = urlsplit(seen.path).path.removeprefix("/v1")
+    shown = {"account": "ada", "state": "running", "created_at": AT}
+    job = {**shown, "kind": "sample", "resource": "aer"}
+    if path.startswith("/groups/"):
+        return document({**shown, "id": path.rsplit("/", 1)[1], "name": "scan"})
+    if path.startswith("/jobs/job_"):
+        return document({**job, "id": path.rsplit("/", 1)[1]})
+    return document({"jobs": [{**job, "id": one} for one in json.loads(seen.body)["ids"]]})
+
+
+@pytest.fixture
+def stub() -> Iterator[Stub]:
+    with Stub(answer) as stub:
+        yield stub
+
+
+@pytest.fixture
+def client(stub: Stub) -> Iterator[Client]:
+    with Client(stub.url, "t") as client:
+        yield client
+
+
+def group_of(client: Client) -> Group:
+    return client.find_group(new_id("group"))
+
+
+def until(stub: Stub) -> list[str]:
+    """States that the last request asked for."""
+    return parse_qs(urlsplit(stub.seen[-1].path).query).get("until", [])
+
+
+def test_a_number_is_how_long_a_job_is_waited_for(client: Client) -> None:
+    with pytest.raises(NotReady, match=r"after 0\.01 s"):
+        client.job(new_id("job")).wait(0.01)
+
+
+def test_states_are_named_one_or_many(client: Client, stub: Stub) -> None:
+    job = client.job(new_id("job"))
+    assert job.wait(5, states="running") is JobState.RUNNING
+    assert job.wait(states=[JobState.RUNNING, "failed"], timeout=5) is JobState.RUNNING
+    assert until(stub) == ["failed", "running"]
+    assert group_of(client).wait(5, states="running").state == "running"
+    assert until(stub) == ["running"]
+
+
+@pytest.mark.parametrize("states", ["runing", ["running", "x"], 5, [None]])
+def test_a_state_that_there_is_not_comes_with_those_there_are(client: Client, states: Any) -> None:
+    waits: tuple[Callable[..., object], ...] = (
+        client.job(new_id("job")).wait,
+        group_of(client).wait,
+    )
+    for wait in waits:
+        with pytest.raises(Invalid, match="there is no state") as raised:
+            wait(1, states=states)
+        assert "running" in (raised.value.hint or "")
+
+
+@pytest.mark.parametrize("timeout", ["running", ["running"], True, "2h", math.nan])
+def test_what_is_no_number_of_seconds_is_said(client: Client, timeout: Any) -> None:
+    job, group = client.job(new_id("job")), group_of(client)
+    waits: tuple[Callable[[], object], ...] = (
+        lambda: job.wait(timeout),
+        lambda: job.result(timeout),
+        lambda: job.npz(timeout),
+        lambda: group.wait(timeout),
+        lambda: group.watch(timeout),
+        lambda: group.results(timeout),
+        lambda: client.results([job], timeout),
+        lambda: list(client.as_completed([job], timeout)),
+        lambda: client.replay(job, timeout=timeout),
+        lambda: client.adopt("ibm", "x", timeout=timeout),
+        lambda: client.webhooks.test(new_id("hook"), timeout),
+    )
+    for wait in waits:
+        with pytest.raises(Invalid, match="is no number of seconds") as raised:
+            wait()
+        assert raised.value.where == "timeout"
+
+
+@pytest.mark.parametrize("jobs", [5, None, [None], [5], b"job", object()])
+def test_what_is_no_job_is_said(client: Client, jobs: Any) -> None:
+    for ask in (client.states, client.details, client.cancel, client.segments):
+        with pytest.raises(Invalid, match="is no job's id"):
+            ask(jobs)
+    with pytest.raises(Invalid, match="is no job's id"):
+        client.job(jobs)
