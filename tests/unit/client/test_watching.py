@@ -3,6 +3,7 @@
 import io
 import json
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -177,8 +178,7 @@ group.watch(30.0)
 
 
 def test_a_notebook_s_cell_shows_it_in_place(tmp_path: Path) -> None:
-    pytest.importorskip("ipykernel")
-    nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
+    nbclient, nbformat = import_module("nbclient"), import_module("nbformat")
     with Stub(Broker()) as stub:
         cell = nbformat.v4.new_code_cell(NOTEBOOK.format(url=stub.url, id=ID))
         handle = nbformat.v4.new_code_cell("group")
