@@ -1,11 +1,13 @@
 """Events: the append-only history of everything that changes state."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Self
 
 from quanopy.domain.errors import Invalid
+from quanopy.domain.groups import GroupState
+from quanopy.domain.states import ExecutionState, JobState, ResourceState, TaskState
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -33,6 +35,15 @@ class Position:
         return cls(int(tx), int(seq))
 
 
+KINDS: Mapping[str, Sequence[str]] = {
+    "job": (*JobState, "adopted", "chosen", "held", "imported", "released"),
+    "task": (*TaskState, "cancel_requested"),
+    "execution": (*ExecutionState, "recalibrated", "reported"),
+    "group": (*GroupState, "cancelling", "imported", "removed", "revised"),
+    "resource": (*ResourceState, "calibrated", "left", "opened", "registered"),
+    "webhook": ("created", "paused", "ping", "removed", "resumed", "rotated"),
+}
+"""By what it is about, what an event can be called after the dot; see :attr:`Event.kind`."""
 TOLD = "told"
 """In the data of an event that another broker saw: digest of the receipt that tells of it."""
 

@@ -1,13 +1,12 @@
 """Webhooks: where an account wants to be told what happens, and how far it has been told."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from quanopy.domain.errors import Invalid
-from quanopy.domain.events import Event, Position
+from quanopy.domain.events import KINDS, Event, Position
 
 USUAL_KINDS = ("job.completed", "job.failed", "job.cancelled", "group.*")
 """What a webhook is told that does not say: the ends of jobs, and all of groups."""
@@ -21,8 +20,6 @@ FURTHEST = timedelta(hours=1)
 """The longest between two attempts, whatever a server asks for."""
 MOST = 1_000
 """Webhooks of one account."""
-_SUBJECTS = ("job", "task", "execution", "group", "resource", "webhook")
-_PATTERN = re.compile(rf"\*|(?:{'|'.join(_SUBJECTS)})\.(?:\*|[a-z_]{{1,40}})")
 
 
 class WebhookState(StrEnum):
@@ -109,10 +106,20 @@ def _matches(pattern: str, kind: str) -> bool:
 def checked_kinds(kinds: Sequence[str]) -> tuple[str, ...]:
     """Patterns of kinds, each once; raises :class:`Invalid` for what no event is called."""
     for index, pattern in enumerate(kinds):
-        if _PATTERN.fullmatch(pattern) is None:
+        subject, _, name = pattern.partition(".")
+        known = subject in KINDS and name in ("*", *KINDS[subject])
+        if pattern != "*" and not known:
             raise Invalid(
                 f"no event is called {pattern[:60]!r}",
                 where=f"kinds[{index}]",
-                hint=f"Write job.completed, job.* or *; subjects are {', '.join(_SUBJECTS)}.",
+                hint=_known(subject),
             )
     return tuple(dict.fromkeys(kinds)) or USUAL_KINDS
+
+
+def _known(subject: str) -> str:
+    """What events are called, of one subject or by their subjects."""
+    names = KINDS.get(subject)
+    if names is None:
+        return f"Write job.completed, job.* or *; they are of {', '.join(KINDS)}."
+    return f"There are {', '.join(f'{subject}.{name}' for name in sorted(names))}, and {subject}.*."

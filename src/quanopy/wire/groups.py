@@ -1,20 +1,38 @@
 """Groups as they cross the wire."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AwareDatetime, Field
+from pydantic import BeforeValidator, Field
 
 from quanopy.domain.groups import GroupAction, GroupOrder, GroupState
-from quanopy.wire.fields import Answer, Duration, Line, Precision, Shots, Strict
+from quanopy.wire.fields import (
+    WHOLE,
+    Answer,
+    Gap,
+    Line,
+    Moment,
+    Positive,
+    Precision,
+    Shots,
+    Strict,
+)
 from quanopy.wire.jobs import MAX_NAME, JobIn, JobOut
 from quanopy.wire.matching import BoundIn, Name
 
 MOST_SEGMENTS = 100_000
 
 GroupName = Annotated[Line, Field(min_length=1, max_length=MAX_NAME)]
-Limit = Annotated[float, Field(allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Number = Annotated[int, Field(ge=1, le=1_000_000), WHOLE]
+"""Of jobs."""
+
+
+def _bound(given: Any) -> Any:
+    return {"most": given} if isinstance(given, int | float | str) else given
+
+
+Limit = Annotated[BoundIn, BeforeValidator(_bound, json_schema_input_type=float | BoundIn)]
+"""A bound; a number is the most."""
 
 
 class StopRulesIn(Strict):
@@ -27,17 +45,15 @@ class StopRulesIn(Strict):
         default=None, description="End it: so many seconds of resources were used."
     )
     cost: Positive | None = Field(default=None, description="End it: so much was billed.")
-    deadline: AwareDatetime | None = Field(
-        default=None, description="End it: nothing begins later."
-    )
-    calibration: dict[Name, Limit | BoundIn] = Field(
+    deadline: Moment | None = Field(default=None, description="End it: nothing begins later.")
+    calibration: dict[Name, Limit] = Field(
         default_factory=dict,
         max_length=50,
         description="Pause it: by metric, the median over the resource is larger than this, or "
         "outside `least` and `most`.",
     )
-    failures: int | None = Field(
-        default=None, ge=1, le=1_000_000, description="Pause it: so many of its jobs failed."
+    failures: Number | None = Field(
+        default=None, description="Pause it: so many of its jobs failed."
     )
 
 
@@ -45,13 +61,11 @@ class PolicyIn(Strict):
     """How the jobs of a group are run."""
 
     order: GroupOrder = GroupOrder.PARALLEL
-    max_in_flight: int | None = Field(
+    max_in_flight: Number | None = Field(
         default=None,
-        ge=1,
-        le=1_000_000,
         description="Jobs begun and not ended; `null`: one if sequential, else any number.",
     )
-    gap: Duration | None = Field(
+    gap: Gap | None = Field(
         default=None,
         description="Between the end of a job and the next (sequential), or between two "
         "beginnings: seconds, or `90s`, `15m`, `2h`.",
@@ -88,9 +102,9 @@ class SegmentsIn(Strict):
     ``shots`` each where they are given."""
 
     job: JobIn
-    total_shots: int | None = Field(default=None, ge=1, le=2**53)
+    total_shots: Annotated[int, Field(ge=1, le=2**53), WHOLE] | None = None
     shots: Shots | None = None
-    count: int | None = Field(default=None, ge=1, le=MOST_SEGMENTS)
+    count: Annotated[int, Field(ge=1, le=MOST_SEGMENTS), WHOLE] | None = None
 
 
 class CutOut(Answer):

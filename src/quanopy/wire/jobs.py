@@ -9,7 +9,7 @@ from quanopy.domain.calibration import CalibrationLabel
 from quanopy.domain.jobs import JobKind, OnFailure
 from quanopy.domain.states import ExecutionState, JobState, TaskState
 from quanopy.domain.waits import Awaited
-from quanopy.wire.fields import Answer, Duration, Line, Precision, Shots, Strict
+from quanopy.wire.fields import WHOLE, Answer, Duration, Line, Natural, Precision, Shots, Strict
 from quanopy.wire.matching import RequirementsIn
 
 MAX_NAME = 200
@@ -39,8 +39,8 @@ class ProgramIn(Strict):
 class PubIn(Strict):
     """A primitive unified block; see the user guide for shapes and broadcasting."""
 
-    program: int = Field(default=0, ge=0)
-    circuit: int = Field(default=0, ge=0)
+    program: Natural = 0
+    circuit: Natural = 0
     parameters: Any = Field(
         default=None,
         description="Nested lists of shape (..., num_parameters), a mapping of parameter name to "
@@ -60,10 +60,10 @@ class OptionsIn(Strict):
 
     shots: Shots | None = None
     precision: Precision | None = None
-    seed: int | None = Field(default=None, ge=0, lt=2**63)
+    seed: Annotated[int, Field(ge=0, lt=2**63), WHOLE] | None = None
     compile: bool = True
-    optimization_level: int | None = Field(default=None, ge=0, le=3)
-    seed_transpiler: int | None = Field(default=None, ge=0, lt=2**32)
+    optimization_level: Annotated[int, Field(ge=0, le=3), WHOLE] | None = None
+    seed_transpiler: Annotated[int, Field(ge=0, lt=2**32), WHOLE] | None = None
     memory: bool = False
     max_calibration_age: Duration | None = Field(
         default=None,
@@ -98,7 +98,7 @@ class JobIn(Strict):
     options: OptionsIn = OptionsIn()
     name: Line | None = Field(default=None, max_length=MAX_NAME)
     tags: list[Tag] = Field(default_factory=list, max_length=50)
-    priority: int = Field(default=0, ge=-100, le=100)
+    priority: Annotated[int, Field(ge=-100, le=100), WHOLE] = 0
     after: list[Line] = Field(
         default_factory=list, max_length=100, description="Ids of jobs that have to end before it."
     )
@@ -301,7 +301,7 @@ class CompiledOut(Answer):
     """A program as a part of the job ran it."""
 
     program: int = Field(description="Its index in the job.")
-    part: int = Field(description="Index of the part of the job that ran it so.")
+    part: int = Field(description="Natural of the part of the job that ran it so.")
     execution_id: str
     qpy: str | None = Field(default=None, description="Its circuits, base64; layouts are kept.")
     native: str | None = Field(default=None, description="The format of one that is no circuits.")

@@ -1,28 +1,45 @@
 """What a job may ask of its resource instead of naming it, and how resources compare."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from quanopy.domain.jobs import JobKind
 from quanopy.domain.requirements import Policy, Shape
-from quanopy.wire.fields import Answer, Duration, Line, Shots, Strict
+from quanopy.wire.fields import (
+    NUMBER,
+    WHOLE,
+    Answer,
+    Duration,
+    Finite,
+    Line,
+    Shots,
+    Strict,
+)
 
 Name = Annotated[Line, Field(min_length=1, max_length=100)]
-Qubit = Annotated[int, Field(ge=0, lt=10_000)]
+Qubit = Annotated[int, Field(ge=0, lt=10_000), WHOLE]
 
 
 class BoundIn(Strict):
     """What the median of a calibration's numbers of one name must be."""
 
-    least: float | None = Field(default=None, allow_inf_nan=False)
-    most: float | None = Field(default=None, allow_inf_nan=False)
+    least: Finite | None = None
+    most: Finite | None = None
+
+    @model_validator(mode="after")
+    def _bounds_something(self) -> Self:
+        if self.least is None and self.most is None:
+            raise ValueError("it bounds nothing: give `least`, `most` or both")
+        if self.least is not None and self.most is not None and self.least > self.most:
+            raise ValueError(f"nothing is at least {self.least:g} and at most {self.most:g}")
+        return self
 
 
 class RequirementsIn(Strict):
     """What a resource must be, have or do; what is left out may be anything."""
 
-    qubits: int | None = Field(default=None, ge=1, le=1_000_000)
+    qubits: Annotated[int, Field(ge=1, le=1_000_000), WHOLE] | None = None
     gates: list[Name] = Field(default_factory=list, max_length=200)
     connectivity: Shape | list[tuple[Qubit, Qubit]] | None = Field(
         default=None,
@@ -36,8 +53,8 @@ class RequirementsIn(Strict):
         description="`true`: an emulator, `false`: hardware; left out: hardware only where a "
         "technology or a cost is named.",
     )
-    fidelity: float | None = Field(
-        default=None, ge=0, le=1, description="Least median fidelity of its two-qubit gates."
+    fidelity: Annotated[float, Field(ge=0, le=1), NUMBER] | None = Field(
+        default=None, description="Least median fidelity of its two-qubit gates."
     )
     metrics: dict[Name, BoundIn] = Field(
         default_factory=dict,
@@ -45,9 +62,11 @@ class RequirementsIn(Strict):
         description="Noise limits: medians of numbers of its calibration, by their names.",
         examples=[{"readout_error": {"most": 0.02}, "T1": {"least": 1e-4}}],
     )
-    max_queue: int | None = Field(default=None, ge=0, description="Tasks that wait there.")
+    max_queue: Annotated[int, Field(ge=0), WHOLE] | None = Field(
+        default=None, description="Tasks that wait there."
+    )
     max_wait: Duration | None = None
-    max_cost: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    max_cost: Annotated[float, Field(ge=0, allow_inf_nan=False), NUMBER] | None = None
     max_calibration_age: Duration | None = None
     policy: Policy = Policy.LEAST_BUSY
 

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, ConfigDict, Field
 from quanopy.domain.accounts import Scope
 from quanopy.domain.jobs import JobKind
 from quanopy.domain.states import ResourceState, WayOut
-from quanopy.wire.fields import Answer, Line, Strict
+from quanopy.wire.fields import NUMBER, WHOLE, Answer, Line, Strict
 from quanopy.wire.jobs import MAX_NAME, ExecutionOut, ProblemOut, Tag
 
 LONGEST_S = 10 * 366 * 24 * 3600
@@ -109,7 +109,9 @@ class RegistrationIn(Strict):
     url: str = Field(min_length=1, max_length=300, description="Where workers reach it.")
     target: dict[str, Any] = Field(description="Its machine as `quanopy.target/1`.")
     description: Line = Field(default="", max_length=500)
-    lanes: int = Field(default=1, ge=1, le=256, description="Programs it runs at once.")
+    lanes: Annotated[int, Field(ge=1, le=256), WHOLE] = Field(
+        default=1, description="Programs it runs at once."
+    )
 
 
 class RegistrationOut(Answer):
@@ -211,8 +213,8 @@ class TokenIn(Strict):
     account: Account
     scope: Scope = Scope.USER
     label: Line = Field(default="", max_length=200)
-    expires_in_s: float | None = Field(
-        default=None, gt=0, le=LONGEST_S, description="At most ten years; `null`: for good."
+    expires_in_s: Annotated[float, Field(gt=0, le=LONGEST_S), NUMBER] | None = Field(
+        default=None, description="At most ten years; `null`: for good."
     )
 
 

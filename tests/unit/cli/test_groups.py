@@ -135,7 +135,7 @@ def test_a_group_is_made_as_its_options_say(broker: OneGroup) -> None:
     policy = body["policy"]
     assert (policy["order"], policy["max_in_flight"], policy["gap"]) == ("sequential", 3, 600.0)
     stop = {name: value for name, value in policy["stop"].items() if value}
-    assert stop.pop("calibration") == {"cx.error": 0.02, "T1": {"least": 5e-5}}
+    assert stop.pop("calibration") == {"cx.error": {"most": 0.02}, "T1": {"least": 5e-5}}
     assert stop == {"precision": 0.01, "deadline": "2026-12-31T12:00:00Z"}
 
 

@@ -93,6 +93,17 @@ def test_what_cannot_be_asked_is_refused_by_its_name(
         ({"max_in_flight": 10**18}, "policy.max_in_flight"),
         ({"stop": {"deadline": "2030-01-01T00:00:00"}}, "policy.stop.deadline"),
         ({"stop": {"calibration": {"x" * 101: 1}}}, "policy.stop.calibration"),
+        ({"stop": {"calibration": {"T1": {}}}}, "policy.stop.calibration.T1"),
+        ({"stop": {"calibration": {"T1": {"least": 2, "most": 1}}}}, "policy.stop.calibration.T1"),
+        ({"stop": {"calibration": {"T1": True}}}, "policy.stop.calibration.T1.most"),
+        ({"stop": {"deadline": "9999-12-31T23:59:59Z"}}, "policy.stop.deadline"),
+        ({"stop": {"deadline": "0001-01-01T00:00:00+14:00"}}, "policy.stop.deadline"),
+        ({"stop": {"precision": True}}, "policy.stop.precision"),
+        ({"stop": {"seconds": True}}, "policy.stop.seconds"),
+        ({"stop": {"cost": True}}, "policy.stop.cost"),
+        ({"stop": {"failures": True}}, "policy.stop.failures"),
+        ({"gap": True}, "policy.gap"),
+        ({"max_in_flight": True}, "policy.max_in_flight"),
     ],
 )
 def test_a_policy_that_cannot_be_is_refused_by_its_name(
@@ -100,6 +111,28 @@ def test_a_policy_that_cannot_be_is_refused_by_its_name(
 ) -> None:
     answer = service.client().post("/v1/groups", json={"name": "never", "policy": policy})
     assert (answer.status_code, answer.json()["where"][: len(where)]) == (422, where)
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        {"stop": {"deadline": "2099-12-31T23:59:59.999999+00:00"}},
+        {"stop": {"deadline": "2031-07-14T01:02:03.123457+05:30"}},
+        {"gap": 0},
+        {"stop": {"calibration": {"cx.error": 0.02, "T1": {"least": 5e-5, "most": 1}}}},
+    ],
+)
+def test_a_policy_is_found_again_as_it_was_given(service: Service, policy: Any) -> None:
+    asked = {"name": str(policy), "policy": policy}
+    codes = [service.client().post("/v1/groups", json=asked).status_code for _ in range(2)]
+    assert codes == [201, 200]
+
+
+@pytest.mark.parametrize("asked", [{"count": True}, {"total_shots": True, "shots": 5}])
+def test_the_number_of_segments_is_one(service: Service, asked: Any) -> None:
+    path = f"/v1/groups/{make(service, str(asked))}/segments"
+    answer = service.client().post(path, json={"job": JOB, **asked})
+    assert (answer.status_code, answer.json()["where"]) == (422, next(iter(asked)))
 
 
 def test_one_key_is_for_one_group(service: Service) -> None:

@@ -67,6 +67,9 @@ def test_a_repeated_request_gives_the_same_webhook_and_secret(service: Service) 
         ({"url": URL, "kinds": ["job"]}, 422, "kinds[0]"),
         ({"url": URL, "kinds": ["job.*", "jobs.*"]}, 422, "kinds[1]"),
         ({"url": URL, "kinds": ["job.%"]}, 422, "kinds[0]"),
+        ({"url": URL, "kinds": ["job.complete"]}, 422, "kinds[0]"),
+        ({"url": URL, "kinds": ["group.completed"]}, 422, "kinds[0]"),
+        ({"url": URL, "kinds": [".*"]}, 422, "kinds[0]"),
         ({"url": URL, "kinds": ["*"] * 51}, 422, "kinds"),
         ({"url": URL, "job": "job_1"}, 404, "job"),
         ({"url": URL, "job": new_id("job")}, 404, "job"),
@@ -85,6 +88,16 @@ def test_what_cannot_be_is_refused_with_the_place(
     assert (answer.status_code, answer.json()["where"]) == (status, where), answer.text
     assert "word" not in answer.text
     assert client.get("/v1/webhooks").json() == {"webhooks": []}
+
+
+def test_a_misspelt_kind_comes_with_those_there_are(service: Service) -> None:
+    client = service.client("misspells")
+    asked = {"url": URL, "kinds": ["job.*", "job.complete"]}
+    told = client.post("/v1/webhooks", json=asked).json()
+    assert "no event is called 'job.complete'" in told["detail"]
+    assert "job.cancelled, job.chosen, job.completed" in told["hint"]
+    told = client.post("/v1/webhooks", json={"url": URL, "kinds": ["jobs.*"]}).json()
+    assert "job, task, execution, group, resource, webhook" in told["hint"]
 
 
 def test_a_job_or_a_group_of_ones_own_can_be_named(service: Service) -> None:

@@ -56,7 +56,6 @@ from quanopy.wire.groups import (
     SegmentsIn,
 )
 from quanopy.wire.jobs import JobsIn, JobsOut
-from quanopy.wire.matching import BoundIn
 
 router = APIRouter(prefix="/v1/groups", tags=["groups"])
 
@@ -441,13 +440,10 @@ def policy_of(asked: PolicyIn) -> GroupPolicy:
             seconds=stop.seconds,
             cost=stop.cost,
             deadline=stop.deadline,
-            calibration={name: _bound(limit) for name, limit in stop.calibration.items()},
+            calibration={
+                name: Bound(least=limit.least, most=limit.most)
+                for name, limit in stop.calibration.items()
+            },
             failures=stop.failures,
         ),
     )
-
-
-def _bound(limit: float | BoundIn) -> Bound:
-    if isinstance(limit, BoundIn):
-        return Bound(least=limit.least, most=limit.most)
-    return Bound(most=limit)
