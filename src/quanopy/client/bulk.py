@@ -27,7 +27,7 @@ AT_ONCE = 10_000
 
 def ids_of(jobs: Iterable[Job | str]) -> list[str]:
     """Ids of one or many jobs; raises :class:`Invalid` for what is no job's id."""
-    given = jobs if isinstance(jobs, Iterable) and not isinstance(jobs, str) else [jobs]
+    given = [jobs] if isinstance(jobs, str) or not isinstance(jobs, Iterable) else jobs
     return [job.id if isinstance(job, Job) else checked_id(job) for job in given]
 
 

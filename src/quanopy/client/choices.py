@@ -22,6 +22,5 @@ def chosen(choices: type[E], name: str, where: str) -> E:
 
 def all_chosen(choices: type[E], names: Iterable[str], where: str) -> frozenset[E]:
     """The members that one or many names stand for; raises as :func:`chosen`."""
-    given: object = names
-    listed = names if isinstance(given, Iterable) and not isinstance(given, str) else [names]
+    listed = [names] if isinstance(names, str) or not isinstance(names, Iterable) else names
     return frozenset(chosen(choices, name, where) for name in listed)

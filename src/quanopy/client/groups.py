@@ -75,7 +75,7 @@ class Group:
     def __init__(self, http: Http, id: str, *, resource: str, named: str | None = None) -> None:
         """``resource`` is what its jobs run on that name none; ``named`` the one that whoever
         attached to it takes it to be of, if they said so."""
-        if not isinstance(id, str) or not is_id(id, "group"):
+        if not is_id(id, "group"):
             raise Invalid(f"{str(id)[:60]!r} is no group's id", hint="Ids look like group_0193….")
         self._http = http
         self.id = id

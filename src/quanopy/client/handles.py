@@ -199,7 +199,7 @@ class Job:
 
 def checked_id(id: str) -> str:
     """The id of a job; raises :class:`Invalid` for anything else, which goes into no path."""
-    if not isinstance(id, str) or not is_id(id, "job"):
+    if not is_id(id, "job"):
         raise Invalid(f"{str(id)[:60]!r} is no job's id", hint="Ids look like job_0193….")
     return id
 

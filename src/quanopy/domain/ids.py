@@ -40,9 +40,11 @@ def new_id(kind: Kind) -> str:
     return f"{kind}_{value:032x}"
 
 
-def is_id(text: str, kind: Kind) -> bool:
-    """Whether ``text`` is a well-formed id of ``kind``."""
-    return text.startswith(f"{kind}_") and _PATTERN.fullmatch(text) is not None
+def is_id(given: object, kind: Kind) -> bool:
+    """Whether this is the text of a well-formed id of ``kind``."""
+    if not isinstance(given, str) or not given.startswith(f"{kind}_"):
+        return False
+    return _PATTERN.fullmatch(given) is not None
 
 
 def made_at(id: str) -> datetime:

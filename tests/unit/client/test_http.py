@@ -212,7 +212,7 @@ def test_a_state_that_there_is_not_is_invalid_and_not_sent() -> None:
     with Stub(RESOURCES) as stub, Client(stub.url, "t") as client:
         for ask in (
             lambda: client.set_resource_state("aer", "gone"),
-            lambda: client.job(str(JOB["id"])).wait(["gone"]),
+            lambda: client.job(str(JOB["id"])).wait(states=["gone"]),
         ):
             with pytest.raises(errors.Invalid, match=r"no state 'gone'.*Known: "):
                 ask()
