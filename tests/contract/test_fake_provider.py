@@ -18,6 +18,7 @@ class FakeBench:
 
     secret = TOKEN
     secrets = (TOKEN,)
+    astray = ()
     absorbed = frozenset({("stop", "strange")})
 
     def __init__(self, vendor: FakeVendorServer, mode: str) -> None:

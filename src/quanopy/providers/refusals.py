@@ -11,6 +11,7 @@ from quanopy.domain.errors import (
     QuanopyError,
     Rejected,
     Transient,
+    Unavailable,
 )
 
 _LONGEST = 500
@@ -25,6 +26,11 @@ def refusal(status: int, who: str, said: str = "", *, retry_after_s: float | Non
     asked makes a :class:`Transient` of it).
     """
     message = f"{who} answered {status}" + (f": {_short(said)}" if said else "")
+    if 300 <= status < 400:
+        return Unavailable(
+            f"{who} answered {status}: it points elsewhere, where nothing is sent",
+            hint="Check the provider's url.",
+        )
     if status in (401, 403):
         return Denied(message, hint="Check the provider's credentials.")
     if status == 404:

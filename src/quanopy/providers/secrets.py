@@ -9,6 +9,7 @@ catalogue, objects or logs.
 import os
 import shlex
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from quanopy.domain.errors import Denied, Invalid
 
 SCHEMES = ("env", "file", "command")
 _COMMAND_S = 30.0
+_SHORTEST = 4
+"""What is shorter keeps nobody out, and would be taken out of words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,14 @@ class Secret:
 
     def __str__(self) -> str:
         return self.reference
+
+
+def without(secrets: Iterable[str], text: str) -> str:
+    """A vendor's words, without the credentials that it was sent and may repeat."""
+    for secret in secrets:
+        if len(secret) >= _SHORTEST:
+            text = text.replace(secret, "…")
+    return text
 
 
 def _from_environment(name: str) -> str:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, quote_plus, urlsplit
 
 import requests
 from requests.exceptions import ConnectTimeout, InvalidSchema, InvalidURL, MissingSchema
@@ -26,10 +26,12 @@ from quanopy.domain.errors import (
     retry_after,
 )
 from quanopy.providers.refusals import refusal, retry_after_s
+from quanopy.providers.secrets import without
 
 _CHUNK = 64 * 1024
 _QUERY = re.compile(r"\?\S*")
 _NO_ADDRESS = (InvalidSchema, InvalidURL, MissingSchema)
+_FORM = "application/x-www-form-urlencoded"
 _SAID = ("message", "error", "detail", "description")
 """Where vendors put what they say of an error."""
 
@@ -64,6 +66,7 @@ class VendorSession(requests.Session):
         ``home``, need not be encrypted. An answer has ``timeout_s`` altogether, and may have
         ``most_bytes``."""
         super().__init__()
+        self.auth = _as_it_is
         self._who = who
         self._home = _origin(home)
         self._timeout_s = timeout_s
@@ -163,8 +166,26 @@ def _origin(url: str) -> tuple[str, str]:
     return split.scheme, split.netloc
 
 
+def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """How requests are signed in: as whoever made them did. Else ``requests`` would put in what
+    the user's ``.netrc`` has for the host, in place of the vendor's credential."""
+    return request
+
+
+def credentials_in(request: requests.PreparedRequest) -> Iterator[str]:
+    """What gave access to a vendor: a token, or what the form of a login is filled with."""
+    yield from str(request.headers.get("Authorization", "")).split()[-1:]
+    if request.headers.get("Content-Type") == _FORM and isinstance(request.body, str):
+        for _, value in parse_qsl(request.body):
+            yield from (value, quote_plus(value))
+
+
 def _said(response: requests.Response) -> str:
     """The vendor's own words in an error; what else it answers is nobody's business."""
+    return without(credentials_in(response.request), _words(response))
+
+
+def _words(response: requests.Response) -> str:
     try:
         found = response.json()
     except (ValueError, RecursionError):

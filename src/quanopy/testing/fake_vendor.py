@@ -309,7 +309,8 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             self._serve(routes[route], body, vendor.fault(route))
         except Refused as refused:
-            self._answer(refused.status, {"error": str(refused)})
+            repeated = f"{self.headers}" if str(refused) == Fault.ECHO else ""
+            self._answer(refused.status, {"error": f"{refused}{repeated}"})
         except Cut:
             self.close_connection = True
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import product
 from typing import Any, NoReturn, Protocol
 
 import pytest
@@ -41,6 +42,8 @@ _AGAIN = (Transient, Unavailable)
 _START: Mapping[Fault, tuple[type[QuanopyError], ...]] = {
     Fault.DENIED: (Denied,),
     Fault.FORBIDDEN: (Denied,),
+    Fault.ECHO: (Denied,),
+    Fault.ELSEWHERE: (Rejected, Unavailable),
     Fault.MISSING: (NotFound, Rejected, Unavailable),
     Fault.TIMEOUT: (Transient,),
     Fault.LOCKED: (Transient,),
@@ -58,6 +61,8 @@ _START: Mapping[Fault, tuple[type[QuanopyError], ...]] = {
 _ASK: Mapping[Fault, tuple[type[QuanopyError], ...]] = {
     Fault.DENIED: (Denied,),
     Fault.FORBIDDEN: (Denied,),
+    Fault.ECHO: (Denied,),
+    Fault.ELSEWHERE: (ProviderError, NotFound),
     Fault.TIMEOUT: _AGAIN,
     Fault.LOCKED: _AGAIN,
     Fault.MANY: _AGAIN,
@@ -70,6 +75,8 @@ _ASK: Mapping[Fault, tuple[type[QuanopyError], ...]] = {
     Fault.STRANGE: (ProviderError,),
 }
 """What a question comes to, which may then be asked again."""
+_TELLING = (Fault.ECHO, Fault.ELSEWHERE)
+"""Faults that would have a credential told."""
 COVERED: Mapping[str, str] = {
     "latency": "test_a_late_answer_leaves_the_outcome_unknown",
     "clock skew": "test_a_vendor_whose_clock_is_wrong_breaks_nothing",
@@ -77,6 +84,7 @@ COVERED: Mapping[str, str] = {
         "test_a_calibration_that_changes_while_work_runs_is_another"
     ),
     **dict.fromkeys(_START, "test_what_start_meets_is_classified"),
+    **dict.fromkeys(_TELLING, "test_no_secret_is_shown"),
     Fault.SLOW: "test_a_late_answer_to_a_question_is_transient",
     Fault.UNSEEN: "test_a_status_never_seen_is_reported_as_such",
     Fault.VANISHED: "test_an_execution_that_vanished_is_left_out",
@@ -97,6 +105,10 @@ class Bench(Protocol):
     @property
     def secrets(self) -> Sequence[str]:
         """What nobody may see: the key, and what the vendor gives in exchange for it."""
+
+    @property
+    def astray(self) -> Sequence[str]:
+        """All that other hosts were sent, to which the vendor pointed."""
 
     @property
     def absorbed(self) -> Collection[tuple[str, str]]:
@@ -458,6 +470,11 @@ class ProviderContract:
     def test_no_secret_is_shown(self, bench: Bench, capfd: pytest.CaptureFixture[str]) -> None:
         shown: list[object] = []
         with every_log() as logged:
+            for route, kind in product(("login", "target", "calibration"), _TELLING):
+                if (route, kind) in bench.absorbed:
+                    continue
+                bench.fault(route, kind)
+                shown += asked_first(bench.provider(), bench.work().resource)
             provider = bench.provider()
             shown += [provider, *provider.resources()]
             one = order(bench)
@@ -478,6 +495,7 @@ class ProviderContract:
         texts = [text for each in shown for text in texts_of(each)]
         output = capfd.readouterr()
         for secret in bench.secrets:
+            assert not [text for text in bench.astray if secret in text]
             assert not [text for text in texts if secret in text]
             assert not [line for line in logged if secret in line]
             assert secret not in output.out
@@ -523,6 +541,13 @@ def start(provider: RemoteProvider, orders: Sequence[Order]) -> list[str]:
     ids = [answer for answer in provider.start(orders) if isinstance(answer, str)]
     assert len(ids) == len(orders)
     return ids
+
+
+def asked_first(provider: RemoteProvider, resource: str) -> Sequence[object]:
+    """What a provider says when it is asked for the first time, and closed."""
+    said = [caught(provider.resources), caught(lambda: provider.calibration(resource))]
+    provider.close()
+    return said
 
 
 def answer(provider: RemoteProvider, one: Order) -> str | QuanopyError:

@@ -160,6 +160,8 @@ def pasqal_sample() -> Work:
 
 UNASKED = [("stop", kind) for kind in Fault]
 """QRMI looks at a task first, and does not ask for the end of one that has ended."""
+FOLLOWED = [(route, Fault.ELSEWHERE) for route in ("login", "poll", "stop")]
+"""QRMI asks on where an answer points to, and takes what is said there."""
 UNREAD = [("stop", Fault.MALFORMED), ("stop", Fault.STRANGE)]
 """Of the answer that a batch has ended and cannot be cancelled, QRMI reads the status alone."""
 
@@ -167,7 +169,7 @@ UNREAD = [("stop", Fault.MALFORMED), ("stop", Fault.STRANGE)]
 class TestIbmThroughQrmi(ProviderContract):
     @pytest.fixture
     def bench(self, ibm: IbmService, ibm_sample: Work) -> Bench:
-        return QrmiBench(ibm, made(ibm_machines), ibm_sample, absorbed=UNASKED)
+        return QrmiBench(ibm, made(ibm_machines), ibm_sample, absorbed=[*UNASKED, *FOLLOWED])
 
 
 class PasqalBench(QrmiBench):
@@ -181,7 +183,9 @@ class PasqalBench(QrmiBench):
 class TestPasqalThroughQrmi(ProviderContract):
     @pytest.fixture
     def bench(self, pasqal: PasqalVendor, pasqal_sample: Work) -> Bench:
-        return PasqalBench(pasqal, made(pasqal_machines), pasqal_sample, absorbed=UNREAD)
+        return PasqalBench(
+            pasqal, made(pasqal_machines), pasqal_sample, absorbed=[*UNREAD, *FOLLOWED]
+        )
 
 
 @pytest.fixture

@@ -35,7 +35,14 @@ from quanopy.testing.vendors.felis import FelisVendor
 from quanopy.testing.vendors.ibm import CRN, IbmService
 from quanopy.testing.vendors.ibm_system import IbmSystem
 from quanopy.testing.vendors.pasqal_local import PasqalWarden
-from tests.contract.vendors.test_qrmi import UNASKED, QrmiBench, results, sequence, written
+from tests.contract.vendors.test_qrmi import (
+    FOLLOWED,
+    UNASKED,
+    QrmiBench,
+    results,
+    sequence,
+    written,
+)
 
 BELL = b"""; ModuleID = 'bell'
 source_filename = "bell"
@@ -109,7 +116,7 @@ class FelisBench(QrmiBench):
 class TestFelisThroughQrmi(ProviderContract):
     @pytest.fixture
     def bench(self, felis: FelisVendor, bell: Work) -> Bench:
-        return FelisBench(felis, made(cats), bell, absorbed=UNASKED)
+        return FelisBench(felis, made(cats), bell, absorbed=[*UNASKED, *FOLLOWED])
 
 
 def test_qir_runs_on_felis(felis: FelisVendor, bell: Work) -> None:

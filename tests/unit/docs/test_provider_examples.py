@@ -92,6 +92,7 @@ class AcmeBench:
 
     secret = TOKEN
     secrets = (TOKEN,)
+    astray = ()
     absorbed = frozenset({("stop", "strange")})
 
     def __init__(self, vendor: FakeVendorServer, module: ModuleType, place: Path) -> None:

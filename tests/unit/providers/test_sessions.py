@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -42,6 +43,10 @@ class _Handler(BaseHTTPRequestHandler):
     server: Server
 
     def do_GET(self) -> None:
+        self.server.say(self)
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
         self.server.say(self)
 
     def log_message(self, format: str, *args: object) -> None:
@@ -92,7 +97,6 @@ def met(session: VendorSession, url: str) -> QuanopyError:
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
-        (301, Rejected),
         (400, Rejected),
         (401, Denied),
         (404, NotFound),
@@ -110,6 +114,44 @@ def test_a_refusal_is_an_error_of_ours_with_the_vendor_s_words(
     assert type(error) is kind
     assert "too many atoms" in error.message
     assert getattr(error, "retry_after_s", None) == (7.0 if status in (429, 500, 503) else None)
+
+
+def test_what_points_elsewhere_is_not_asked_there(server: Server, session: VendorSession) -> None:
+    server.say = answer(307, Location="http://169.254.169.254/")
+    error = met(session, server.url)
+    assert type(error) is Unavailable
+    assert "points elsewhere" in error.message
+
+
+def test_a_vendor_s_words_are_repeated_without_the_credentials_in_them(
+    server: Server, session: VendorSession
+) -> None:
+    server.say = answer(401, b'{"message": "no such key: top-secret, or hunter+2"}')
+    headers = {"Authorization": "Bearer top-secret"}
+    with pytest.raises(Denied) as caught:
+        session.get(server.url, headers=headers)
+    assert "no such key: …, or" in caught.value.message
+    with pytest.raises(Denied) as caught:
+        session.post(server.url, data={"password": "hunter+2"})
+    assert "hunter" not in caught.value.message
+
+
+def test_a_machine_s_netrc_is_no_credential_of_a_vendor(
+    server: Server, session: VendorSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login ada password of-another-service")
+    monkeypatch.setenv("NETRC", str(netrc))
+    asked = []
+
+    def say(handler: BaseHTTPRequestHandler) -> None:
+        asked.append(handler.headers["Authorization"])
+        answer(200)(handler)
+
+    server.say = say
+    session.get(server.url, headers={"Authorization": "Bearer ours"})
+    session.get(server.url)
+    assert asked == ["Bearer ours", None]
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"[" * 900, b'["message"]', b'{"message": 1}'])

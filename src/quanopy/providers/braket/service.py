@@ -5,7 +5,7 @@ import base64
 import binascii
 import hashlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
@@ -20,7 +20,7 @@ from quanopy.domain.errors import (
     Unavailable,
 )
 from quanopy.providers.refusals import refusal, retry_after_s
-from quanopy.providers.secrets import Secret
+from quanopy.providers.secrets import Secret, without
 
 MAX_RESULT = 256 * 1024 * 1024
 """Bytes of one object that are read."""
@@ -112,6 +112,8 @@ class Service:
         self._access = access
         self._lock = threading.Lock()
         self._clients: dict[str, Any] = {}
+        self._signing: Any = None
+        """What the clients' requests are signed with."""
 
     def ask(self, operation: str, **parameters: Any) -> dict[str, Any]:
         """A call of Braket that may be repeated: a lost answer means to ask again."""
@@ -169,7 +171,7 @@ class Service:
         try:
             return action()
         except ClientError as error:
-            raise _refused(name, error.response) from None
+            raise _refused(name, error.response, self._secrets()) from None
         except (NoCredentialsError, PartialCredentialsError) as error:
             raise Denied(
                 "no AWS credentials were found", hint="Set access_key_id and secret_access_key."
@@ -184,6 +186,11 @@ class Service:
             # What the client makes of an answer that is not of its API.
             raise OutcomeUnknown(f"{name} answered nonsense: {type(error).__name__}") from None
 
+    def _secrets(self) -> list[str]:
+        """What may be repeated in an answer: a session's token is sent as it is."""
+        known = self._signing
+        return [] if known is None else [one for one in (known.secret_key, known.token) if one]
+
     def _client(self, name: str) -> Any:
         with self._lock:
             if name not in self._clients:
@@ -192,6 +199,7 @@ class Service:
 
     def _build(self, name: str) -> Any:
         session = self._access.session()
+        self._signing = session.get_credentials()
         from botocore.config import Config
 
         s3 = self._access.s3_endpoint_url
@@ -206,13 +214,13 @@ class Service:
         return session.create_client(name, endpoint_url=url, config=config)
 
 
-def _refused(name: str, response: Mapping[str, Any]) -> QuanopyError:
+def _refused(name: str, response: Mapping[str, Any], secrets: Iterable[str]) -> QuanopyError:
     """An error that the service answered."""
     about, metadata = response.get("Error", {}), response.get("ResponseMetadata", {})
     code, said = str(about.get("Code", "")), str(about.get("Message", ""))
     status = int(metadata.get("HTTPStatusCode", 0))
     later = retry_after_s(metadata.get("HTTPHeaders", {}))
-    told = " ".join(f"{code}: {said}".split())[:500]
+    told = " ".join(without(secrets, f"{code}: {said}").split())[:500]
     if code in _DENIED:
         return Denied(f"{name} refused: {told}", hint="Check the provider's AWS credentials.")
     if code in _LATER:

@@ -12,7 +12,8 @@ from requests.exceptions import ConnectionError as RequestsConnectionError
 
 from quanopy.domain.errors import Denied, OutcomeUnknown, QuanopyError, Transient, Unavailable
 from quanopy.providers.refusals import refusal, retry_after_s
-from quanopy.providers.secrets import Secret
+from quanopy.providers.secrets import Secret, without
+from quanopy.providers.sessions import credentials_in
 
 MOST_BYTES = 256 * 2**20
 _CHUNK = 64 * 2**10
@@ -44,16 +45,17 @@ class Login(AuthBase):
         with self._lock:
             if self._manager is None:
                 self._manager = IAMTokenManager(self._key.reveal(), url=self._iam_url)
-                self._manager.http_config = {"timeout": self._timeout_s}
+                self._manager.http_config = {"timeout": self._timeout_s, "allow_redirects": False}
             try:
                 return str(self._manager.get_token())
             except ApiException as error:
-                self._manager = None
-                raise self._refused(error) from None
+                refused = self._refused(error)
             except (RequestException, ValueError, KeyError, TypeError) as error:
-                self._manager = None
-                kind = type(error).__name__
-                raise Unavailable(f"IBM's IAM gave no token: {kind}") from None
+                refused = Unavailable(f"IBM's IAM gave no token: {type(error).__name__}")
+            # Out here, it does not carry what it came from: the client's errors have all that IAM
+            # said, which may be the key.
+            self._manager = None
+            raise refused
 
     def _refused(self, error: ApiException) -> QuanopyError:
         status = int(error.status_code or 0)
@@ -61,6 +63,8 @@ class Login(AuthBase):
             return Denied(
                 f"IBM's IAM refused the key at {self._key}", hint="Check the provider's token."
             )
+        if 300 <= status < 400:
+            return refusal(status, "IBM's IAM", retry_after_s=None)
         headers = dict(error.http_response.headers) if error.http_response is not None else {}
         return Transient(f"IBM's IAM answered {status}", retry_after_s=retry_after_s(headers))
 
@@ -134,6 +138,6 @@ def _said(response: Response) -> str:
     """The vendor's own words."""
     try:
         (first, *_) = response.json()["errors"]
-        return str(first["message"])
+        return without(credentials_in(response.request), str(first["message"]))
     except (ValueError, KeyError, TypeError, RecursionError):
         return ""

@@ -48,6 +48,7 @@ class Service:
         base = url or default_runtime_url_resolver("https://cloud.ibm.com", crn)
         self._login = Login(key, crn, iam_url=iam_url, timeout_s=timeout_s)
         self._session = RetrySession(base.rstrip("/"), auth=self._login)
+        self._session.max_redirects = 0
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, Bounded(timeout_s))
         self._api = Runtime(self._session)
@@ -180,14 +181,12 @@ class Service:
 
         try:
             return call()
-        except (RequestsApiError, IBMError) as error:
-            raise self._classified(error) from None
-        except RequestException as error:
-            raise self._classified(error) from None
+        except (RequestsApiError, IBMError, RequestException) as error:
+            told = self._classified(error)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            raise OutcomeUnknown(
-                f"IBM gave an answer that is none: {type(error).__name__}"
-            ) from None
+            told = OutcomeUnknown(f"IBM gave an answer that is none: {type(error).__name__}")
+        # Out here, it does not carry what it came from: the client's errors have all of the answer.
+        raise told
 
     def _classified(self, error: BaseException) -> QuanopyError:
         from requests import RequestException

@@ -23,7 +23,9 @@ from quanopy.domain.errors import (
     Unavailable,
     retry_after,
 )
+from quanopy.providers.qrmi.machines import is_credential
 from quanopy.providers.refusals import refusal
+from quanopy.providers.secrets import without
 
 _PAUSE_S = 5.0
 """QRMI does not tell for how long a vendor wants to be left alone."""
@@ -95,7 +97,7 @@ def _answer(machine: Described, one: Ask) -> Answer:
         unseen = _UNSEEN.search(str(error)) if one.call == "status" else None
         if unseen is not None:
             return Answer(text=unseen[1])
-        told = _classified(error, machine.backend)
+        told = _classified(error, machine)
         if one.call != "start" and isinstance(told, OutcomeUnknown):
             told = Transient(told.message, retry_after_s=retry_after(told))
         if one.call == "start" and isinstance(told, NotReady):
@@ -199,17 +201,19 @@ def _payload(one: Ask) -> Any:
             raise ValueError(f"no payload {other}")
 
 
-def _classified(error: Exception, who: str) -> QuanopyError:
+def _classified(error: Exception, machine: Described) -> QuanopyError:
     """QRMI's classes where it has one; else the status in its text."""
     import qrmi
 
-    text = " ".join(str(error).split())[:_SAID]
+    who, variables = machine.backend, json.loads(machine.variables)
+    secrets = [value for name, value in variables.items() if is_credential(name)]
+    text = " ".join(without(secrets, str(error)).split())[:_SAID]
     if isinstance(error, qrmi.AuthenticationFailedError):
         return Denied(f"{who}: the credential is refused", hint="Check its variables.")
     if isinstance(error, qrmi.TaskNotFoundError | qrmi.ResourceNotFoundError):
-        return NotFound(f"{who}: {text}")
+        return NotFound(f"{who} has no such task, or is no such machine")
     if isinstance(error, qrmi.TaskNotReadyError):
-        return NotReady(f"{who}: {text}")
+        return NotReady(f"{who}: the task has not ended")
     if isinstance(error, qrmi.ConfigError | qrmi.EnvVarNotSetError):
         return Unavailable(f"{who} is not configured: {text}")
     if isinstance(error, qrmi.UnsupportedPayloadError | qrmi.UnsupportedFunctionError):

@@ -23,6 +23,7 @@ from quanopy.domain.errors import (
     Unavailable,
 )
 from quanopy.providers.refusals import refusal, retry_after_s
+from quanopy.providers.secrets import without
 from quanopy.providers.vqpu.deadline import Deadline, ended_after
 
 MIB = 1 << 20
@@ -85,11 +86,12 @@ class Connection:
         *,
         most: int = _LITTLE,
     ) -> Any:
-        sent = {"Authorization": f"Bearer {self._token()}", "Accept": "application/json"}
+        token = self._token()
+        sent = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
         seconds = self._timeout_s * (_LARGE if most > _LITTLE else 1)
         with ended_after(seconds) as deadline:
             answer = self._answered(method, path, body, {**sent, **(headers or {})}, deadline)
-            return self._read(answer, min(most, MOST), deadline)
+            return self._read(answer, min(most, MOST), deadline, token)
 
     def _answered(
         self,
@@ -119,7 +121,7 @@ class Connection:
             why = " in time" if deadline.over else f": {_kind(error)}"
             raise OutcomeUnknown(f"{self.who} did not answer{why}") from error
 
-    def _read(self, response: BaseHTTPResponse, most: int, deadline: Deadline) -> Any:
+    def _read(self, response: BaseHTTPResponse, most: int, deadline: Deadline, token: str) -> Any:
         try:
             data = self._data(response, most)
         except HTTPError as error:
@@ -138,7 +140,7 @@ class Connection:
                 raise OutcomeUnknown(f"{self.who} answered what is no JSON") from error
         if 200 <= response.status < 300:
             return document
-        raise self._refused(response, document)
+        raise self._refused(response, document, token)
 
     def _data(self, response: BaseHTTPResponse, most: int) -> bytes:
         parts: list[bytes] = []
@@ -154,14 +156,12 @@ class Connection:
         response.release_conn()
         return b"".join(parts)
 
-    def _refused(self, response: BaseHTTPResponse, document: Any) -> QuanopyError:
+    def _refused(self, response: BaseHTTPResponse, document: Any, token: str) -> QuanopyError:
         said = document.get("message") if isinstance(document, dict) else None
-        text = said if isinstance(said, str) else ""
+        text = without([token], said) if isinstance(said, str) else ""
         if response.status == _TOO_EARLY:
             return NotReady(f"{self.who}: it has not ended")
         later = retry_after_s(dict(response.headers))
-        if 300 <= response.status < 400:
-            return Rejected(f"{self.who} points elsewhere, where no token is sent")
         return refusal(response.status, self.who, text, retry_after_s=later)
 
 

@@ -25,6 +25,8 @@ from quanopy.testing.vendors.faults import STATUSES, Fault, Faults, spoilt
 CONTROL = "/quanopy/"
 """Routes under this steer the server itself: ``fault``, ``clear``, ``latency``, ``hold``,
 ``release``, ``recalibrate``, ``skew`` (POST), ``jobs`` and ``requests`` (GET)."""
+_ELSEWHERE = "/elsewhere"
+"""Routes under this are another host's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +126,8 @@ class Vendor:
         self.jobs: dict[str, VendorJob] = {}
         self.requests: list[tuple[str, str]] = []
         """Every request that came: what it was about, and ``METHOD PATH``."""
+        self.astray: list[Request] = []
+        """What was sent on to where the fault ``elsewhere`` pointed."""
         self._open = threading.Event()
         self._open.set()
         self._runners = ThreadPoolExecutor(runners, thread_name_prefix=f"{self.name}-run")
@@ -265,6 +269,9 @@ class Vendor:
             except (KeyError, TypeError, ValueError, AttributeError) as error:
                 wrong = f"not understood: {type(error).__name__}: {error}"
                 return Reply(status=400, body={"message": wrong})
+        if request.path.startswith(_ELSEWHERE):
+            with self.lock:
+                self.astray.append(request)
         found = self._match(request)
         if found is None:
             return self.refuse(404, f"no route {request.method} {request.path}")
@@ -279,10 +286,7 @@ class Vendor:
         if planned is not None and planned.delay_s:
             time.sleep(planned.delay_s)
         if fault in STATUSES:
-            refused = self.refuse(STATUSES[fault], f"told to answer {fault}")
-            later = {"Retry-After": f"{self.retry_after_s:g}"}
-            headers = {**refused.headers, **(later if fault in (Fault.MANY, Fault.BUSY) else {})}
-            return Reply(status=refused.status, body=refused.body, headers=headers)
+            return self._misbehaved(request, fault)
         if fault is Fault.CUT:
             return _Cut()
         acted = fault if fault in (Fault.REJECT, Fault.UNSEEN, Fault.VANISHED) else None
@@ -291,6 +295,18 @@ class Vendor:
         except Exception as error:  # noqa: BLE001 - a request may be anything
             return self.refuse(500, f"{type(error).__name__}: {error}")
         return _spoilt(reply, fault)
+
+    def _misbehaved(self, request: Request, fault: Fault) -> Reply:
+        said = f"told to answer {fault}"
+        headers: Mapping[str, str] = {}
+        if fault is Fault.ECHO:
+            said = f"{dict(request.headers)} {request.body.decode(errors='replace')}"
+        if fault is Fault.ELSEWHERE:
+            headers = {"Location": f"http://localhost:{self.port}{_ELSEWHERE}{request.path}"}
+        if fault in (Fault.MANY, Fault.BUSY):
+            headers = {"Retry-After": f"{self.retry_after_s:g}"}
+        refused = self.refuse(STATUSES[fault], said)
+        return replace(refused, headers={**refused.headers, **headers})
 
     def _match(self, request: Request) -> tuple[Route, dict[str, str]] | None:
         for one in self._routes:

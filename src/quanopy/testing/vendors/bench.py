@@ -62,6 +62,11 @@ class VendorBench:
         """What nobody may see."""
         return self._vendor.secrets()
 
+    @property
+    def astray(self) -> Sequence[str]:
+        """What was sent to another host."""
+        return [f"{one.headers} {one.body!r}" for one in self._vendor.astray]
+
     def provider(
         self,
         *,

@@ -25,6 +25,10 @@ class Fault(StrEnum):
     """500; nothing was done."""
     BUSY = "busy"
     """503, with Retry-After."""
+    ECHO = "echo"
+    """401, and the message repeats all headers and the body of the request."""
+    ELSEWHERE = "elsewhere"
+    """307 to another host, which notes what it is sent."""
     CUT = "cut"
     """The connection is cut before anything is done."""
     LOST = "lost"
@@ -54,6 +58,8 @@ STATUSES = {
     Fault.MANY: 429,
     Fault.BROKEN: 500,
     Fault.BUSY: 503,
+    Fault.ECHO: 401,
+    Fault.ELSEWHERE: 307,
 }
 
 
