@@ -75,8 +75,8 @@ class Web:
             most_bytes=_UNPACKED * parts.settings.receipt_limit,
         )
         self.asks = Calls()
-        """For calls that may wait for a vendor, or a stranger's virtual QPU: however long those
-        take, all other requests are answered."""
+        """For calls that may wait for a vendor, a stranger's virtual QPU, or a command that tells a
+        key: however long those take, all other requests are answered."""
         self.feed = Feed(parts.store, parts.wakeups, parts.hints)
         self.reads = JobReads(parts.store)
         self.authenticator = Authenticator(parts.store, self.calls)

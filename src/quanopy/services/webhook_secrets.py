@@ -21,15 +21,20 @@ class WebhookSecrets:
     def signing(self, webhook: Webhook, now: datetime) -> Sequence[str]:
         """Those that sign at a time, the newest first; raises :class:`Denied` where the key cannot
         be read."""
-        return [self._made(webhook.id, each) for each in webhook.generations(now)]
+        key = self._checked()
+        return [_made(key, webhook.id, each) for each in webhook.generations(now)]
 
     def newest(self, webhook: Webhook) -> str:
         """The one that its owner is shown; raises :class:`Denied`."""
-        return self._made(webhook.id, webhook.generation)
+        return _made(self._checked(), webhook.id, webhook.generation)
 
-    def _made(self, id: str, generation: int) -> str:
+    def _checked(self) -> str:
         key = self._key()
         if len(key) < _LEAST:
             raise Denied(f"the registration key has fewer than {_LEAST} characters")
-        named = f"webhook:{id}:{generation}"
-        return secret_of(hmac.new(key.encode(), named.encode(), hashlib.sha256).digest())
+        return key
+
+
+def _made(key: str, id: str, generation: int) -> str:
+    named = f"webhook:{id}:{generation}"
+    return secret_of(hmac.new(key.encode(), named.encode(), hashlib.sha256).digest())

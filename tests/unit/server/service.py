@@ -63,6 +63,22 @@ class Vendor(FakeEmulator):
         return super().target(resource)
 
 
+class Key:
+    """The broker's key, told once it is let (``hold``)."""
+
+    hold: Event | None = None
+
+    def __init__(self) -> None:
+        self.asked = Event()
+
+    def __call__(self) -> str:
+        """When it is time."""
+        if self.hold is not None:
+            self.asked.set()
+            self.hold.wait(10)
+        return "a key of these tests"
+
+
 class PlainReader:
     """Takes every program for a Bell pair; ``bad`` is none, and ``slow`` is never read."""
 
@@ -131,6 +147,7 @@ class Service:
     reader: PlainReader
     submit: Submit
     vendor: Vendor
+    key: Key
     socket: Path
     first: list[str]
     """Something in it once a first job has been taken."""
@@ -228,7 +245,7 @@ def running(data: Path) -> Iterator[Service]:
             calibrations=Calibrations(store=store, objects=objects, wakeups=wakeups),
             providers=lambda: [FakeEmulator(name="aer")],
         )
-        vendor = Vendor(name="aer")
+        vendor, key = Vendor(name="aer"), Key()
         targets = ProviderTargets(store, lambda: [vendor])
         candidates = Candidates(store, objects, targets)
         submit = Submit(
@@ -252,11 +269,11 @@ def running(data: Path) -> Iterator[Service]:
                 reader=reader,
                 submit=submit,
                 calibrations=calibrations,
-                registration_token=RegistrationTokens(lambda: "a key of these tests"),
+                registration_token=RegistrationTokens(key),
                 targets=targets,
                 candidates=candidates,
                 egress=Egress(["127.0.0.0/8"]),
-                webhook_secrets=WebhookSecrets(lambda: "a key of these tests"),
+                webhook_secrets=WebhookSecrets(key),
             )
         )
         stack.callback(web.close)
@@ -271,6 +288,7 @@ def running(data: Path) -> Iterator[Service]:
             reader=reader,
             submit=submit,
             vendor=vendor,
+            key=key,
             socket=Path(place["socket"]),
             first=first,
         )

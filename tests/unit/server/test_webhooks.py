@@ -1,6 +1,8 @@
 """The routes of webhooks: who may have what sent where, and who is shown what."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from threading import Event
 from typing import Any
 
 import httpx
@@ -35,6 +37,25 @@ def test_a_webhook_is_added_with_its_secret(service: Service) -> None:
     found = client.get(f"/v1/webhooks/{made['id']}").json()
     assert found == made | {"secret": None}
     assert client.get("/v1/webhooks").json() == {"webhooks": [found]}
+
+
+def test_who_waits_for_the_key_keeps_nobody_else_waiting(service: Service) -> None:
+    client, other = service.client("waits"), service.client("does not")
+    made = add(client)
+    service.key.hold = Event()
+    with ThreadPoolExecutor(2) as threads:
+        asked = [
+            threads.submit(client.get, f"/v1/webhooks/{made['id']}/secret"),
+            threads.submit(client.post, "/v1/webhooks", json={"url": URL}),
+        ]
+        try:
+            assert service.key.asked.wait(5)
+            assert other.get("/v1/jobs", timeout=5.0).status_code == 200
+            assert not any(one.done() for one in asked)
+        finally:
+            service.key.hold.set()
+    service.key.hold = None
+    assert [one.result().status_code for one in asked] == [200, 201]
 
 
 def test_by_default_it_is_told_of_the_ends_of_jobs_and_of_groups(service: Service) -> None:

@@ -19,7 +19,7 @@ from quanopy.server.notes import webhook_out
 from quanopy.server.openapi import problems, shows, takes
 from quanopy.server.routes import examples
 from quanopy.server.routes.groups import owned
-from quanopy.server.routes.jobs import account_asked, idempotency_key
+from quanopy.server.routes.jobs import KEY, account_asked, idempotency_key
 from quanopy.server.web import Web, answer, identity_of, web_of
 from quanopy.wire.webhooks import WebhookIn, WebhookOut, WebhookSecretOut, WebhooksOut
 
@@ -27,11 +27,8 @@ router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
 
 _LIMIT = 64 * 1024
 _UNSEEN = {"Cache-Control": "no-store"}
-_KEY = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 200},
-    "description": "The same key with the same body gives the same webhook, however often sent.",
+_KEY = KEY | {
+    "description": "The same key with the same body gives the same webhook, however often sent."
 }
 Id = Annotated[
     str, Path(description="A webhook's id.", max_length=100, examples=[examples.WEBHOOK["id"]])
@@ -73,7 +70,7 @@ async def add(request: Request) -> Response:
     made, new = await web.calls.run(
         web.store.add_webhook, webhook, idempotency_key=key, request_digest=digest
     )
-    secret = web.webhook_secrets.newest(made)
+    secret = await web.asks.run(web.webhook_secrets.newest, made)
     web.wakeups.notify(Topic.HOOKS, Topic.EVENTS)
     headers = _UNSEEN | {"Location": f"/v1/webhooks/{made.id}"}
     return answer(webhook_out(made, whole=True, secret=secret), 201 if new else 200, headers)
@@ -169,7 +166,7 @@ async def secret(request: Request, id: Id) -> Response:
     """For its owner alone."""
     web, identity = web_of(request), identity_of(request)
     found = await web.calls.run(_one, web, identity, id)
-    return _secret(web, _own(found, identity))
+    return await _secret(web, _own(found, identity))
 
 
 @router.post(
@@ -189,7 +186,7 @@ async def rotate(request: Request, id: Id) -> Response:
         actor=identity.account,
     )
     web.wakeups.notify(Topic.HOOKS, Topic.EVENTS)
-    return _secret(web, changed)
+    return await _secret(web, changed)
 
 
 async def _check_subject(web: Web, identity: Identity, asked: WebhookIn) -> None:
@@ -219,12 +216,9 @@ async def _change(request: Request, id: str, change: WebhookChange) -> Response:
     return answer(_shown(after, identity))
 
 
-def _secret(web: Web, webhook: Webhook) -> Response:
-    found = WebhookSecretOut(
-        id=webhook.id,
-        secret=web.webhook_secrets.newest(webhook),
-        rotated_at=webhook.rotated_at,
-    )
+async def _secret(web: Web, webhook: Webhook) -> Response:
+    made = await web.asks.run(web.webhook_secrets.newest, webhook)
+    found = WebhookSecretOut(id=webhook.id, secret=made, rotated_at=webhook.rotated_at)
     return answer(found, headers=_UNSEEN)
 
 
