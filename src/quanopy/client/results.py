@@ -332,8 +332,6 @@ def _result(path: Path | str) -> Result[Any]:
 
     try:
         document = json.loads(Path(path).read_bytes())
-    except OSError as error:
-        raise NotFound(f"cannot be read: {error.strerror or error}", where=str(path)) from error
     except (ValueError, RecursionError) as error:
         raise Invalid(f"not JSON: {error}", where=str(path)) from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:

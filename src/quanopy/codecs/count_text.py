@@ -89,7 +89,7 @@ def entries(text: bytes) -> Entries | None:
     # A number goes on to the comma before the next key.
     after = np.append(begins[1:] - 2, last)
     lengths = after - ends - 2
-    if (letters[ends + 1] != _COLON).any() or (letters[after[:-1]] != _COMMA).any():
+    if (letters[after[:-1]] != _COMMA).any():
         return None
     if lengths.min() < 1 or lengths.max() > _LONGEST:
         return None

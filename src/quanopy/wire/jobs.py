@@ -1,7 +1,7 @@
 """Jobs as they cross the wire."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
@@ -374,6 +374,3 @@ class ReceiptOut(Answer):
     new: list[str] = Field(description="Ids of jobs that were imported.")
     known: list[str] = Field(description="Ids of jobs that were there already, the same.")
     left_out: list[LeftOutOut] = []
-
-
-Until = Literal["queued", "running", "completed", "failed", "cancelled"]

@@ -9,10 +9,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from quanopy.domain.calibration import Metric
-from quanopy.domain.errors import Invalid
 from quanopy.domain.sightings import Sighting
 from quanopy.server.openapi import problems, shows
 from quanopy.server.routes import examples
+from quanopy.server.routes.jobs import aware
 from quanopy.server.shapes import problem_out
 from quanopy.server.visible import status_of
 from quanopy.server.web import Web, answer, identity_of, web_of
@@ -62,7 +62,7 @@ async def list_calibrations(
     """Snapshots that were seen in a time, newest first, with the numbers asked for, if any."""
     web = web_of(request)
     await web.calls.run(status_of, web, identity_of(request), name)
-    times = (_aware("since", since), _aware("until", until))
+    times = (aware("since", since), aware("until", until))
     return answer(await web.calls.run(_history, web, name, times, metric or [], limit))
 
 
@@ -143,9 +143,3 @@ def _metrics_out(metrics: list[Metric]) -> Metrics:
         number = MetricOut(value=metric.value, unit=metric.unit, measured_at=metric.measured_at)
         shown.setdefault(metric.name, {})[",".join(map(str, metric.targets))] = number
     return shown
-
-
-def _aware(where: str, at: datetime | None) -> datetime | None:
-    if at is not None and at.tzinfo is None:
-        raise Invalid("the time has no zone", where=where, hint="End it with Z for UTC.")
-    return at

@@ -217,8 +217,8 @@ async def list_jobs(
         tag=text_of("tag", tag),
         name=text_of("name", name),
         name_prefix=text_of("name_prefix", name_prefix),
-        created_from=_aware("created_from", created_from),
-        created_to=_aware("created_to", created_to),
+        created_from=aware("created_from", created_from),
+        created_to=aware("created_to", created_to),
         group_id=text_of("group", group),
         limit=limit,
     )
@@ -250,7 +250,8 @@ def text_of(where: str, text: str | None) -> str | None:
     return text
 
 
-def _aware(where: str, at: datetime | None) -> datetime | None:
+def aware(where: str, at: datetime | None) -> datetime | None:
+    """A time that is asked for; raises :class:`Invalid` for one without a zone."""
     if at is not None and at.tzinfo is None:
         raise Invalid("the time has no zone", where=where, hint="End it with Z for UTC.")
     return at
