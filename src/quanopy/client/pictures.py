@@ -6,7 +6,7 @@ from typing import Any
 
 from quanopy.domain.errors import Invalid, Unsupported
 
-SUFFIXES = (".png", ".svg")
+_SUFFIXES = (".png", ".svg")
 _MOST = 4
 _PREFERRED = ("T1", "T2", "readout_error")
 
@@ -23,7 +23,7 @@ def usual(pairs: Collection[tuple[str, bool]]) -> list[str]:
 
 def check(file: Path, where: str) -> None:
     """Raises :class:`Unsupported` for a file that is to be neither PNG nor SVG."""
-    if file.suffix.lower() not in SUFFIXES:
+    if file.suffix.lower() not in _SUFFIXES:
         raise Unsupported(f"{file.name} is neither PNG nor SVG", where=where)
 
 

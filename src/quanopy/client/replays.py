@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from quanopy.client import pictures
 from quanopy.client.handles import Job
 from quanopy.client.http import Http
 from quanopy.client.polling import ends_at
@@ -15,11 +16,10 @@ from quanopy.client.results import NativePub
 from quanopy.client.submitting import submitted
 from quanopy.codecs.results import PubResult, merge_shots
 from quanopy.domain.calibration import CalibrationLabel
-from quanopy.domain.errors import Invalid, NotFound, Unsupported
+from quanopy.domain.errors import Invalid, NotFound
 
 _SHOWN = 24
 """Outcomes in a picture, the most frequent."""
-_SUFFIXES = (".png", ".svg")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,20 +101,10 @@ class Replay:
             Invalid: it cannot be written.
         """
         path = Path(file)
-        if path.suffix.lower() not in _SUFFIXES:
-            raise Unsupported(f"{path.name} is neither PNG nor SVG")
-        try:
-            from matplotlib.figure import Figure
-        except ImportError:
-            raise Unsupported(
-                "matplotlib is not installed", hint="pip install 'quanopy[plots]'"
-            ) from None
-        figure = Figure(figsize=(9, 4))
-        _draw(figure.add_subplot(), self.compared[which], self)
-        try:
-            figure.savefig(path, format=path.suffix[1:].lower(), dpi=150, bbox_inches="tight")
-        except OSError as error:
-            raise Invalid(f"cannot write {path}: {error.strerror}") from error
+        pictures.check(path, "file")
+        figure, (axes,) = pictures.panels([3.2])
+        _draw(axes, self.compared[which], self)
+        pictures.save(figure, path, "file")
 
 
 def run_again(

@@ -63,6 +63,22 @@ def load(objects: Objects, wanted: Sequence[Wanted]) -> list[bytes]:
     return _assembled(wanted, objects.read(_extents(wanted)))
 
 
+def in_batches(wanted: Iterable[Wanted], *, most: int) -> Iterator[Sequence[Wanted]]:
+    """These, in order, as many at a time as have results of ``most`` bytes together; one that has
+    more comes alone."""
+    some: list[Wanted] = []
+    size = 0
+    for one in wanted:
+        own = sum(extent.length for extent in _extents([one]))
+        if some and size + own > most:
+            yield some
+            some, size = [], 0
+        some.append(one)
+        size += own
+    if some:
+        yield some
+
+
 def at_hand(objects: Objects, wanted: Sequence[Wanted]) -> list[bytes] | None:
     """The same where no waiting is needed: one small result that has just come back."""
     if len(wanted) > 1 or sum(extent.length for extent in _extents(wanted)) > _SMALL:

@@ -17,11 +17,13 @@ from quanopy.domain.states import JobState
 from quanopy.ports.objects import Objects
 from quanopy.ports.store import Store
 from quanopy.services.catalogue import Catalogue
-from quanopy.services.results import load, with_tasks
+from quanopy.services.results import in_batches, load, with_tasks
 
 _PAGE = 1_000
 _MOST_KEPT = 32
 """Groups of which the merged results are kept at hand."""
+_AT_ONCE = 64 * 1024 * 1024
+"""Bytes of results that are read together, unless one alone has more."""
 
 
 class Rule(Protocol):
@@ -130,6 +132,7 @@ class Precision:
         if not new:
             return
         wanted = with_tasks(*self._store.jobs_with_tasks(new, new))
-        for one, text in zip(wanted, load(self._objects, wanted), strict=True):
-            known.merge.add(parsed(text)["pubs"])
-            known.jobs.add(one.job.id)
+        for some in in_batches(wanted, most=_AT_ONCE):
+            for one, text in zip(some, load(self._objects, some), strict=True):
+                known.merge.add(parsed(text)["pubs"])
+                known.jobs.add(one.job.id)
