@@ -131,18 +131,7 @@ def _show_apart(out: "Console", columns: Sequence[str], rows: "Sequence[Sequence
 def show_jobs(jobs: "Iterable[JobOut]") -> None:
     """Print jobs as a table."""
     show_table(
-        (
-            "id",
-            "name",
-            "kind",
-            "resource",
-            "state",
-            "pubs",
-            "shots",
-            "submitted",
-            "took",
-            "problem",
-        ),
+        JOB_COLUMNS,
         (
             (
                 *(job.id, job.name, job.kind, job.resource, job.state, job.pubs, job.shots),

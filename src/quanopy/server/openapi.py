@@ -10,7 +10,6 @@ from quanopy.wire.problems import MEDIA_TYPE
 from quanopy.wire.service import Problem
 
 _REF = "#/components/schemas/{model}"
-_BODY = "x-body-model"
 _MODELS: dict[str, type[BaseModel]] = {}
 _OPEN_TAG = "health"
 
