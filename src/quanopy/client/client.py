@@ -1,47 +1,29 @@
 """``Client``: submit quantum programs to a broker, and find them again."""
 
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
-from quanopy.client import bulk, drafts, exporting, settings
-from quanopy.client.calibrations import Calibration
-from quanopy.client.catalogue import Catalogue
+from quanopy.client import bulk, drafts, exporting
+from quanopy.client.broker import Broker
 from quanopy.client.drafts import Circuit, Draft, How, PubLike
 from quanopy.client.expecting import Expected
-from quanopy.client.groups import Group, Groups, policy
+from quanopy.client.grouping import Groups
+from quanopy.client.groups import Group, policy
 from quanopy.client.handles import Job
-from quanopy.client.http import Http
 from quanopy.client.listing import listed
 from quanopy.client.needs import need_numpy
-from quanopy.client.operations import Operations
 from quanopy.client.receipts import Receipt
 from quanopy.client.replays import Replay, run_again
 from quanopy.client.results import Result
 from quanopy.client.streams import follow
 from quanopy.client.submitting import submitted
-from quanopy.client.webhooks import Webhooks
-from quanopy.domain.errors import Invalid
 from quanopy.domain.groups import GroupOrder
 from quanopy.domain.jobs import JobKind
-from quanopy.domain.resources import Target
-from quanopy.domain.states import ResourceState, WayOut
-from quanopy.wire.calibrations import CalibrationOut, SnapshotOut
 from quanopy.wire.groups import GroupOut
 from quanopy.wire.jobs import JobDetail, JobOut, ReceiptOut
-from quanopy.wire.matching import MatchOut
 from quanopy.wire.service import (
     EventOut,
-    HealthOut,
-    RegistrationOut,
-    ResourceOut,
-    StrandedOut,
-    TokenIn,
-    TokenOut,
 )
 
 if TYPE_CHECKING:
@@ -54,7 +36,7 @@ if TYPE_CHECKING:
     from quanopy.client.sweeps import Sweep
 
 
-class Client:
+class Client(Broker):
     """A broker, as one account sees it. Threads may share it; close it, or use it in ``with``.
 
     ``url`` and ``token`` are by default found in the environment (``QUANOPY_URL``,
@@ -64,19 +46,9 @@ class Client:
     """
 
     def __init__(self, url: str | None = None, token: str | None = None) -> None:
-        """Find the broker; nothing is sent yet.
-
-        Raises:
-            Unavailable: no broker is named anywhere and none runs here.
-            Denied: a file with a token could be read by others.
-        """
-        self.settings = settings.find(url, token)
-        self._http = Http(self.settings)
-        self._catalogue = Catalogue(self._http)
-        self._operations = Operations(self._http)
+        """Find the broker; nothing is sent yet. Raises as :class:`Broker`."""
+        super().__init__(url, token)
         self._groups = Groups(self._http, self.settings.resource)
-        self.webhooks = Webhooks(self._http)
-        """Where the broker sends what happens."""
 
     @classmethod
     def embedded(cls, path: Path | str, **settings: Any) -> "EmbeddedClient":
@@ -220,27 +192,12 @@ class Client:
         submitted, and their results are joined.
         """
         need_numpy("sweeps")
-        from quanopy.client.sweeps import Plan, Sweep
+        from quanopy.client.sweeps import Plan, Sweep, weights_of
 
-        shares = self._shares(scatter) if scatter is not None else [(resource, 1.0)]
-        plan = Plan(circuit, values, observables, combine=combine, shares=shares)
+        weights = weights_of(scatter, resource, lambda name: self.resource(name).lanes)
+        plan = Plan(circuit, values, observables, combine=combine, shares=weights)
         known = [Job(self._http, one) for one in bulk.ids_of(jobs)]
-        made = known or self.submit_many(plan.drafts(how))
-        if len(made) != len(plan.shares):
-            raise Invalid(
-                f"{len(made)} jobs for a sweep of {len(plan.shares)}",
-                where="jobs",
-                hint="Attach to a sweep with the arguments it was made with.",
-            )
-        return Sweep(self._http, made, plan)
-
-    def _shares(
-        self, scatter: Sequence[str] | Mapping[str, float]
-    ) -> list[tuple[str | None, float]]:
-        """Resources, and how much of the work each takes."""
-        if isinstance(scatter, Mapping):
-            return list(scatter.items())
-        return [(name, float(self.resource(name).lanes or 1)) for name in scatter]
+        return Sweep(self._http, known or self.submit_many(plan.drafts(how)), plan)
 
     def gradient(
         self,
@@ -335,25 +292,15 @@ class Client:
         :meth:`group`; raises as that does, and :class:`Conflict` where the experiment of that
         name is of another program or plan.
         """
-        wanted = policy(GroupOrder.SEQUENTIAL, max_in_flight, gap, stop_when)
-        called = name or f"segments-{uuid.uuid4().hex[:12]}"
-        draft = (
-            program
-            if isinstance(program, Draft)
-            else drafts.programs(program, resource=resource, **how)
+        return self._groups.segment(
+            drafts.drafted(program, resource=resource, **how),
+            name=name,
+            wanted=policy(GroupOrder.SEQUENTIAL, max_in_flight, gap, stop_when),
+            total_shots=total_shots,
+            shots=shots,
+            count=count,
+            override=override,
         )
-        meant = draft.resource or resource
-        draft.to_wire(meant or self.settings.resource)  # Nothing is made where that is refused.
-        if (count is None) == (total_shots is None) or (shots is None and count is None):
-            raise Invalid(
-                "it is not said how many segments",
-                hint="Give total_shots and shots, or count, with or without shots.",
-            )
-        group = self._groups.make(called, wanted, resource=meant, run=True, override=override)
-        if override:
-            draft = replace(draft, resource=None)  # It is the group's, whatever is named here.
-        group.segment(draft, total_shots=total_shots, shots=shots, count=count)
-        return group
 
     def segments(self, jobs: Iterable[Job | str], *, resource: str | None = None) -> "Segments":
         """Jobs that ran one program, as the segments of one experiment, in this order: what each
@@ -413,164 +360,3 @@ class Client:
             Conflict: one of its jobs is there already, and is another or another's.
         """
         return exporting.imported(self._http, Path(path))
-
-    # -- resources ----------------------------------------------------------------------------
-    def resources(self) -> list[ResourceOut]:
-        """Every resource, and how busy it is."""
-        return self._catalogue.all()
-
-    def resource(self, name: str) -> ResourceOut:
-        """One resource; raises :class:`NotFound`."""
-        return self._catalogue.one(name)
-
-    def match(
-        self,
-        requires: Mapping[str, Any] | None = None,
-        *,
-        kind: JobKind | str | None = None,
-        formats: Sequence[str] = (),
-        shots: int | None = None,
-    ) -> MatchOut:
-        """All resources, those that fit ``requires`` first, the best before all; the others with
-        the reasons why they do not. The fields are those of
-        :class:`~quanopy.wire.matching.RequirementsIn`; ``shots`` are of all pubs, for the cost.
-        """
-        return self._catalogue.match(requires, kind, formats, shots)
-
-    def target(self, name: str) -> Target:
-        """The machine that programs are compiled for on a resource, to be read with
-        ``quanopy.codecs.targets.decode_target``; raises :class:`NotFound` where the broker
-        cannot tell."""
-        return self._catalogue.target(name)
-
-    def calibration(self, resource: str) -> Calibration | None:
-        """How a resource is calibrated, as it was seen last; ``None`` where it publishes nothing,
-        or nothing was seen yet. Raises :class:`NotFound`."""
-        found = self.calibration_of(resource).snapshot
-        return None if found is None else Calibration(self._http, found.digest, found)
-
-    def calibration_of(self, resource: str, *, metrics: Sequence[str] = ()) -> CalibrationOut:
-        """How a resource's calibration stands: when it was asked for, why there is none, and the
-        snapshot with these ``metrics`` (by default all)."""
-        return self._catalogue.calibration(resource, metrics)
-
-    def calibrations(
-        self,
-        resource: str,
-        *,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        metrics: Sequence[str] = (),
-        limit: int = 100,
-    ) -> list[SnapshotOut]:
-        """Snapshots of a resource that were seen in a time (aware datetimes), newest first, with
-        these ``metrics``; at most 1000."""
-        return self._catalogue.calibrations(resource, since, until, metrics, limit)
-
-    def snapshot(self, digest: str) -> Calibration:
-        """A snapshot by its digest; nothing is asked yet."""
-        return Calibration(self._http, digest)
-
-    def set_resource_state(
-        self, name: str, state: ResourceState | str, reason: str | None = None
-    ) -> ResourceOut:
-        """Take a resource in or out of service; needs the operator's scope."""
-        return self._catalogue.set_state(name, state, reason)
-
-    def register_resource(
-        self,
-        name: str,
-        url: str,
-        target: Target,
-        *,
-        description: str = "",
-        lanes: int = 1,
-    ) -> RegistrationOut:
-        """Put a virtual QPU that answers at ``url`` into the broker's catalogue, for this account;
-        raises :class:`Conflict` where the name is another's, :class:`Forbidden` where the url is
-        neither this machine's nor one the operator allows."""
-        return self._catalogue.register(name, url, target, description, lanes)
-
-    def heartbeat(self, name: str, registration_id: str, *, leaving: bool = False) -> ResourceOut:
-        """Say that a registered resource lives; ``leaving``: and takes no new work. Raises
-        :class:`NotFound` once the registration does not stand any more."""
-        return self._catalogue.heartbeat(name, registration_id, leaving)
-
-    def remove_resource(self, name: str, registration_id: str | None = None) -> None:
-        """Take a resource that registered itself out of the catalogue (only this registration of
-        it, if one is given): one's own, or anybody's with the operator's scope."""
-        self._catalogue.remove(name, registration_id)
-
-    def open_resource(self, name: str, accounts: Sequence[str] | None) -> ResourceOut:
-        """Have a resource serve these accounts and its owner (``None``: everybody); needs the
-        operator's scope."""
-        return self._catalogue.open(name, accounts)
-
-    # -- operating ----------------------------------------------------------------------------
-    def stranded(self) -> list[StrandedOut]:
-        """Executions of all accounts that may have been billed and nobody can tell of, the oldest
-        first; needs the operator's scope."""
-        return self._operations.stranded()
-
-    def settle(
-        self, id: str, way: WayOut | str, reason: str, *, provider_job_id: str | None = None
-    ) -> StrandedOut:
-        """Say what became of a stranded execution: ``found`` (at the provider, perhaps under
-        ``provider_job_id``), ``resend`` (only where the provider never had it), ``give-up``, or
-        ``look`` (have a worker ask the provider once more). Needs the operator's scope."""
-        return self._operations.settle(id, way, reason, provider_job_id)
-
-    def adopt(
-        self,
-        provider: str,
-        id: str,
-        *,
-        name: str | None = None,
-        tags: Iterable[str] = (),
-        account: str | None = None,
-        timeout: float = 60.0,
-    ) -> Job:
-        """Take over a vendor's job that was made elsewhere: a job here, which is followed to its
-        end and whose result is kept. The same one is taken over once. Needs the operator's scope.
-
-        Raises:
-            Conflict: it was sent from here; the message names its job.
-            Rejected: the vendor does not have it, or does not give it away.
-            NotReady: no worker has asked the vendor within ``timeout`` seconds.
-        """
-        return Job(self._http, self._operations.adopt(provider, id, name, tags, account, timeout))
-
-    def create_token(self, token: TokenIn) -> TokenOut:
-        """Make a token; its ``secret`` is shown this once. Needs the admin's scope."""
-        return self._operations.create_token(token)
-
-    def tokens(self) -> list[TokenOut]:
-        """All tokens, without their secrets; needs the admin's scope."""
-        return self._operations.tokens()
-
-    def revoke_token(self, id: str) -> None:
-        """Make a token worthless from now on; needs the admin's scope."""
-        self._operations.revoke_token(id)
-
-    # -- the broker itself ---------------------------------------------------------------------
-    def health(self) -> HealthOut:
-        """Whether the broker stands, and its version."""
-        return self._http.get(HealthOut, "/health")
-
-    def close(self) -> None:
-        """Close the connections; handles of this client are of no use afterwards."""
-        self._http.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        return f"Client({self.settings.url!r})"

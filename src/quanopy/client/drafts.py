@@ -1,7 +1,7 @@
 """Drafts: jobs put together but not submitted, so that many can go in one request."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from typing import Any, TypedDict, Unpack
 
@@ -142,6 +142,29 @@ def programs(
     if stated - {asked, JobKind.RUN} and asked is not JobKind.RUN:
         raise Invalid(f"the payload asks for {stated.pop()}, not {asked}", where="kind")
     return Draft(kind=asked, programs=[encode(p) for p in found], resource=resource, how=how)
+
+
+def drafted(
+    what: Draft | Circuit | Iterable[Circuit],
+    *,
+    kind: JobKind | str | None = None,
+    resource: str | None = None,
+    **how: Unpack[How],
+) -> Draft:
+    """A draft as it is, on ``resource`` if it names none; or one of whole programs.
+
+    Raises :class:`Invalid` for options beside a draft, which has its own.
+    """
+    if not isinstance(what, Draft):
+        return programs(what, kind=kind, resource=resource, **how)
+    beside = [name for name, value in {"kind": kind, **how}.items() if value is not None]
+    if what.resource is not None and resource not in (None, what.resource):
+        beside.append("resource")
+    if beside:
+        raise Invalid(
+            "the draft says this itself", where=beside[0], hint="Say it where the draft is made."
+        )
+    return replace(what, resource=what.resource or resource)
 
 
 def observed(

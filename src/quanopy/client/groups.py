@@ -15,18 +15,16 @@ from quanopy.client.polling import LONGEST_S, rounds
 from quanopy.client.results import Result, result_of
 from quanopy.client.streams import follow
 from quanopy.client.watching import EVERY_S, display
-from quanopy.domain.errors import Invalid, NotReady, QuanopyError, ResourceMismatch
-from quanopy.domain.groups import GroupAction, GroupOrder, GroupState, no_group
+from quanopy.domain.errors import Invalid, NotReady, QuanopyError
+from quanopy.domain.groups import GroupAction, GroupOrder, GroupState
 from quanopy.domain.ids import is_id
 from quanopy.domain.jobs import JobKind
 from quanopy.domain.states import JobState
 from quanopy.wire.groups import (
     GroupActionIn,
     GroupChangeIn,
-    GroupIn,
     GroupJobsOut,
     GroupOut,
-    GroupPage,
     PolicyIn,
     SegmentsIn,
 )
@@ -47,7 +45,6 @@ if TYPE_CHECKING:
     from quanopy.client.segments import Segments
 
 _PAGE = 10_000
-FILTERS = frozenset({"state", "name_prefix", "account"})
 _AT_ONCE = 1_000
 """Jobs in one request."""
 
@@ -121,11 +118,7 @@ class Group:
     ) -> Job:
         """Put a job at its end: a draft (see :mod:`quanopy.client.drafts`), or programs as
         :meth:`Client.submit` takes them."""
-        draft = (
-            what
-            if isinstance(what, Draft)
-            else drafts.programs(what, kind=kind, resource=resource, **how)
-        )
+        draft = drafts.drafted(what, kind=kind, resource=resource, **how)
         return self.extend([draft])[0]
 
     def extend(self, jobs: Iterable[Draft]) -> list[Job]:
@@ -330,69 +323,3 @@ def submitted_again(job: JobOut, given: SubmittedOut) -> JobIn:
         tags=job.tags,
         priority=job.priority,
     )
-
-
-class Groups:
-    """The groups of an account."""
-
-    def __init__(self, http: Http, resource: str) -> None:
-        self._http = http
-        self._resource = resource
-
-    def make(
-        self,
-        name: str,
-        wanted: PolicyIn | None,
-        *,
-        resource: str | None,
-        run: bool,
-        override: bool,
-    ) -> Group:
-        """The group of this name, made if it is not there; raises as :meth:`Client.group`."""
-        asked = {"name": name, "policy": wanted, "resource": resource, "run": run}
-        fields = {key: value for key, value in asked.items() if value is not None}
-        found = self._http.post(GroupOut, "/groups", checked(GroupIn, fields))
-        differs = None not in (resource, found.resource) and resource != found.resource
-        if differs and not override:
-            raise ResourceMismatch(
-                f"the group {name!r} is of {found.resource}, not of {resource}",
-                where="resource",
-                hint="Name that, or attach knowingly with override=True.",
-            )
-        if run and found.state is GroupState.OPEN:
-            self._http.post(
-                GroupOut, f"/groups/{found.id}/action", GroupActionIn(action=GroupAction.RUN)
-            )
-        return self._handle(found, resource)
-
-    def find(self, name: str) -> Group:
-        """The group of this name, or of this id; raises :class:`NotFound`."""
-        if is_id(name, "group"):
-            return self._handle(self._http.get(GroupOut, f"/groups/{name}"))
-        page = self._http.get(GroupPage, "/groups", params={"name": name})
-        if not page.groups:
-            raise no_group(name)
-        return self._handle(page.groups[0])
-
-    def listing(self, **filters: Any) -> Iterator[GroupOut]:
-        """Groups as the broker lists them, newest first; raises :class:`Invalid` for a filter
-        that there is not."""
-        if unknown := filters.keys() - FILTERS:
-            raise Invalid(f"there is no filter {min(unknown)}", hint=f"Known: {sorted(FILTERS)}.")
-        cursor: str | None = None
-        while True:
-            page = self._http.get(GroupPage, "/groups", params={**filters, "cursor": cursor})
-            yield from page.groups
-            cursor = page.next
-            if cursor is None:
-                return
-
-    def all(self, **filters: Any) -> Iterator[Group]:
-        """Handles on groups, newest first."""
-        return (self._handle(found) for found in self.listing(**filters))
-
-    def _handle(self, found: GroupOut, resource: str | None = None) -> Group:
-        runs_on = found.resource or resource or self._resource
-        group = Group(self._http, found.id, resource=runs_on, named=resource)
-        group._see(found)
-        return group

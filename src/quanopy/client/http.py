@@ -4,7 +4,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO, Any, TypeVar
 from urllib.parse import urlencode
@@ -260,9 +260,13 @@ def _target(path: str, params: Mapping[str, Any] | None) -> str:
         (name, str(one).lower() if isinstance(one, bool) else one)
         for name, value in params.items()
         if value is not None
-        for one in (value if isinstance(value, list | tuple) else [value])
+        for one in _each(value)
     ]
     return f"{path}?{urlencode(query)}" if query else path
+
+
+def _each(value: Any) -> Collection[Any]:
+    return value if isinstance(value, Collection) and not isinstance(value, str) else [value]
 
 
 def _lines(response: BaseHTTPResponse) -> Iterator[str]:

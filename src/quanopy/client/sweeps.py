@@ -1,9 +1,9 @@
 """Sweeps: one circuit at many points, as one job, or as one on each of several resources."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
-from math import prod
+from math import inf, prod
 from typing import Any
 
 from quanopy.client import bulk, drafts
@@ -122,6 +122,13 @@ class Sweep:
     """A sweep that the broker works at; its jobs are ones like any other."""
 
     def __init__(self, http: Http, jobs: Sequence[Job], plan: Plan) -> None:
+        """Raises :class:`Invalid` where these are not the jobs of such a sweep."""
+        if len(jobs) != len(plan.shares):
+            raise Invalid(
+                f"{len(jobs)} jobs for a sweep of {len(plan.shares)}",
+                where="jobs",
+                hint="Attach to a sweep with the arguments it was made with.",
+            )
         self._http = http
         self._plan = plan
         self.jobs = tuple(jobs)
@@ -154,10 +161,34 @@ class Sweep:
         return f"Sweep(shape={self.shape}, jobs={[job.id for job in self.jobs]})"
 
 
-def _shared(count: int, shares: Sequence[tuple[str | None, float]]) -> list[Share]:
+def weights_of(
+    scatter: Sequence[str] | Mapping[str, float] | None,
+    resource: str | None,
+    lanes: Callable[[str], int | None],
+) -> list[tuple[str | None, float]]:
+    """Resources, and how much of a sweep each takes: ``scatter`` says so, or names those that take
+    as much as their ``lanes`` are.
+
+    Raises :class:`Invalid` where one ``resource`` is named too, or one twice.
+    """
+    if scatter is None:
+        return [(resource, 1.0)]
+    if resource is not None:
+        raise Invalid("it names a resource, and some to scatter over", where="scatter")
+    if isinstance(scatter, Mapping):
+        return list(scatter.items())
+    names = [scatter] if isinstance(scatter, str) else list(scatter)
+    if len(set(names)) < len(names):
+        raise Invalid("it names a resource twice", where="scatter")
+    return [(name, float(lanes(name) or 1)) for name in names]
+
+
+def _shared(count: int, shares: Sequence[tuple[str | None, Any]]) -> list[Share]:
     """So many points cut in order, as the shares are; who would get none is left out."""
     weights = [weight for _, weight in shares]
-    if not weights or min(weights) < 0 or sum(weights) <= 0:
+    if not all(isinstance(one, int | float) and 0 <= one < inf for one in weights):
+        raise Invalid("a share is no number, or less than none", where="scatter")
+    if sum(weights) <= 0:
         raise Invalid("there is nothing to run it on", where="scatter")
     ends = [round(count * part / sum(weights)) for part in accumulate(weights)]
     cuts = zip(shares, pairwise([0, *ends]), strict=True)

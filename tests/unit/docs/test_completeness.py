@@ -14,6 +14,7 @@ import typer
 
 from quanopy.cli import arguments, executables, exits, main
 from quanopy.client import settings as client_settings
+from quanopy.client.broker import Broker
 from quanopy.client.client import Client
 from quanopy.client.drafts import How
 from quanopy.client.groups import Group
@@ -193,7 +194,7 @@ def test_every_method_of_a_provider_is_documented(cls: type) -> None:
     assert [name for name in public(cls) if f"`{name}" not in PROVIDERS] == []
 
 
-@pytest.mark.parametrize("cls", [Client, Job, Group, Webhooks])
+@pytest.mark.parametrize("cls", [Client, Broker, Job, Group, Webhooks])
 def test_every_method_of_the_client_is_in_a_guide(cls: type) -> None:
     known = GUIDE + OPERATING + EXPERIMENTS + NOTIFICATIONS
     own = [name for name in public(cls) if name not in ("close", "settings", "id")]
