@@ -1,5 +1,6 @@
 """How far a group is, for people: as one line, in a terminal, in a notebook."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -7,7 +8,7 @@ from html import escape
 from typing import Any
 
 from quanopy.domain.durations import duration_text
-from quanopy.domain.groups import GroupState
+from quanopy.domain.groups import GroupOrder, GroupState
 from quanopy.wire.groups import GroupOut
 
 _BAR = 40
@@ -40,14 +41,28 @@ class GroupView:
 
     @property
     def left_s(self) -> float | None:
-        """How long it will take yet, if it goes on as it did since it began; ``None`` where
-        nothing tells."""
+        """How long it will take yet, if it goes on as it did since it began, and no less than its
+        gaps; ``None`` where nothing tells."""
         group, done = self.group, self.group.progress
         ran = done.completed + done.failed
         if group.state is not GroupState.RUNNING or group.started_at is None or not ran:
             return None
         took = (self.at - group.started_at).total_seconds()
-        return max(0.0, took) * (group.size - self.ended) / ran
+        return max(max(0.0, took) * (group.size - self.ended) / ran, self._gaps_s)
+
+    @property
+    def _gaps_s(self) -> float:
+        """How long the gaps before what has not begun take together."""
+        policy, blocked = self.group.policy, self.group.progress.blocked
+        if not policy.gap or not blocked:
+            return 0.0
+        # In order each place has gaps of its own; side by side all beginnings share them.
+        places = (policy.max_in_flight or 1) if policy.order is GroupOrder.SEQUENTIAL else 1
+        gaps = math.ceil(blocked / places) * policy.gap
+        if self.group.next_at is None:
+            return gaps
+        until_next = (self.group.next_at - self.at).total_seconds()
+        return max(0.0, gaps - policy.gap + min(max(0.0, until_next), policy.gap))
 
     def __str__(self) -> str:
         """One line without colours."""

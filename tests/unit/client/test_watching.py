@@ -78,6 +78,19 @@ def test_what_was_cancelled_takes_no_time() -> None:
     assert view(progress=done).left_s == pytest.approx(120.0)
 
 
+def test_gaps_take_their_time() -> None:
+    """One ran in a second; three come after ten minutes each, of which a minute is over."""
+    soon = (BEGAN + timedelta(minutes=9, seconds=1)).isoformat()
+    given = {"after_s": 1.0, "progress": {"completed": 1, "blocked": 3}, "size": 4}
+    one = {"order": "sequential", "gap": 600.0}
+    assert view(policy=one, next_at=soon, **given).left_s == pytest.approx(1740.0)
+    two = one | {"max_in_flight": 2}
+    assert view(policy=two, next_at=soon, **given).left_s == pytest.approx(1140.0)
+    assert view(policy=two, **given).left_s == pytest.approx(1200.0)
+    side_by_side = {"order": "parallel", "gap": 600.0, "max_in_flight": 2}
+    assert view(policy=side_by_side, **given).left_s == pytest.approx(1800.0)
+
+
 def test_names_are_text_in_a_terminal_and_a_notebook() -> None:
     odd = view(name="[red]<b>x</b>[/]", reason="<i>why</i>", state="paused")
     out = io.StringIO()

@@ -170,6 +170,36 @@ def test_precision_is_the_spread_of_estimates(aer: AerProvider) -> None:
     assert set(result["stds"]) == {0.1}
 
 
+@pytest.mark.parametrize("precision", [0.0, 0.05])
+@pytest.mark.parametrize("seed", [None, 3])
+def test_an_average_over_runs_that_differ_tells_its_error(
+    aer: AerProvider, precision: float, seed: int | None
+) -> None:
+    circuit = QuantumCircuit(1, 1)
+    circuit.rx(Parameter("a"), 0)
+    circuit.measure(0, 0)
+    angles = np.linspace(0.8, 2.3, 16)
+    pub = Pub(parameters=angles[:, None].tolist(), observables={"Z": 2.0}, precision=precision)
+    [[result]] = run(aer, work(circuit, pub, options=Options(seed=seed)))
+    theory = np.hypot(2 * np.sin(angles) / np.sqrt(1024), precision)
+    assert np.all(np.abs(np.array(result["stds"]) / theory - 1) < 0.75)
+    off = (np.array(result["evs"]) - 2 * np.cos(angles)) / theory
+    assert 0.4 < np.sqrt(np.mean(off**2)) < 1.8
+    assert result["precision"] == precision
+
+
+def test_runs_that_turn_out_alike_have_no_error(aer: AerProvider) -> None:
+    circuit = ansatz()
+    circuit.reset([0, 1])
+    fixed = QuantumCircuit(2)
+    fixed.reset(0)
+    values = Pub(parameters=[[0.4, 0.1], [0.5, 0.2]], observables=[{"ZZ": 1.0}, {"II": 3.0}])
+    [[both]] = run(aer, work(circuit, values))
+    [[one, other]] = run(aer, work(fixed, *[Pub(observables={"ZI": 1.0})] * 2))
+    assert (both["evs"], both["stds"]) == ([1.0, 3.0], [0.0, 0.0])
+    assert one == other == {"shape": [], "evs": [1.0], "stds": [0.0], "precision": 0.0}
+
+
 def test_a_seed_repeats_noise_and_measurements(aer: AerProvider) -> None:
     circuit = ansatz()
     circuit.reset(0)

@@ -1,8 +1,9 @@
 """In a child process: expectation values of many pubs in as few runs of Aer as possible.
 
 The meaning is that of Aer's ``EstimatorV2``: exact expectation values, to which normal noise of
-the asked precision is added. Pubs of one circuit and the same Paulis, of whatever job, are bound
-and evolved together.
+the asked precision is added. Where runs of a circuit differ, their mean is taken, and its own
+error goes into the standard error. Pubs of one circuit and the same Paulis, of whatever job, are
+bound and evolved together.
 """
 
 import math
@@ -25,6 +26,8 @@ _LEAST_SHOTS = 1024
 _EXACT_QUBITS = 11
 _MOST_SHOTS = 1_000_000
 """Runs that a circuit is averaged over where runs differ."""
+_BATCHES = 32
+"""What they are shared among: the spread of the batches' means tells the error of the whole."""
 
 
 def estimate(items: Sequence[Item], emulator: Emulator) -> None:
@@ -72,34 +75,39 @@ def _paulis(item: Item) -> tuple[str, ...]:
 def _estimate_together(items: Sequence[Item], emulator: Emulator) -> None:
     first = items[0]
     values = _expectations(items, _paulis(first), emulator)
+    batches = _BATCHES if _varies(first.circuit, emulator) else 1
     start = 0
     for item in items:
-        own = {label: all_[start : start + item.sets] for label, all_ in values.items()}
-        item.result = _result(item, own)
-        start += item.sets
+        end = start + item.sets * batches
+        own = {label: all_[start:end] for label, all_ in values.items()}
+        item.result = _result(item, own, batches)
+        start = end
 
 
 def _expectations(items: Sequence[Item], paulis: tuple[str, ...], emulator: Emulator) -> Values:
-    """Each Pauli's expectation values over the parameter sets of all these items, in order."""
+    """Each Pauli's expectation values over the parameter sets of all these items, in order; where
+    runs differ, those of each set's batches side by side."""
     first = items[0]
     circuit = _observed(first.circuit, paulis)
-    sets = sum(item.sets for item in items)
-    if not any(set(label) - {"I"} for label in paulis):
-        return {label: np.ones(sets) for label in paulis}
     varies = _varies(first.circuit, emulator)
+    batches = _BATCHES if varies else 1
+    values = sum(item.sets for item in items) * batches
+    if not any(set(label) - {"I"} for label in paulis):
+        return {label: np.ones(values) for label in paulis}
     options = noise_for(emulator, [first.circuit], None)
     run = simulator(emulator, _method(first.circuit, emulator))
     if varies:
-        options["shots"] = _shots(first)
+        options["shots"] = math.ceil(_shots(first) / batches)
     if varies and first.work.options.seed is not None:
         return _seeded(first, circuit, paulis, run, options)
     if first.values is None:
         # Nothing to bind: one run serves all, save where runs differ.
-        runs = sets if varies else 1
+        runs = values if varies else 1
         data = _run([circuit] * runs, run, options)
-        return _collect(data * (sets // runs), paulis)
+        return _collect(data * (values // runs), paulis)
     stacked = np.concatenate([item.values for item in items if item.values is not None])
-    options["parameter_binds"] = [first.circuit.binds(stacked)]
+    bound = np.repeat(stacked, batches, axis=0)
+    options["parameter_binds"] = [first.circuit.binds(bound)]
     return _collect(_run([circuit], run, options), paulis)
 
 
@@ -113,9 +121,11 @@ def _seeded(
     data = []
     for at in range(item.sets):
         own = {**options, "seed_simulator": item.seed(at)}
-        if item.values is not None:
-            own["parameter_binds"] = [item.circuit.binds(item.values[at : at + 1])]
-        data += _run([circuit], run, own)
+        if item.values is None:
+            data += _run([circuit] * _BATCHES, run, own)
+        else:
+            bound = np.repeat(item.values[at : at + 1], _BATCHES, axis=0)
+            data += _run([circuit], run, {**own, "parameter_binds": [item.circuit.binds(bound)]})
     return _collect(data, paulis)
 
 
@@ -158,14 +168,32 @@ def _collect(data: Sequence[Any], paulis: tuple[str, ...]) -> Values:
     }
 
 
-def _result(item: Item, values: Values) -> dict[str, Any]:
-    evs = combined(item.pub.observables, item.sets, item.shape, values)
+def _result(item: Item, values: Values, batches: int = 1) -> dict[str, Any]:
+    evs, errors = _averaged(item, values, batches)
     precision = item.pub.precision or 0.0
     if precision > 0:
         evs = np.random.default_rng(item.seed()).normal(evs, precision, evs.shape)
     return {
         "shape": list(evs.shape),
         "evs": evs.ravel().tolist(),
-        "stds": [precision] * evs.size,
+        "stds": np.hypot(errors, precision).ravel().tolist(),
         "precision": precision,
     }
+
+
+def _averaged(item: Item, values: Values, batches: int) -> tuple[Any, Any]:
+    """Means over the batches of runs, and their standard errors: none where all runs are alike."""
+    means = np.stack(
+        [
+            combined(
+                item.pub.observables,
+                item.sets,
+                item.shape,
+                {label: all_[batch::batches] for label, all_ in values.items()},
+            )
+            for batch in range(batches)
+        ]
+    )
+    if batches == 1:
+        return means[0], np.zeros(means[0].shape)
+    return means.mean(axis=0), means.std(axis=0, ddof=1) / math.sqrt(batches)
