@@ -81,7 +81,7 @@ def test_what_was_cancelled_takes_no_time() -> None:
 def test_gaps_take_their_time() -> None:
     """One ran in a second; three come after ten minutes each, of which a minute is over."""
     soon = (BEGAN + timedelta(minutes=9, seconds=1)).isoformat()
-    given = {"after_s": 1.0, "progress": {"completed": 1, "blocked": 3}, "size": 4}
+    given: dict[str, Any] = {"after_s": 1.0, "progress": {"completed": 1, "blocked": 3}, "size": 4}
     one = {"order": "sequential", "gap": 600.0}
     assert view(policy=one, next_at=soon, **given).left_s == pytest.approx(1740.0)
     two = one | {"max_in_flight": 2}
