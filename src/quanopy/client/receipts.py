@@ -27,6 +27,7 @@ from quanopy.codecs.receipts import (
     job_member,
     program_member,
 )
+from quanopy.codecs.result_checks import check_pubs
 from quanopy.domain.errors import NotFound, NotReady, TaskFailed, Unsupported
 from quanopy.domain.jobs import JobKind, Options, Problem, Pub
 from quanopy.domain.programs import CIRCUITS, Program
@@ -256,7 +257,10 @@ class ReceiptJob:
     def answer(self) -> Answer:
         """What there is of a result, as it is kept."""
         name = job_member(self.id, "result.json")
-        return from_plain(_Answer, self._file.document(name), f"{self._file.where}: {name}")
+        place = f"{self._file.where}: {name}"
+        answer = from_plain(_Answer, self._file.document(name), place)
+        check_pubs(list(answer.pubs), answer.kind, f"{place}.pubs")
+        return answer
 
     def npz(self) -> bytes:
         """Its result as the bytes of a NumPy ``.npz`` file; raises as :meth:`result`."""

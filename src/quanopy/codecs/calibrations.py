@@ -89,7 +89,9 @@ def decode_metrics(data: bytes) -> list[Metric]:
             for name, places in document.items()
             for targets, entry in places.items()
         ]
-    except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
+    except (
+        *(ValueError, TypeError, AttributeError, KeyError, RecursionError, OverflowError),
+    ) as error:
         raise Invalid(f"no numbers of a calibration: {error}") from None
 
 

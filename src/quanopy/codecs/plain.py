@@ -127,4 +127,7 @@ def _time(value: Any, where: str) -> datetime:
         raise Invalid(f"{str(value)[:60]!r} is no time", where=where) from None
     if found.tzinfo is None:
         raise Invalid("the time has no zone", where=where)
-    return found
+    try:
+        return found.astimezone(UTC)
+    except OverflowError:
+        raise Invalid(f"{value[:60]!r} is before or after all times", where=where) from None

@@ -1,6 +1,5 @@
 """What is wrong with a receipt: digests and sizes first, then whether its parts belong together."""
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from quanopy.codecs.calibrations import decode_metrics
 from quanopy.codecs.plain import from_plain
 from quanopy.codecs.receipt_files import ReceiptFile
+from quanopy.codecs.receipt_parts import parts_of
 from quanopy.codecs.receipt_records import CalibrationEntry, EventEntry, GroupEntry, JobEntry
 from quanopy.codecs.receipts import (
     GROUP,
@@ -21,7 +21,8 @@ from quanopy.codecs.receipts import (
     job_member,
     program_member,
 )
-from quanopy.codecs.results import from_npz
+from quanopy.codecs.result_arrays import check_npz
+from quanopy.codecs.result_checks import check_pubs
 from quanopy.domain.errors import Invalid, NotFound, QuanopyError
 from quanopy.domain.ids import is_id
 from quanopy.domain.states import FINAL_JOB_STATES
@@ -190,12 +191,16 @@ def _result(file: ReceiptFile, job: JobEntry, damaged: set[str], arrays: bool) -
     try:
         document = file.document(name)
         yield from (Fault(member=name, problem=one) for one in _wrong_result(document, job))
-        if arrays and npz in file and npz not in damaged:
-            kind, pubs = from_npz(file.read(npz))
-            if kind != document.get("kind") or not _same(pubs, document.get("pubs")):
-                yield Fault(member=npz, problem="holds another result than result.json")
+        pubs = check_pubs(document.get("pubs"), job.kind, "pubs")
+        parts_of(file, job, pubs)
     except QuanopyError as error:
         yield _fault(name, error)
+        return
+    if arrays and npz in file and npz not in damaged:
+        try:
+            check_npz(file.read(npz), job.kind.value, pubs)
+        except QuanopyError as error:
+            yield _fault(npz, error)
 
 
 def _wrong_result(document: dict[str, Any], job: JobEntry) -> Iterator[str]:
@@ -208,35 +213,8 @@ def _wrong_result(document: dict[str, Any], job: JobEntry) -> Iterator[str]:
         if document.get(name) != expected:
             yield f"{name} is {str(document.get(name))[:60]!r}, the job's is {expected!r}"
     pubs = document.get("pubs")
-    if not isinstance(pubs, list):
-        yield "it has no pubs"
-    elif job.read and job.pubs is not None and len(pubs) != len(job.pubs):
+    if isinstance(pubs, list) and job.read and job.pubs is not None and len(pubs) != len(job.pubs):
         yield f"it has {len(pubs)} pubs, the job has {len(job.pubs)}"
-
-
-def _same(arrays: list[dict[str, Any] | None], pubs: Any) -> bool:
-    """Whether NumPy's arrays say what the JSON says; the vendor's documents are in that alone."""
-    if not isinstance(pubs, list) or len(arrays) != len(pubs):
-        return False
-    return all(_normal(one) == _normal(other) for one, other in zip(arrays, pubs, strict=True))
-
-
-def _normal(pub: Any) -> str:
-    if not isinstance(pub, dict):
-        return json.dumps(pub)
-    shown = {name: value for name, value in pub.items() if name in _IN_BOTH}
-    for name in ("evs", "stds"):
-        if name in shown:
-            shown[name] = [None if one is None or one != one else float(one) for one in shown[name]]
-    if shown.get("precision") is not None:
-        shown["precision"] = float(shown["precision"])
-    return json.dumps(shown, sort_keys=True)
-
-
-_IN_BOTH = (
-    *("shape", "shots", "registers", "counts", "memory"),
-    *("evs", "stds", "precision", "native", "outcomes"),
-)
 
 
 def _events(file: ReceiptFile, job_id: str, damaged: set[str]) -> Iterator[Fault]:

@@ -1,28 +1,53 @@
 """Receipt files opened: a stranger's zip, read member by member within the bounds it states."""
 
 import hashlib
+import io
 import json
+import math
 import re
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import IO, Any, NoReturn, Self, cast
 
 from quanopy.codecs.receipts import FORMAT, MANIFEST, Member
 from quanopy.domain.errors import Invalid, NotFound, TooLarge, Unsupported
 from quanopy.domain.programs import digest_of
 
-MOST_MANIFEST = 256 * 1024 * 1024
-"""Bytes: a million jobs."""
-MOST_MEMBER = 2 * 1024 * 1024 * 1024
-"""Bytes of one member that are read at once."""
+MOST_DOCUMENT = 64 * 1024 * 1024
+MOST_RESULT = 512 * 1024 * 1024
+MOST_PROGRAM = 256 * 1024 * 1024
+_MOST_MANIFEST = 256 * 1024 * 1024
+_MOST_OF_ENTRY = 512
+"""Bytes of the manifest for each member that is in the file."""
+_MOST_LISTING = 64 * 1024 * 1024
+"""Bytes of the zip's directory: members of 150,000 jobs."""
+_LONGEST_NAME = 300
+_DEEPEST = 200
+"""Levels of JSON, so that whatever reads or writes it can go down them."""
 _PIECE = 1024 * 1024
+_RESULTS = ("result.json", "result.npz", "parts.jsonl")
 _VERSION = re.compile(r"quanopy\.receipt/[0-9]{1,6}")
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*){0,3}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENCRYPTED = 0x1
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")
+"""Half of a character: no text, unless the other half is beside it."""
+_UNREADABLE = (
+    *(zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError),
+    *(NotImplementedError, RuntimeError),
+)
+"""What zipfile raises at what is none, or at what it cannot unpack."""
+
+
+def most_of(name: str) -> int:
+    """Bytes that a member of this name may unpack to."""
+    if name.startswith(("programs/", "circuits/")):
+        return MOST_PROGRAM
+    return MOST_RESULT if name.endswith(_RESULTS) else MOST_DOCUMENT
 
 
 def is_receipt(path: Path | str) -> bool:
@@ -46,30 +71,37 @@ class ReceiptFile:
             Invalid: it is none, or not whole.
         """
         self.where = str(source) if isinstance(source, Path | str) else "receipt"
-        self._zip = self._opened(source)
+        self._stack = ExitStack()
         try:
+            self._zip = self._opened(source)
             self._infos = self._listed()
             self.manifest_data = self._manifest_data()
             self.manifest = _manifest(self.manifest_data, self.where)
             self.members = _members(self.manifest, self.where)
         except BaseException:
-            self._zip.close()
+            self.close()
             raise
 
     def _opened(self, source: Path | str | IO[bytes]) -> zipfile.ZipFile:
+        file = self._file(source) if isinstance(source, Path | str) else source
         try:
-            return zipfile.ZipFile(source)
+            bounded = cast(IO[bytes], _Bounded(file))
+            return self._stack.enter_context(zipfile.ZipFile(bounded))
+        except _UNREADABLE as error:
+            raise Invalid(f"no whole zip: {error}"[:200], where=self.where) from error
+
+    def _file(self, path: Path | str) -> IO[bytes]:
+        try:
+            return self._stack.enter_context(Path(path).open("rb"))
         except OSError as error:
             reason = error.strerror or str(error)
             raise NotFound(f"cannot be read: {reason}", where=self.where) from error
-        except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-            raise Invalid(f"no whole zip: {error}", where=self.where) from error
 
     def _listed(self) -> Mapping[str, zipfile.ZipInfo]:
         infos: dict[str, zipfile.ZipInfo] = {}
         for info in self._zip.infolist():
             name = info.filename
-            if not _NAME.fullmatch(name):
+            if not _is_name(name):
                 raise Invalid(f"{name[:80]!r} is no name of a member", where=self.where)
             if name in infos:
                 raise Invalid(f"{name} is in it twice", where=self.where)
@@ -82,8 +114,12 @@ class ReceiptFile:
         info = self._infos.get(MANIFEST)
         if info is None:
             raise Invalid(f"it has no {MANIFEST}: it is no receipt, or was cut", where=self.where)
-        if info.file_size > MOST_MANIFEST:
-            raise TooLarge(f"its {MANIFEST} has {info.file_size} bytes", where=self.where)
+        most = min(_MOST_MANIFEST, _PIECE + _MOST_OF_ENTRY * len(self._infos))
+        if info.file_size > most:
+            raise TooLarge(
+                f"its {MANIFEST} has {info.file_size} bytes, at most {most} are read",
+                where=self.where,
+            )
         return b"".join(self._pieces(MANIFEST))
 
     @property
@@ -108,8 +144,10 @@ class ReceiptFile:
         member = self.members.get(name)
         if member is None or name not in self._infos:
             raise NotFound(f"there is no {name[:120]}", where=self.where)
-        if member.size > MOST_MEMBER:
-            raise TooLarge(f"{name} has {member.size} bytes", where=self.where)
+        if member.size > (most := most_of(name)):
+            raise TooLarge(
+                f"{name} has {member.size} bytes, at most {most} are read", where=self.where
+            )
         data = b"".join(self.pieces(name))
         if digest_of(data) != f"sha256:{member.sha256}":
             raise Invalid(f"{name} has another digest than the manifest names", where=self.where)
@@ -119,11 +157,10 @@ class ReceiptFile:
         """A member that is one JSON object; raises as :meth:`read`."""
         return json_object(self.read(name), f"{self.where}: {name}")
 
-    def lines(self, name: str) -> list[dict[str, Any]]:
-        """A member of JSON objects, one a line; raises as :meth:`read`."""
-        data = self.read(name).splitlines()
-        where = f"{self.where}: {name}"
-        return [json_object(line, f"{where}, line {at}") for at, line in enumerate(data, 1)]
+    def lines(self, name: str) -> Iterator[dict[str, Any]]:
+        """A member of JSON objects, one a line, as they are asked for; raises as :meth:`read`."""
+        for at, line in enumerate(io.BytesIO(self.read(name)), 1):
+            yield json_object(line, f"{self.where}: {name}, line {at}")
 
     def pieces(self, name: str) -> Iterator[bytes]:
         """A member's bytes, piece by piece, unchecked and never more than the manifest names;
@@ -150,12 +187,13 @@ class ReceiptFile:
             with self._zip.open(self._infos[name]) as file:
                 while piece := file.read(_PIECE):
                     yield piece
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as error:
-            raise Invalid(f"{name} cannot be unpacked: {error}", where=self.where) from error
+        except _UNREADABLE as error:
+            complaint = f"{name} cannot be unpacked: {error}"[:300]
+            raise Invalid(complaint, where=self.where) from error
 
     def close(self) -> None:
         """Close the file; idempotent."""
-        self._zip.close()
+        self._stack.close()
 
     def __enter__(self) -> Self:
         return self
@@ -164,12 +202,48 @@ class ReceiptFile:
         self.close()
 
 
+class _Bounded:
+    """A file of which nobody holds more at once than a receipt's directory has, whatever a
+    stranger's says of its size."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
+
+    def read(self, size: int = -1) -> bytes:
+        """As files do, within that."""
+        if size > _MOST_LISTING:
+            raise TooLarge(f"its directory has {size} bytes, at most {_MOST_LISTING} are read")
+        return self._file.read(_MOST_LISTING if size < 0 else size)
+
+
 def json_value(data: bytes, where: str) -> Any:
-    """What JSON says; raises :class:`Invalid` for anything else."""
+    """What JSON says: UTF-8, texts that are some, finite numbers, of bounded depth; raises
+    :class:`Invalid` for anything else."""
     try:
-        return json.loads(data, parse_constant=_no_number)
+        text = data.decode()
+        found = json.loads(text, parse_constant=_no_number, parse_float=_number)
+        if _HALF.search(text):
+            json.dumps(found, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise Invalid(f"not JSON: {error}"[:200], where=where) from None
+    if text.count("[") + text.count("{") > _DEEPEST:
+        _check_depth(found, where)
+    return found
+
+
+def _check_depth(found: Any, where: str) -> None:
+    level = [found]
+    for _ in range(_DEEPEST):
+        level = [
+            one
+            for each in level
+            for one in (each.values() if isinstance(each, dict) else each)
+            if isinstance(one, dict | list)
+        ]
+        if not level:
+            return
+    raise Invalid("it is nested too deeply", where=where)
 
 
 def json_object(data: bytes, where: str) -> dict[str, Any]:
@@ -180,8 +254,13 @@ def json_object(data: bytes, where: str) -> dict[str, Any]:
     return found
 
 
-def _no_number(text: str) -> object:
-    raise ValueError(f"{text} is no number of JSON")
+def _number(text: str) -> float:
+    found = float(text)
+    return found if math.isfinite(found) else _no_number(text)
+
+
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(f"{text[:40]} is no number of JSON")
 
 
 def _manifest(data: bytes, where: str) -> dict[str, Any]:
@@ -201,6 +280,9 @@ def _manifest(data: bytes, where: str) -> dict[str, Any]:
         raise Invalid("it names no jobs", where=place)
     if len(set(jobs)) < len(jobs):
         raise Invalid("it names a job twice", where=place)
+    unfinished = found.get("unfinished", [])
+    if not isinstance(unfinished, list) or not set(jobs).issuperset(map(str, unfinished)):
+        raise Invalid("it does not say which jobs were not final", where=place)
     if not isinstance(found.get("made"), dict):
         raise Invalid("it does not say who made it", where=place)
     return found
@@ -228,6 +310,10 @@ def _member(one: object) -> Member | None:
     name, size, sha256 = one.get("name"), one.get("size"), one.get("sha256")
     if not isinstance(name, str) or not isinstance(size, int) or not isinstance(sha256, str):
         return None
-    if not _NAME.fullmatch(name) or size < 0 or not _SHA256.fullmatch(sha256):
+    if not _is_name(name) or size < 0 or not _SHA256.fullmatch(sha256):
         return None
     return Member(name=name, size=size, sha256=sha256)
+
+
+def _is_name(name: str) -> bool:
+    return len(name) <= _LONGEST_NAME and _NAME.fullmatch(name) is not None

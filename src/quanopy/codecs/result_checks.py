@@ -6,39 +6,53 @@ from collections.abc import Sequence
 from typing import Any
 
 from quanopy.domain.errors import Invalid
+from quanopy.domain.jobs import JobKind
 
 _OUTCOME = re.compile(r"0x[0-9a-f]+")
 _MOST_BITS = 1_000_000
 _MOST_SETS = 100_000_000
+_MOST_AXES = 32
+_MOST_TABLE = 512 * 1024 * 1024
+"""Bytes of a pub's outcomes as an array, which gives each as much room as the longest."""
 _LARGEST = 2**63
 
 
-def check_pubs(pubs: object, where: str) -> list[dict[str, Any] | None]:
-    """These, where each is a pub's result (or ``None``: it is missing); raises :class:`Invalid`
-    with the place for anything else."""
+def check_pubs(pubs: object, kind: JobKind, where: str) -> list[dict[str, Any] | None]:
+    """These, where each is the result of a pub of such a job (or ``None``: it is missing); raises
+    :class:`Invalid` with the place for anything else."""
     if not isinstance(pubs, list):
         raise Invalid("it is no list", where=where)
-    for index, pub in enumerate(pubs):
-        if pub is not None:
-            _check(pub, f"{where}[{index}]")
+    forms = {
+        _checked_form(pub, f"{where}[{index}]") for index, pub in enumerate(pubs) if pub is not None
+    }
+    if len(forms) > 1 or ("evs" in forms) != bool(forms and kind is JobKind.ESTIMATE):
+        found = " and ".join(sorted(forms))
+        raise Invalid(f"its pubs have {found}, which is no result of kind {kind}", where=where)
     return pubs
 
 
-def _check(pub: object, where: str) -> None:
+def _checked_form(pub: object, where: str) -> str:
+    """What a pub's result is told in."""
     if not isinstance(pub, dict):
         raise Invalid("it is no object", where=where)
-    shape = pub.get("shape")
-    if not isinstance(shape, list) or not all(_is_count(size) for size in shape):
-        raise Invalid("it has no shape", where=where)
-    sets = math.prod(shape)
-    if sets > _MOST_SETS:
-        raise Invalid(f"its shape has {sets} places", where=where)
+    sets = _sets(pub.get("shape"), where)
     if "outcomes" in pub:
         _check_native(pub, where)
-    elif "counts" in pub:
+        return "outcomes"
+    if "counts" in pub:
         _check_counts(pub, sets, where)
-    else:
-        _check_estimate(pub, sets, where)
+        return "counts"
+    _check_estimate(pub, sets, where)
+    return "evs"
+
+
+def _sets(shape: object, where: str) -> int:
+    """How many places a shape has."""
+    if not isinstance(shape, list) or not all(_is_count(size) for size in shape):
+        raise Invalid("it has no shape", where=where)
+    if len(shape) > _MOST_AXES or math.prod(size or 1 for size in shape) > _MOST_SETS:
+        raise Invalid(f"its shape is {str(shape)[:60]}", where=where)
+    return math.prod(shape)
 
 
 def _check_native(pub: dict[str, Any], where: str) -> None:
@@ -48,6 +62,7 @@ def _check_native(pub: dict[str, Any], where: str) -> None:
     outcomes = pub["outcomes"]
     if not isinstance(outcomes, dict) or not all(_is_count(one) for one in outcomes.values()):
         raise Invalid("it counts no outcomes", where=f"{where}.outcomes")
+    _check_table(len(outcomes), 4 * max(map(len, outcomes), default=0), f"{where}.outcomes")
     if not isinstance(pub.get("documents", []), list):
         raise Invalid("it is no list", where=f"{where}.documents")
 
@@ -62,6 +77,7 @@ def _check_counts(pub: dict[str, Any], sets: int, where: str) -> None:
         if not isinstance(one, dict) or not all(_is_count(number) for number in one.values()):
             raise Invalid("it counts no outcomes", where=f"{where}.counts")
         _check_outcomes(list(one), bits, f"{where}.counts")
+    _check_table(sum(map(len, counts)), bits // 8, f"{where}.counts")
     memory = pub.get("memory")
     if memory is not None:
         _check_memory(memory, sets, bits, f"{where}.memory")
@@ -73,8 +89,14 @@ def _check_memory(memory: object, sets: int, bits: int, where: str) -> None:
         raise Invalid(f"it has not the shots of each of {sets} sets", where=where)
     if len({len(shots) for shots in memory}) > 1:
         raise Invalid("its sets have not as many shots each", where=where)
+    _check_table(sum(map(len, memory)), bits // 8, where)
     for shots in memory:
         _check_outcomes(shots, bits, where)
+
+
+def _check_table(rows: int, width: int, where: str) -> None:
+    if rows * width > _MOST_TABLE:
+        raise Invalid(f"{rows} outcomes of {width} bytes each", where=where)
 
 
 def _check_outcomes(outcomes: Sequence[object], bits: int, where: str) -> None:

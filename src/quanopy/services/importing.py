@@ -1,16 +1,17 @@
 """Importing: jobs of another broker, from a receipt. A stranger's file: all of it is checked
 before any of it is kept, and circuits are read where they can harm nobody."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from tempfile import TemporaryFile
 
 from quanopy.codecs.calibrations import check as check_snapshot
 from quanopy.codecs.calibrations import decode_metrics, encode_metrics
 from quanopy.codecs.plain import from_plain
 from quanopy.codecs.receipt_checks import faults
-from quanopy.codecs.receipt_files import ReceiptFile, json_value
+from quanopy.codecs.receipt_files import ReceiptFile, json_value, most_of
+from quanopy.codecs.receipt_parts import parts_of
 from quanopy.codecs.receipt_records import CalibrationEntry, EventEntry, GroupEntry, JobEntry
 from quanopy.codecs.receipts import (
     GROUP,
@@ -41,7 +42,14 @@ from quanopy.services.import_checks import (
     check_plain,
 )
 from quanopy.services.packing import pack_snapshot
-from quanopy.services.receipts import contents, group_entry, members_of, own_members
+from quanopy.services.receipts import (
+    Made,
+    contents,
+    group_entry,
+    members_of,
+    own_members,
+    receipt_of,
+)
 from quanopy.services.told import (
     Telling,
     TellingGroup,
@@ -51,14 +59,12 @@ from quanopy.services.told import (
     placed,
 )
 
-_RESULTS = ("result.json", "result.npz", "parts.jsonl")
 _AT_ONCE = 100
 _READ_AT_ONCE = 50
 _READ_S = 120.0
 _EARLIEST, _LATEST = 1970, 9998
-_MOST_DOCUMENT = 64 * 1024 * 1024
-_MOST_RESULT = 512 * 1024 * 1024
-_MOST_PROGRAM = 256 * 1024 * 1024
+_MOST_HELD = 64 * 1024 * 1024
+"""Bytes of jobs that are packed together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +143,7 @@ class Importing:
         """
         if file.manifest.get("group") is None:
             return None
-        document, lines = file.document(GROUP), file.lines(GROUP_EVENTS)
+        document, lines = file.document(GROUP), list(file.lines(GROUP_EVENTS))
         check_plain([document, lines], GROUP)
         entry = GroupEntry.decoded(document, GROUP)
         if entry.ended_at is None:
@@ -169,7 +175,7 @@ class Importing:
                 where=file.where,
             )
         for member in file.members.values():
-            most = _most(member.name)
+            most = most_of(member.name)
             if member.size > most:
                 raise TooLarge(f"{member.name} has {member.size} bytes, at most {most} are taken")
         if (fault := next(faults(file, arrays=False), None)) is not None:
@@ -192,12 +198,24 @@ class Importing:
                 raise Conflict(f"{job.id} is there already, and is another's")
         ours = contents(self._store, self._objects, list(there)) if there else {}
         for job_id, members in ours.items():
-            if members != own_members(file.members.values(), job_id):
+            same = members == own_members(file.members.values(), job_id)
+            if not same and not self._says_the_same(file, job_id, account):
                 raise Conflict(
                     f"{job_id} is there already, and is not what the receipt says",
                     hint="Export it here and compare: one of the two was changed.",
                 )
         return set(there)
+
+    def _says_the_same(self, file: ReceiptFile, job_id: str, account: str) -> bool:
+        """Whether what is known here of a job is all that a receipt says which is understood here:
+        it may be laid out otherwise, and have fields of a later version."""
+        made = Made(at=datetime.now(UTC), broker="", account=account, versions={})
+        with TemporaryFile() as ours:
+            ours.writelines(receipt_of(self._store, self._objects, [job_id], made))
+            with ReceiptFile(ours) as known:
+                return _telling(known, _entry(known, job_id)) == _telling(
+                    file, _entry(file, job_id)
+                )
 
     # -- taking -------------------------------------------------------------------------------
     def _take(
@@ -274,12 +292,6 @@ def _in_order(store: Store, ids: Sequence[str]) -> list[Job]:
     return [found[id_] for id_ in ids]
 
 
-def _most(name: str) -> int:
-    if name.startswith(("programs/", "circuits/")):
-        return _MOST_PROGRAM
-    return _MOST_RESULT if name.endswith(_RESULTS) else _MOST_DOCUMENT
-
-
 def _entry(file: ReceiptFile, job_id: str) -> JobEntry:
     name = job_member(job_id, "job.json")
     document = file.document(name)
@@ -316,7 +328,7 @@ def _by_size(file: ReceiptFile, entries: Sequence[JobEntry]) -> Iterator[list[Te
     for entry in entries:
         one = _telling(file, entry)
         length = sum(map(len, (*one.programs, *one.circuits.values(), *one.results.values())))
-        if batch and size + length > _MOST_DOCUMENT:
+        if batch and size + length > _MOST_HELD:
             yield batch
             batch, size = [], 0
         batch.append(one)
@@ -327,7 +339,7 @@ def _by_size(file: ReceiptFile, entries: Sequence[JobEntry]) -> Iterator[list[Te
 
 def _telling(file: ReceiptFile, entry: JobEntry) -> Telling:
     name = job_member(entry.id, "events.jsonl")
-    lines = file.lines(name)
+    lines = list(file.lines(name))
     check_plain(lines, name)
     events = [
         from_plain(EventEntry, line, f"{name}, line {at}") for at, line in enumerate(lines, 1)
@@ -345,36 +357,12 @@ def _telling(file: ReceiptFile, entry: JobEntry) -> Telling:
 # -- results ----------------------------------------------------------------------------------
 def _results(file: ReceiptFile, entry: JobEntry) -> Mapping[str, bytes]:
     """What each part gave, as JSON arrays."""
-    parts = [part for part in entry.parts if part.result]
-    name = job_member(entry.id, "parts.jsonl")
-    if name in file:
-        return _parted(file.lines(name), [part.id for part in parts], name)
     name = job_member(entry.id, "result.json")
     document = file.document(name)
-    check_plain(document, name)
-    pubs = check_pubs(document.get("pubs"), f"{name}.pubs")
-    if len(entry.parts) == 1:
-        return {entry.parts[0].id: _array(pubs, name)}
-    return {
-        part.id: _array(pubs[part.slice.first : part.slice.first + part.slice.count], name)
-        for part in parts
-    }
-
-
-def _parted(lines: Iterable[Mapping[str, Any]], ids: Sequence[str], name: str) -> dict[str, bytes]:
-    found = {}
-    for line in lines:
-        check_plain(line, name)
-        found[str(line.get("task"))] = _array(check_pubs(line.get("pubs"), f"{name}.pubs"), name)
-    if found.keys() != set(ids):
-        raise Invalid("it is not of the parts that gave a result", where=name)
-    return found
-
-
-def _array(pubs: Sequence[dict[str, Any] | None], name: str) -> bytes:
-    if any(pub is None for pub in pubs):
-        raise Invalid("a part that gave a result lacks some of it", where=name)
-    return encode_result([pub for pub in pubs if pub is not None])
+    pubs = check_pubs(document.get("pubs"), entry.kind, f"{name}.pubs")
+    given = parts_of(file, entry, pubs)
+    check_plain(list(given.values()), name)
+    return {part: encode_result(found) for part, found in given.items()}
 
 
 # -- snapshots --------------------------------------------------------------------------------

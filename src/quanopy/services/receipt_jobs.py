@@ -28,7 +28,7 @@ from quanopy.codecs.receipts import (
     program_member,
 )
 from quanopy.codecs.records import JobRecord, ProgramRecord
-from quanopy.codecs.results import to_npz
+from quanopy.codecs.result_arrays import to_npz
 from quanopy.domain.errors import NotFound
 from quanopy.domain.events import TOLD, Event, Position
 from quanopy.domain.jobs import Execution, Extent, Task

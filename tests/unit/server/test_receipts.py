@@ -196,7 +196,7 @@ def test_split_shots_are_there_part_by_part(service: Service) -> None:
         assert receipt.jobs[0].result()[0].counts == {"00": 98, "11": 102}
         assert len(receipt.jobs[0].record.parts) == 2
     with ReceiptFile(io.BytesIO(data)) as file:
-        lines = file.lines(f"jobs/{job_id}/parts.jsonl")
+        lines = list(file.lines(f"jobs/{job_id}/parts.jsonl"))
     assert [line["pubs"][0]["shots"] for line in lines] == [100, 100]
 
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from quanopy.codecs.results import to_npz
+from quanopy.codecs.result_arrays import to_npz
 from quanopy.domain.states import JobState
 from quanopy.server.bodies import parse, read_body
 from quanopy.server.openapi import problems, shows, takes
