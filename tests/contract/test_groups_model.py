@@ -122,6 +122,14 @@ class GroupsMachine(RuleBasedStateMachine):
                 assert self.store.groups([group_id])[0].state is GroupState.CANCELLED
 
     @rule(which=numbers)
+    def retry(self, which: int) -> None:
+        """One alone; of a cancelled group it would run outside of it, which is no matter here."""
+        for one in self.store.jobs([self.jobs[which % len(self.jobs)]] if self.jobs else []):
+            standing = self.store.groups([one.group_id] if one.group_id else [])
+            if not any(found.state is GroupState.CANCELLED for found in standing):
+                self.store.retry([one.id], actor="alice")
+
+    @rule(which=numbers)
     def cancel(self, which: int) -> None:
         if self.jobs:
             self.store.cancel([self.jobs[which % len(self.jobs)]], actor="alice")

@@ -1,8 +1,9 @@
 """The catalogue's contract on PostgreSQL, and what only PostgreSQL can get wrong."""
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import psycopg
 import pytest
@@ -10,10 +11,15 @@ from psycopg import sql
 from sqlalchemy import func, select, text
 
 from quanopy.domain.errors import Unavailable
+from quanopy.domain.groups import GroupAction, GroupPolicy
+from quanopy.domain.jobs import Job
+from quanopy.domain.resources import Resource
+from quanopy.domain.states import JobState
 from quanopy.ports.store import EventQuery, Store
 from quanopy.storage.engine import STATEMENT_TIMEOUT_S
 from quanopy.storage.store import SqlStore, open_store
 from quanopy.testing.catalogue import job, submission
+from quanopy.testing.groups_contract import fill, group, step
 from quanopy.testing.store_contract import MakeStore, StoreContract
 from tests.servers import PgBouncer, PostgresServer
 
@@ -74,6 +80,68 @@ class TestPostgresStore(StoreContract):
         page = store.events(EventQuery(after=page.position))
         assert [event.subject for event in page.events] == [one.id]
         assert not page.held_back
+
+
+@pytest.mark.postgres
+def test_a_step_of_groups_and_a_cancel_never_wait_for_each_other(
+    postgres_server: PostgresServer, migrated: str
+) -> None:
+    with postgres_server.database(template=migrated) as dsn, psycopg.connect(dsn) as other:
+        store = open_store(dsn)
+        store.register("worker_1", [Resource(name="aer", provider="aer", lanes=None)], ttl_s=1e6)
+        first, second = (store.create_group(group(name, GroupPolicy()))[0] for name in "ab")
+        # The one that is looked at first has the job with the last id.
+        lowest, low = fill(store, second.id, 2)
+        (high,) = fill(store, first.id, 1)
+        for one in (first, second):
+            store.act_on_group(one.id, GroupAction.RUN, actor="alice")
+        with ThreadPoolExecutor(2) as pool:
+            other.execute("SELECT FROM tasks WHERE job_id = %s FOR UPDATE", [lowest.id])
+            stepped = pool.submit(step, store)
+            _wait_until_blocked(other, 1)
+            cancelled = pool.submit(store.cancel, [low.id, high.id], actor="alice")
+            _wait_until_blocked(other, 2, cancelled)
+            other.rollback()
+            stepped.result()
+            assert {one.state for one in cancelled.result()} == {JobState.CANCELLED}
+        store.close()
+        assert _deadlocks(other) == 0
+
+
+def _wait_until_blocked(
+    connection: psycopg.Connection, count: int, doing: "Future[list[Job]] | None" = None
+) -> None:
+    """Until so many wait for locks, or ``doing`` is done."""
+    blocked = (
+        "SELECT count(*) FROM pg_stat_activity, pg_stat_clear_snapshot()"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    _wait_until(
+        lambda: (
+            connection.execute(blocked).fetchone() == (count,)
+            or (doing is not None and doing.done())
+        )
+    )
+
+
+def _deadlocks(connection: psycopg.Connection) -> int:
+    """How many there were, once all others have left and been counted."""
+    others = (
+        "SELECT count(*) FROM pg_stat_activity, pg_stat_clear_snapshot()"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    _wait_until(lambda: connection.execute(others).fetchone() == (0,))
+    found = connection.execute(
+        "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+    ).fetchone()
+    assert found is not None
+    return int(found[0])
+
+
+def _wait_until(there: Callable[[], bool]) -> None:
+    until = time.monotonic() + 20
+    while not there():
+        assert time.monotonic() < until
 
 
 @pytest.mark.postgres

@@ -80,7 +80,8 @@ class Options:
     max_calibration_age_s: float | None = None
     """Run only while the resource's calibration is younger than this."""
     max_calibration_wait_s: float | None = None
-    """How long to wait for one, from submission on; ``None``: until it is cancelled."""
+    """How long to wait for one, from submission on, or from when its turn came where it had to
+    wait for that; ``None``: until it is cancelled."""
     same_calibration_as: str | None = None
     """Id of a job: run only under the calibration that it ran under."""
     noise: str | None = None
@@ -192,6 +193,8 @@ class Task:
     problem: Problem | None = None
     cancel_requested: bool = False
     queued_at: datetime | None = None
+    turn_at: datetime | None = None
+    """When its turn came, where it had to wait for its group, for other jobs or to be released."""
     started_at: datetime | None = None
     ended_at: datetime | None = None
     awaits_s: float | None = None

@@ -140,7 +140,8 @@ def _is_young(standing: Standing, most_s: float) -> bool:
 def _waits(task: Task, most_s: float, wait_s: float | None, standing: Standing) -> Verdict:
     """It waits for a younger one, if it still may."""
     now = datetime.now(UTC)
-    until = None if wait_s is None else made_at(task.id) + timedelta(seconds=wait_s)
+    since = task.turn_at or made_at(task.id)
+    until = None if wait_s is None else since + timedelta(seconds=wait_s)
     if until is not None and until <= now:
         late = TaskFailed(
             f"calibration age: {_too_old(standing, most_s)}",

@@ -1,31 +1,58 @@
-"""Which jobs come after which: noted as they are submitted."""
+"""Which jobs come after which: noted as they are submitted, followed as they end."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import Integer, bindparam, insert, select
 from sqlalchemy.types import Text
 
 from quanopy.domain.errors import NotFound
-from quanopy.domain.jobs import Job
-from quanopy.domain.states import FINAL_JOB_STATES
+from quanopy.domain.jobs import Job, OnFailure
+from quanopy.domain.states import FINAL_JOB_STATES, JobState
 from quanopy.ports.store import Submission
 from quanopy.storage import schema
+from quanopy.storage.compiled import Row
 from quanopy.storage.mapping import job_of
+from quanopy.storage.rows import id_rows, ids_document
 from quanopy.storage.statements import LOCKED_JOBS, insert_rows, read_ids, update_rows
 from quanopy.storage.transaction import Transaction
 
+_jobs, _turns, _followers = schema.jobs, schema.turns, schema.followers
+OPEN = [state.value for state in JobState if state not in FINAL_JOB_STATES]
+"""What runs may be blocked, too: where parts of it were done before it was given another turn."""
+_ids = id_rows()
 _AWAITED = (
-    select(schema.jobs)
+    select(_jobs)
     .where(
-        schema.jobs.c.id.in_(
-            select(schema.followers.c.after_id).where(
-                schema.followers.c.job_id == bindparam("job", type_=Text)
-            )
+        _jobs.c.id.in_(
+            select(_followers.c.after_id).where(_followers.c.job_id == bindparam("job", type_=Text))
         ),
-        schema.jobs.c.state.not_in([state.value for state in FINAL_JOB_STATES]),
+        _jobs.c.state.in_(OPEN),
     )
-    .order_by(schema.jobs.c.id)
+    .order_by(_jobs.c.id)
+)
+_FOLLOWERS = (
+    select(_followers.c.job_id, _jobs.c.group_id, _jobs.c.position)
+    .select_from(
+        _ids.join(_followers, _followers.c.after_id == _ids.c.id).join(
+            _jobs, _jobs.c.id == _followers.c.job_id
+        )
+    )
+    .where(_jobs.c.blocked, _jobs.c.state.in_(OPEN))
+    .distinct()
+)
+_SOME_FOLLOWERS = _FOLLOWERS.limit(bindparam("most", type_=Integer))
+_THEIR_TURNS = insert(_turns).from_select(["job_id", "group_id", "position"], _FOLLOWERS)
+_before = _jobs.alias("before")
+_DEPENDS = (
+    select(_followers.c.job_id, _followers.c.on_failure, _before.c.id, _before.c.state)
+    .select_from(
+        _ids.join(_followers, _followers.c.job_id == _ids.c.id).join(
+            _before, _before.c.id == _followers.c.after_id
+        )
+    )
+    .where(_before.c.state != JobState.COMPLETED.value)
+    .order_by(_followers.c.job_id, _before.c.id)
 )
 
 
@@ -86,3 +113,46 @@ def _blocked(submission: Submission) -> Submission:
             for task in submission.tasks
         ],
     )
+
+
+def of(connection: Transaction, job_ids: Collection[str], *, most: int) -> list[Row]:
+    """What waits for these jobs; where that is more than so many, each gets a turn of its own
+    instead."""
+    if not job_ids:
+        return []
+    given = {"r": ids_document(sorted(job_ids))}
+    found = connection.execute(_SOME_FOLLOWERS, given | {"most": most + 1})
+    if len(found) <= most:
+        return found
+    connection.later(_THEIR_TURNS, given)
+    return []
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fates:
+    """What becomes of jobs that are to begin, for those that they come after."""
+
+    free: Sequence[str]
+    """They begin."""
+    refused: Mapping[str, tuple[OnFailure, str]]
+    """They do not, since one before them did not complete: how, and why."""
+
+
+def fates(connection: Transaction, job_ids: Collection[str]) -> Fates:
+    """What becomes of these jobs; of none that has to wait for others still."""
+    waiting: set[str] = set()
+    refused: dict[str, tuple[OnFailure, str]] = {}
+    for row in read_ids(connection, _DEPENDS, job_ids):
+        state = JobState(row.state)
+        if state not in FINAL_JOB_STATES:
+            waiting.add(row.job_id)
+        elif row.on_failure != OnFailure.RUN:
+            why = f"{row.id} before it {_ENDED[state]}"
+            refused.setdefault(row.job_id, (OnFailure(row.on_failure), why))
+    return Fates(
+        free=[one for one in job_ids if one not in waiting and one not in refused],
+        refused={one: refused[one] for one in refused if one not in waiting},
+    )
+
+
+_ENDED = {JobState.FAILED: "failed", JobState.CANCELLED: "was cancelled"}

@@ -203,6 +203,7 @@ def task_of(row: Row) -> Task:
         problem=problem_of(row.problem),
         cancel_requested=row.cancel_requested,
         queued_at=moment_or_none(row.queued_at),
+        turn_at=moment_or_none(row.turn_at),
         started_at=moment_or_none(row.started_at),
         ended_at=moment_or_none(row.ended_at),
     )

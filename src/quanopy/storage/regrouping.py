@@ -11,12 +11,12 @@ from quanopy.ports.store import Member, Restoring
 from quanopy.storage import schema
 from quanopy.storage.compiled import Row
 from quanopy.storage.events import History
-from quanopy.storage.groups import GROUPS, LOCKED_GROUPS, named, row_of, tell
+from quanopy.storage.group_places import BEGIN
+from quanopy.storage.group_rows import GROUPS, LOCKED_GROUPS, named, row_of, tell
 from quanopy.storage.mapping import Values
 from quanopy.storage.rows import document, id_rows
 from quanopy.storage.statements import LOCKED_JOBS, insert_rows, read_ids, update_rows
 from quanopy.storage.transaction import Transaction
-from quanopy.storage.turns import BEGIN
 
 REBUILT = "the catalogue was rebuilt from the archive: resume it when you have looked"
 _ACTOR = "rebuild"

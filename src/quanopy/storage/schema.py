@@ -155,6 +155,8 @@ tasks = Table(
     Column("superseded", Boolean, nullable=False),
     Column("lost", Integer, nullable=False),
     Column("queued_at", BigInteger),
+    # When its turn came, where it had to wait for its group, for other jobs or for its release.
+    Column("turn_at", BigInteger),
     Column("started_at", BigInteger),
     Column("ended_at", BigInteger),
     Index("ix_tasks_job", "job_id"),

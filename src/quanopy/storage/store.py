@@ -47,17 +47,21 @@ from quanopy.storage import (
     adoptions,
     archive,
     calibrations,
+    cancelling,
     claims,
     endings,
     events,
     executions,
     followers,
+    group_listing,
+    group_rows,
     groups,
     listing,
     queue,
     reading,
     registrations,
     regrouping,
+    reruns,
     resources,
     stranded,
     submissions,
@@ -65,7 +69,6 @@ from quanopy.storage import (
     tokens,
     told,
     turns,
-    users,
     webhooks,
 )
 from quanopy.storage.engine import Database
@@ -202,11 +205,11 @@ class SqlStore:
     # -- users' requests ----------------------------------------------------------------------
     def cancel(self, job_ids: Collection[str], *, actor: str) -> list[Job]:
         """See :meth:`Store.cancel`."""
-        return self._write(lambda c, now: users.cancel(c, job_ids, actor=actor, now=now))
+        return self._write(lambda c, now: cancelling.cancel(c, job_ids, actor=actor, now=now))
 
     def retry(self, job_ids: Collection[str], *, actor: str) -> list[Job]:
         """See :meth:`Store.retry`."""
-        return self._write(lambda c, now: users.retry(c, job_ids, actor=actor, now=now))
+        return self._write(lambda c, now: reruns.retry(c, job_ids, actor=actor, now=now))
 
     # -- groups -------------------------------------------------------------------------------
     def create_group(self, group: Group) -> tuple[Group, bool]:
@@ -215,23 +218,23 @@ class SqlStore:
 
     def groups(self, ids: Collection[str]) -> list[Group]:
         """See :meth:`Store.groups`."""
-        return self._database.read(lambda c: groups.find(c, ids))
+        return self._database.read(lambda c: group_rows.find(c, ids))
 
     def group_named(self, account: str, name: str) -> Group | None:
         """See :meth:`Store.group_named`."""
-        return self._database.read(lambda c: groups.named(c, account, name))
+        return self._database.read(lambda c: group_rows.named(c, account, name))
 
     def list_groups(self, query: GroupQuery) -> list[Group]:
         """See :meth:`Store.list_groups`."""
-        return self._database.read(lambda c: groups.listing(c, query))
+        return self._database.read(lambda c: group_listing.listing(c, query))
 
     def progress(self, ids: Collection[str]) -> Mapping[str, Progress]:
         """See :meth:`Store.progress`."""
-        return self._database.read(lambda c: groups.progress(c, ids))
+        return self._database.read(lambda c: group_listing.progress(c, ids))
 
     def group_jobs(self, group_id: str, *, after: int = -1, limit: int) -> list[Job]:
         """See :meth:`Store.group_jobs`."""
-        return self._database.read(lambda c: groups.members(c, group_id, after, limit))
+        return self._database.read(lambda c: group_listing.members(c, group_id, after, limit))
 
     def act_on_group(self, group_id: str, action: GroupAction, *, actor: str) -> Group:
         """See :meth:`Store.act_on_group`."""
@@ -259,7 +262,7 @@ class SqlStore:
 
     def rerun_group(self, group_id: str, *, actor: str) -> list[Job]:
         """See :meth:`Store.rerun_group`."""
-        return self._write(lambda c, now: groups.rerun(c, group_id, actor=actor, now=now))
+        return self._write(lambda c, now: reruns.rerun(c, group_id, actor=actor, now=now))
 
     def group_work(self) -> GroupWork:
         """See :meth:`Store.group_work`."""

@@ -13,7 +13,7 @@ from quanopy.domain.errors import Conflict, Invalid, QuanopyError
 from quanopy.domain.jobs import Job, Task
 from quanopy.domain.states import JobState, TaskState
 from quanopy.ports.store import Claim, Entry, Make, Offering, Repeat, Submission
-from quanopy.storage import calibrations, claims, followers, groups, schema
+from quanopy.storage import calibrations, claims, followers, group_places, schema
 from quanopy.storage.compiled import Row
 from quanopy.storage.events import History
 from quanopy.storage.faults import Refused
@@ -90,7 +90,7 @@ def accept(
     )
     submissions = make([index for index, new in enumerate(fresh) if new])
     # Groups are locked before jobs: see storage.turns.
-    submissions = followers.note(connection, groups.place(connection, submissions, now))
+    submissions = followers.note(connection, group_places.place(connection, submissions, now))
     taken = _insert(connection, submissions, keep, offering, line, clock) if submissions else []
     # Only now: a key repeated within the batch stands for jobs of the batch.
     known = _jobs_of(connection, repeated.values())

@@ -9,7 +9,7 @@ from quanopy.domain.errors import Conflict
 from quanopy.domain.events import TOLD, Event
 from quanopy.domain.imports import Imported
 from quanopy.ports.store import ToldGroup
-from quanopy.storage import groups, schema
+from quanopy.storage import group_rows, groups, schema
 from quanopy.storage.events import History, write_told
 from quanopy.storage.mapping import Values, stamp
 from quanopy.storage.rows import document, rows_of
@@ -34,7 +34,7 @@ def tell(connection: Transaction, told: ToldGroup, now: int) -> None:
         Conflict: its account has another group of its name, or it is another account's.
     """
     group = told.group
-    found = groups.find(connection, [group.id])
+    found = group_rows.find(connection, [group.id])
     if found and found[0].account != group.account:
         raise Conflict(f"{group.id} is there already, and is another's")
     if not found:

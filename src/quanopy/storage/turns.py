@@ -1,28 +1,16 @@
 """Turns: when a job has ended, what of its group, or of what comes after it, begins.
 
 Written down in the transaction that ended the job, worked off later by any worker, each once.
-Always turns first, then groups by id, then tasks and jobs: so nobody waits for each other.
+Always turns first, then groups, executions, tasks and jobs, each by id: so nobody waits for each
+other.
 """
 
 import json
-from collections import Counter
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import (
-    BigInteger,
-    Integer,
-    and_,
-    bindparam,
-    delete,
-    exists,
-    func,
-    insert,
-    or_,
-    select,
-    update,
-)
-from sqlalchemy.types import Text
+from sqlalchemy import BigInteger, Integer, bindparam, delete, exists, func, or_, select, update
 
 from quanopy.domain.groups import (
     Closing,
@@ -36,31 +24,25 @@ from quanopy.domain.groups import (
 from quanopy.domain.jobs import OnFailure, Problem
 from quanopy.domain.states import FINAL_JOB_STATES, JobState, TaskState
 from quanopy.ports.store import GroupWork, Stepped
-from quanopy.storage import schema, users
+from quanopy.storage import cancelling, followers, group_places, schema
 from quanopy.storage.compiled import Row
 from quanopy.storage.events import History
-from quanopy.storage.groups import GROUPS, LEFT, LOCKED_GROUPS, group_of, policy_of, tell
-from quanopy.storage.mapping import (
-    AT_ONCE,
-    Values,
-    moment_or_none,
-    problem_text,
-    resource_of,
-    span,
-    stamp,
-)
+from quanopy.storage.group_places import BEGIN, BEGUN, LEFT, RUNNING, WAITING, positions
+from quanopy.storage.group_rows import GROUPS, LOCKED_GROUPS, group_of, policy_of, tell
+from quanopy.storage.group_usage import add_usage
+from quanopy.storage.mapping import AT_ONCE, Values, moment_or_none, problem_text, span, stamp
 from quanopy.storage.rows import document, id_rows, ids_document, rows_of
 from quanopy.storage.statements import JOBS, LOCKED_TASKS, read_ids, update_rows
 from quanopy.storage.transaction import Transaction
 from quanopy.storage.transitions import Move, move_tasks
 
 _BATCH = 1_000
-"""Turns, and jobs of a group that begin or are cancelled, in one transaction."""
+"""Turns, what waits for those that ended, and jobs that groups begin or cancel, in one
+transaction."""
 _ACTOR = "groups"
 _jobs, _tasks, _places = schema.jobs, schema.tasks, schema.group_places
-_turns, _groups, _followers = schema.turns, schema.groups, schema.followers
+_turns, _groups, _executions = schema.turns, schema.groups, schema.executions
 _now = bindparam("now", type_=BigInteger)
-_group = bindparam("group", type_=Text)
 _most = bindparam("most", type_=Integer)
 _is_due = or_(
     _groups.c.due_at <= _now,
@@ -73,101 +55,45 @@ _NEXT = select(func.min(_groups.c.due_at))
 _seqs = rows_of(_turns.c.seq)
 _TAKE = delete(_turns).where(_turns.c.seq.in_(select(_seqs.c.seq))).returning(*_turns.c)
 _ids = id_rows()
-_OPEN = [state.value for state in JobState if state not in FINAL_JOB_STATES]
-"""What runs may be blocked, too: where parts of it were done before it was given another turn."""
-_FOLLOWERS = (
-    select(_followers.c.job_id, _jobs.c.group_id, _jobs.c.position)
-    .select_from(
-        _ids.join(_followers, _followers.c.after_id == _ids.c.id).join(
-            _jobs, _jobs.c.id == _followers.c.job_id
-        )
-    )
-    .where(_jobs.c.blocked, _jobs.c.state.in_(_OPEN))
-    .distinct()
-)
-_SOME_FOLLOWERS = _FOLLOWERS.limit(_most)
-_THEIR_TURNS = insert(_turns).from_select(["job_id", "group_id", "position"], _FOLLOWERS)
-_before = _jobs.alias("before")
-_DEPENDS = (
-    select(_followers.c.job_id, _followers.c.on_failure, _before.c.id, _before.c.state)
-    .select_from(
-        _ids.join(_followers, _followers.c.job_id == _ids.c.id).join(
-            _before, _before.c.id == _followers.c.after_id
-        )
-    )
-    .where(_before.c.state != JobState.COMPLETED.value)
-    .order_by(_followers.c.job_id, _before.c.id)
-)
 _PLACES = select(_places.c.job_id, _places.c.begun).select_from(
     _ids.join(_jobs, _jobs.c.id == _ids.c.id).join(
         _places,
-        and_(_places.c.group_id == _jobs.c.group_id, _places.c.position == _jobs.c.position),
+        (_places.c.group_id == _jobs.c.group_id) & (_places.c.position == _jobs.c.position),
     )
 )
-_PARTS = select(
-    *(_tasks.c[name] for name in ("job_id", "first", "shots_from", "superseded", "execution_id"))
-).select_from(_ids.join(_tasks, _tasks.c.job_id == _ids.c.id))
-_USAGE = select(
-    *(schema.executions.c[name] for name in ("id", "resource", "usage", "tasks"))
-).select_from(_ids.join(schema.executions, schema.executions.c.id == _ids.c.id))
-_RESOURCES = select(schema.resources).select_from(
-    _ids.join(schema.resources, schema.resources.c.name == _ids.c.id)
+_theirs = _tasks.c.job_id.in_(select(_ids.c.id))
+_LOCK_EXECUTIONS = (
+    select(_executions.c.id)
+    .where(_executions.c.id.in_(select(_tasks.c.execution_id).where(_theirs)))
+    .order_by(_executions.c.id)
+    .with_for_update()
 )
-_place = rows_of(_places.c.position)
-_these = _places.c.group_id == _group, _places.c.position.in_(select(_place.c.position))
-_LEAVE = delete(_places).where(*_these)
-_COOL = (
-    update(_places)
-    .where(*_these, _places.c.begun)
-    .values(free_at=bindparam("until", type_=BigInteger))
+_LOCK_TASKS = (
+    select(_tasks.c.id)
+    .where(_theirs, _tasks.c.state.in_(cancelling.OPEN))
+    .order_by(_tasks.c.id)
+    .with_for_update()
 )
-_UNBEGUN = delete(_places).where(*_these, ~_places.c.begun)
-_FREE = delete(_places).where(
-    _places.c.group_id == _group, _places.c.begun, _places.c.free_at <= _now
+_LOCK_JOBS = (
+    select(_jobs.c.id)
+    .where(_jobs.c.id.in_(select(_ids.c.id)))
+    .order_by(_jobs.c.id)
+    .with_for_update()
 )
-_SOONER = (
-    update(_places)
-    .where(
-        _places.c.group_id == _group,
-        _places.c.begun,
-        _places.c.free_at > bindparam("until", type_=BigInteger),
-    )
-    .values(free_at=bindparam("until", type_=BigInteger))
-)
-_BEGUN = select(func.count(), func.min(_places.c.free_at)).where(
-    _places.c.group_id == _group, _places.c.begun
-)
-_WAITING = (
-    select(_places.c.position, _places.c.job_id)
-    .where(_places.c.group_id == _group, ~_places.c.begun)
-    .order_by(_places.c.position)
-    .limit(_most)
-)
-_RUNNING = (
-    select(_places.c.job_id)
-    .join(_jobs, _jobs.c.id == _places.c.job_id)
-    .where(
-        _places.c.group_id == _group,
-        _places.c.begun,
-        _places.c.free_at.is_(None),
-        ~_jobs.c.cancel_requested,
-    )
-    .limit(_most)
-)
-BEGIN = update(_places).where(*_these).values(begun=True)
 _READY = (
     update(_tasks)
     .where(
-        _tasks.c.job_id.in_(select(_ids.c.id)),
+        _theirs,
         _tasks.c.state == TaskState.QUEUED.value,
         _tasks.c.ready_at.is_(None),
         # What a rebuild holds waits for somebody to release it.
         ~exists().where(_jobs.c.id == _tasks.c.job_id, _jobs.c.held),
     )
-    .values(ready_at=AT_ONCE)
+    # Nobody is in the queue before it is their turn.
+    .values(ready_at=AT_ONCE, queued_at=_now, turn_at=_now)
 )
 _UNBLOCK = update(_jobs).where(_jobs.c.id.in_(select(_ids.c.id))).values(blocked=False)
-_OPEN_TASKS = (
+_QUEUED = (
     select(_tasks.c.id)
     .select_from(_ids.join(_tasks, _tasks.c.job_id == _ids.c.id))
     .where(_tasks.c.state == TaskState.QUEUED.value, ~_tasks.c.superseded)
@@ -200,18 +126,20 @@ def step(
     taken = _take(connection, turns)
     job_ids = {row.job_id for row in taken}
     ended = [row.id for row in read_ids(connection, JOBS, job_ids) if row.state in FINAL_JOB_STATES]
-    followers = _followers_of(connection, ended)
-    wanted = {*group_ids, *(r.group_id for r in (*taken, *followers) if r.group_id is not None)}
+    following = followers.of(connection, ended, most=_BATCH)
+    wanted = {*group_ids, *(r.group_id for r in (*taken, *following) if r.group_id is not None)}
     judged = set(group_ids) - {turn.group_id for turn in turns}
-    done = _Doing(connection, History(_ACTOR, now), now, judged)
     groups = read_ids(connection, LOCKED_GROUPS, wanted)
+    share = max(1, _BATCH // max(1, len(groups)))
+    done = _Doing(connection, History(_ACTOR, now), now, judged, share)
     # Under their locks: one that was given its turn again meanwhile has not ended, and has a place.
     jobs = {row.id: row for row in read_ids(connection, JOBS, job_ids)}
-    new = [job for job in jobs.values() if job.blocked and job.state in _OPEN]
+    new = [job for job in jobs.values() if job.blocked and job.state in followers.OPEN]
     for row in groups:
         mine = [job for job in jobs.values() if job.group_id == row.id]
         done.look(row, mine, rulings.get(row.id))
-    done.follow({*(row.job_id for row in followers), *(job.id for job in new)})
+    done.follow({*(row.job_id for row in following), *(job.id for job in new)})
+    done.settle()
     done.history.write(connection)
     return done.stepped
 
@@ -220,18 +148,6 @@ def _take(connection: Transaction, turns: Sequence[Turn]) -> list[Row]:
     if not turns:
         return []
     return connection.execute(_TAKE, {"r": document([{"seq": turn.seq} for turn in turns])})
-
-
-def _followers_of(connection: Transaction, job_ids: Sequence[str]) -> list[Row]:
-    """What waits for these; where that is much, each gets a turn of its own instead."""
-    if not job_ids:
-        return []
-    given = {"r": ids_document(sorted(job_ids))}
-    found = connection.execute(_SOME_FOLLOWERS, given | {"most": _BATCH + 1})
-    if len(found) <= _BATCH:
-        return found
-    connection.later(_THEIR_TURNS, given)
-    return []
 
 
 @dataclass(slots=True)
@@ -243,7 +159,14 @@ class _Doing:
     now: int
     judged: Collection[str | None]
     """Groups that the stop rules were held against, with all that has ended of them."""
+    share: int
+    """Jobs that each group may begin or cancel now: however many there are, and however large,
+    each goes on, and the transaction ends soon."""
     stepped: Stepped = field(default_factory=Stepped)
+    beginning: list[str] = field(default_factory=list)
+    """Jobs whose turn it is."""
+    ending: list[str] = field(default_factory=list)
+    """Jobs of groups that are to be cancelled."""
 
     # -- groups -------------------------------------------------------------------------------
     def look(self, row: Row, jobs: Sequence[Row], ruling: Ruling | None) -> None:
@@ -293,49 +216,18 @@ class _Doing:
 
     def _ended(self, row: Row, policy: GroupPolicy, jobs: Sequence[Row]) -> Values:
         """Free the places of jobs that ended, and count what they used."""
-        gap = span(policy.gap_s)
-        if jobs:
-            given = {"group": row.id, "r": _positions(jobs)}
-            if gap and policy.order is GroupOrder.SEQUENTIAL:
-                self.connection.later(_COOL, given | {"until": self.now + gap})
-                self.connection.later(_UNBEGUN, given)
-            else:
-                self.connection.later(_LEAVE, given)
-        until = self.now + gap
-        self.connection.later(_SOONER, {"group": row.id, "until": until})
-        self.connection.later(_FREE, {"group": row.id, "now": self.now})
+        group_places.end(self.connection, row.id, policy, jobs, self.now)
         if not jobs:
             return {}
         failed = sum(job.state == JobState.FAILED.value for job in jobs)
-        usage = self._usage(json.loads(row.usage), [job.id for job in jobs])
+        usage = add_usage(self.connection, json.loads(row.usage), [job.id for job in jobs])
         return {"failures": row.failures + failed, "usage": json.dumps(usage)}
-
-    def _usage(self, usage: dict[str, float], job_ids: Sequence[str]) -> dict[str, float]:
-        """What these jobs used, added to what others of their group did."""
-        parts = _latest(read_ids(self.connection, _PARTS, job_ids))
-        numbers = Counter(task.execution_id for task in parts)
-        rows = read_ids(self.connection, _USAGE, numbers)
-        names = {row.resource for row in rows}
-        priced = {
-            row.name: resource_of(row).capabilities
-            for row in read_ids(self.connection, _RESOURCES, names)
-        }
-        for row in rows:
-            used = json.loads(row.usage)
-            able = priced.get(row.resource)
-            cost = able and able.cost(used.get("shots", 0.0), used.get("tasks", 1.0))
-            if cost is not None and used:
-                used.setdefault("cost", cost)
-            # An execution that tasks share is used by each of them alike.
-            share = numbers[row.id] / len(json.loads(row.tasks))
-            for kind, amount in used.items():
-                usage[kind] = usage.get(kind, 0.0) + amount * share
-        return usage
 
     def _begin(self, row: Row, policy: GroupPolicy, due: list[int]) -> bool:
         """Begin as many as may; note when there is reason to look again."""
-        ((taken, next_free),) = self.connection.execute(_BEGUN, {"group": row.id})
-        most = _BATCH if policy.places is None else min(policy.places - taken, _BATCH)
+        ((taken, next_free),) = self.connection.execute(BEGUN, {"group": row.id})
+        room = math.inf if policy.places is None else policy.places - taken
+        most = min(room, self.share)
         if next_free is not None:
             due.append(next_free)
         if policy.stop.deadline is not None:
@@ -351,31 +243,28 @@ class _Doing:
                 return False
         if most <= 0:
             return False
-        rows = self.connection.execute(_WAITING, {"group": row.id, "most": most})
+        rows = self.connection.execute(WAITING, {"group": row.id, "most": most})
         if not rows:
             return False
-        self.connection.later(BEGIN, {"group": row.id, "r": _positions(rows)})
-        self._let([one.job_id for one in rows])
+        self.connection.later(BEGIN, {"group": row.id, "r": positions(rows)})
+        self.beginning += [one.job_id for one in rows]
         if gap and policy.order is GroupOrder.PARALLEL:
             due.append(self.now + gap)
-        elif len(rows) == _BATCH:
+        elif len(rows) == self.share < room:
             due.append(self.now)
             self.stepped.again = True
         return True
 
     def _close(self, group: str, closing: Closing, due: list[int]) -> None:
         """Cancel what has not begun, and for :attr:`Closing.ALL` what runs."""
-        rows = self.connection.execute(_WAITING, {"group": group, "most": _BATCH})
+        rows = self.connection.execute(WAITING, {"group": group, "most": self.share})
         ids = [row.job_id for row in rows]
-        if closing is Closing.ALL and len(ids) < _BATCH:
-            most = _BATCH - len(ids)
-            ids += self.connection.scalars(_RUNNING, {"group": group, "most": most})
-        self.connection.later(_LEAVE, {"group": group, "r": _positions(rows)})
-        if ids:
-            users.cancel(self.connection, ids, actor=_ACTOR, now=self.now)
-            self.stepped.cancelled += ids
-            self.stepped.changed = True
-        if len(ids) == _BATCH:
+        if closing is Closing.ALL and len(ids) < self.share:
+            most = self.share - len(ids)
+            ids += self.connection.scalars(RUNNING, {"group": group, "most": most})
+        group_places.leave(self.connection, group, rows)
+        self.ending += ids
+        if len(ids) == self.share:
             due.append(self.now)
             self.stepped.again = True
 
@@ -394,27 +283,29 @@ class _Doing:
 
     # -- what comes after others --------------------------------------------------------------
     def follow(self, job_ids: Collection[str]) -> None:
-        """Settle what becomes of jobs that come after others."""
+        """It may be the turn of jobs that come after others, unless their groups hold them."""
         places = {row.job_id: row.begun for row in read_ids(self.connection, _PLACES, job_ids)}
-        self._let([job_id for job_id in job_ids if places.get(job_id, True)])
+        self.beginning += [job_id for job_id in job_ids if places.get(job_id, True)]
 
-    def _let(self, job_ids: Sequence[str]) -> None:
-        """Let these begin, unless they come after others that have not ended."""
-        held: set[str] = set()
-        fates: dict[str, tuple[OnFailure, str]] = {}
-        for row in read_ids(self.connection, _DEPENDS, job_ids):
-            state = JobState(row.state)
-            if state not in FINAL_JOB_STATES:
-                held.add(row.job_id)
-            elif row.on_failure != OnFailure.RUN:
-                fates.setdefault(
-                    row.job_id, (OnFailure(row.on_failure), f"{row.id} before it {_ENDED[state]}")
-                )
-        self._refuse({one: fates[one] for one in fates if one not in held})
-        free = [one for one in job_ids if one not in held and one not in fates]
-        if free:
-            given = {"r": ids_document(sorted(free))}
-            self.connection.later(_READY, given)
+    # -- what comes of it ---------------------------------------------------------------------
+    def settle(self) -> None:
+        """Begin and cancel all of these jobs at once, locked in the order of their ids."""
+        fates = followers.fates(self.connection, set(self.beginning))
+        ending = {"r": ids_document(sorted(self.ending))}
+        touched = {"r": ids_document(sorted({*fates.free, *fates.refused, *self.ending}))}
+        if self.ending:
+            self.connection.later(_LOCK_EXECUTIONS, ending)
+        if fates.free or fates.refused or self.ending:
+            self.connection.later(_LOCK_TASKS, touched)
+            self.connection.later(_LOCK_JOBS, touched)
+        if self.ending:
+            cancelling.cancel(self.connection, self.ending, actor=_ACTOR, now=self.now)
+            self.stepped.cancelled += self.ending
+            self.stepped.changed = True
+        self._refuse(fates.refused)
+        if fates.free:
+            given = {"r": ids_document(sorted(fates.free))}
+            self.connection.later(_READY, given | {"now": self.now})
             self.connection.later(_UNBLOCK, given)
             self.stepped.ready = True
 
@@ -422,7 +313,7 @@ class _Doing:
         """Fail or skip jobs after one that did not complete."""
         if not fates:
             return
-        ids = {row.id for row in read_ids(self.connection, _OPEN_TASKS, fates)}
+        ids = {row.id for row in read_ids(self.connection, _QUEUED, fates)}
         moves = []
         for task in read_ids(self.connection, LOCKED_TASKS, ids):
             if task.state != TaskState.QUEUED:
@@ -447,29 +338,4 @@ class _Doing:
             self.stepped.cancelled += fates
 
 
-def _latest(tasks: Sequence[Row]) -> list[Row]:
-    """Those that ran when their jobs ended last: what had completed before was counted before.
-    Each time a job is queued again, all that has not completed of it is superseded once more."""
-    times = Counter(_part(task) for task in tasks if task.superseded)
-    most: dict[str, int] = {}
-    for (job_id, *_), count in times.items():
-        most[job_id] = max(count, most.get(job_id, 0))
-    return [
-        task
-        for task in tasks
-        if not task.superseded
-        and task.execution_id is not None
-        and times[_part(task)] == most.get(task.job_id, 0)
-    ]
-
-
-def _part(task: Row) -> tuple[str, int, int]:
-    return task.job_id, task.first, task.shots_from
-
-
-def _positions(rows: Sequence[Row]) -> str:
-    return document([{"position": row.position} for row in rows])
-
-
 _KEPT = ("reason", "failures", "usage", "begun_at", "ended_at")
-_ENDED = {JobState.FAILED: "failed", JobState.CANCELLED: "was cancelled"}

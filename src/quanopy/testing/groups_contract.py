@@ -103,13 +103,22 @@ class GroupsContract:
         store.register("worker_1", [Resource(name="aer", provider="aer", lanes=None)], ttl_s=TTL)
         return store
 
-    def made(self, store: Store, policy: GroupPolicy, count: int) -> tuple[Group, list[Job]]:
+    def made(
+        self, store: Store, policy: GroupPolicy, count: int, name: str = "long"
+    ) -> tuple[Group, list[Job]]:
         """A running group of so many jobs."""
-        one, new = store.create_group(group(policy=policy))
+        one, new = store.create_group(group(name, policy))
         assert new
-        jobs = fill(store, one.id, count)
+        jobs = fill(store, one.id, count) if count else []
         store.act_on_group(one.id, GroupAction.RUN, actor="alice")
         step(store)
+        return one, jobs
+
+    def made_unstepped(self, store: Store, policy: GroupPolicy) -> tuple[Group, list[Job]]:
+        """A running group of one job, that nobody has looked at yet."""
+        one, _ = store.create_group(group("unstepped", policy))
+        jobs = fill(store, one.id, 1)
+        store.act_on_group(one.id, GroupAction.RUN, actor="alice")
         return one, jobs
 
     def state(self, store: Store, one: Group) -> GroupState:
@@ -299,6 +308,88 @@ class GroupsContract:
         assert run(grouped) == [jobs[1].id]
         step(grouped)
         assert self.state(grouped, one) is GroupState.DONE
+
+    def test_one_of_a_group_that_is_retried_waits_for_its_turn(self, grouped: Store) -> None:
+        one, jobs = self.made(grouped, SEQUENTIAL, 2)
+        run(grouped, TaskState.FAILED)
+        step(grouped)
+        (again,) = grouped.retry([jobs[0].id], actor="alice")
+        assert (again.state, again.blocked) == (JobState.QUEUED, True)
+        step(grouped)
+        assert run(grouped) == [jobs[1].id]
+        step(grouped)
+        assert run(grouped) == [jobs[0].id]
+        step(grouped)
+        assert self.state(grouped, one) is GroupState.DONE
+        assert grouped.groups([one.id])[0].usage["seconds"] == 6.0
+
+    def test_a_group_that_is_done_goes_on_where_one_of_it_is_retried(self, grouped: Store) -> None:
+        one, jobs = self.made(grouped, SEQUENTIAL, 1)
+        run(grouped, TaskState.FAILED)
+        step(grouped)
+        assert self.state(grouped, one) is GroupState.DONE
+        grouped.act_on_group(one.id, GroupAction.PAUSE, actor="alice")
+        grouped.retry([jobs[0].id], actor="alice")
+        assert self.state(grouped, one) is GroupState.RUNNING
+        step(grouped)
+        assert run(grouped) == [jobs[0].id]
+
+    def test_one_of_a_cancelled_group_that_is_retried_runs_by_itself(self, grouped: Store) -> None:
+        one, jobs = self.made(grouped, SEQUENTIAL, 2)
+        grouped.act_on_group(one.id, GroupAction.CANCEL, actor="alice")
+        step(grouped)
+        grouped.retry([jobs[1].id], actor="alice")
+        step(grouped)
+        assert run(grouped) == [jobs[1].id]
+        step(grouped)
+        assert self.state(grouped, one) is GroupState.CANCELLED
+
+    @pytest.mark.parametrize("seen", [True, False])
+    def test_a_gap_lies_before_what_runs_again_too(
+        self, grouped: Store, clock: MovableClock, seen: bool
+    ) -> None:
+        one, jobs = self.made(grouped, replace(SEQUENTIAL, gap_s=60.0), 2)
+        for again in (
+            lambda: grouped.rerun_group(one.id, actor="alice"),
+            lambda: grouped.retry([jobs[0].id], actor="alice"),
+        ):
+            assert run(grouped, TaskState.FAILED) == [jobs[0].id]
+            if seen:
+                step(grouped)
+            clock.move(1)
+            again()
+            step(grouped)
+            clock.move(58)
+            step(grouped)
+            assert begun(grouped) == []
+            clock.move(2)
+            step(grouped)
+        assert run(grouped) == [jobs[0].id]
+
+    def test_nobody_is_in_the_queue_before_it_is_their_turn(
+        self, grouped: Store, clock: MovableClock
+    ) -> None:
+        one, _ = grouped.create_group(group())
+        (made,) = fill(grouped, one.id, 1)
+        clock.move(7 * 24 * 3600)
+        grouped.act_on_group(one.id, GroupAction.RUN, actor="alice")
+        step(grouped)
+        (task,) = grouped.tasks([made.id])
+        assert (task.queued_at, task.ready_at, task.turn_at) == (clock(), clock(), clock())
+
+    def test_large_groups_let_others_begin(self, grouped: Store) -> None:
+        large = [self.made(grouped, GroupPolicy(), 0, f"large {n}")[0] for n in range(3)]
+        for one in large:
+            fill(grouped, one.id, 1_500)
+        _, (small,) = self.made_unstepped(grouped, SEQUENTIAL)
+        work = grouped.group_work()
+        grouped.step_groups(work.turns, [one.id for one in work.groups], {})
+        began = [grouped.progress([one.id])[one.id].queued for one in large]
+        assert sum(began) <= 1_000
+        assert min(began) == max(began) > 0
+        assert not grouped.jobs([small.id])[0].blocked
+        step(grouped)
+        assert [grouped.progress([one.id])[one.id].blocked for one in large] == [0, 0, 0]
 
     def test_what_is_done_goes_on_when_it_is_added_to(self, grouped: Store) -> None:
         one, _ = self.made(grouped, SEQUENTIAL, 1)
@@ -669,6 +760,20 @@ class GroupsContract:
         (found,) = grouped.jobs([second.id])
         assert found.state is state
         assert begun(grouped) == ([second.id] if state is JobState.QUEUED else [])
+
+    def test_what_comes_after_others_does_so_again(self, grouped: Store) -> None:
+        first = self.one(grouped)
+        second = self.after(grouped, first)
+        run(grouped, TaskState.FAILED)
+        step(grouped)
+        grouped.retry([second.id], actor="alice")
+        step(grouped)
+        assert grouped.jobs([second.id])[0].state is JobState.CANCELLED
+        grouped.retry([first.id, second.id], actor="alice")
+        step(grouped)
+        assert run(grouped) == [first.id]
+        step(grouped)
+        assert run(grouped) == [second.id]
 
     def test_a_chain_falls_as_far_as_it_goes(self, grouped: Store) -> None:
         chain = [self.one(grouped)]
