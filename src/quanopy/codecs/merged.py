@@ -267,6 +267,8 @@ def read(pub: PubResult | None) -> Merged:
     """
     if pub is None:
         raise NotReady("it has no result")
+    if not isinstance(pub, dict):
+        raise Invalid("it is no result")
     if "outcomes" in pub:
         return Outcomes.of(pub)
     if "counts" in pub:

@@ -133,6 +133,8 @@ class Group:
     """When it is looked at next: a gap ends, or its deadline comes."""
     usage: Mapping[str, float] = field(default_factory=dict)
     """What its ended jobs used: ``seconds``, ``shots`` and what else providers bill."""
+    completed: int = 0
+    """Jobs that have completed, as far as their turns have been worked off."""
     failures: int = 0
     """Jobs that have failed since it began or was resumed."""
     changed_at: datetime | None = None

@@ -1,7 +1,7 @@
 """Stopping: the stop rules of groups, held against what has come of them."""
 
 from collections import OrderedDict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -13,7 +13,7 @@ from quanopy.domain.errors import Invalid, NotFound, NotReady
 from quanopy.domain.groups import Group, Ruling
 from quanopy.domain.jobs import Job
 from quanopy.domain.requirements import outside
-from quanopy.domain.states import JobState
+from quanopy.domain.states import FINAL_JOB_STATES, JobState
 from quanopy.ports.objects import Objects
 from quanopy.ports.store import Store
 from quanopy.services.catalogue import Catalogue
@@ -85,11 +85,14 @@ class _Sum:
     def __init__(self) -> None:
         self.merge = Merge()
         self.jobs: set[str] = set()
+        self.passed = -1
+        """The last position up to which all jobs had ended when they were read."""
 
 
 class Precision:
     """The rule on how precisely the merged result is known. Results are added as jobs end; where
-    another worker has added some, they are read when it shows that they are missing."""
+    another worker has added some, they are read when it shows that they are missing: of those
+    that had not ended at the last look, and of those that have begun since."""
 
     def __init__(self, store: Store, objects: Objects) -> None:
         self._store = store
@@ -107,10 +110,7 @@ class Precision:
             self._sums.popitem(last=False)
         try:
             self._add(known, self._store.jobs(ended))
-            completed = self._store.progress([group.id])[group.id].completed
-            if completed != len(known.jobs):
-                for page in self._pages(group.id):
-                    self._add(known, page)
+            self._complete(known, group)
             reached = known.merge.precision() if known.jobs else None
         except (Invalid, NotReady) as error:
             return Ruling(reason=f"its results cannot be merged: {error}", pauses=True)
@@ -118,12 +118,26 @@ class Precision:
             return None
         return Ruling(reason=f"its result is known to {reached:.3g}, {wanted:g} was wanted")
 
-    def _pages(self, group_id: str) -> Iterator[Sequence[Job]]:
-        after: int | None = -1
-        while after is not None:
-            page = self._store.group_jobs(group_id, after=after, limit=_PAGE)
-            yield page
-            after = page[-1].position if len(page) == _PAGE else None
+    def _complete(self, known: _Sum, group: Group) -> None:
+        """Add what is missing."""
+        if len(known.jobs) < group.completed:
+            self._read(known, group.id)
+        if len(known.jobs) < group.completed:
+            # One that had ended was given another turn, or went past many that wait for others.
+            known.passed = -1
+            self._read(known, group.id, whole=True)
+
+    def _read(self, known: _Sum, group_id: str, *, whole: bool = False) -> None:
+        """Add what completed past those that had all ended, as far as they have begun."""
+        after, passing = known.passed, True
+        while page := self._store.group_jobs(group_id, after=after, limit=_PAGE):
+            self._add(known, page)
+            for job in page:
+                passing = passing and job.state in FINAL_JOB_STATES
+                after = job.position if job.position is not None else after
+                known.passed = after if passing else known.passed
+            if not whole and all(job.blocked for job in page):
+                break
 
     def _add(self, known: _Sum, jobs: Sequence[Job]) -> None:
         new = {
@@ -134,5 +148,11 @@ class Precision:
         wanted = with_tasks(*self._store.jobs_with_tasks(new, new))
         for some in in_batches(wanted, most=_AT_ONCE):
             for one, text in zip(some, load(self._objects, some), strict=True):
-                known.merge.add(parsed(text)["pubs"])
-                known.jobs.add(one.job.id)
+                self._merge(known, one.job.id, text)
+
+    def _merge(self, known: _Sum, job_id: str, text: bytes) -> None:
+        try:
+            known.merge.add(parsed(text)["pubs"])
+        except (Invalid, NotReady) as error:
+            raise type(error)(f"{job_id}: {error.message}", where=error.where) from None
+        known.jobs.add(job_id)

@@ -128,6 +128,7 @@ def row_of(group: Group) -> Values:
         "resource": group.resource,
         "size": group.size,
         "usage": json.dumps(dict(group.usage)),
+        "completed": group.completed,
         "failures": group.failures,
         "created_at": stamp(group.created_at),
         "started_at": None if group.started_at is None else stamp(group.started_at),
@@ -156,6 +157,7 @@ def group_of(row: Row) -> Group:
         ended_at=moment_or_none(row.ended_at),
         next_at=moment_or_none(row.due_at) if row.state == GroupState.RUNNING.value else None,
         usage=json.loads(row.usage),
+        completed=row.completed,
         failures=row.failures,
         changed_at=moment_or_none(row.changed_at),
     )

@@ -431,6 +431,7 @@ groups = Table(
     Column("resource", Text),
     Column("size", BigInteger, nullable=False),
     Column("usage", Text, nullable=False),
+    Column("completed", BigInteger, nullable=False, server_default=text("0")),
     Column("failures", BigInteger, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("started_at", BigInteger),

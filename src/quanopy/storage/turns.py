@@ -7,6 +7,7 @@ other.
 
 import json
 import math
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -219,9 +220,13 @@ class _Doing:
         group_places.end(self.connection, row.id, policy, jobs, self.now)
         if not jobs:
             return {}
-        failed = sum(job.state == JobState.FAILED.value for job in jobs)
+        states = Counter(job.state for job in jobs)
         usage = add_usage(self.connection, json.loads(row.usage), [job.id for job in jobs])
-        return {"failures": row.failures + failed, "usage": json.dumps(usage)}
+        return {
+            "completed": row.completed + states[JobState.COMPLETED.value],
+            "failures": row.failures + states[JobState.FAILED.value],
+            "usage": json.dumps(usage),
+        }
 
     def _begin(self, row: Row, policy: GroupPolicy, due: list[int]) -> bool:
         """Begin as many as may; note when there is reason to look again."""
@@ -338,4 +343,4 @@ class _Doing:
             self.stepped.cancelled += fates
 
 
-_KEPT = ("reason", "failures", "usage", "begun_at", "ended_at")
+_KEPT = ("reason", "completed", "failures", "usage", "begun_at", "ended_at")

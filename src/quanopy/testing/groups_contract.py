@@ -349,10 +349,11 @@ class GroupsContract:
         self, grouped: Store, clock: MovableClock, seen: bool
     ) -> None:
         one, jobs = self.made(grouped, replace(SEQUENTIAL, gap_s=60.0), 2)
-        for again in (
+        ways: list[Callable[[], object]] = [
             lambda: grouped.rerun_group(one.id, actor="alice"),
             lambda: grouped.retry([jobs[0].id], actor="alice"),
-        ):
+        ]
+        for again in ways:
             assert run(grouped, TaskState.FAILED) == [jobs[0].id]
             if seen:
                 step(grouped)

@@ -2,15 +2,19 @@
 
 from collections import Counter
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from quanopy.domain.ids import made_at
 from quanopy.domain.jobs import Extent, JobKind, JobSpec, Options
 from quanopy.domain.sightings import Sighting, Standing
+from quanopy.domain.states import TaskState
 from quanopy.services.demands import Demands
 from quanopy.services.drafting import Draft, demanding
 from quanopy.services.packing import Awaiting
 from quanopy.storage.store import open_store
+from quanopy.testing.catalogue import job
 from tests.catalogues import new_catalogue
 
 NOWHERE = Extent(key="k", offset=0, length=0)
@@ -59,3 +63,19 @@ def test_jobs_that_demand_the_same_are_held_against_what_is_known_once(tmp_path:
     waits = Awaiting(age_s=60.0, at_most_s=None)
     assert [one.awaiting for one in found] == [*[waits] * 500, None, None, waits]
     assert standings.asked == {"qpu": 2, "other": 1}
+
+
+def test_who_waits_for_a_turn_waits_for_a_calibration_from_then_on(tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    _, (task,) = job()
+    early = replace(task, id="task_01890000000070008000000000000000")
+    assert made_at(early.id) < now - timedelta(days=365)
+    options = Options(max_calibration_age_s=60.0, max_calibration_wait_s=3600.0)
+    with closing(open_store(new_catalogue(tmp_path / "q.db"))) as store:
+        demands = Demands(store)
+        late = demands.verdict(early, options, Counting().standing("qpu"))
+        begun = demands.verdict(replace(early, turn_at=now), options, Counting().standing("qpu"))
+    assert late is not None
+    assert late.state is TaskState.FAILED
+    assert begun is not None
+    assert (begun.state, begun.ready_at) == (TaskState.QUEUED, now + timedelta(hours=1))
