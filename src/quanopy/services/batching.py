@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from threading import Thread
+from time import monotonic
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -12,6 +13,10 @@ logger = logging.getLogger(__name__)
 
 class Batching(Generic[T]):
     """Hands items to ``work`` in their order, all that have gathered while it was busy.
+
+    Callers who were answered together come back together. So where a batch held several items,
+    the next one waits, for a moment, until as many are there: one sync to disk for all instead of
+    one for the first and another for the rest. Who comes alone never waits.
 
     ``work`` answers each item itself, for failures too; what it raises all the same is logged
     and handed to ``failed`` with the items.
@@ -24,11 +29,14 @@ class Batching(Generic[T]):
         *,
         failed: Callable[[Sequence[T], Exception], None],
         most: int = 1000,
+        gather_s: float = 0.0,
     ) -> None:
-        """``most`` bounds a batch."""
+        """``most`` bounds a batch, ``gather_s`` the wait for as many items as the last one had."""
         self._work = work
         self._failed = failed
         self._most = most
+        self._gather_s = gather_s
+        self._expected = 1
         self._items: SimpleQueue[T | None] = SimpleQueue()
         self._thread = Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
@@ -55,11 +63,18 @@ class Batching(Generic[T]):
         batch: list[T] = []
         try:
             while len(batch) < self._most:
-                item = self._items.get() if not batch else self._items.get_nowait()
+                if not batch:
+                    item = self._items.get()
+                    until = monotonic() + self._gather_s
+                elif len(batch) < self._expected:
+                    item = self._items.get(timeout=max(0.0, until - monotonic()))
+                else:
+                    item = self._items.get_nowait()
                 if item is None:
                     self._items.put(None)
                     break
                 batch.append(item)
         except Empty:
             pass
+        self._expected = len(batch)
         return batch

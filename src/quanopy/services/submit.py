@@ -27,6 +27,8 @@ from quanopy.services.demands import Demands, Standings
 from quanopy.services.drafting import Asking, Draft, demanding, draft
 
 LARGE = 64 * 1024
+_GATHER_S = 0.005
+"""How long those who were answered together are waited for to come back together."""
 _QUICK = 1024 * 1024
 """Bytes of programs that are packed and put in some ten milliseconds."""
 
@@ -129,7 +131,7 @@ class Submit:
         self._waiting = 0
         self._bytes = 0
         self._keys: dict[tuple[str, str], _Ticket] = {}
-        self._small = Batching("submit-read", self._read, failed=self._fail)
+        self._small = Batching("submit-read", self._read, failed=self._fail, gather_s=_GATHER_S)
         self._large = Batching("submit-read-large", self._read, failed=self._fail, most=8)
 
     def work_at(self, workplace: Workplace | None) -> None:

@@ -182,9 +182,16 @@ def keep_new(
     connection: Transaction, found: Line, claims: Sequence[Claim], offering: Offering, now: int
 ) -> None:
     """Keep these claims (:func:`new_claims`): they live from now on."""
+    if found.resource is not None:
+        ttl = span(offering.ttl_s)
+        _keep(connection, offering.worker, found.resource, claims, ttl=ttl, now=now)
+
+
+def charge_new(connection: Transaction, found: Line, claims: Sequence[Claim], now: int) -> None:
+    """Charge for these claims (:func:`new_claims`): last of all, for who ends tasks of the same
+    accounts waits for these rows."""
     if found.resource is None:
         return
-    _keep(connection, offering.worker, found.resource, claims, ttl=span(offering.ttl_s), now=now)
     ledger.charge(
         connection,
         found.resource.physical,

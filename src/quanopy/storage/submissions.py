@@ -133,8 +133,9 @@ def _insert(
         now=now,
     )
     _write_history(connection, submissions, now)
-    if offering and taken:
+    if offering and line and taken:
         _begun_history(offering.worker, begun.values(), jobs, now).write(connection)
+        claims.charge_new(connection, line, taken, now)
     if offering and line and line.waiting and line.resource is not None:
         taken = claims.claim_waiting(connection, offering, clock)
     return taken
