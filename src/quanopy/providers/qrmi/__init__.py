@@ -6,11 +6,12 @@ name before them; credentials are references. ``quanopy resources import`` makes
 """
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from quanopy.providers.qrmi.machines import described, require_munge
-from quanopy.providers.qrmi.provider import QrmiProvider
-from quanopy.providers.sdk import require
 from quanopy.providers.secrets import Secret
+
+if TYPE_CHECKING:
+    from quanopy.providers.qrmi.provider import QrmiProvider
 
 
 def create(
@@ -21,7 +22,7 @@ def create(
     acquire: bool = False,
     processes: int = 4,
     timeout_s: float = 60.0,
-) -> QrmiProvider:
+) -> "QrmiProvider":
     """The entry point.
 
     ``machines`` are QRMI's resources by name; one with ``is_dynamic`` stands for all machines of
@@ -29,6 +30,11 @@ def create(
     session of its own, where the type has sessions. QRMI's calls run in ``processes`` processes,
     and one that takes longer than ``timeout_s`` is ended. ``account`` names who is billed.
     """
+    # Its child processes import this package too, and need none of these.
+    from quanopy.providers.qrmi.machines import described, require_munge
+    from quanopy.providers.qrmi.provider import QrmiProvider
+    from quanopy.providers.sdk import require
+
     found = [described(one, table, where=f"machines.{one}") for one, table in machines.items()]
     for machine in found:
         require_munge(machine, where=f"machines.{machine.backend}")
