@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
+from importlib.util import find_spec
 
 import pytest
 
@@ -29,12 +30,14 @@ from quanopy.testing.remote_provider_contract import Bench, ProviderContract, st
 from quanopy.testing.vendors.bench import Given, VendorBench
 from quanopy.testing.vendors.pasqal import PasqalVendor
 
-pulser = pytest.importorskip("pulser")
+pytestmark = pytest.mark.skipif(find_spec("pulser") is None, reason="Pulser is not installed")
 
 
 @cache
 def blockade(atoms: int = 2, spacing: float = 6.0) -> bytes:
     """Atoms too near each other to be excited together, as a program."""
+    import pulser
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         register = pulser.Register.rectangle(1, atoms, spacing=spacing, prefix="q")

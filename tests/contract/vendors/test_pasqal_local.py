@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -61,14 +61,31 @@ def test_a_seed_gives_the_same_alone_and_in_company(emulators: PulserEmulators) 
         b"[]",
         b'{"version": "1"}',
         b'{"version": "1", "register": [{"name": "q", "x": 0, "y": 0}]}',
-        blockade().replace(b'"channel": "all"', b'"channel": "none"'),
-        blockade().replace(b'"duration": 500', b'"duration": 1e99'),
         b"\xff\xfe",
-        blockade()[:-20],
     ],
     ids=lambda program: str(program[:24]),
 )
 def test_a_bad_program_fails_alone(emulators: PulserEmulators, program: bytes) -> None:
+    fails_alone(emulators, program)
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        lambda good: good.replace(b'"channel": "all"', b'"channel": "none"'),
+        lambda good: good.replace(b'"duration": 500', b'"duration": 1e99'),
+        lambda good: good[:-20],
+    ],
+    ids=["a channel that is none", "a pulse without end", "cut off"],
+)
+def test_a_program_that_is_spoilt_fails_alone(
+    emulators: PulserEmulators, spoilt: Callable[[bytes], bytes]
+) -> None:
+    assert spoilt(blockade()) != blockade()
+    fails_alone(emulators, spoilt(blockade()))
+
+
+def fails_alone(emulators: PulserEmulators, program: bytes) -> None:
     works = [local(), local(circuits=[program]), local()]
     first, bad, last = emulators.start(works).wait()
     assert isinstance(bad.error, QuanopyError)

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib.util import find_spec
 
 import pytest
 
@@ -20,11 +21,13 @@ from quanopy.testing.remote_provider_contract import Bench, ProviderContract, st
 from quanopy.testing.vendors.bench import Given, VendorBench
 from quanopy.testing.vendors.perceval import CHIP, SIMULATOR, PercevalVendor
 
-perceval = pytest.importorskip("perceval")
+pytestmark = pytest.mark.skipif(find_spec("perceval") is None, reason="Perceval is not installed")
 
 
 def hong_ou_mandel(photons: tuple[int, ...] = (1, 1)) -> bytes:
     """Two photons on a beam splitter, as a program."""
+    import perceval
+
     experiment = perceval.Experiment(perceval.BS(), name="hom")
     experiment.with_input(perceval.BasicState(list(photons)))
     experiment.min_detected_photons_filter(2)
@@ -181,6 +184,8 @@ def read(value: object) -> dict[str, int]:
 
 
 def test_texts_of_perceval_are_read_as_perceval_writes_them() -> None:
+    import perceval
+
     counts = perceval.BSCount({perceval.BasicState([1, 0]): 3, perceval.BasicState([0, 1]): 4})
     samples = perceval.BSSamples([perceval.BasicState([1, 0])] * 2 + [perceval.BasicState([0, 2])])
     weights = perceval.BSDistribution({perceval.BasicState([2, 0]): 1.0})
@@ -216,6 +221,7 @@ def test_anything_else_is_rejected(value: object) -> None:
 def test_perceval_s_own_client_reads_what_the_loopback_counted(
     vendor: PercevalVendor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    import perceval
     from perceval.algorithm import Sampler
     from perceval.runtime.legacy import RemoteJob
 

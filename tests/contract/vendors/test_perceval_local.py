@@ -68,11 +68,18 @@ def test_a_seed_gives_the_same_alone_and_in_company(
         b":PCVL:BasicState:|1,0>",
         b":PCVL:NoSuchThing:1",
         b"\xff\xfe",
-        hong_ou_mandel()[:-20],
     ],
     ids=lambda program: str(program[:24]),
 )
 def test_a_bad_program_fails_alone(emulators: PercevalEmulators, program: bytes) -> None:
+    fails_alone(emulators, program)
+
+
+def test_a_program_that_is_cut_off_fails_alone(emulators: PercevalEmulators) -> None:
+    fails_alone(emulators, hong_ou_mandel()[:-20])
+
+
+def fails_alone(emulators: PercevalEmulators, program: bytes) -> None:
     works = [local(), local(circuits=[program]), local()]
     first, bad, last = emulators.start(works).wait()
     assert isinstance(bad.error, QuanopyError)
