@@ -47,8 +47,13 @@ def takes(create: Callable[..., object], name: str) -> bool:
 
 
 def _hints(create: Callable[..., object]) -> Mapping[str, Any]:
+    """Of its parameters: the type of what it makes may be one that is loaded when it is called."""
     made_by: Any = create.__init__ if isinstance(create, type) else create  # type: ignore[misc]
-    hints: Mapping[str, Any] = typing.get_type_hints(made_by)
+    function = inspect.unwrap(made_by)
+    said = {one: hint for one, hint in inspect.get_annotations(function).items() if one != "return"}
+    hints: Mapping[str, Any] = typing.get_type_hints(
+        types.SimpleNamespace(__annotations__=said), getattr(function, "__globals__", {})
+    )
     return hints
 
 
