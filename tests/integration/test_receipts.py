@@ -3,6 +3,7 @@
 import zipfile
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from quanopy.domain.calibration import Binding
 from quanopy.domain.errors import Conflict, InvalidTransition
 from quanopy.domain.groups import GroupState
 from quanopy.ports.store import Store
+from quanopy.services.orphans import find_orphans
 from quanopy.services.rebuild import rebuild
 from quanopy.storage.objects import open_objects
 from quanopy.storage.store import open_store
@@ -243,6 +245,41 @@ def test_a_group_that_was_told_of_is_restored_from_the_archive(
         jobs = store.jobs([job.id for job in group.jobs()])
         digests = {one.snapshot or "" for job in jobs for one in _bindings(store, job.id)}
         assert {one.digest for one in store.first_sightings(digests)} == digests
+
+
+def test_jobs_that_were_there_alone_are_restored_in_their_group(
+    origin: Client, tmp_path: Path
+) -> None:
+    group = segmented(origin, "parted")
+    group.wait(LIMIT_S)
+    ids = [job.id for job in group.jobs()]
+    one, whole = tmp_path / "one.quanopy", tmp_path / "whole.quanopy"
+    folder = tmp_path / "other"
+    with Client.embedded(folder, worker=False) as other:
+        for job_id in ids:
+            origin.export(job_id, one).close()
+            assert other.import_receipt(one).new == [job_id]
+        origin.export(group, whole).close()
+        assert other.import_receipt(whole).known == sorted(ids)
+        assert [job.id for job in other.find_group("parted").jobs()] == ids
+    objects = open_objects((folder / "objects").as_uri())
+    packs = {info.key for info in objects.list("pending")}
+    with closing(open_store(f"sqlite:///{folder / 'quanopy.db'}")) as store:
+        assert list(find_orphans(objects, store, older_than=timedelta(0))) == []
+    with closing(open_store(f"sqlite:///{tmp_path / 'again.db'}")) as store:
+        assert rebuild(objects, store).damaged == ()
+        restored = [job.id for job in store.group_jobs(group.id, limit=10)]
+        assert restored == ids
+        assert store.groups([group.id])[0].state is GroupState.DONE
+    with Client.embedded(folder, worker=False) as other:
+        assert other.import_receipt(whole).known == sorted(ids)
+        assert {info.key for info in objects.list("pending")} == packs
+        # Removed, and taken in again since.
+        other.find_group("parted").remove()
+        other.import_receipt(whole)
+    with closing(open_store(f"sqlite:///{tmp_path / 'since.db'}")) as store:
+        rebuild(objects, store)
+        assert [job.id for job in store.group_jobs(group.id, limit=10)] == ids
 
 
 def _bindings(store: Store, job_id: str) -> list[Binding]:

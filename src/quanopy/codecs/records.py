@@ -4,8 +4,8 @@ A ``pending`` pack holds ``programs/DIGEST``, ``circuits/DIGEST.qpy`` and ``jobs
 :class:`JobRecord` a line; a ``completed`` pack ``results.jsonl`` and ``endings.jsonl`` with one
 :class:`EndRecord` a line; a remote execution about to be sent leaves ``executions.jsonl`` in a
 ``pending`` pack, what users ask of jobs later ``requests.jsonl``, and what becomes of groups
-``groups.jsonl``. A ``calibrations`` pack holds a snapshot: ``raw.json``, ``metrics.json`` and
-``calibration.json``, a :class:`CalibrationRecord`.
+``groups.jsonl``; of groups that were imported ``told-groups.jsonl``. A ``calibrations`` pack holds
+a snapshot: ``raw.json``, ``metrics.json`` and ``calibration.json``, a :class:`CalibrationRecord`.
 Together they restore the catalogue.
 """
 
@@ -32,6 +32,7 @@ EXECUTIONS = "executions.jsonl"
 REQUESTS = "requests.jsonl"
 GROUPS = "groups.jsonl"
 EVENTS = "events.jsonl"
+TOLD_GROUPS = "told-groups.jsonl"
 CALIBRATION = "calibration.json"
 
 Format = Annotated[str, Field(pattern=r"^quanopy\.[a-z]+/1$")]
@@ -94,12 +95,6 @@ class ToldRecord(Record):
     """By task, what did not run as it was read."""
     events: Span | None = None
     """Its history: lines of ``events.jsonl`` in the same pack."""
-    group: dict[str, Any] | None = None
-    """Its group's ``group.json``, without the positions of the jobs."""
-    position: int | None = None
-    """Its place in the group."""
-    group_events: Span | None = None
-    """The group's own history, in the same pack."""
 
 
 class JobRecord(Record):
@@ -292,6 +287,21 @@ class GroupRecord(Record):
     at: datetime
     """When that was: later each time, whatever the clock said."""
     fate: GroupFate | None = None
+
+
+class ToldGroupRecord(Record):
+    """A group that was imported, whenever its jobs were."""
+
+    format: Format = "quanopy.told/1"
+    id: str
+    account: str
+    imported: Imported
+    entry: dict[str, Any]
+    """Its ``group.json``: :class:`~quanopy.codecs.receipt_records.GroupEntry`."""
+    positions: dict[str, int]
+    """Of the jobs that were imported, by id."""
+    events: Span
+    """Its own history: lines of ``group-events.jsonl`` in the same pack."""
 
 
 _REQUIREMENTS = TypeAdapter(Requirements)

@@ -18,13 +18,16 @@ from quanopy.codecs.records import (
     GROUPS,
     JOBS,
     REQUESTS,
+    TOLD_GROUPS,
     Asked,
     EndRecord,
     ExecutionRecord,
+    GroupFate,
     GroupRecord,
     JobRecord,
     RequestRecord,
     TaskEndRecord,
+    ToldGroupRecord,
 )
 from quanopy.domain.jobs import Extent
 from quanopy.services.archive_packs import Pack
@@ -35,6 +38,7 @@ CREATE TABLE jobs (
     account TEXT, idempotency_key TEXT, created_at REAL, waits INTEGER);
 CREATE INDEX by_turn ON jobs (created_at, pack, start) WHERE waits;
 CREATE TABLE groups (id TEXT PRIMARY KEY, at REAL, record BLOB) WITHOUT ROWID;
+CREATE TABLE told_groups (id TEXT PRIMARY KEY, at REAL, record BLOB, pack TEXT) WITHOUT ROWID;
 CREATE INDEX by_key ON jobs (account, idempotency_key) WHERE idempotency_key IS NOT NULL;
 CREATE TABLE ends (
     task_id TEXT PRIMARY KEY, job_id TEXT, pack TEXT, ended_at REAL, number INTEGER,
@@ -123,6 +127,10 @@ class ArchiveIndex:
             elif member.name == GROUPS:
                 for line in member.data.splitlines():
                     self._add_group(line, GroupRecord.model_validate_json(line))
+            elif member.name == TOLD_GROUPS:
+                for line in member.data.splitlines():
+                    told = ToldGroupRecord.model_validate_json(line)
+                    self._add_told_group(pack.key, line, told)
 
     def jobs(self) -> Iterator[list[Found]]:
         """The jobs, a list for each submission: jobs of one idempotency key stay together.
@@ -153,6 +161,18 @@ class ArchiveIndex:
         """Groups as they stood last."""
         for (line,) in self._db.execute("SELECT record FROM groups ORDER BY id"):
             yield GroupRecord.model_validate_json(line)
+
+    def told_groups(self) -> Iterator[tuple[str, ToldGroupRecord]]:
+        """Groups as they were imported last, each with its pack, unless they were removed since."""
+        rows = self._db.execute(
+            "SELECT told_groups.pack, told_groups.record, groups.record FROM told_groups"
+            " LEFT JOIN groups ON groups.id = told_groups.id AND groups.at >= told_groups.at"
+            " ORDER BY told_groups.id"
+        )
+        for pack, line, later in rows:
+            since = None if later is None else GroupRecord.model_validate_json(later)
+            if since is None or since.fate is not GroupFate.REMOVED:
+                yield pack, ToldGroupRecord.model_validate_json(line)
 
     def turns(self) -> Iterator[JobRecord]:
         """Jobs of groups, and those that come after others, as they came."""
@@ -221,6 +241,14 @@ class ArchiveIndex:
             "INSERT INTO groups VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
             " at = excluded.at, record = excluded.record WHERE excluded.at > groups.at",
             (group.id, group.at.timestamp(), line),
+        )
+
+    def _add_told_group(self, pack: str, line: bytes, group: ToldGroupRecord) -> None:
+        self._db.execute(
+            "INSERT INTO told_groups VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
+            " at = excluded.at, record = excluded.record, pack = excluded.pack"
+            " WHERE excluded.at > told_groups.at",
+            (group.id, group.imported.imported_at.timestamp(), line, pack),
         )
 
     # -- reading ------------------------------------------------------------------------------

@@ -6,40 +6,26 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from tempfile import TemporaryFile
 
-from quanopy.codecs.calibrations import check as check_snapshot
 from quanopy.codecs.calibrations import decode_metrics, encode_metrics
-from quanopy.codecs.plain import from_plain
 from quanopy.codecs.receipt_checks import faults
-from quanopy.codecs.receipt_files import ReceiptFile, json_value, most_of
-from quanopy.codecs.receipt_parts import parts_of
-from quanopy.codecs.receipt_records import CalibrationEntry, EventEntry, GroupEntry, JobEntry
-from quanopy.codecs.receipts import (
-    GROUP,
-    GROUP_EVENTS,
-    calibration_member,
-    circuits_member,
-    job_member,
-    program_member,
-)
-from quanopy.codecs.result_checks import check_pubs
-from quanopy.codecs.results import encode_result
-from quanopy.domain.calibration import Snapshot
+from quanopy.codecs.receipt_files import ReceiptFile, most_of
+from quanopy.codecs.receipt_records import JobEntry
+from quanopy.codecs.receipts import calibration_member, circuits_member
 from quanopy.domain.errors import Conflict, Invalid, QuanopyError, TooLarge
 from quanopy.domain.imports import Imported
 from quanopy.domain.jobs import Job, JobKind, JobSpec, Reading
 from quanopy.domain.programs import QPY, Program
 from quanopy.domain.sightings import Sighting
 from quanopy.domain.states import FINAL_JOB_STATES
-from quanopy.domain.texts import is_showable
 from quanopy.ports.objects import Objects
 from quanopy.ports.programs import Reader
 from quanopy.ports.store import Store
-from quanopy.services.import_checks import (
-    check_events,
-    check_group,
-    check_group_events,
-    check_job,
-    check_plain,
+from quanopy.services.import_reading import (
+    circuits_of,
+    read_entry,
+    read_group,
+    read_job,
+    read_snapshot,
 )
 from quanopy.services.packing import pack_snapshot
 from quanopy.services.receipts import (
@@ -56,13 +42,13 @@ from quanopy.services.told import (
     as_imported,
     load_told,
     pack_told,
+    pack_told_group,
     placed,
 )
 
 _AT_ONCE = 100
 _READ_AT_ONCE = 50
 _READ_S = 120.0
-_EARLIEST, _LATEST = 1970, 9998
 _MOST_HELD = 64 * 1024 * 1024
 """Bytes of jobs that are packed together."""
 
@@ -110,7 +96,7 @@ class Importing:
         entries: dict[str, JobEntry] = {}
         left_out: list[LeftOut] = []
         for job_id in file.manifest["jobs"]:
-            entry = _entry(file, job_id)
+            entry = read_entry(file, job_id)
             if entry.state in FINAL_JOB_STATES:
                 entries[job_id] = entry
             else:
@@ -141,31 +127,24 @@ class Importing:
 
         Raises :class:`Conflict` where it is there and is another.
         """
-        if file.manifest.get("group") is None:
+        group = read_group(file, entries)
+        if group is None:
             return None
-        document, lines = file.document(GROUP), list(file.lines(GROUP_EVENTS))
-        check_plain([document, lines], GROUP)
-        entry = GroupEntry.decoded(document, GROUP)
-        if entry.ended_at is None:
-            return None
-        check_group(entry, GROUP)
-        events = [from_plain(EventEntry, line, GROUP_EVENTS) for line in lines]
-        check_group_events(events, entry, GROUP_EVENTS)
-        for there in self._store.groups([entry.id]):
+        for there in self._store.groups([group.entry.id]):
             ids = members_of(self._store, there)
-            ours = group_entry(there, [job.position for job in _in_order(self._store, ids)])
-            if there.account != account or ours != entry:
-                raise Conflict(f"{entry.id} is there already, and is not what the receipt says")
-        jobs = file.manifest["jobs"]
-        return TellingGroup(
-            entry=entry,
-            positions={
-                job_id: position
-                for job_id, position in zip(jobs, entry.positions, strict=True)
-                if job_id in entries
-            },
-            events=events,
-        )
+            known = self._jobs(ids)
+            ours = group_entry(there, [known[job_id].position for job_id in ids])
+            if there.account != account or ours != group.entry:
+                raise Conflict(f"{there.id} is there already, and is not what the receipt says")
+        return group
+
+    def _jobs(self, ids: Sequence[str]) -> Mapping[str, Job]:
+        """Those of these that are there, by id."""
+        return {
+            job.id: job
+            for start in range(0, len(ids), _AT_ONCE)
+            for job in self._store.jobs(ids[start : start + _AT_ONCE])
+        }
 
     def _check(self, file: ReceiptFile) -> None:
         size = sum(member.size for member in file.members.values())
@@ -188,11 +167,7 @@ class Importing:
 
         Raises :class:`Conflict` for one that is there as another, or as another's.
         """
-        there = {
-            job.id: job
-            for start in range(0, len(ids), _AT_ONCE)
-            for job in self._store.jobs(ids[start : start + _AT_ONCE])
-        }
+        there = self._jobs(ids)
         for job in there.values():
             if job.account != account:
                 raise Conflict(f"{job.id} is there already, and is another's")
@@ -213,9 +188,7 @@ class Importing:
         with TemporaryFile() as ours:
             ours.writelines(receipt_of(self._store, self._objects, [job_id], made))
             with ReceiptFile(ours) as known:
-                return _telling(known, _entry(known, job_id)) == _telling(
-                    file, _entry(file, job_id)
-                )
+                return _told(known, job_id) == _told(file, job_id)
 
     # -- taking -------------------------------------------------------------------------------
     def _take(
@@ -226,19 +199,36 @@ class Importing:
         account: str,
         group: TellingGroup | None,
     ) -> None:
-        whole = None if group is None else group.told(account, imported)
-        circuits = {digest for entry in entries for digest in _circuits_of(entry)}
+        circuits = {digest for entry in entries for digest in circuits_of(entry)}
         self._read(file, sorted(circuits))
+        for entry in entries:
+            read_job(file, entry)
+        for digest in {one for entry in entries for one in _snapshots_of(entry, file)}:
+            read_snapshot(file, digest)
+        whole = None
+        if group is not None:
+            whole = group.told(account, imported)
+            self._keep_group(group, imported, account)
         for start in range(0, len(entries), _AT_ONCE):
             batch = entries[start : start + _AT_ONCE]
-            snapshots = self._snapshots(file, {one for entry in batch for one in entry.snapshots})
+            snapshots = self._snapshots(
+                file, {one for entry in batch for one in _snapshots_of(entry, file)}
+            )
             for told in _by_size(file, batch):
-                key, data, places = pack_told(told, imported, account, group)
+                key, data, places = pack_told(told, imported, account)
                 self._objects.put({key: data})
                 jobs = load_told(self._objects, places)
                 self._store.tell([placed(one, whole) for one in jobs], snapshots, whole)
         if whole is not None:
             self._store.tell([], [], whole)
+
+    def _keep_group(self, group: TellingGroup, imported: Imported, account: str) -> None:
+        """Have the archive know of the group and its jobs, unless nothing of it is new here."""
+        there = self._jobs(list(group.positions)).values()
+        placed_here = {job.id for job in there if job.group_id == group.entry.id}
+        if placed_here != group.positions.keys():
+            key, data = pack_told_group(group, imported, account)
+            self._objects.put({key: data})
 
     def _read(self, file: ReceiptFile, digests: Sequence[str]) -> None:
         """Have each of these QPY read where it can harm nobody; raises :class:`Invalid` for one
@@ -262,9 +252,7 @@ class Importing:
 
         Raises :class:`Conflict` where they differ.
         """
-        named = sorted(
-            digest for digest in digests if calibration_member(digest, "raw.json") in file
-        )
+        named = sorted(digests)
         there = {one.digest: one for one in self._store.first_sightings(named)} if named else {}
         found: list[Sighting] = []
         packs: dict[str, bytes] = {}
@@ -275,7 +263,7 @@ class Importing:
                 if encode_metrics(decode_metrics(ours)) != encode_metrics(decode_metrics(normal)):
                     raise Conflict(f"the numbers of {digest} are others here")
                 continue
-            key, data, sighting = pack_snapshot(_snapshot(file, digest, normal), told=True)
+            key, data, sighting = pack_snapshot(read_snapshot(file, digest), told=True)
             packs[key] = data
             found.append(sighting)
         if packs:
@@ -283,34 +271,13 @@ class Importing:
         return found
 
 
-def _in_order(store: Store, ids: Sequence[str]) -> list[Job]:
-    found = {
-        job.id: job
-        for start in range(0, len(ids), _AT_ONCE)
-        for job in store.jobs(ids[start : start + _AT_ONCE])
-    }
-    return [found[id_] for id_ in ids]
+def _told(file: ReceiptFile, job_id: str) -> Telling:
+    return read_job(file, read_entry(file, job_id))
 
 
-def _entry(file: ReceiptFile, job_id: str) -> JobEntry:
-    name = job_member(job_id, "job.json")
-    document = file.document(name)
-    check_plain(document, name)
-    entry = JobEntry.decoded(document, name)
-    if entry.state in FINAL_JOB_STATES:
-        check_job(entry, name)
-    return entry
-
-
-def _circuits_of(entry: JobEntry) -> Iterator[str]:
-    """Digests of all QPY of a job."""
-    for program in entry.programs:
-        if program.circuits is not None:
-            yield program.circuits
-    for ran in (one for part in entry.parts for one in part.ran or ()):
-        yield ran.circuits
-        if ran.read is not None:
-            yield ran.read
+def _snapshots_of(entry: JobEntry, file: ReceiptFile) -> Iterator[str]:
+    """Digests of those that a job ran under, but for what was lost."""
+    return (one for one in entry.snapshots if calibration_member(one, "raw.json") in file)
 
 
 def _check_read(answer: Reading | QuanopyError | None, where: str) -> None:
@@ -326,7 +293,7 @@ def _by_size(file: ReceiptFile, entries: Sequence[JobEntry]) -> Iterator[list[Te
     batch: list[Telling] = []
     size = 0
     for entry in entries:
-        one = _telling(file, entry)
+        one = read_job(file, entry)
         length = sum(map(len, (*one.programs, *one.circuits.values(), *one.results.values())))
         if batch and size + length > _MOST_HELD:
             yield batch
@@ -335,60 +302,3 @@ def _by_size(file: ReceiptFile, entries: Sequence[JobEntry]) -> Iterator[list[Te
         size += length
     if batch:
         yield batch
-
-
-def _telling(file: ReceiptFile, entry: JobEntry) -> Telling:
-    name = job_member(entry.id, "events.jsonl")
-    lines = list(file.lines(name))
-    check_plain(lines, name)
-    events = [
-        from_plain(EventEntry, line, f"{name}, line {at}") for at, line in enumerate(lines, 1)
-    ]
-    check_events(events, entry, name)
-    return Telling(
-        entry=entry,
-        programs=[file.read(program_member(one.digest)) for one in entry.programs],
-        circuits={digest: file.read(circuits_member(digest)) for digest in _circuits_of(entry)},
-        results=_results(file, entry) if entry.result else {},
-        events=events,
-    )
-
-
-# -- results ----------------------------------------------------------------------------------
-def _results(file: ReceiptFile, entry: JobEntry) -> Mapping[str, bytes]:
-    """What each part gave, as JSON arrays."""
-    name = job_member(entry.id, "result.json")
-    document = file.document(name)
-    pubs = check_pubs(document.get("pubs"), entry.kind, f"{name}.pubs")
-    given = parts_of(file, entry, pubs)
-    check_plain(list(given.values()), name)
-    return {part: encode_result(found) for part, found in given.items()}
-
-
-# -- snapshots --------------------------------------------------------------------------------
-def _snapshot(file: ReceiptFile, digest: str, normal: bytes) -> Snapshot:
-    name = calibration_member(digest, "calibration.json")
-    document = file.document(name)
-    check_plain(document, name)
-    entry = CalibrationEntry.decoded(document, name)
-    raw = file.read(calibration_member(digest, "raw.json"))
-    check_plain(json_value(raw, name), name)
-    if not (0 < len(entry.resource) <= 100 and is_showable(entry.resource)):
-        raise Invalid("it is of no resource", where=name)
-    if not _EARLIEST <= entry.seen_from.year <= _LATEST:
-        raise Invalid(f"{entry.seen_from} is no time when it was seen", where=name)
-    snapshot = Snapshot(
-        resource=entry.resource,
-        format=entry.raw_format,
-        raw=raw,
-        metrics=decode_metrics(normal),
-        calibrated_at=entry.calibrated_at,
-        fetched_at=entry.seen_from,
-        vendor_id=entry.vendor_id,
-    )
-    try:
-        check_snapshot(snapshot)
-    except Invalid as error:
-        error.where = f"{name}: {error.where}"
-        raise
-    return snapshot

@@ -10,11 +10,13 @@ from quanopy.codecs.records import (
     EXECUTIONS,
     GROUPS,
     REQUESTS,
+    TOLD_GROUPS,
     EndRecord,
     ExecutionRecord,
     GroupFate,
     GroupRecord,
     RequestRecord,
+    ToldGroupRecord,
 )
 from quanopy.ports.objects import ObjectInfo, Objects
 from quanopy.ports.store import Store
@@ -79,6 +81,8 @@ def _needed(pack: Pack, store: Store) -> bool:
             if group.fate is GroupFate.REMOVED:
                 return True  # or what was said of it before would bring it back
             groups.add(group.id)
+        for line in member.data.splitlines() if member.name == TOLD_GROUPS else ():
+            groups.add(ToldGroupRecord.model_validate_json(line).id)
         for line in member.data.splitlines() if member.name == ENDINGS else ():
             end = EndRecord.model_validate_json(line)
             if not end.tasks:

@@ -1,7 +1,7 @@
 """Rebuild: the catalogue again, from the object store alone."""
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import chain, islice
@@ -20,7 +20,7 @@ from quanopy.services.archive_index import ArchiveIndex, Found
 from quanopy.services.archive_packs import Damage, packs
 from quanopy.services.packing import sighting_in
 from quanopy.services.restoring import Restored, executions_of, restored
-from quanopy.services.told import load_groups, load_told, placed
+from quanopy.services.told import load_told, load_told_group
 
 log = logging.getLogger(__name__)
 
@@ -80,10 +80,10 @@ def rebuild(
     with ArchiveIndex() as index:
         count, damaged = _gather(objects, index, tell)
         result = _Counter()
-        removed = {one.id for one in index.groups() if one.fate is GroupFate.REMOVED}
         for batch in _batches(index.jobs()):
-            _restore(objects, store, batch, result, removed)
+            _restore(objects, store, batch, result)
             tell(count, result.jobs)
+        _restore_told_groups(objects, store, index)
         groups = _restore_groups(store, index)
         lost = tuple(index.lost())
     snapshots = _restore_sightings(objects, store, damaged)
@@ -185,11 +185,10 @@ def _restore(
     store: Store,
     batch: Sequence[Sequence[Found]],
     result: _Counter,
-    removed: Collection[str],
 ) -> None:
     told = [one for one in chain.from_iterable(batch) if one.record.told is not None]
     if told:
-        _restore_told(objects, store, told, result, removed)
+        _restore_told(objects, store, told, result)
     seen = [[one for one in group if one.record.told is None] for group in batch]
     groups = [[restored(found) for found in group] for group in seen if group]
     executions = executions_of(chain.from_iterable(seen), datetime.now(UTC))
@@ -199,29 +198,22 @@ def _restore(
     result.stranded |= {e.id for e in executions if e.state is ExecutionState.STRANDED}
 
 
-def _restore_told(
-    objects: Objects,
-    store: Store,
-    found: Sequence[Found],
-    result: _Counter,
-    removed: Collection[str],
-) -> None:
-    """What was imported, as it was told; a group only where it was not removed, and nothing has
-    taken its name since."""
-    places = [(one.record, one.spec) for one in found]
-    told = load_told(objects, places)
-    groups = [one for one in load_groups(objects, places) if one.group.id not in removed]
-    grouped = {job_id for group in groups for job_id in group.positions}
-    result.new += len(store.tell([one for one in told if one.job.id not in grouped], []))
-    for group in groups:
-        own = [one for one in told if one.job.id in group.positions]
-        try:
-            result.new += len(store.tell([placed(one, group) for one in own], [], group))
-        except Conflict as error:
-            log.warning("the jobs of %s come back on their own: %s", group.group.id, error)
-            result.new += len(store.tell(own, []))
+def _restore_told(objects: Objects, store: Store, found: Sequence[Found], result: _Counter) -> None:
+    """What was imported, as it was told."""
+    told = load_told(objects, [(one.record, one.spec) for one in found])
+    result.new += len(store.tell(told, []))
     for one in told:
         result.count(one.job)
+
+
+def _restore_told_groups(objects: Objects, store: Store, index: ArchiveIndex) -> None:
+    """Groups that were imported, and their jobs' places in them; unless something else has taken
+    the name since."""
+    for pack, record in index.told_groups():
+        try:
+            store.tell([], [], load_told_group(objects, record, pack))
+        except Conflict as error:
+            log.warning("the jobs of %s come back on their own: %s", record.id, error)
 
 
 def _restore_groups(store: Store, index: ArchiveIndex) -> int:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 from quanopy.codecs.packs import PENDING, PackBuilder, Span
 from quanopy.codecs.plain import from_plain, to_plain
@@ -20,9 +19,11 @@ from quanopy.codecs.records import (
     EVENTS,
     JOBS,
     RESULTS,
+    TOLD_GROUPS,
     JobRecord,
     RanRecord,
     TaskRecord,
+    ToldGroupRecord,
     ToldRecord,
     requirements_of,
 )
@@ -70,12 +71,11 @@ class TellingGroup:
 
 
 def pack_told(
-    told: Sequence[Telling], imported: Imported, account: str, group: TellingGroup | None = None
+    told: Sequence[Telling], imported: Imported, account: str
 ) -> tuple[str, bytes, list[tuple[JobRecord, Extent]]]:
     """Pack jobs as they are told of, for an account: the pack's key, its bytes, and of each job
-    its record and where that lies. ``group`` is what they are of."""
+    its record and where that lies."""
     builder = PackBuilder(imported.imported_at)
-    within = _group(group, builder)
     text, results = result_lines([pair for one in told for pair in one.results.items()])
     place = builder.add(RESULTS, text)
     results = {task: Span(place.offset + s.offset, s.length) for task, s in results.items()}
@@ -90,8 +90,6 @@ def pack_told(
                     results={part: results[part] for part in one.results},
                     ran=_ran(one, builder),
                     events=span,
-                    position=None if group is None else group.positions[one.entry.id],
-                    **within,
                 )
             }
         )
@@ -103,15 +101,19 @@ def pack_told(
     return key, data, [(r, s.within(key)) for r, s in zip(records, spans, strict=True)]
 
 
-def _group(group: TellingGroup | None, builder: PackBuilder) -> dict[str, Any]:
-    """What every record says of the group."""
-    if group is None:
-        return {}
-    history = b"".join(event.line() for event in group.events)
-    return {
-        "group": to_plain(replace(group.entry, positions=())),
-        "group_events": builder.add(GROUP_EVENTS, history),
-    }
+def pack_told_group(group: TellingGroup, imported: Imported, account: str) -> tuple[str, bytes]:
+    """Pack a group as it is told of, for an account: the pack's key and its bytes."""
+    builder = PackBuilder(imported.imported_at)
+    record = ToldGroupRecord(
+        id=group.entry.id,
+        account=account,
+        imported=imported,
+        entry=to_plain(group.entry),
+        positions=dict(group.positions),
+        events=builder.add(GROUP_EVENTS, b"".join(event.line() for event in group.events)),
+    )
+    builder.add(TOLD_GROUPS, record.line())
+    return builder.close(PENDING)
 
 
 def _record(one: Telling, account: str, builder: PackBuilder) -> JobRecord:
@@ -203,26 +205,16 @@ def load_told(objects: Objects, places: Sequence[tuple[JobRecord, Extent]]) -> l
     ]
 
 
-def load_groups(objects: Objects, places: Sequence[tuple[JobRecord, Extent]]) -> list[ToldGroup]:
-    """The groups of these jobs, as far as they are of any. Raises as :func:`load_told`."""
-    found: dict[tuple[str, str], ToldGroup] = {}
-    for record, spec in places:
-        told = record.told
-        if told is None or told.group is None or told.group_events is None:
-            continue
-        entry = from_plain(GroupEntry, told.group, record.id)
-        key = (record.account, entry.id)
-        if key not in found:
-            (history,) = objects.read([told.group_events.within(spec.key)])
-            found[key] = ToldGroup(
-                group=told_group(entry, record.account),
-                imported=told.imported,
-                positions={},
-                events=[_event(line, entry.id) for line in history.splitlines()],
-            )
-        positions = {**found[key].positions, record.id: told.position or 0}
-        found[key] = replace(found[key], positions=positions)
-    return list(found.values())
+def load_told_group(objects: Objects, record: ToldGroupRecord, pack: str) -> ToldGroup:
+    """The group that a record of a pack tells of, as the catalogue should hold it. Raises as
+    :meth:`Objects.read` does."""
+    (history,) = objects.read([record.events.within(pack)])
+    return ToldGroup(
+        group=told_group(from_plain(GroupEntry, record.entry, record.id), record.account),
+        imported=record.imported,
+        positions=record.positions,
+        events=[_event(line, record.id) for line in history.splitlines()],
+    )
 
 
 def placed(one: Told, group: ToldGroup | None) -> Told:

@@ -15,6 +15,7 @@ from quanopy.codecs.records import (
     JOBS,
     REQUESTS,
     RESULTS,
+    TOLD_GROUPS,
     CalibrationRecord,
     EndRecord,
     ExecutionRecord,
@@ -23,6 +24,7 @@ from quanopy.codecs.records import (
     ProgramRecord,
     Record,
     RequestRecord,
+    ToldGroupRecord,
 )
 from quanopy.domain.errors import Invalid
 from quanopy.domain.programs import digest_of
@@ -101,6 +103,9 @@ def _problems(pack: Pack) -> Iterator[str]:
     for group in _records(by_name, GROUPS, GroupRecord):
         if isinstance(group, str):
             yield group
+    for told in _records(by_name, TOLD_GROUPS, ToldGroupRecord):
+        if isinstance(told, str):
+            yield told
     for end in _records(by_name, ENDINGS, EndRecord):
         if isinstance(end, str):
             yield end

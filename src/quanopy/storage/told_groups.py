@@ -21,6 +21,7 @@ _JOIN = (
     .where(
         schema.jobs.c.id == _placed.c.of_job,
         schema.jobs.c.group_id.is_(None),
+        schema.jobs.c.account == bindparam("owner", type_=Text),
         schema.jobs.c.imported.is_not(None),
     )
     .values(group_id=bindparam("group", type_=Text), position=_placed.c.at_position)
@@ -42,7 +43,7 @@ def tell(connection: Transaction, told: ToldGroup, now: int) -> None:
     placed: list[Values] = [
         {"of_job": job_id, "at_position": position} for job_id, position in told.positions.items()
     ]
-    connection.later(_JOIN, {"r": document(placed), "group": group.id})
+    connection.later(_JOIN, {"r": document(placed), "group": group.id, "owner": group.account})
 
 
 def _make(connection: Transaction, told: ToldGroup, now: int) -> None:

@@ -339,6 +339,20 @@ def take_in_again(service: Service, data: bytes) -> None:
         importing.take_in(file, "bob")
 
 
+def test_of_many_jobs_none_is_taken_where_the_last_is_wrong(
+    service: Service, bases: list[Members]
+) -> None:
+    many = [renamed(bases[1]) for _ in range(103)]
+    (last,) = [name for name in many[-1] if name.endswith("events.jsonl")]
+    many[-1][last] += EventEntry(at=AT, subject="job_1", kind="job.told").line()
+    manifests = [json.loads(one[MANIFEST]) for one in many]
+    together = {name: data for one in many for name, data in one.items()}
+    ids = [job_id for one in manifests for job_id in one["jobs"]]
+    data = signed(together, jobs=ids)
+    with pytest.raises(Invalid, match="something else"):
+        take_in(service, data)
+
+
 # -- results that are none ---------------------------------------------------------------------
 @pytest.mark.parametrize(
     "pub",
