@@ -200,9 +200,11 @@ def jobs(
     with Client() as client:
         if group is not None:
             filters["group"] = client.find_group(group).id
-        found = list(client.listing(limit=limit, **filters))
+        found = list(client.listing(limit=limit + 1, **filters))
     if found or as_json:
-        _show(found, as_json=as_json)
+        _show(found[:limit], as_json=as_json)
+        if len(found) > limit and not as_json:
+            typer.echo(f"the newest {limit:,}; there are more: --limit, --since", err=True)
     else:
         typer.echo("no jobs with these filters" if any(filters.values()) else "no jobs", err=True)
 

@@ -13,8 +13,9 @@ import stat
 import tomllib
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -191,7 +192,7 @@ def load(
     }
     given |= {name: value for name, value in overrides.items() if value is not None}
     if unknown := sorted(given.keys() - names):
-        raise Invalid(f"there is no setting {unknown[0]}", where=unknown[0])
+        raise _no_setting(unknown[0], names, file)
     chosen = _names(given.pop("providers", ()))
     hints = typing.get_type_hints(Settings)
     converted: dict[str, Any] = {
@@ -200,6 +201,17 @@ def load(
     if chosen or tables:
         converted["providers"] = {name: tables.get(name, {}) for name in chosen or tables}
     return Settings(**converted)
+
+
+def _no_setting(name: str, names: Collection[str], file: Path | None) -> Invalid:
+    """The error of a name that no setting has: where it stands, and what may have been meant."""
+    alike = get_close_matches(name, names, n=1)
+    hints = [f"Did you mean {alike[0]}?"] if alike else []
+    if file:
+        hints.append(f"It stands in {file}.")
+    return Invalid(
+        f"there is no setting {name[:60]}", where=name[:60], hint=" ".join(hints) or None
+    )
 
 
 def _default_file(environ: Mapping[str, str]) -> Path | None:

@@ -19,8 +19,8 @@ class OneJob:
 
     state: str = "completed"
     observables: list[dict[str, float]] = field(default_factory=list)
-    gone: bool = False
-    """Whether no job is listed."""
+    listed: int = 1
+    """How often it is listed: not at all where it is gone."""
     read: bool = True
     """Whether the record has the programs as they were read."""
     id: str = field(default_factory=lambda: new_id("job"))
@@ -38,7 +38,7 @@ class OneJob:
             self.submitted += json.loads(seen.body)["jobs"]
             return document({"jobs": [self.job()] * len(self.submitted)}, 201)
         if path in ("/jobs", "/jobs/wait", "/jobs/cancel"):
-            return document({"jobs": [] if self.gone else [self.job()]})
+            return document({"jobs": [self.job()] * self.listed})
         if path == f"/jobs/{self.id}/cancel":
             self.cancelled.set()
             return document(self.job())

@@ -78,12 +78,22 @@ def test_of_a_cancelled_job_that_still_runs_it_is_said_how_it_goes_on(broker: On
 
 
 def test_where_there_are_no_jobs_that_is_said(broker: OneJob) -> None:
-    broker.gone = True
+    broker.listed = 0
     plain, filtered = run("jobs"), run("jobs", "--tag", "x")
     assert (plain.stdout, plain.stderr) == ("", "no jobs\n")
     assert (filtered.stdout, filtered.stderr) == ("", "no jobs with these filters\n")
     found = run("jobs", "--json")
     assert (json.loads(found.stdout), found.stderr) == ([], "")
+
+
+def test_where_there_are_more_jobs_than_are_shown_that_is_said(broker: OneJob) -> None:
+    broker.listed = 3
+    all_, some = run("jobs", "-n", "3"), run("jobs", "-n", "2")
+    assert (all_.stdout.count(broker.id), all_.stderr) == (3, "")
+    assert some.stdout.count(broker.id) == 2
+    assert some.stderr == "the newest 2; there are more: --limit, --since\n"
+    as_json = run("jobs", "-n", "2", "--json")
+    assert (len(json.loads(as_json.stdout)), as_json.stderr) == (2, "")
 
 
 def test_names_are_shown_as_text_not_as_markup(broker: OneJob) -> None:

@@ -74,8 +74,9 @@ def test_what_cannot_be_meant_is_refused_by_name(name: str, value: str) -> None:
 def test_an_unknown_setting_in_a_file_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "quanopy.toml"
     file.write_text("prot = 8420\n")
-    with pytest.raises(Invalid, match="there is no setting prot"):
+    with pytest.raises(Invalid, match="there is no setting prot") as raised:
         load(file, environ={})
+    assert raised.value.hint == f"Did you mean port? It stands in {file}."
     with pytest.raises(Invalid, match="cannot read settings"):
         load(tmp_path / "missing.toml", environ={})
 
