@@ -4,7 +4,7 @@ from quanopy.domain.ids import is_id
 
 
 def key_in(tags: object) -> str | None:
-    """The key among the tags that a vendor shows of a job; empty where there is none, ``None``
+    """The key among the tags (or names of folders) that a vendor shows of a job; empty where there is none, ``None``
     where what it shows are no tags."""
     if not isinstance(tags, list):
         return None

@@ -257,7 +257,11 @@ def _ids(document: Mapping[str, Any]) -> list[str]:
 
 
 def _state(one: Submission) -> dict[str, Any]:
-    known = {"state": one.state.value, "created_at": one.created_at.isoformat()}
+    known = {
+        "state": one.state.value,
+        "created_at": one.created_at.isoformat(),
+        "key": one.key or "",
+    }
     return known | ({"error": one.error} if one.error else {})
 
 

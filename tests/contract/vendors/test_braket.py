@@ -359,6 +359,22 @@ def test_an_account_is_read_from_its_key_without_a_request(
     provider.close()
 
 
+def test_a_task_tells_whether_it_was_sent_from_here(
+    provider: BraketProvider, vendor: BraketVendor
+) -> None:
+    one = native(BRAKET_IR, BELL, 10, "sv1")
+    ours = Order(key=new_id("exec"), resource="sv1", works=[one])
+    (answer,) = provider.start([ours])
+    assert isinstance(answer, str)
+    assert provider.describe(answer).key == ours.key
+    sent = vendor.jobs[answer].payload.sent
+    stranger = answer[:-4] + "0000"
+    elsewhere = replace(vendor.jobs[answer].payload, directory="their/folder")
+    vendor.accept(stranger, elsewhere)
+    assert sent["outputS3KeyPrefix"] == f"quanopy/{ours.key}"
+    assert provider.describe(stranger).key == ""
+
+
 def test_a_task_of_nobody_is_not_found(provider: BraketProvider) -> None:
     unknown = LARK.replace("device/qpu", "quantum-task").replace("::", ":1:")
     with pytest.raises(NotFound):

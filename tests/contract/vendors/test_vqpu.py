@@ -122,6 +122,12 @@ def test_parameter_sets_and_pubs_are_one_submission(
     assert sum(second["counts"][0].values()) == 50
 
 
+def test_an_execution_tells_with_which_key_it_was_sent(provider: RemoteProvider) -> None:
+    one = order_of(work())
+    (execution,) = start(provider, [one])
+    assert provider.describe(execution).key == one.key
+
+
 def test_observables_are_measured(provider: RemoteProvider) -> None:
     circuit = bell().remove_final_measurements(inplace=False)
     pub = Pub(observables=[{"ZZ": 1.0}, {"XX": 1.0}, {"ZI": 1.0}], precision=0.02)

@@ -34,6 +34,7 @@ from quanopy.providers.braket.polling import STATES, Polling
 from quanopy.providers.braket.programs import check_native, sent_of
 from quanopy.providers.braket.results import aware, document_of, name_of, pubs_of, usage_of
 from quanopy.providers.braket.service import Access, Service, fingerprint_of
+from quanopy.providers.keys import key_in
 
 _REFRESH_S = 60.0
 _SENDERS = 8
@@ -180,6 +181,7 @@ class BraketProvider:
             created_at=aware(task.get("createdAt")),
             program=self._program(task) if state is ExecutionState.COMPLETED else None,
             shots=shots if isinstance(shots, int) else None,
+            key=key_in(str(task.get("outputS3Directory")).split("/")),
         )
 
     def find(self, keys: Sequence[str]) -> dict[str, str]:
@@ -286,7 +288,7 @@ class BraketProvider:
             deviceArn=device.arn,
             shots=sent.shots,
             outputS3Bucket=self._bucket_name(),
-            outputS3KeyPrefix=self._prefix,
+            outputS3KeyPrefix=f"{self._prefix}/{order.key}".lstrip("/"),
             action=sent.action,
         )
         arn = said.get("quantumTaskArn")

@@ -35,8 +35,9 @@ class Dialect(Protocol):
     def states(self, to: Connection, theirs: Sequence[str]) -> dict[str, Report]:
         """States by its ids; those that it does not know are left out."""
 
-    def created_at(self, to: Connection, there: str) -> datetime | None:
-        """When one was created, if it says so."""
+    def origin(self, to: Connection, there: str) -> tuple[datetime | None, str | None]:
+        """When one was created, and the key that it was sent with (empty: none); ``None`` where
+        it does not say."""
 
     def stop(self, to: Connection, theirs: Sequence[str]) -> None:
         """Ask for an end."""
@@ -69,10 +70,13 @@ class Extended:
         rows = self._rows(to, theirs)
         return {there: report_of(rows[there]) for there in theirs if there in rows}
 
-    def created_at(self, to: Connection, there: str) -> datetime | None:
+    def origin(self, to: Connection, there: str) -> tuple[datetime | None, str | None]:
         """See the protocol."""
         row = self._rows(to, [there]).get(there)
-        return moment(row.get("created_at")) if isinstance(row, dict) else None
+        if not isinstance(row, dict):
+            return None, None
+        key = row.get("key")
+        return moment(row.get("created_at")), key if isinstance(key, str) else None
 
     def stop(self, to: Connection, theirs: Sequence[str]) -> None:
         """See the protocol."""
@@ -121,9 +125,9 @@ class Plain:
         told = {there: self._state(to, there) for there in theirs}
         return {there: report for there, report in told.items() if report is not None}
 
-    def created_at(self, to: Connection, there: str) -> datetime | None:
+    def origin(self, to: Connection, there: str) -> tuple[datetime | None, str | None]:
         """It does not say."""
-        return None
+        return None, None
 
     def stop(self, to: Connection, theirs: Sequence[str]) -> None:
         """It cannot be asked, and goes on."""

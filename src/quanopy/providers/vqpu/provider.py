@@ -198,11 +198,11 @@ class VqpuProvider:
         """Its resource and state."""
         vqpu, place = self._fleet.located(id)
         to, there = vqpu.connection, place.there
-        report, created_at = vqpu.errands.run(
+        report, (created_at, key) = vqpu.errands.run(
             f"describe {there}",
             lambda: (
                 self._dialect.states(to, [there]).get(there),
-                self._dialect.created_at(to, there),
+                self._dialect.origin(to, there),
             ),
             patience_s=None,
         )
@@ -213,6 +213,7 @@ class VqpuProvider:
             kind=JobKind.RUN,
             state=report.state or ExecutionState.SUBMITTED,
             created_at=created_at,
+            key=key,
         )
 
     def find(self, keys: Sequence[str]) -> dict[str, str]:
