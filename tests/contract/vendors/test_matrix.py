@@ -21,6 +21,9 @@ SUITES = {
     "qrmi": [
         "test_qrmi:TestIbmThroughQrmi",
         "test_qrmi:TestPasqalThroughQrmi",
+        "test_qrmi:TestIqmThroughQrmi",
+        "test_qrmi_types:TestIbmOnPremisesThroughQrmi",
+        "test_qrmi_types:TestPasqalOnPremisesThroughQrmi",
         "test_qrmi_types:TestFelisThroughQrmi",
     ],
 }

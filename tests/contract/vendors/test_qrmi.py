@@ -172,6 +172,12 @@ class TestIbmThroughQrmi(ProviderContract):
         return QrmiBench(ibm, made(ibm_machines), ibm_sample, absorbed=[*UNASKED, *FOLLOWED])
 
 
+class TestIqmThroughQrmi(ProviderContract):
+    @pytest.fixture
+    def bench(self, iqm: IqmVendor, iqm_sample: Work) -> Bench:
+        return QrmiBench(iqm, made(iqm_machines), iqm_sample, absorbed=[*UNASKED, *FOLLOWED])
+
+
 class PasqalBench(QrmiBench):
     """QRMI is given a token for Pasqal's cloud, and logs in with nothing."""
 

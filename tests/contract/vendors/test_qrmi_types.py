@@ -8,12 +8,13 @@ import subprocess
 import sys
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from shutil import which
 from typing import Any
 
 import pytest
 
-from quanopy.domain.errors import Invalid, NotFound, OutcomeUnknown, Transient
+from quanopy.domain.errors import Invalid, NotFound, OutcomeUnknown, Transient, Unavailable
 from quanopy.domain.ids import new_id
 from quanopy.domain.jobs import JobKind, Options, Pub
 from quanopy.domain.programs import PULSER, QIR
@@ -38,6 +39,7 @@ from quanopy.testing.vendors.pasqal_local import PasqalWarden
 from tests.contract.vendors.test_qrmi import (
     FOLLOWED,
     UNASKED,
+    UNREAD,
     QrmiBench,
     results,
     sequence,
@@ -130,29 +132,38 @@ def test_qir_runs_on_felis(felis: FelisVendor, bell: Work) -> None:
 
 
 # -- Pasqal on premises -----------------------------------------------------------------------
-STAND_IN = f"""
+STAND_IN = """
 #include <string.h>
-int munge_encode(char **to, void *c, const void *b, int n) {{
-  *to = strdup("{PasqalWarden.secret}"); return 0; }}
-const char *munge_strerror(int e) {{ return "never"; }}
+#include <stdio.h>
+int munge_encode(char **to, void *c, const void *b, int n) {
+  char line[256] = "";
+  FILE *kept = fopen("KEPT", "r");
+  if (kept == NULL || fgets(line, sizeof line, kept) == NULL) return 1;
+  fclose(kept);
+  *to = strdup(line);
+  return 0; }
+const char *munge_strerror(int e) { return "there is no credential"; }
 """
-"""Signs everything with one credential. The real one asks a daemon that root has to run."""
+"""Signs all with the credential in a file. The real one asks a daemon that root has to run."""
 
 
 @pytest.fixture(scope="module")
-def munge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def munge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The file with the credential."""
     compiler = which("cc")
     if compiler is None:
         pytest.skip("there is no C compiler to build libmunge's stand-in")
     folder = tmp_path_factory.mktemp("munge")
     source, library = folder / "munge.c", folder / "libmunge.so.2"
-    source.write_text(STAND_IN)
+    kept = folder / "credential"
+    source.write_text(STAND_IN.replace("KEPT", str(kept)))
+    kept.write_text(PasqalWarden.secret)
     flags = ["-shared", "-fPIC", "-Wl,-soname,libmunge.so.2"]
     subprocess.run([compiler, *flags, "-o", library, source], check=True)
     ctypes.CDLL(str(library))
     patched = pytest.MonkeyPatch()
     patched.setenv("LD_LIBRARY_PATH", str(folder), prepend=":")
-    yield
+    yield kept
     patched.undo()
 
 
@@ -167,9 +178,40 @@ def warden() -> Iterator[PasqalWarden]:
         yield vendor
 
 
-def test_a_sequence_runs_in_a_session_of_its_own(munge: None, warden: PasqalWarden) -> None:
+@pytest.fixture(scope="module")
+def square() -> Work:
+    return native(sequence().to_abstract_repr().encode(), PULSER, "fresnel")
+
+
+class WardenBench(QrmiBench):
+    """Its credential is munge's, and no option."""
+
+    kept: Path
+    astray = ()
+    """QRMI sends munge's credential on to where an answer points; it is good for one request."""
+
+    def provider(self, *, secret: str | None = None, **options: Any) -> RemoteProvider:
+        self.kept.write_text(secret or PasqalWarden.secret)
+        return super().provider(**options)
+
+
+AT_ONCE = [("result", kind) for kind in Fault]
+"""Whoever asks for a job's state is told its result."""
+
+
+class TestPasqalOnPremisesThroughQrmi(ProviderContract):
+    @pytest.fixture
+    def bench(self, munge: Path, warden: PasqalWarden, square: Work) -> Bench:
+        bench = WardenBench(warden, made(wards), square, absorbed=[*UNREAD, *FOLLOWED, *AT_ONCE])
+        bench.kept = munge
+        return bench
+
+
+def test_a_sequence_runs_in_a_session_of_its_own(munge: Path, warden: PasqalWarden) -> None:
     work = native(sequence().to_abstract_repr().encode(), PULSER, "fresnel")
     provider = VendorBench(warden, made(wards), work).provider()
+    warden.sessions.clear()
+    warden.jobs.clear()
     (resource,) = provider.resources()
     assert (resource.name, resource.state) == ("fresnel", ResourceState.ONLINE)
     warden.hold()
@@ -253,6 +295,33 @@ def flip() -> Work:
     )
 
 
+TRIED_AGAIN = [
+    (route, kind)
+    for route in ("start", "poll")
+    for kind in (
+        *(Fault.DENIED, Fault.ECHO, Fault.TIMEOUT, Fault.LOCKED, Fault.MANY),
+        *(Fault.BROKEN, Fault.BUSY, Fault.CUT),
+    )
+]
+"""QRMI asks up to five times."""
+IN_A_BUCKET = [
+    ("poll", Fault.LOST),
+    *(("start", kind) for kind in (Fault.MALFORMED, Fault.STRANGE)),
+    *(("result", kind) for kind in Fault),
+]
+"""A submission is answered with nothing; results are not the API's, but its user's."""
+
+
+class TestIbmOnPremisesThroughQrmi(ProviderContract):
+    @pytest.fixture
+    def bench(self, system: IbmSystem, flip: Work) -> Bench:
+        def machines(given: Given) -> Mapping[str, Any]:
+            return {"ibm_nairobi": premises(system, QRMI_IBM_QS_IAM_APIKEY=given.secret)}
+
+        absorbed = [*UNASKED, *FOLLOWED, *TRIED_AGAIN, *IN_A_BUCKET]
+        return QrmiBench(system, made(machines), flip, absorbed=absorbed)
+
+
 def test_a_circuit_runs_through_the_quantum_system_api(
     on_premises: RemoteProvider, flip: Work
 ) -> None:
@@ -274,6 +343,29 @@ def test_what_is_stopped_is_deleted_there_and_cancelled_here(
     on_premises.stop([execution])
     assert on_premises.poll([execution])[execution].state is ExecutionState.CANCELLED
     system.release()
+
+
+@pytest.mark.parametrize("kind", [Fault.DENIED, Fault.MANY, Fault.TIMEOUT])
+def test_a_program_that_its_bucket_did_not_take_was_not_submitted(
+    on_premises: RemoteProvider, system: IbmSystem, flip: Work, kind: Fault
+) -> None:
+    before = len(system.jobs)
+    system.faults.plan("upload", kind, times=None)
+    refused = answer(on_premises, order(flip))
+    assert isinstance(refused, Unavailable)
+    assert "bucket" in refused.message
+    assert len(system.jobs) == before
+
+
+def test_a_result_that_its_bucket_does_not_give_is_asked_for_again(
+    on_premises: RemoteProvider, system: IbmSystem, flip: Work
+) -> None:
+    (execution,) = start(on_premises, [order(flip)])
+    wait_all(on_premises, [execution])
+    system.faults.plan("download", Fault.FORBIDDEN)
+    with pytest.raises(Transient, match="bucket"):
+        on_premises.result(execution, lambda: [flip])
+    assert len(on_premises.result(execution, lambda: [flip])) == 1
 
 
 def test_what_has_ended_is_not_deleted_by_stopping_it(

@@ -7,6 +7,7 @@ vendor's status in its text alone; here it becomes one of our errors.
 import json
 import os
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -35,6 +36,10 @@ _UNREAD = "invalid JSON"
 """How QRMI's text begins where an answer is not what it expects."""
 _UNSIGNED = "munge "
 """How it begins where a request could not be signed, and so was not sent."""
+_NOT_STORED = "failed to upload to S3"
+"""How it begins where the bucket did not take a program: there is no task yet."""
+_NOT_READ = ("An error occurred while retrieving an object from S3", "failed to read object body")
+_BUCKET = "Check the variables of S3, and the key for it."
 _SAID = 300
 
 
@@ -77,8 +82,10 @@ class Answer:
 
 
 def warm_up() -> None:
-    """Load QRMI."""
+    """Load QRMI, and have it say nothing: it prints what vendors answer to the standard error."""
     import qrmi  # noqa: F401 - only to have it
+
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def ask(machine: Described, asks: Sequence[Ask]) -> list[Answer]:
@@ -220,6 +227,10 @@ def _classified(error: Exception, machine: Described) -> QuanopyError:
         return Rejected(f"{who}: {text}")
     if text.startswith(_UNSIGNED):
         return Unavailable(f"{who}: {text}")
+    if text.startswith(_NOT_STORED):
+        return Unavailable(f"{who}: its bucket did not take the program", hint=_BUCKET)
+    if text.startswith(_NOT_READ):
+        return Transient(f"{who}: its bucket did not give the result. {_BUCKET}")
     status = _STATUS.search(text)
     if status is not None:
         return refusal(int(status[1]), who, retry_after_s=_PAUSE_S)

@@ -58,7 +58,7 @@ class IbmSystem(IbmService):
             one("DELETE", job, "delete", self._delete),
             one("POST", f"{job}/cancel", "stop", self._cancel),
             route("PUT", kept, "upload", self._put),
-            route("GET", kept, "result", self._get),
+            route("GET", kept, "download", self._get),
         ]
 
     def refuse(self, status: int, message: str) -> Reply:
