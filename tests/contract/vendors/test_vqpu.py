@@ -402,7 +402,7 @@ def test_one_that_drips_is_cut_off_and_keeps_nobody_waiting(vendor: VqpuVendor) 
     options = vendor.options()["vqpus"]["vqpu"]
     with Hostile(Misdeed.DRIPS) as slow:
         provider = create(
-            vqpus={"vqpu": options, "slow": {**options, "url": slow.url}}, request_timeout_s=0.3
+            vqpus={"vqpu": options, "slow": {**options, "url": slow.url}}, request_timeout_s=1.0
         )
         found = {one.name: one for one in provider.resources()}
         assert found["vqpu"].state is ResourceState.ONLINE

@@ -24,13 +24,14 @@ from quanopy.ports.providers import Order, RemoteProvider
 from quanopy.providers.vqpu import create
 from quanopy.providers.vqpu.connection import Connection
 from quanopy.providers.vqpu.deadline import connections
+from quanopy.providers.vqpu.errands import PATIENCE_S
 from quanopy.testing.remote_provider_contract import wait_all
 from quanopy.testing.vendors.vqpu import VqpuVendor
 from tests.contract.vendors.test_vqpu import order_of, work
 from tests.servers.hostile import Hostile, Misdeed
 
-PROMPT_S = 5.0
-"""What somebody else's slow vQPU may cost at most; its requests have 8 s."""
+PROMPT_S = 10.0
+"""What somebody else's slow vQPU may cost at most; its requests have twice that."""
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +66,7 @@ def hostile(request: pytest.FixtureRequest, description: Mapping[str, Any]) -> I
 @pytest.fixture
 def provider(hostile: Hostile, options: Mapping[str, Any]) -> Iterator[RemoteProvider]:
     both = {"vqpu": options, "bad": {**options, "url": hostile.url}}
-    provider = create(vqpus=both, request_timeout_s=8.0)
+    provider = create(vqpus=both, request_timeout_s=2 * PROMPT_S)
     provider.resources()
     yield provider
     provider.close()
@@ -125,7 +126,7 @@ def test_whoever_asks_it_soon_goes_on(provider: RemoteProvider, hostile: Hostile
         (found,) = found if isinstance(found, list) else (found,)
         assert isinstance(found, OutcomeUnknown | Transient | Unavailable)
     # Once it has kept somebody waiting, the next ones wait less.
-    assert time.monotonic() - began < 9
+    assert time.monotonic() - began < len(asks) * PATIENCE_S - 1
     assert hostile.asked <= 8
 
 
@@ -158,7 +159,7 @@ def test_a_request_ends_when_its_time_is_up(misdeed: Misdeed) -> None:
             to.tell("/api/v1/circuits", {"a": 1}, key="key")
         with pytest.raises(Transient):
             to.ask("GET", "/api/v1/device")
-        assert time.monotonic() - began < 3.5
+        assert time.monotonic() - began < 10
         pool.clear()
 
 

@@ -59,7 +59,7 @@ def test_the_same_is_not_asked_for_while_it_is_under_way(errands: Errands, stuck
     began = time.monotonic()
     with pytest.raises(Late):
         errands.run("result", again, patience_s=PATIENCE_S)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < PATIENCE_S
 
 
 def test_a_vqpu_keeps_no_more_than_a_few_threads(errands: Errands, stuck: Event) -> None:
