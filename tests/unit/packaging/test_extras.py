@@ -5,6 +5,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
@@ -35,11 +36,14 @@ def brought(project: dict[str, Any], *extras: str) -> set[str]:
 
 def imported(*folders: str) -> set[str]:
     """Distributions that the modules of these packages import, now or later."""
-    owners = packages_distributions()
+    owners = _owners()
     names = {
         name for folder in folders for file in _modules(folder) for name in _imports(file)
     } - sys.stdlib_module_names
     return {_canonical(owners[name][0]) for name in names - {"quanopy"}}
+
+
+_owners = cache(packages_distributions)
 
 
 def _modules(folder: str) -> Iterator[Path]:
@@ -47,7 +51,12 @@ def _modules(folder: str) -> Iterator[Path]:
     return (file for file in files if file.name != "wakeups_postgres.py")
 
 
-def _imports(file: Path) -> Iterator[str]:
+@cache
+def _imports(file: Path) -> frozenset[str]:
+    return frozenset(_names(file))
+
+
+def _names(file: Path) -> Iterator[str]:
     for node in _carried_out(ast.parse(file.read_text("utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name.partition(".")[0] for alias in node.names)
