@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from quanopy.cli.arguments import Observables
-from quanopy.cli.exits import HELP, explain
+from quanopy.cli.exits import HELP, explain, plain_output
 from quanopy.cli.running import Running, with_running
 from quanopy.cli.signals import Signalled, Signals
 
@@ -51,6 +51,7 @@ def _run(kind: str | None, summary: str) -> None:
         with Signals() as signals:
             raise typer.Exit(_guarded(signals, kind, payload, output, observable or [], running))
 
+    plain_output()
     app()
 
 

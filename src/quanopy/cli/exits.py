@@ -1,10 +1,15 @@
 """How commands end: exit codes that scripts can use, and no tracebacks for users."""
 
+import errno
 import functools
+import io
+import json
 import os
 import re
+import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import ParamSpec, TypeVar
 
 import typer
@@ -13,7 +18,24 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 INTERRUPTED = 130
-_FIELD = re.compile(r"(?:jobs\[\d+\]\.)?(?P<of>options|requires)\.(?P<name>[a-z_]+)")
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""What a disk says that takes no more."""
+_FIELD = re.compile(r"(?:jobs\[\d+\]\.|policy\.)?(?P<of>options|requires|stop)\.(?P<name>.+)")
+_OPTIONS = {
+    "tags": "--tag",
+    "kinds": "--kind",
+    "expires_in_s": "--days",
+    **{
+        name: f"--{name.replace('_', '-')}"
+        for name in (
+            *("kind", "state", "order", "gap", "max_in_flight", "total_shots", "count", "shots"),
+            *("observable", "scatter", "outcome"),
+        )
+    },
+}
+"""Fields that commands have options of."""
+_OF = {"requires": "--require", "stop": "--stop"}
+_INDEX = re.compile(r"\[\d+\]$")
 HELP = """\
 Exit codes: 0 done; 1 a job failed; 2 wrong usage; 65 bad input; 66 not found, or an input file
 that cannot be read; 69 the broker cannot be reached; 70 internal error; 73 conflict; 75 not ready,
@@ -25,7 +47,7 @@ def guarded(command: Callable[P, T]) -> Callable[P, T]:
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
-        from quanopy.domain.errors import QuanopyError
+        from quanopy.domain.errors import Invalid, QuanopyError
 
         try:
             return command(*args, **kwargs)
@@ -35,11 +57,42 @@ def guarded(command: Callable[P, T]) -> Callable[P, T]:
             typer.echo("interrupted", err=True)
             raise typer.Exit(INTERRUPTED) from error
         except BrokenPipeError as error:
-            # Whoever read our output has gone; nothing of it may be flushed at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _give_up_output()  # Whoever read it has gone.
             raise typer.Exit(0) from error
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            _give_up_output()
+            full = Invalid(f"cannot be written: {error.strerror}", where="the output")
+            raise typer.Exit(explain(full)) from error
 
     return run
+
+
+@contextmanager
+def goes_on(*follow: str) -> Iterator[None]:
+    """Whatever ends a command that waits: say that the work goes on, and the command that follows
+    it."""
+    try:
+        yield
+    except BaseException:
+        typer.echo(f"it goes on; follow it: quanopy {shlex.join(follow)}", err=True)
+        raise
+
+
+def plain_output() -> None:
+    """Have output always be there, and take every text: what its encoding lacks becomes ``?``."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # It was closed before we began.
+            setattr(sys, name, io.TextIOWrapper(io.BytesIO()))
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def _give_up_output() -> None:
+    """Flush nothing of what has not been written yet, not even at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def explain(error: Exception, *, as_json: bool = False) -> int:
@@ -50,7 +103,7 @@ def explain(error: Exception, *, as_json: bool = False) -> int:
 
     known = error if isinstance(error, QuanopyError) else QuanopyError(str(error))
     if as_json:
-        typer.echo(to_problem(known).model_dump_json(exclude_none=True))
+        typer.echo(json.dumps(to_problem(known).model_dump(mode="json", exclude_none=True)))
     known.where = _as_option(known.where)
     typer.echo(f"error: {known}", err=True)
     return kind_of(known).exit_code
@@ -58,9 +111,9 @@ def explain(error: Exception, *, as_json: bool = False) -> int:
 
 def _as_option(where: str | None) -> str | None:
     """A field of a request as the option that it was given by; other places stay."""
-    found = _FIELD.fullmatch(where or "")
+    field = _INDEX.sub("", where or "")
+    found = _FIELD.fullmatch(field)
     if found is None:
-        return where
-    if found["of"] == "requires":
-        return f"--require {found['name']}"
-    return f"--{found['name'].replace('_', '-')}"
+        return _OPTIONS.get(field.removeprefix("policy."), where)
+    of, name = found["of"], found["name"]
+    return f"--{name.replace('_', '-')}" if of == "options" else f"{_OF[of]} {name}"

@@ -1,19 +1,19 @@
-"""``quanopy group``: jobs in order under one policy; ``quanopy segment``: a long experiment."""
+"""``quanopy group``: jobs in order under one policy."""
 
-import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from quanopy.cli.arguments import AsJson, Observables, Timeout
-from quanopy.cli.exits import guarded
+from quanopy.cli.exits import goes_on, guarded
+from quanopy.cli.policies import Gap, InFlight, Order, Stop, rules
 from quanopy.cli.running import Running, with_running
 from quanopy.cli.subcommands import Subcommands
 
 if TYPE_CHECKING:
-    from quanopy.client import Client
-    from quanopy.client.epoch_table import EpochTable
     from quanopy.client.groups import Group
     from quanopy.wire.groups import GroupOut
 
@@ -25,38 +25,9 @@ app = typer.Typer(
 )
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A group's name, or its id.")]
-Order = Annotated[
-    str | None,
-    typer.Option("--order", help="parallel (default), or sequential: one after another."),
-]
-InFlight = Annotated[
-    int | None,
-    typer.Option(
-        "--max-in-flight",
-        min=1,
-        help="Jobs begun and not ended; by default one if sequential, else any number.",
-    ),
-]
-Gap = Annotated[
-    str | None,
-    typer.Option(
-        "--gap", metavar="DURATION", help="Between the end of one and the next: 90s, 10m, 2h."
-    ),
-]
-Stop = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--stop",
-        metavar="RULE=VALUE",
-        help="End at precision=0.01, seconds=600, cost=50, deadline=2026-12-31T12:00Z; pause at "
-        "failures=3, calibration.cx.error=0.02; repeat for several.",
-    ),
-]
 Meant = Annotated[
     str | None, typer.Option("--resource", "-r", help="What its jobs are meant to run on.")
 ]
-_RULES = ("precision", "seconds", "cost", "deadline", "failures")
-_CALIBRATION = "calibration."
 
 
 @app.command("create")
@@ -82,7 +53,7 @@ def create(
             stop=rules(stop),
             resource=resource,
         )
-        _say(group.detail(), as_json=as_json)
+        say(group.detail(), as_json=as_json)
 
 
 @app.command("list")
@@ -110,6 +81,11 @@ def list_groups(
     if as_json:
         emit_all(found)
         return
+    if not found:
+        typer.echo(
+            "no groups with these filters" if any(filters.values()) else "no groups", err=True
+        )
+        return
     show_table(
         ("name", "state", "jobs", "done", "failed", "running", "resource", "created", "why"),
         (
@@ -133,12 +109,9 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show how far a group is."""
-    from quanopy.client import Client
-
-    with Client() as client:
-        group = _named(client, name)
-        found = group.watch(timeout) if watch else group.detail()
-    _say(found, as_json=as_json)
+    with _group(name) as group:
+        found = followed(group, timeout) if watch else group.detail()
+    say(found, as_json=as_json)
 
 
 @app.command("jobs")
@@ -146,10 +119,9 @@ def show(
 def jobs(name: Name, as_json: AsJson = False) -> None:
     """List the jobs of a group, in order."""
     from quanopy.cli.output import emit_all, show_jobs
-    from quanopy.client import Client
 
-    with Client() as client:
-        found = list(_named(client, name).listing())
+    with _group(name) as group:
+        found = list(group.listing())
     emit_all(found) if as_json else show_jobs(found)
 
 
@@ -178,36 +150,25 @@ def add(
         for file in files
     ]
     with Client() as client:
-        found = client.states(_named(client, name).extend(drafts))
+        found = client.states(client.find_group(name).extend(drafts))
     emit_all(found) if as_json else show_jobs(found)
 
 
-@app.command("run")
-@guarded
-def run(name: Name, as_json: AsJson = False) -> None:
-    """Begin a group, or go on after a pause."""
-    _act(name, "run", as_json=as_json)
+def _action(name: str, does: str) -> None:
+    """The command that has a group do this."""
+
+    @app.command(name, help=does)
+    @guarded
+    def act(group: Name, as_json: AsJson = False) -> None:
+        with _group(group) as found:
+            getattr(found, name)()
+            say(found.detail(), as_json=as_json)
 
 
-@app.command("pause")
-@guarded
-def pause(name: Name, as_json: AsJson = False) -> None:
-    """Begin nothing more of a group until it is resumed; what runs may finish."""
-    _act(name, "pause", as_json=as_json)
-
-
-@app.command("resume")
-@guarded
-def resume(name: Name, as_json: AsJson = False) -> None:
-    """Go on with a group that is paused."""
-    _act(name, "resume", as_json=as_json)
-
-
-@app.command("cancel")
-@guarded
-def cancel(name: Name, as_json: AsJson = False) -> None:
-    """End a group: what waits is cancelled, and it is asked of what runs."""
-    _act(name, "cancel", as_json=as_json)
+_action("run", "Begin a group, or go on after a pause.")
+_action("pause", "Begin nothing more of a group until it is resumed; what runs may finish.")
+_action("resume", "Go on with a group that is paused.")
+_action("cancel", "End a group: what waits is cancelled, and it is asked of what runs.")
 
 
 @app.command("rerun")
@@ -224,8 +185,9 @@ def rerun(
     from quanopy.client import Client
 
     with Client() as client:
-        found = client.states(_named(client, name).rerun_failed(replace=not append))
-    emit_all(found) if as_json else show_jobs(found)
+        again = client.find_group(name).rerun_failed(replace=not append)
+        found = client.states(again) if again else []
+    emit_all(found) if as_json else show_jobs(found, none="nothing failed or was cancelled")
 
 
 @app.command("change")
@@ -240,24 +202,23 @@ def change(
     as_json: AsJson = False,
 ) -> None:
     """Give a group another name or policy; what is left out of a policy is the default again."""
-    from quanopy.client import Client
-
-    with Client() as client:
-        group = _named(client, name).change(
+    with _group(name) as group:
+        group.change(
             name=new_name, order=order, max_in_flight=max_in_flight, gap=gap, stop=rules(stop)
         )
-        _say(group.detail(), as_json=as_json)
+        say(group.detail(), as_json=as_json)
 
 
 @app.command("remove")
 @guarded
-def remove(name: Name) -> None:
+def remove(name: Name, as_json: AsJson = False) -> None:
     """Forget a group whose jobs have all ended; they stay."""
-    from quanopy.client import Client
+    from quanopy.cli.output import done
 
-    with Client() as client:
-        _named(client, name).remove()
-    typer.echo(f"{name} is forgotten; its jobs are there still", err=True)
+    with _group(name) as group:
+        group.remove()
+    said = f"{name} is forgotten; its jobs are there still"
+    done(said, {"id": group.id, "removed": True}, as_json=as_json)
 
 
 @app.command("results")
@@ -270,12 +231,10 @@ def results(
 ) -> None:
     """Show the results of a group's jobs, in order, gaps and all."""
     from quanopy.cli.output import console, emit, show_result
-    from quanopy.client import Client
 
-    with Client() as client:
-        group = _named(client, name)
+    with _group(name) as group:
         if wait:
-            group.watch(timeout)
+            followed(group, timeout)
         found = group.results(partial=True)
         states = list(group.listing())
     if as_json:
@@ -288,156 +247,23 @@ def results(
             show_result(result)
 
 
-@app.command("segments")
-@guarded
-def segments(
-    name: Name,
-    outcome: Annotated[
-        str | None, typer.Option("--outcome", help="The probability of this outcome.")
-    ] = None,
-    observable: Annotated[
-        str | None, typer.Option("--observable", help="Of counts: Z and I, a letter a bit.")
-    ] = None,
-    pub: Annotated[int, typer.Option("--pub", min=0)] = 0,
-    metric: Annotated[
-        list[str] | None, typer.Option("--metric", "-m", help="Drawn below; repeat for several.")
-    ] = None,
-    plot: Annotated[
-        Path | None, typer.Option("--plot", metavar="FILE", help="Draw it, as PNG or SVG.")
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show what came of an experiment, epoch by epoch of its calibration."""
-    from quanopy.cli.output import console, emit
-    from quanopy.client import Client
-
-    which: dict[str, Any] = {"pub": pub, "outcome": outcome, "observable": observable}
-    with Client() as client:
-        found = _named(client, name).segments()
-        table = found.table(**which)
-        if plot is not None:
-            found.plot(plot, metric=metric, **which)
-            typer.echo(f"drawn: {plot}", err=True)
-    if as_json:
-        emit(_document(table))
-    else:
-        console().print(table)
-
-
-@with_running
-def segment(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="OpenQASM, QPY or a payload.")],
-    *,
-    name: Annotated[str, typer.Option("--name", help="What to find it by again.")],
-    running: Running,
-    total_shots: Annotated[
-        int | None,
-        typer.Option("--total-shots", min=1, help="Of all segments; --shots is of each."),
-    ] = None,
-    count: Annotated[
-        int | None, typer.Option("--count", min=1, help="So many segments, all alike.")
-    ] = None,
-    observable: Observables = None,
-    max_in_flight: InFlight = 2,
-    gap: Gap = None,
-    stop: Stop = None,
-    override: Annotated[
-        bool, typer.Option("--override", help="Attach though it is of another resource.")
-    ] = False,
-    wait: Annotated[bool, typer.Option("--wait", help="Follow it to its end, with a bar.")] = False,
-    timeout: Timeout = None,
-    as_json: AsJson = False,
-) -> None:
-    """Cut a long experiment into segments, which the broker runs one after another."""
-    from quanopy.cli.jobs import drafted
-    from quanopy.client import Client
-    from quanopy.domain.errors import Invalid
-
-    if (total_shots is None) == (count is None):
-        raise Invalid("say how many segments", hint="Give --total-shots and --shots, or --count.")
-    if total_shots is not None and running.shots is None:
-        raise Invalid("say how many shots each has", where="--shots")
-    how = running.how()
-    if total_shots is not None:
-        how["shots"] = None
-    draft = drafted([file], None, running.resource, observable or [], how)
-    with Client() as client:
-        group = client.segment(
-            draft,
-            name=name,
-            total_shots=total_shots,
-            shots=running.shots if total_shots is not None else None,
-            count=count,
-            max_in_flight=max_in_flight,
-            gap=gap,
-            stop_when=rules(stop),
-            resource=running.resource,
-            override=override,
-        )
-        found = group.watch(timeout) if wait else group.detail()
-    _say(found, as_json=as_json)
-
-
-def _document(table: "EpochTable") -> dict[str, Any]:
-    """What a table of epochs says, for programs."""
-    from dataclasses import asdict
-
-    return {
-        "figure": str(table.figure),
-        "epochs": [_plain(asdict(row)) for row in table],
-        "all": None if table.total is None else _plain(asdict(table.total)),
-        "notes": table.notes,
-    }
-
-
-def _plain(fields: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: [None if one is None else str(one) for one in value]
-        if isinstance(value, tuple)
-        else value
-        for name, value in fields.items()
-    }
-
-
-def rules(given: list[str] | None) -> dict[str, Any] | None:
-    """Stop rules from ``name=value`` each; a calibration's are ``calibration.METRIC=LIMIT``."""
-    from quanopy.domain.errors import Invalid
-
-    found: dict[str, Any] = {}
-    for text in given or ():
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise Invalid(f"{text[:60]!r} is no RULE=VALUE", where="--stop")
-        try:
-            known = json.loads(value)
-        except ValueError:
-            known = value
-        of, named = found, name
-        if name.startswith(_CALIBRATION):
-            of, named = found.setdefault("calibration", {}), name.removeprefix(_CALIBRATION)
-        if named in of:
-            raise Invalid(f"{name[:60]} is given twice", where="--stop")
-        if of is found and name not in _RULES:
-            hint = f"Rules are {', '.join(_RULES)} and calibration.METRIC."
-            raise Invalid(f"there is no rule {name[:60]!r}", where="--stop", hint=hint)
-        of[named] = known
-    return found or None
-
-
-def _named(client: "Client", name: str) -> "Group":
-    return client.find_group(name)
-
-
-def _act(name: str, action: str, *, as_json: bool) -> None:
+@contextmanager
+def _group(name: str) -> "Iterator[Group]":
+    """The group of this name, or of this id."""
     from quanopy.client import Client
 
     with Client() as client:
-        group = _named(client, name)
-        getattr(group, action)()
-        _say(group.detail(), as_json=as_json)
+        yield client.find_group(name)
 
 
-def _say(found: "GroupOut", *, as_json: bool) -> None:
+def followed(group: "Group", timeout: float | None) -> "GroupOut":
+    """A group once it has ended or pauses; whoever ends this command is told how to go on."""
+    with goes_on("group", "show", group.id, "--watch"):
+        return group.watch(timeout)
+
+
+def say(found: "GroupOut", *, as_json: bool) -> None:
+    """Show a group, and how far it is."""
     from quanopy.cli.output import emit, show_table
 
     if as_json:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from quanopy.cli.arguments import AsJson, JobId, JobIds, Observables
+from quanopy.cli.exits import goes_on
+from quanopy.cli.pairs import pairs, time_of
 from quanopy.cli.running import Running, with_running
 
 if TYPE_CHECKING:
@@ -56,7 +58,11 @@ def submit(
     with Client() as client:
         with _files_named(groups):
             jobs = client.submit_many(drafts)
-        found = wait_for(client, jobs) if wait else client.states(jobs)
+        if wait:
+            with goes_on("watch", *(job.id for job in jobs)):
+                found = wait_for(client, jobs)
+        else:
+            found = client.states(jobs)
     _show(found, as_json=as_json)
     if wait:
         _exit_by_state(found)
@@ -135,7 +141,7 @@ def status(
     from quanopy.client import Client
     from quanopy.client.expecting import compare, expectation
 
-    expected = expectation(dict(_expected(text) for text in expect or ()))
+    expected = expectation(pairs(expect, "--expect"))
     with Client() as client:
         found = details(client, ids)
         named = {job.group for job in found if job.group is not None} if not as_json else ()
@@ -146,15 +152,6 @@ def status(
     for job in found if not as_json else ():
         for note in notes(job, groups.get(job.group or "")):
             typer.echo(f"  {job.id} {note}")
-
-
-def _expected(text: str) -> tuple[str, str]:
-    from quanopy.domain.errors import Invalid
-
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise Invalid(f"{text!r} is not NAME=VALUE", where="--expect")
-    return name, value
 
 
 def jobs(
@@ -194,8 +191,8 @@ def jobs(
         "name": name,
         "name_prefix": name_prefix,
         "account": account,
-        "created_from": _time(since, "--since"),
-        "created_to": _time(until, "--until"),
+        "created_from": since and time_of(since, "--since"),
+        "created_to": until and time_of(until, "--until"),
     }
     with Client() as client:
         if group is not None:
@@ -246,19 +243,3 @@ def _exit_by_state(found: "Sequence[JobOut]") -> None:
 
     if any(job.state is not JobState.COMPLETED for job in found):
         raise typer.Exit(1)
-
-
-def _time(text: str | None, where: str) -> str | None:
-    """An ISO 8601 time with its zone."""
-    from datetime import datetime
-
-    from quanopy.domain.errors import Invalid
-
-    if text is None:
-        return None
-    try:
-        return datetime.fromisoformat(text).astimezone().isoformat()
-    except ValueError as error:
-        raise Invalid(
-            f"{text!r} is no time", where=where, hint="Write 2026-01-31 or 2026-01-31T12:00."
-        ) from error

@@ -11,6 +11,7 @@ from quanopy.cli import (
     compiled,
     dev,
     exits,
+    experiments,
     groups,
     jobs,
     matching,
@@ -52,7 +53,7 @@ for _command in (
     results.watch,
     jobs.cancel,
     jobs.retry,
-    groups.segment,
+    experiments.segment,
     sweeping.sweep,
     receipts.export,
     receipts.verify,
@@ -64,6 +65,7 @@ for _command in (
     matching.match,
 ):
     app.command(_command.__name__.removesuffix("_"))(guarded(_command))
+groups.app.command("segments")(guarded(experiments.segments))
 app.add_typer(groups.app, name="group")
 app.add_typer(resources.app, name="resources")
 app.add_typer(stranded.app, name="stranded")
@@ -94,6 +96,7 @@ def _options(
 
 def run() -> None:
     """The entry point of ``quanopy``."""
+    exits.plain_output()
     try:
         app()
     except KeyboardInterrupt:

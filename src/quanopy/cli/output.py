@@ -37,6 +37,14 @@ def emit(document: Any) -> None:
     typer.echo(json.dumps(document, indent=2 if sys.stdout.isatty() else None))
 
 
+def done(said: str, document: Any, *, as_json: bool) -> None:
+    """Say what was done, to whom it may concern."""
+    if as_json:
+        emit(document)
+    else:
+        typer.echo(said, err=True)
+
+
 def emit_all(models: "Iterable[BaseModel]") -> None:
     """Print models as one JSON array."""
     emit([model.model_dump(mode="json") for model in models])
@@ -128,8 +136,11 @@ def _show_apart(out: "Console", columns: Sequence[str], rows: "Sequence[Sequence
         out.print(line, soft_wrap=True)
 
 
-def show_jobs(jobs: "Iterable[JobOut]") -> None:
-    """Print jobs as a table."""
+def show_jobs(jobs: "Sequence[JobOut]", *, none: str = "no jobs") -> None:
+    """Print jobs as a table, or that there are none."""
+    if not jobs:
+        typer.echo(none, err=True)
+        return
     show_table(
         JOB_COLUMNS,
         (

@@ -1,5 +1,7 @@
 """Commands on receipts: export, verify, import. Verifying needs no broker."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -83,7 +85,8 @@ def import_(file: ReceiptPath, as_json: AsJson = False) -> None:
 
     with Client() as client, progress() as bar:
         bar.add_task("importing", total=None)
-        found = client.import_receipt(file)
+        with _said_of(file):
+            found = client.import_receipt(file)
     if as_json:
         emit(found.model_dump(mode="json"))
         return
@@ -92,6 +95,19 @@ def import_(file: ReceiptPath, as_json: AsJson = False) -> None:
     typer.echo(f"{len(found.new)} imported, {len(found.known)} were there already", err=True)
     for one in found.left_out:
         typer.echo(f"left out: {one.id}: {one.reason}", err=True)
+
+
+@contextmanager
+def _said_of(file: Path) -> Iterator[None]:
+    """Have what is wrong with a receipt name the file."""
+    from quanopy.domain.errors import QuanopyError
+
+    try:
+        yield
+    except QuanopyError as error:
+        if error.where == "receipt":
+            error.where = str(file)
+        raise
 
 
 def _about(receipt: "Receipt") -> dict[str, object]:

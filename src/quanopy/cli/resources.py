@@ -173,13 +173,14 @@ def open_resource(
 
 @app.command("remove")
 @guarded
-def remove(name: Annotated[str, typer.Argument(help="The resource's name.")]) -> None:
+def remove(name: Name, as_json: AsJson = False) -> None:
     """Take a resource that registered itself out of the catalogue: your own, or as an operator."""
+    from quanopy.cli.output import done
     from quanopy.client import Client
 
     with Client() as client:
         client.remove_resource(name)
-    typer.echo(f"{name} has left")
+    done(f"{name} has left", {"name": name, "removed": True}, as_json=as_json)
 
 
 app.command("import")(import_resources)

@@ -1,5 +1,6 @@
 """Commands that bring something back: result, watch."""
 
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -106,7 +107,7 @@ def _follow(client: "Client", ids: list[str], *, as_json: bool) -> bool:
 
 def _show(event: "EventOut", *, as_json: bool) -> None:
     if as_json:
-        typer.echo(event.model_dump_json())
+        typer.echo(json.dumps(event.model_dump(mode="json")))
         return
     at = event.at.astimezone().strftime("%H:%M:%S")
     about = event.job_id if event.job_id and event.job_id != event.subject else ""

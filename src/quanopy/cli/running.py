@@ -21,6 +21,7 @@ from quanopy.cli.arguments import (
     SeedTranspiler,
     Shots,
 )
+from quanopy.cli.pairs import pairs
 
 if TYPE_CHECKING:
     from quanopy.client import How
@@ -102,13 +103,8 @@ def with_running(command: Callable[..., None]) -> Callable[..., None]:
 
 def required(given: list[str] | None) -> dict[str, Any] | None:
     """Requirements of a resource from ``name=value`` each, where values are JSON or text."""
-    from quanopy.domain.errors import Invalid
-
     found: dict[str, Any] = {}
-    for text in given or ():
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise Invalid(f"{text[:60]!r} is no NAME=VALUE", where="--require")
+    for name, value in pairs(given, "--require").items():
         try:
             found[name] = json.loads(value)
         except ValueError:

@@ -76,12 +76,18 @@ def _refuse_empty(settings: "Settings") -> None:
 @app.command("migrate")
 @guarded
 def migrate(
-    data: Data = None, database: Database = None, objects: Objects = None, config: Config = None
+    data: Data = None,
+    database: Database = None,
+    objects: Objects = None,
+    config: Config = None,
+    as_json: AsJson = False,
 ) -> None:
     """Make the catalogue's tables, or bring them up to date."""
+    from quanopy.cli.output import done
+
     settings = {"data": data, "database": database, "objects": objects, "config": config}
     with _opened(_settings(settings)):
-        typer.echo("the catalogue is up to date", err=True)
+        done("the catalogue is up to date", {"up_to_date": True}, as_json=as_json)
 
 
 @app.command("rebuild")

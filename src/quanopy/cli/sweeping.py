@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from quanopy.cli.arguments import AsJson, Observables, Timeout
+from quanopy.cli.pairs import pairs
 from quanopy.cli.running import Running, with_running
 
 if TYPE_CHECKING:
     from quanopy.client.sweep_result import SweepResult
+
+MOST = 1_000_000
+"""Values of an input."""
 
 
 @with_running
@@ -51,7 +55,7 @@ def sweep(
     from quanopy.cli.output import console, emit
     from quanopy.client import Client
 
-    values = dict(_values(text) for text in over)
+    values = _over(over)
     asked = [parse_observable(text) for text in observable or ()]
     with Client() as client:
         found = client.sweep(
@@ -70,31 +74,34 @@ def sweep(
     emit(_document(result)) if as_json else console().print(result)
 
 
-def _values(text: str) -> tuple[str, list[float]]:
+def _values(text: str) -> list[float]:
+    """Numbers from ``0:3.14:11`` or ``0,0.5,1``; none where it is neither."""
+    try:
+        if ":" not in text:
+            return [float(one) for one in text.split(",")]
+        first, last, count = text.split(":")
+        return _spread(float(first), float(last), int(count))
+    except ValueError:
+        return []
+
+
+def _over(given: Sequence[str]) -> dict[str, list[float]]:
     from quanopy.domain.errors import Invalid
 
-    name, equals, given = text.partition("=")
-    try:
-        if ":" in given:
-            first, last, count = given.split(":")
-            numbers = _spread(float(first), float(last), int(count))
-        else:
-            numbers = [float(one) for one in given.split(",")]
-    except ValueError:
-        numbers = []
-    if not (name and equals and numbers):
-        raise Invalid(
-            f"{text[:60]!r} is no NAME=VALUES",
-            where="--over",
-            hint="Write phi=0:3.14:11, or phi=0,0.5,1.",
-        )
-    return name, numbers
+    hint = f"Write phi=0:3.14:11, or phi=0,0.5,1; at most {MOST:,} values."
+    named = pairs(given, "--over", form="NAME=VALUES", hint=hint)
+    found = {name: _values(text) for name, text in named.items()}
+    for name, numbers in found.items():
+        if not numbers:
+            text = f"{name}={named[name]}"
+            raise Invalid(f"{text[:60]!r} is no NAME=VALUES", where="--over", hint=hint)
+    return found
 
 
 def _spread(first: float, last: float, count: int) -> list[float]:
     """So many values, evenly from the first to the last."""
-    if count < 2:
-        raise ValueError("fewer than two values")
+    if not 2 <= count <= MOST:
+        raise ValueError("too few values, or too many")
     return [first + (last - first) * at / (count - 1) for at in range(count)]
 
 
@@ -105,8 +112,9 @@ def _shares(given: Sequence[str] | None) -> "list[str] | dict[str, float] | None
         return None
     if not any("=" in one for one in given):
         return list(given)
+    shares = pairs([one if "=" in one else f"{one}=1" for one in given], "--scatter")
     try:
-        return {name: float(share or 1) for name, _, share in (one.partition("=") for one in given)}
+        return {name: float(share) for name, share in shares.items()}
     except ValueError as error:
         raise Invalid(f"a share is no number: {error}", where="--scatter") from None
 

@@ -76,10 +76,13 @@ def list_tokens(as_json: AsJson = False) -> None:
 
 @app.command("revoke")
 @guarded
-def revoke(id: Annotated[str, typer.Argument(metavar="ID", help="A token's id.")]) -> None:
+def revoke(
+    id: Annotated[str, typer.Argument(metavar="ID", help="A token's id.")], as_json: AsJson = False
+) -> None:
     """Make a token worthless from now on."""
+    from quanopy.cli.output import done
     from quanopy.client import Client
 
     with Client() as client:
         client.revoke_token(id)
-    typer.echo(f"{id} is revoked", err=True)
+    done(f"{id} is revoked", {"id": id, "revoked": True}, as_json=as_json)

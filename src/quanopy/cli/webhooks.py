@@ -102,13 +102,14 @@ def show(id: Id, as_json: AsJson = False) -> None:
 
 @app.command("remove")
 @guarded
-def remove(id: Id) -> None:
+def remove(id: Id, as_json: AsJson = False) -> None:
     """Remove a webhook: nothing more is sent."""
+    from quanopy.cli.output import done
     from quanopy.client import Client
 
     with Client() as client:
         client.webhooks.remove(id)
-    typer.echo(f"{id} is removed", err=True)
+    done(f"{id} is removed", {"id": id, "removed": True}, as_json=as_json)
 
 
 @app.command("pause")
@@ -155,12 +156,15 @@ def secret(
         bool,
         typer.Option("--rotate", help="Make a new one; the one before it signs too, for a day."),
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Print the secret that a webhook's requests are signed with."""
+    from quanopy.cli.output import emit
     from quanopy.client import Client
 
     with Client() as client:
-        typer.echo(client.webhooks.secret(id, rotate=rotate))
+        found = client.webhooks.secret(id, rotate=rotate)
+    emit({"id": id, "secret": found}) if as_json else typer.echo(found)
 
 
 def _say(one: "WebhookOut", *, as_json: bool) -> None:

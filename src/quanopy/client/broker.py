@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Self
-from urllib.parse import quote
 
 from pydantic import BaseModel
 
@@ -13,7 +12,7 @@ from quanopy.client.adopting import adopted
 from quanopy.client.calibrations import Calibration
 from quanopy.client.choices import chosen
 from quanopy.client.handles import Job
-from quanopy.client.http import Http
+from quanopy.client.http import Http, part
 from quanopy.client.webhooks import Webhooks
 from quanopy.domain.jobs import JobKind
 from quanopy.domain.resources import Target
@@ -196,7 +195,7 @@ class Broker:
             "reason": reason,
             "provider_job_id": provider_job_id,
         }
-        path = f"/stranded/{quote(id, safe='')}"
+        path = f"/stranded/{part(id)}"
         return self._http.post(StrandedOut, path, checked(WayOutIn, asked), repeatable=False)
 
     def adopt(
@@ -231,7 +230,7 @@ class Broker:
 
     def revoke_token(self, id: str) -> None:
         """Make a token worthless from now on; needs the admin's scope."""
-        self._http.request("DELETE", f"/tokens/{quote(id, safe='')}")
+        self._http.request("DELETE", f"/tokens/{part(id)}")
 
     def close(self) -> None:
         """Close the connections; handles of this client are of no use afterwards."""
@@ -248,4 +247,4 @@ class Broker:
 
 
 def _resource(name: str, below: str = "") -> str:
-    return f"/resources/{quote(name, safe='')}{below}"
+    return f"/resources/{part(name)}{below}"

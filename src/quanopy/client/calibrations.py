@@ -3,9 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote
 
-from quanopy.client.http import Http
+from quanopy.client.http import Http, part
 from quanopy.client.numbers import Number, least_sure, number_in, targets_of
 from quanopy.domain.calibration import CalibrationLabel
 from quanopy.wire.calibrations import Metrics, SnapshotOut
@@ -177,4 +176,4 @@ class JobCalibration(Sequence[RanUnder]):
 
 
 def _fetched(http: Http, digest: str, **params: str) -> SnapshotOut:
-    return http.get(SnapshotOut, f"/calibrations/{quote(digest, safe='')}", params=params)
+    return http.get(SnapshotOut, f"/calibrations/{part(digest)}", params=params)

@@ -199,7 +199,10 @@ class Group:
         """Give it another name, or another policy from now on: all of it, for what is left out is
         the default again."""
         wanted = {"name": name, "policy": policy(order, max_in_flight, gap, stop)}
-        body = checked(GroupChangeIn, {k: v for k, v in wanted.items() if v is not None})
+        changed = {key: value for key, value in wanted.items() if value is not None}
+        if not changed:
+            raise Invalid("there is nothing to change", hint="Give a name, or a policy.")
+        body = checked(GroupChangeIn, changed)
         self._http.read(GroupOut, self._http.request("PATCH", self._path(), body=body))
         return self
 

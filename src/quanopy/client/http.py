@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO, Any, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticSerializationError
@@ -253,6 +253,14 @@ def _pauses() -> Iterator[float]:
         longest = min(2 * longest, LONGEST_PAUSE_S)
 
 
+def part(name: str) -> str:
+    """A name as one part of a path; raises :class:`Invalid` for what can be none."""
+    try:
+        return quote(name, safe="")
+    except (TypeError, UnicodeEncodeError) as error:
+        raise Invalid(f"{str(name)[:60]!r} is no name") from error
+
+
 def _target(path: str, params: Mapping[str, Any] | None) -> str:
     if not params:
         return path
@@ -262,7 +270,11 @@ def _target(path: str, params: Mapping[str, Any] | None) -> str:
         if value is not None
         for one in _each(value)
     ]
-    return f"{path}?{urlencode(query)}" if query else path
+    try:
+        return f"{path}?{urlencode(query)}" if query else path
+    except UnicodeEncodeError as error:
+        where = next(name for name, value in query if value == error.object)
+        raise Invalid("it has characters that cannot be sent", where=where) from error
 
 
 def _each(value: Any) -> Collection[Any]:

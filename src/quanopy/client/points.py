@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from quanopy.domain.errors import Invalid
 
 Values = NDArray[np.float64]
+MOST = 10_000_000
+"""Points of a sweep."""
 _SHOWN = 10
 
 
@@ -44,6 +46,9 @@ def points(values: Any, names: Sequence[str] | None, combine: Combine | None) ->
         )
     if not all(array.size for array in found.values()) or not found:
         raise Invalid("there are no points", where="values")
+    count = next(iter(found.values())).size
+    if count > MOST:
+        raise Invalid(f"{count:,} points; {MOST:,} are the most", where="values")
     return found if names is None else {name: found[name] for name in names}
 
 

@@ -3,11 +3,10 @@
 import time
 import uuid
 from collections.abc import Iterable, Sequence
-from urllib.parse import quote
 
 from quanopy.client.groups import Group
 from quanopy.client.handles import Job, checked_id
-from quanopy.client.http import Http
+from quanopy.client.http import Http, part
 from quanopy.client.polling import ends_at
 from quanopy.domain.errors import NotReady, Unavailable
 from quanopy.domain.webhooks import WebhookState
@@ -109,4 +108,4 @@ class Webhooks:
 
 
 def _path(id: str, rest: str = "") -> str:
-    return f"/webhooks/{quote(id, safe='')}{rest}"
+    return f"/webhooks/{part(id)}{rest}"

@@ -34,6 +34,7 @@ _SAID: Mapping[str, str] = {
     **dict.fromkeys(("float_type", "float_parsing"), _NUMBER),
     **dict.fromkeys(("bool_type", "bool_parsing"), _TRUTH),
     "string_type": "it must be text, not {given}",
+    "string_unicode": "it has characters that cannot be shown",
     "list_type": "it must be a list, not {given}",
     **dict.fromkeys(("model_type", "model_attributes_type", "dict_type"), _OBJECT),
     **dict.fromkeys(("enum", "literal_error"), "it must be {expected}, not {given}"),
@@ -41,6 +42,7 @@ _SAID: Mapping[str, str] = {
     **dict.fromkeys(("too_long", "string_too_long"), _LONG),
     **dict.fromkeys(("datetime_type", "datetime_parsing"), _TIME),
     "datetime_from_date_parsing": _TIME,
+    "timezone_aware": "it must say its time zone, as 2026-01-31T12:00:00Z does",
     "value_error": "{error}",
     "json_invalid": "the body is not JSON",
 }

@@ -139,6 +139,11 @@ def test_a_group_is_made_as_its_options_say(broker: OneGroup) -> None:
     assert stop == {"precision": 0.01, "deadline": "2026-12-31T12:00:00Z"}
 
 
+def test_whoever_stops_watching_is_told_how_to_go_on(broker: OneGroup) -> None:
+    said = run("group", "show", NAME, "--watch", "--timeout", 0.05, ends=75)
+    assert f"it goes on; follow it: quanopy group show {broker.id} --watch" in said
+
+
 def test_it_is_shown_with_how_far_it_is_and_why_it_stopped(broker: OneGroup) -> None:
     broker.state, broker.reason = "paused", "3 jobs have failed"
     for shown in (run("group", "show", NAME), run("group", "show", broker.id)):

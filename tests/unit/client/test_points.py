@@ -13,6 +13,13 @@ A, B = Parameter("a"), Parameter("b")
 THETA = ParameterVector("θ", 2)
 
 
+def test_there_are_not_more_points_than_can_be_run() -> None:
+    """Seen before they are laid out: they would fill the memory."""
+    wide = np.zeros(100_000)
+    with pytest.raises(Invalid, match="10,000,000,000 points; 10,000,000 are the most"):
+        points({"a": wide, "b": wide}, ["a", "b"], Combine.PRODUCT)
+
+
 def test_an_array_goes_over_the_parameters_last() -> None:
     found = points(np.arange(12).reshape(2, 3, 2), ["a", "b"], None)
     assert found["a"].tolist() == [[0, 2, 4], [6, 8, 10]]

@@ -106,3 +106,33 @@ def test_what_is_no_job_is_said(client: Client, jobs: Any) -> None:
             ask(jobs)
     with pytest.raises(Invalid, match="is no job's id"):
         client.job(jobs)
+
+
+@pytest.mark.parametrize("name", ["\udcff", 5, None])
+def test_what_is_no_name_is_asked_for_nowhere(client: Client, stub: Stub, name: Any) -> None:
+    asks: tuple[Callable[[Any], object], ...] = (
+        client.resource,
+        client.calibration_of,
+        client.remove_resource,
+        client.revoke_token,
+        client.webhooks.get,
+        lambda name: client.settle(name, "look", "looked it up"),
+    )
+    for ask in asks:
+        with pytest.raises(Invalid, match="is no name"):
+            ask(name)
+    assert stub.seen == []
+
+
+def test_a_filter_that_cannot_be_sent_is_named(client: Client, stub: Stub) -> None:
+    with pytest.raises(Invalid, match="cannot be sent") as raised:
+        next(client.listing(tag="ok", name="\udcff"))
+    assert raised.value.where == "name"
+    with pytest.raises(Invalid, match="cannot be sent"):
+        client.find_group("\udcff")
+    assert stub.seen == []
+
+
+def test_a_group_is_not_changed_into_itself(client: Client) -> None:
+    with pytest.raises(Invalid, match="nothing to change"):
+        group_of(client).change()
