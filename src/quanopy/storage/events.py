@@ -234,7 +234,9 @@ def _after(shape: _Shape) -> Select[Any]:
         chosen = chosen.where(events.c.account == bindparam("account", type_=Text))
     tx, seq = bindparam("tx", type_=BigInteger), bindparam("seq", type_=BigInteger)
     if shape.dialect == "sqlite":
-        return chosen.where(events.c.seq > seq)
+        # It is so of all: the index by account then says where to begin.
+        zero = [events.c.tx == 0] if shape.by_account and not shape.by_job else []
+        return chosen.where(*zero, events.c.seq > seq)
     known = case((tx > Horizon(), 0), else_=tx)
     return chosen.where(tuple_(events.c.tx, events.c.seq) > tuple_(known, seq))
 
