@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from sqlalchemy import BigInteger, Integer, bindparam, delete, func, select, update
+from sqlalchemy import BigInteger, Integer, bindparam, delete, func, select, tuple_, update
 from sqlalchemy.types import Text
 
 from quanopy.domain.errors import Conflict
@@ -22,11 +22,13 @@ _places, _jobs = schema.group_places, schema.jobs
 _group = bindparam("group", type_=Text)
 _until = bindparam("until", type_=BigInteger)
 _most = bindparam("most", type_=Integer)
-_position = rows_of(_places.c.position)
-_these = _places.c.group_id == _group, _places.c.position.in_(select(_position.c.position))
-_LEAVE = delete(_places).where(*_these)
-_COOL = update(_places).where(*_these, _places.c.begun).values(free_at=_until)
-_UNBEGUN = delete(_places).where(*_these, ~_places.c.begun)
+_wanted = rows_of(_places.c.group_id, _places.c.position)
+_these = tuple_(_places.c.group_id, _places.c.position).in_(
+    select(_wanted.c.group_id, _wanted.c.position)
+)
+_LEAVE = delete(_places).where(_these)
+_COOL = update(_places).where(_these, _places.c.begun).values(free_at=_until)
+_UNBEGUN = delete(_places).where(_these, ~_places.c.begun)
 _FREE = delete(_places).where(
     _places.c.group_id == _group,
     _places.c.begun,
@@ -40,13 +42,13 @@ _SOONER = (
 _LOWEST = select(func.min(_places.c.position)).where(_places.c.group_id == _group)
 _ASIDE = (
     update(_places)
-    .where(*_these, _places.c.begun)
+    .where(_these, _places.c.begun)
     .values(
         position=_places.c.position - bindparam("by", type_=BigInteger),
         free_at=func.coalesce(_places.c.free_at, _until),
     )
 )
-BEGIN = update(_places).where(*_these).values(begun=True)
+_BEGIN = update(_places).where(_these).values(begun=True)
 BEGUN = select(func.count(), func.min(_places.c.free_at)).where(
     _places.c.group_id == _group, _places.c.begun
 )
@@ -135,9 +137,14 @@ def give(connection: Transaction, jobs: Iterable[Job]) -> None:
     insert_rows(connection, _places, [_place(job) for job in jobs])
 
 
+def begin(connection: Transaction, group: str, places: Sequence[Row]) -> None:
+    """The jobs of these places begin."""
+    connection.later(_BEGIN, _at(group, places))
+
+
 def leave(connection: Transaction, group: str, places: Sequence[Row]) -> None:
     """These places, which begin nothing any more, are gone."""
-    connection.later(_LEAVE, {"group": group, "r": positions(places)})
+    connection.later(_LEAVE, _at(group, places))
 
 
 def end(
@@ -147,7 +154,7 @@ def end(
     is over are free now."""
     until = now + span(policy.gap_s)
     if jobs:
-        given = {"group": group, "r": positions(jobs)}
+        given = _at(group, jobs)
         if _cools(policy):
             connection.later(_COOL, given | {"until": until})
             connection.later(_UNBEGUN, given)
@@ -163,7 +170,7 @@ def begin_again(
 ) -> None:
     """Places for jobs of a group that ended, and are to begin in their turn again. Those that they
     had stay taken, out of the order, until the gap after them is over."""
-    given = {"group": row.id, "r": positions(jobs)}
+    given = _at(row.id, jobs)
     if _cools(policy):
         lowest = connection.scalar(_LOWEST, {"group": row.id})
         by = row.size - min(0, lowest or 0)
@@ -176,9 +183,9 @@ def _cools(policy: GroupPolicy) -> bool:
     return policy.gap_s > 0 and policy.order is GroupOrder.SEQUENTIAL
 
 
-def positions(places: Sequence[Row | Job]) -> str:
-    """The parameter that carries where these are."""
-    return document([{"position": one.position} for one in places])
+def _at(group: str, places: Sequence[Row | Job]) -> Values:
+    """The parameter that says where these are."""
+    return {"r": document([{"group_id": group, "position": one.position} for one in places])}
 
 
 def _place(job: Job) -> Values:

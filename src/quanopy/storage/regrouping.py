@@ -8,13 +8,12 @@ from sqlalchemy import select
 from quanopy.domain.groups import Closing, Group, GroupState
 from quanopy.domain.states import FINAL_JOB_STATES, JobState
 from quanopy.ports.store import Member, Restoring
-from quanopy.storage import schema
+from quanopy.storage import group_places, schema
 from quanopy.storage.compiled import Row
 from quanopy.storage.events import History
-from quanopy.storage.group_places import BEGIN
 from quanopy.storage.group_rows import GROUPS, LOCKED_GROUPS, named, row_of, tell
 from quanopy.storage.mapping import Values
-from quanopy.storage.rows import document, id_rows
+from quanopy.storage.rows import id_rows
 from quanopy.storage.statements import LOCKED_JOBS, insert_rows, read_ids, update_rows
 from quanopy.storage.transaction import Transaction
 
@@ -102,7 +101,7 @@ class _Placing:
     changed: list[Values] = field(default_factory=list)
     places: list[Values] = field(default_factory=list)
     turns: list[Values] = field(default_factory=list)
-    went_on: dict[str, list[Values]] = field(default_factory=dict)
+    went_on: dict[str, list[Row]] = field(default_factory=dict)
 
     def place(self, one: Member) -> None:
         """Give a job its place, if it has none."""
@@ -111,7 +110,7 @@ class _Placing:
             self._append(job, one.group_id)
         elif job.group_id is not None and job.blocked and job.state == JobState.RUNNING.value:
             # An older copy of the catalogue did not know that it had begun.
-            self.went_on.setdefault(job.group_id, []).append({"position": job.position})
+            self.went_on.setdefault(job.group_id, []).append(job)
             self.changed.append(_values(job, job.group_id, job.position, blocked=False))
 
     def _append(self, job: Row, group_id: str) -> None:
@@ -140,8 +139,8 @@ class _Placing:
         update_rows(connection, schema.jobs, self.changed)
         insert_rows(connection, schema.group_places, self.places)
         insert_rows(connection, schema.turns, self.turns)
-        for group_id, positions in self.went_on.items():
-            connection.later(BEGIN, {"group": group_id, "r": document(positions)})
+        for group_id, went_on in self.went_on.items():
+            group_places.begin(connection, group_id, went_on)
         for group_id, size in self.sizes.items():
             row = self.groups[group_id]
             pauses = group_id in self.waiting and row.state != GroupState.CANCELLED.value

@@ -2,8 +2,8 @@
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import bindparam, select, update
-from sqlalchemy.types import BigInteger, Text
+from sqlalchemy import bindparam, select
+from sqlalchemy.types import Text
 
 from quanopy.domain.errors import InvalidTransition
 from quanopy.domain.groups import GroupState
@@ -15,7 +15,7 @@ from quanopy.storage.compiled import Row
 from quanopy.storage.events import History
 from quanopy.storage.group_rows import LOCKED_GROUPS, change, locked, policy_of
 from quanopy.storage.mapping import AT_ONCE, Values, job_of
-from quanopy.storage.rows import id_rows, ids_document
+from quanopy.storage.rows import id_rows
 from quanopy.storage.statements import (
     JOBS,
     LOCKED_JOBS,
@@ -47,14 +47,10 @@ _FOLLOWING = (
     .select_from(_ids.join(schema.followers, schema.followers.c.job_id == _ids.c.id))
     .distinct()
 )
-_RELEASE = (
-    update(_tasks)
-    .where(
-        _tasks.c.job_id.in_(select(_ids.c.id)),
-        _tasks.c.state == TaskState.QUEUED.value,
-        _tasks.c.ready_at.is_(None),
-    )
-    .values(ready_at=AT_ONCE, turn_at=bindparam("now", type_=BigInteger))
+_WAITING = (
+    select(_tasks.c.id)
+    .select_from(_ids.join(_tasks, _tasks.c.job_id == _ids.c.id))
+    .where(_tasks.c.state == TaskState.QUEUED.value, _tasks.c.ready_at.is_(None))
 )
 
 
@@ -204,7 +200,8 @@ def _release(connection: Transaction, jobs: Sequence[Row], history: History, now
     update_rows(connection, schema.jobs, [{"id": job.id, "held": False} for job in jobs])
     # What is blocked goes on waiting, for its group or for other jobs.
     free = [job.id for job in jobs if not job.blocked]
-    if free:
-        connection.later(_RELEASE, {"r": ids_document(free), "now": now})
+    waiting = [row.id for row in read_ids(connection, _WAITING, free)]
+    turn: Values = {"ready_at": AT_ONCE, "turn_at": now}
+    update_rows(connection, _tasks, [{"id": one, **turn} for one in waiting])
     for job in jobs:
         history.add(job.id, "job.released", account=job.account, job_id=job.id)

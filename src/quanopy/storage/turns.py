@@ -8,10 +8,10 @@ other.
 import json
 import math
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
-from sqlalchemy import BigInteger, Integer, bindparam, delete, exists, func, or_, select, update
+from sqlalchemy import BigInteger, Integer, bindparam, delete, func, or_, select
 
 from quanopy.domain.groups import (
     Closing,
@@ -28,12 +28,19 @@ from quanopy.ports.store import GroupWork, Stepped
 from quanopy.storage import cancelling, followers, group_places, schema
 from quanopy.storage.compiled import Row
 from quanopy.storage.events import History
-from quanopy.storage.group_places import BEGIN, BEGUN, LEFT, RUNNING, WAITING, positions
+from quanopy.storage.group_places import BEGUN, LEFT, RUNNING, WAITING
 from quanopy.storage.group_rows import GROUPS, LOCKED_GROUPS, group_of, policy_of, tell
 from quanopy.storage.group_usage import add_usage
 from quanopy.storage.mapping import AT_ONCE, Values, moment_or_none, problem_text, span, stamp
-from quanopy.storage.rows import document, id_rows, ids_document, rows_of
-from quanopy.storage.statements import JOBS, LOCKED_TASKS, read_ids, update_rows
+from quanopy.storage.rows import document, id_rows, rows_of
+from quanopy.storage.statements import (
+    JOBS,
+    LOCKED_JOBS,
+    LOCKED_TASKS,
+    by_ids,
+    read_ids,
+    update_rows,
+)
 from quanopy.storage.transaction import Transaction
 from quanopy.storage.transitions import Move, move_tasks
 
@@ -62,38 +69,21 @@ _PLACES = select(_places.c.job_id, _places.c.begun).select_from(
         (_places.c.group_id == _jobs.c.group_id) & (_places.c.position == _jobs.c.position),
     )
 )
-_theirs = _tasks.c.job_id.in_(select(_ids.c.id))
 _LOCK_EXECUTIONS = (
     select(_executions.c.id)
-    .where(_executions.c.id.in_(select(_tasks.c.execution_id).where(_theirs)))
+    .where(
+        _executions.c.id.in_(select(_tasks.c.execution_id).join(_ids, _ids.c.id == _tasks.c.job_id))
+    )
     .order_by(_executions.c.id)
     .with_for_update()
 )
 _LOCK_TASKS = (
-    select(_tasks.c.id)
-    .where(_theirs, _tasks.c.state.in_(cancelling.OPEN))
+    select(_tasks.c.id, _tasks.c.job_id, _tasks.c.state, _tasks.c.ready_at)
+    .select_from(_ids.join(_tasks, _tasks.c.job_id == _ids.c.id))
+    .where(_tasks.c.state.in_(cancelling.OPEN), ~_tasks.c.superseded)
     .order_by(_tasks.c.id)
-    .with_for_update()
+    .with_for_update(of=_tasks)
 )
-_LOCK_JOBS = (
-    select(_jobs.c.id)
-    .where(_jobs.c.id.in_(select(_ids.c.id)))
-    .order_by(_jobs.c.id)
-    .with_for_update()
-)
-_READY = (
-    update(_tasks)
-    .where(
-        _theirs,
-        _tasks.c.state == TaskState.QUEUED.value,
-        _tasks.c.ready_at.is_(None),
-        # What a rebuild holds waits for somebody to release it.
-        ~exists().where(_jobs.c.id == _tasks.c.job_id, _jobs.c.held),
-    )
-    # Nobody is in the queue before it is their turn.
-    .values(ready_at=AT_ONCE, queued_at=_now, turn_at=_now)
-)
-_UNBLOCK = update(_jobs).where(_jobs.c.id.in_(select(_ids.c.id))).values(blocked=False)
 _QUEUED = (
     select(_tasks.c.id)
     .select_from(_ids.join(_tasks, _tasks.c.job_id == _ids.c.id))
@@ -251,7 +241,7 @@ class _Doing:
         rows = self.connection.execute(WAITING, {"group": row.id, "most": most})
         if not rows:
             return False
-        self.connection.later(BEGIN, {"group": row.id, "r": positions(rows)})
+        group_places.begin(self.connection, row.id, rows)
         self.beginning += [one.job_id for one in rows]
         if gap and policy.order is GroupOrder.PARALLEL:
             due.append(self.now + gap)
@@ -296,23 +286,37 @@ class _Doing:
     def settle(self) -> None:
         """Begin and cancel all of these jobs at once, locked in the order of their ids."""
         fates = followers.fates(self.connection, set(self.beginning))
-        ending = {"r": ids_document(sorted(self.ending))}
-        touched = {"r": ids_document(sorted({*fates.free, *fates.refused, *self.ending}))}
+        touched = {*fates.free, *fates.refused, *self.ending}
+        if not touched:
+            return
         if self.ending:
-            self.connection.later(_LOCK_EXECUTIONS, ending)
-        if fates.free or fates.refused or self.ending:
-            self.connection.later(_LOCK_TASKS, touched)
-            self.connection.later(_LOCK_JOBS, touched)
+            self.connection.later(*by_ids(_LOCK_EXECUTIONS, self.ending))
+        tasks, jobs = self.connection.together(
+            by_ids(_LOCK_TASKS, touched), by_ids(LOCKED_JOBS, touched)
+        )
         if self.ending:
             cancelling.cancel(self.connection, self.ending, actor=_ACTOR, now=self.now)
             self.stepped.cancelled += self.ending
             self.stepped.changed = True
         self._refuse(fates.refused)
         if fates.free:
-            given = {"r": ids_document(sorted(fates.free))}
-            self.connection.later(_READY, given | {"now": self.now})
-            self.connection.later(_UNBLOCK, given)
-            self.stepped.ready = True
+            self._free(set(fates.free) - set(self.ending), tasks, jobs)
+
+    def _free(self, free: Set[str], tasks: Sequence[Row], jobs: Sequence[Row]) -> None:
+        """Let these jobs begin, of which these are locked; what a rebuild holds waits for somebody
+        to release it."""
+        begin = free - {job.id for job in jobs if job.held}
+        ready = [
+            task.id
+            for task in tasks
+            if task.job_id in begin and task.state == TaskState.QUEUED and task.ready_at is None
+        ]
+        # Nobody is in the queue before it is their turn.
+        turn: Values = {"ready_at": AT_ONCE, "queued_at": self.now, "turn_at": self.now}
+        update_rows(self.connection, _tasks, [{"id": one, **turn} for one in ready])
+        blocked = [{"id": one, "blocked": False} for one in sorted(free)]
+        update_rows(self.connection, _jobs, blocked)
+        self.stepped.ready = True
 
     def _refuse(self, fates: Mapping[str, tuple[OnFailure, str]]) -> None:
         """Fail or skip jobs after one that did not complete."""
