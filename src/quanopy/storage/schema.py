@@ -447,6 +447,7 @@ groups = Table(
     Column("due_in", BigInteger),
     Index("ix_groups_name", "account", "name", unique=True),
     Index("ix_groups_newest", "account", "created_at", "id"),
+    Index("ix_groups_all", "created_at", "id"),
     Index("ix_groups_due", "due_at", sqlite_where=_DUE, postgresql_where=_DUE),
 )
 
