@@ -11,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     from pydantic import BaseModel
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import Progress, ProgressColumn
     from rich.text import Text
 
     from quanopy.client.results import EstimatePub, Result, SamplePub
@@ -57,12 +57,33 @@ def console() -> "Console":
     return Console(width=None if sys.stdout.isatty() else WIDE, highlight=False)
 
 
-def progress() -> "Progress":
-    """A bar on stderr, only where a person looks."""
+def progress(*, quiet: bool = False) -> "Progress":
+    """A bar on stderr, only where a person looks, and not where that is to be ``quiet``."""
+    return _progress(quiet)
+
+
+def transfer(*, quiet: bool = False) -> "Progress":
+    """The same of bytes that come or go: how many, how fast, and how many there are to be."""
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TransferSpeedColumn,
+    )
+
+    said = TextColumn("{task.description}")
+    return _progress(
+        quiet, said, BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeElapsedColumn()
+    )
+
+
+def _progress(quiet: bool, *columns: "ProgressColumn") -> "Progress":
     from rich.console import Console
     from rich.progress import Progress
 
-    return Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
+    disable = quiet or not sys.stderr.isatty()
+    return Progress(*columns, console=Console(stderr=True), transient=True, disable=disable)
 
 
 def show_table(

@@ -31,11 +31,11 @@ def export(
 ) -> None:
     """Write all that belongs to a job or group into one file: programs, results, calibrations,
     history."""
-    from quanopy.cli.output import emit, progress
+    from quanopy.cli.output import emit, transfer
     from quanopy.client import Client
 
-    with Client() as client, progress() as bar:
-        shown = bar.add_task("bytes", total=None)
+    with Client() as client, transfer(quiet=as_json) as bar:
+        shown = bar.add_task("exporting", total=None)
         receipt = client.export(
             _meant(client, what),
             file,
@@ -65,7 +65,7 @@ def verify(file: ReceiptPath, as_json: AsJson = False) -> None:
     from quanopy.client.receipts import Receipt
 
     with Receipt(file) as receipt:
-        with progress() as bar:
+        with progress(quiet=as_json) as bar:
             shown = bar.add_task("members", total=None)
             found = receipt.verify(
                 lambda done, total: bar.update(shown, completed=done, total=total)
@@ -80,13 +80,18 @@ def verify(file: ReceiptPath, as_json: AsJson = False) -> None:
 
 def import_(file: ReceiptPath, as_json: AsJson = False) -> None:
     """Take the jobs of a receipt into a broker, as your own. Importing twice changes nothing."""
-    from quanopy.cli.output import emit, progress
+    from quanopy.cli.output import emit, transfer
     from quanopy.client import Client
 
-    with Client() as client, progress() as bar:
-        bar.add_task("importing", total=None)
+    with Client() as client, transfer(quiet=as_json) as bar:
+        shown = bar.add_task("sending", total=None)
+
+        def tell(sent: int, total: int) -> None:
+            said = "sending" if sent < total else "the broker checks and keeps it"
+            bar.update(shown, description=said, completed=sent, total=total)
+
         with _said_of(file):
-            found = client.import_receipt(file)
+            found = client.import_receipt(file, on_progress=tell)
     if as_json:
         emit(found.model_dump(mode="json"))
         return

@@ -351,12 +351,15 @@ class Client(Broker):
         """
         return exporting.exported(self._http, what, Path(path), on_progress)
 
-    def import_receipt(self, path: Path | str) -> ReceiptOut:
+    def import_receipt(
+        self, path: Path | str, *, on_progress: Callable[[int, int], object] | None = None
+    ) -> ReceiptOut:
         """Take the jobs of a receipt into this broker, as this account's: with their ids, as they
-        ended, marked as told and not seen. Safe to repeat.
+        ended, marked as told and not seen. Safe to repeat. ``on_progress`` is told (bytes sent, of
+        so many); once all are sent, the broker checks and keeps them.
 
         Raises:
             Invalid: something is wrong with it, or none of its jobs was final.
             Conflict: one of its jobs is there already, and is another or another's.
         """
-        return exporting.imported(self._http, Path(path))
+        return exporting.imported(self._http, Path(path), on_progress)

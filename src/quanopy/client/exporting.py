@@ -1,7 +1,9 @@
 """Receipts out of a broker, and into another."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO, cast
 
 from quanopy.client.files import check_writable, write_atomically
 from quanopy.client.groups import Group
@@ -30,13 +32,31 @@ def _place(what: Job | Group | str) -> str:
     return f"/jobs/{checked_id(id_)}/receipt"
 
 
-def imported(http: Http, path: Path) -> ReceiptOut:
+def imported(
+    http: Http, path: Path, on_progress: Callable[[int, int], object] | None
+) -> ReceiptOut:
     """What became of a receipt's jobs at the broker."""
     try:
         with path.open("rb") as file:
-            return http.upload(ReceiptOut, "/receipts", file, MEDIA_TYPE)
+            body = file if on_progress is None else cast(IO[bytes], _Sent(file, on_progress))
+            return http.upload(ReceiptOut, "/receipts", body, MEDIA_TYPE)
     except OSError as error:
         raise NotFound(f"cannot be read: {error.strerror or error}", where=str(path)) from error
+
+
+class _Sent:
+    """A file that tells how far it has been read: (bytes, of so many)."""
+
+    def __init__(self, file: IO[bytes], on_progress: Callable[[int, int], object]) -> None:
+        self._file, self._on_progress = file, on_progress
+        self._size = os.fstat(file.fileno()).st_size
+        self.seek, self.tell = file.seek, file.tell
+
+    def read(self, size: int = -1) -> bytes:
+        """As files do."""
+        data = self._file.read(size)
+        self._on_progress(self._file.tell(), self._size)
+        return data
 
 
 def _told(pieces: Iterator[bytes], on_progress: Callable[[int], object] | None) -> Iterator[bytes]:
