@@ -2,6 +2,7 @@
 
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -245,6 +246,23 @@ def test_a_group_that_was_told_of_is_restored_from_the_archive(
         jobs = store.jobs([job.id for job in group.jobs()])
         digests = {one.snapshot or "" for job in jobs for one in _bindings(store, job.id)}
         assert {one.digest for one in store.first_sightings(digests)} == digests
+
+
+def test_a_receipt_that_several_import_at_once_is_there_once(
+    origin: Client, other: Client, tmp_path: Path
+) -> None:
+    group = segmented(origin, "at once")
+    group.wait(LIMIT_S)
+    file = tmp_path / "all"
+    origin.export(group, file).close()
+    ids = sorted(job.id for job in group.jobs())
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: other.import_receipt(file), range(4)))
+    assert all(sorted([*answer.new, *answer.known]) == ids for answer in answers)
+    assert sorted(job_id for answer in answers for job_id in answer.new) == ids
+    assert sorted(job.id for job in other.find_group("at once").jobs()) == ids
+    events = [event.kind for event in other.job(ids[0]).events()]
+    assert events.count("job.imported") == 1
 
 
 def test_jobs_that_were_there_alone_are_restored_in_their_group(

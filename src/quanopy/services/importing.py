@@ -2,7 +2,7 @@
 before any of it is kept, and circuits are read where they can harm nobody."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from tempfile import TemporaryFile
 
@@ -12,6 +12,7 @@ from quanopy.codecs.receipt_files import ReceiptFile, most_of
 from quanopy.codecs.receipt_records import JobEntry
 from quanopy.codecs.receipts import calibration_member, circuits_member
 from quanopy.domain.errors import Conflict, Invalid, QuanopyError, TooLarge
+from quanopy.domain.groups import Group
 from quanopy.domain.imports import Imported
 from quanopy.domain.jobs import Job, JobKind, JobSpec, Reading
 from quanopy.domain.programs import QPY, Program
@@ -114,7 +115,9 @@ class Importing:
         if group is None and file.manifest.get("group") is not None:
             reason = "the group had not ended when the receipt was made"
             left_out.append(LeftOut(id=str(file.manifest["group"]["id"]), reason=reason))
-        self._take(file, [entries[job_id] for job_id in new], imported, account, group)
+        taken = self._take(file, [entries[job_id] for job_id in new], imported, account, group)
+        known |= set(new) - taken  # somebody else was importing them
+        new = [job_id for job_id in new if job_id in taken]
         return TakenIn(imported=imported, new=new, known=sorted(known), left_out=left_out)
 
     def _group(
@@ -131,12 +134,17 @@ class Importing:
         if group is None:
             return None
         for there in self._store.groups([group.entry.id]):
-            ids = members_of(self._store, there)
-            known = self._jobs(ids)
-            ours = group_entry(there, [known[job_id].position for job_id in ids])
-            if there.account != account or ours != group.entry:
+            if there.account != account or not self._is_same(there, group):
                 raise Conflict(f"{there.id} is there already, and is not what the receipt says")
         return group
+
+    def _is_same(self, there: Group, told: TellingGroup) -> bool:
+        """Whether a group is what is told of it, though some of its jobs may not be there yet: an
+        import may have been interrupted."""
+        known = self._jobs(members_of(self._store, there)).values()
+        placed_as_told = all(told.positions.get(job.id) == job.position for job in known)
+        ours, theirs = group_entry(there, ()), replace(told.entry, positions=())
+        return placed_as_told and ours == theirs
 
     def _jobs(self, ids: Sequence[str]) -> Mapping[str, Job]:
         """Those of these that are there, by id."""
@@ -198,7 +206,9 @@ class Importing:
         imported: Imported,
         account: str,
         group: TellingGroup | None,
-    ) -> None:
+    ) -> set[str]:
+        """Import these jobs, and the group; the ids of those that were not there."""
+        taken: set[str] = set()
         circuits = {digest for entry in entries for digest in circuits_of(entry)}
         self._read(file, sorted(circuits))
         for entry in entries:
@@ -218,9 +228,10 @@ class Importing:
                 key, data, places = pack_told(told, imported, account)
                 self._objects.put({key: data})
                 jobs = load_told(self._objects, places)
-                self._store.tell([placed(one, whole) for one in jobs], snapshots, whole)
+                taken |= self._store.tell([placed(one, whole) for one in jobs], snapshots, whole)
         if whole is not None:
             self._store.tell([], [], whole)
+        return taken
 
     def _keep_group(self, group: TellingGroup, imported: Imported, account: str) -> None:
         """Have the archive know of the group and its jobs, unless nothing of it is new here."""

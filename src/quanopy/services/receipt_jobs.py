@@ -36,11 +36,13 @@ from quanopy.domain.programs import digest_of
 from quanopy.domain.sightings import Sighting
 from quanopy.ports.objects import Objects
 from quanopy.ports.store import EventQuery, Store
-from quanopy.services.ran import Ran, ran_of
+from quanopy.services.ran import Ran, load_ran, ran_of
 from quanopy.services.results import Wanted, assemble, with_tasks
 from quanopy.services.unpacking import load_jobs
 
 EVENTS_AT_ONCE = 5_000
+_MOST_AHEAD = 16 * 1024 * 1024
+"""Bytes of results that are read together."""
 
 
 class Batch:
@@ -60,6 +62,7 @@ class Batch:
         self._records = dict(zip(ids, load_jobs(objects, places), strict=True))
         self._circuits: dict[Extent, str] = {}
         self._ran: dict[str, Sequence[Ran]] = {}
+        self._results: Mapping[Extent, bytes] = {}
         self._lost: set[str] = set()
 
     def write_shared(self, writer: ReceiptWriter) -> None:
@@ -96,10 +99,13 @@ class Batch:
             self._circuits[place] = _add_circuits(data[place], writer)
 
     def _write_ran(self, writer: ReceiptWriter) -> None:
+        places = {one.record for one in self._executions.values() if one.record is not None}
+        seen: dict[str, Sequence[Ran]] = {}
+        for place in sorted(places, key=lambda one: (one.key, one.offset)):
+            seen |= load_ran(self._objects, place)
         for one in self.jobs:
-            executions = [self._executions[id_] for id_ in self._standing(one)]
             record = self._records[one.job.id]
-            ran = ran_of(self._objects, one.job, record, executions)
+            ran = seen if record.told is None else ran_of(self._objects, one.job, record, ())
             own = {task.id: ran[task.id] for task in one.tasks if task.id in ran}
             self._ran |= own
             for some in own.values():
@@ -110,8 +116,8 @@ class Batch:
 
     def _standing(self, one: Wanted) -> Sequence[str]:
         """The executions of a job that stand at its parts, the oldest first."""
-        standing = {task.execution_id for task in one.tasks}
-        return [id_ for id_ in sorted(self._executions) if id_ in standing]
+        standing = {task.execution_id for task in one.tasks if task.execution_id is not None}
+        return sorted(standing & self._executions.keys())
 
     def _write_snapshots(self, writer: ReceiptWriter) -> None:
         digests = {
@@ -132,11 +138,12 @@ class Batch:
     # -- what is a job's own ------------------------------------------------------------------
     def _write_result(self, one: Wanted, writer: ReceiptWriter) -> bool:
         """Its result, as far as there is one."""
-        places = [task.result for task in one.tasks if task.result is not None]
+        places = {task.id: task.result for task in one.tasks if task.result is not None}
         if not places:
             return False
-        have = [task.id for task in one.tasks if task.result is not None]
-        arrays = dict(zip(have, self._objects.read(places), strict=True))
+        if not self._results.keys() >= set(places.values()):
+            self._results = self._read_ahead(one)
+        arrays = {task_id: self._results[place] for task_id, place in places.items()}
         result = _decoded(assemble(one.job, one.tasks, arrays))
         id_ = one.job.id
         writer.add(job_member(id_, "result.json"), encode_line({"format": RESULT_FORMAT, **result}))
@@ -146,6 +153,16 @@ class Batch:
             lines = [{"task": task, "pubs": _decoded(array)} for task, array in arrays.items()]
             writer.add(job_member(id_, "parts.jsonl"), b"".join(map(encode_line, lines)))
         return True
+
+    def _read_ahead(self, first: Wanted) -> Mapping[Extent, bytes]:
+        """The results of a job, and of as many after it as may be held together."""
+        places: list[Extent] = []
+        for one in self.jobs[self.jobs.index(first) :]:
+            own = [task.result for task in one.tasks if task.result is not None]
+            if places and sum(place.length for place in (*places, *own)) > _MOST_AHEAD:
+                break
+            places += own
+        return dict(zip(places, self._objects.read(places), strict=True))
 
     def _entry(self, one: Wanted, has_result: bool) -> JobEntry:
         job, record = one.job, self._records[one.job.id]

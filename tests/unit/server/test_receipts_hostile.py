@@ -9,7 +9,7 @@ import random
 import re
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, TypeAlias, cast
@@ -21,9 +21,10 @@ from quanopy.codecs.receipt_checks import faults
 from quanopy.codecs.receipt_files import ReceiptFile
 from quanopy.codecs.receipt_records import EventEntry, GroupEntry
 from quanopy.codecs.receipts import GROUP, GROUP_EVENTS, MANIFEST, ReceiptWriter
-from quanopy.domain.errors import Invalid, QuanopyError, TooLarge
+from quanopy.domain.errors import Invalid, QuanopyError, TooLarge, Unavailable
 from quanopy.domain.groups import GroupPolicy, GroupState
 from quanopy.domain.ids import Kind, new_id
+from quanopy.ports.objects import Objects
 from quanopy.services.importing import Importing
 from quanopy.services.receipts import Made, receipt_of
 from tests.unit.server.service import PUB, Service
@@ -57,20 +58,26 @@ def bases(service: Service) -> list[Members]:
 
 def grouped(of: Members) -> Members:
     """The same, as the one job of a group."""
-    entry = GroupEntry(
-        id=new_id("group"),
-        name="long",
+    entry = group_of(1)
+    event = EventEntry(at=AT, subject=entry.id, kind="group.done", actor="ada")
+    manifest = json.loads(of[MANIFEST]) | {"group": {"id": entry.id, "name": entry.name}}
+    own = {GROUP: entry.encoded(), GROUP_EVENTS: event.line()}
+    return of | own | {MANIFEST: json.dumps(manifest).encode()}
+
+
+def group_of(jobs: int) -> GroupEntry:
+    """A group of so many jobs that has ended."""
+    id_ = new_id("group")
+    return GroupEntry(
+        id=id_,
+        name=id_,
         state=GroupState.DONE,
         policy=GroupPolicy(),
         created_at=AT,
         ended_at=AT,
-        size=1,
-        positions=(0,),
+        size=jobs,
+        positions=tuple(range(jobs)),
     )
-    event = EventEntry(at=AT, subject=entry.id, kind="group.done", actor="ada")
-    manifest = json.loads(of[MANIFEST]) | {"group": {"id": entry.id, "name": "long"}}
-    own = {GROUP: entry.encoded(), GROUP_EVENTS: event.line()}
-    return of | own | {MANIFEST: json.dumps(manifest).encode()}
 
 
 def members(data: bytes) -> Members:
@@ -79,15 +86,15 @@ def members(data: bytes) -> Members:
 
 
 def renamed(given: Members) -> Members:
-    """The same of another job and group, whose ids and names nobody knows."""
-    ids: dict[bytes, bytes] = {b'"long"': json.dumps(new_id("group")).encode()}
+    """The same of another job and group, whose ids nobody knows."""
+    ids: dict[bytes, bytes] = {}
 
     def other(match: re.Match[bytes]) -> bytes:
         if match[0] not in ids:
             ids[match[0]] = new_id(cast(Kind, match[1].decode())).encode()
         return ids[match[0]]
 
-    pattern = rb'(job|task|exec|group)_[0-9a-f]{32}|"long"'
+    pattern = rb"(job|task|exec|group)_[0-9a-f]{32}"
     return {
         re.sub(pattern, other, name.encode()).decode(): data
         if name.endswith(".npz")
@@ -351,6 +358,47 @@ def test_of_many_jobs_none_is_taken_where_the_last_is_wrong(
     data = signed(together, jobs=ids)
     with pytest.raises(Invalid, match="something else"):
         take_in(service, data)
+
+
+class Failing:
+    """An object store that goes away after some packs were put."""
+
+    def __init__(self, objects: Objects, after: int) -> None:
+        self._objects, self._left = objects, after
+
+    def put(self, objects: Mapping[str, bytes]) -> None:
+        if not self._left:
+            raise Unavailable("the object store is away")
+        self._left -= 1
+        self._objects.put(objects)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._objects, name)
+
+
+@pytest.mark.parametrize("packs", range(4))
+def test_an_import_that_was_interrupted_goes_on_when_it_is_repeated(
+    service: Service, bases: list[Members], packs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("quanopy.services.importing._AT_ONCE", 1)
+    many = [renamed(bases[1]) for _ in range(3)]
+    ids = [job_id for one in many for job_id in json.loads(one[MANIFEST])["jobs"]]
+    entry = group_of(3)
+    manifest = {"group": {"id": entry.id, "name": entry.name}, "jobs": ids}
+    event = EventEntry(at=AT, subject=entry.id, kind="group.done", actor="ada")
+    together = {name: data for one in many for name, data in one.items()}
+    together |= {GROUP: entry.encoded(), GROUP_EVENTS: event.line()}
+    data = signed(together, **manifest)
+    objects = cast(Objects, Failing(service.objects, packs))
+    broken = Importing(
+        store=service.store, objects=objects, reader=service.reader, most_bytes=2**28
+    )
+    with ReceiptFile(io.BytesIO(data)) as file:
+        with pytest.raises(Unavailable):
+            broken.take_in(file, "bob")
+        assert len(service.store.jobs(ids)) == max(0, packs - 1)
+    take_in_again(service, data)
+    assert [job.id for job in service.store.group_jobs(entry.id, limit=10)] == ids
 
 
 # -- results that are none ---------------------------------------------------------------------
