@@ -68,8 +68,14 @@ def _fields(kind: Any) -> tuple[tuple[str, Any, bool], ...]:
     )
 
 
+@cache
+def _form(expected: Any) -> tuple[Any, tuple[Any, ...], bool]:
+    """What a type is made of, and whether it is a dataclass."""
+    return typing.get_origin(expected), typing.get_args(expected), is_dataclass(expected)
+
+
 def _value(expected: Any, value: Any, where: str) -> Any:
-    origin, inside = typing.get_origin(expected), typing.get_args(expected)
+    origin, inside, has_fields = _form(expected)
     if expected is Any:
         return value
     if origin in (types.UnionType, typing.Union):
@@ -83,8 +89,8 @@ def _value(expected: Any, value: Any, where: str) -> Any:
     if origin is not None and issubclass(origin, Mapping):
         items = _checked(value, dict, where)
         return {name: _value(inside[1], one, f"{where}.{name}") for name, one in items.items()}
-    if is_dataclass(expected):
-        return _dataclass(typing.cast(type, expected), value, where)
+    if has_fields:
+        return _dataclass(expected, value, where)
     return _scalar(expected, value, where)
 
 

@@ -181,7 +181,7 @@ class Importing:
                 raise Conflict(f"{job.id} is there already, and is another's")
         ours = contents(self._store, self._objects, list(there)) if there else {}
         for job_id, members in ours.items():
-            same = members == own_members(file.members.values(), job_id)
+            same = members == own_members(file.members, job_id)
             if not same and not self._says_the_same(file, job_id, account):
                 raise Conflict(
                     f"{job_id} is there already, and is not what the receipt says",

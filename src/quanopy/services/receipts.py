@@ -4,7 +4,7 @@ However many jobs there are, only a batch of them is held: their rows are read t
 they share (programs, circuits, snapshots) is written where the first of them needs it.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -25,6 +25,7 @@ from quanopy.ports.store import Store
 from quanopy.services.receipt_jobs import Batch, event_entry, group_events, seen_events
 
 _AT_ONCE = 100
+_OWN = ("job.json", "result.json", "parts.jsonl", "events.jsonl")
 _MEMBERS_AT_ONCE = 10_000
 
 
@@ -135,18 +136,16 @@ def contents(
         for one in batch.jobs:
             batch.write(one, writer)
             writer.take()
-        found |= {id_: own_members(writer.members, id_) for id_ in batch.ids}
+        there = {one.name: one for one in writer.members}
+        found |= {id_: own_members(there, id_) for id_ in batch.ids}
     return found
 
 
-def own_members(members: Iterable[Member], job_id: str) -> Mapping[str, str]:
-    """Those that are a job's own, by name, with their SHA-256. What NumPy makes of a result may
-    depend on its version, and is left out."""
-    return {
-        one.name: one.sha256
-        for one in members
-        if one.name.startswith(job_member(job_id, "")) and not one.name.endswith(".npz")
-    }
+def own_members(members: Mapping[str, Member], job_id: str) -> Mapping[str, str]:
+    """Of these, by name, those that are a job's own, with their SHA-256. What NumPy makes of a
+    result may depend on its version, and is left out."""
+    named = (job_member(job_id, leaf) for leaf in _OWN)
+    return {name: members[name].sha256 for name in named if name in members}
 
 
 def _about(
