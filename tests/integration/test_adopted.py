@@ -157,6 +157,7 @@ def test_what_the_vendor_does_not_know_is_refused_and_may_be_asked_again(
     refused = answered(place, "nowhere")
     assert refused.problem is not None
     assert refused.problem.type == "NotFound"
+    assert "Check the id" in (refused.problem.hint or "")
     assert ask(place, "nowhere").open
 
 

@@ -85,8 +85,9 @@ def _now(
         return
     if metrics or qubits:
         if not found.snapshot.metrics:
+            wanted = ", ".join([*metrics, *(f"qubit {one}" for one in qubits)])
             raise NotFound(
-                f"its calibration has no such number of {resource}",
+                f"the calibration of {resource} has no number of {wanted}",
                 where="--metric" if metrics else "--qubit",
                 hint=f"`quanopy calibration {resource}` shows its metrics.",
             )
@@ -249,7 +250,7 @@ def _plot(
             hint=f"See what there is with `quanopy calibration {resource}`.",
         )
     draw(file, resource, found, wanted, qubits)
-    typer.echo(f"{file}: {len(found)} calibrations of {resource}", err=True)
+    typer.echo(f"{file}: of {resource}, calibrations: {len(found)}", err=True)
 
 
 def _of_job(client: "Client", job_id: str, *, as_json: bool) -> None:

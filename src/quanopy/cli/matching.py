@@ -160,7 +160,7 @@ def _connectivity(text: str | None) -> str | list[list[int]] | None:
         raise Invalid(
             f"{text[:60]!r} are no pairs of qubits",
             where="--connectivity",
-            hint="For example 0-1,1-2.",
+            hint="For example 0-1,1-2; or a shape: all, linear, ring.",
         ) from None
     return pairs
 

@@ -31,7 +31,10 @@ def replay(
     """Run a job again on an emulator with the noise of the calibration it ran under; compare."""
     from quanopy.cli.output import emit, show_table
     from quanopy.client import Client
+    from quanopy.client.pictures import check
 
+    if plot is not None:
+        check(plot, "--plot")
     with Client() as client:
         found = client.replay(id, emulator=emulator, shots=shots, seed=seed, timeout=timeout)
     if plot is not None:

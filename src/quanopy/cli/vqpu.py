@@ -133,10 +133,13 @@ def serve(
             insecure=insecure,
             log_level=log_level or "info",
         )
+    secret = None if token is None else Secret(token)
+    if secret is not None:
+        secret.reveal()  # Where there is none, nobody could get in: it is said now.
     service = Service(
         machine=machine,
         settings=settings,
-        secret=Secret(token).reveal if token is not None else None,
+        secret=None if secret is None else secret.reveal,
         register=register,
         advertised=url,
         ready_file=ready_file,

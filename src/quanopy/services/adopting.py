@@ -14,6 +14,7 @@ from quanopy.domain.adoptions import Adoption
 from quanopy.domain.errors import (
     Conflict,
     InvalidTransition,
+    NotFound,
     QuanopyError,
     Rejected,
     Transient,
@@ -62,6 +63,9 @@ class Adopting:
                 fingerprint = self._provider.fingerprint()
             except (Transient, Unavailable) as error:
                 log.warning("%s cannot be adopted yet: %s", asked.provider_job_id, error)
+                continue
+            except NotFound as error:
+                self._store.refuse_adoption(asked, problem_of(_not_there(asked, error)))
                 continue
             except QuanopyError as error:
                 self._store.refuse_adoption(asked, problem_of(error))
@@ -176,6 +180,11 @@ class Adopting:
             replace(execution, record=records[execution.id]),
         )
         self._wakeups.notify(Topic.EVENTS)
+
+
+def _not_there(asked: Adoption, error: NotFound) -> NotFound:
+    hint = f"Check the id, and that its account is the one whose key {asked.provider} has."
+    return NotFound(error.message, hint=error.hint or hint)
 
 
 def _could_be(execution: Execution, foreign: Foreign) -> bool:

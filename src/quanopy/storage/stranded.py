@@ -72,7 +72,11 @@ def hold(
     """Claim a stranded execution for an operator; see the port."""
     row = next(iter(read_ids(connection, LOCKED_EXECUTIONS, [execution_id])), None)
     if row is None:
-        raise NotFound(f"there is no execution {execution_id[:100]!r}", where="id")
+        raise NotFound(
+            f"there is no execution {execution_id[:100]!r}",
+            where="id",
+            hint="`quanopy stranded` lists those that are stranded.",
+        )
     if row.state != ExecutionState.STRANDED.value:
         raise InvalidTransition(
             f"{row.id} is {row.state}, not stranded", hint="Only what is stranded is settled."

@@ -171,8 +171,8 @@ def test_a_drift_is_drawn(
         (("acme-7", "--plot", "drift.gif"), 65, "neither PNG nor SVG"),
         (("acme-7", "--plot", "/nowhere/drift.png"), 65, "cannot write"),
         (("aer", "--plot", "drift.png"), 66, "nothing to draw"),
-        (("acme-7", "--metric", "T3"), 66, "no such number of acme-7"),
-        (("acme-7", "--qubit", "99"), 66, "`quanopy calibration acme-7` shows its metrics"),
+        (("acme-7", "--metric", "T3"), 66, "acme-7 has no number of T3"),
+        (("acme-7", "--qubit", "99"), 66, "acme-7 has no number of qubit 99"),
         (("nobody",), 66, "no /resources/nobody"),
     ],
 )

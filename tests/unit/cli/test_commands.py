@@ -185,3 +185,9 @@ def test_exit_codes_and_every_command_are_in_the_help() -> None:
     for command in ("submit", "result", "watch", "resources", "store", "serve", "worker"):
         assert command in shown
         assert run(command, "--help").exit_code == 0
+
+
+def test_a_replay_s_picture_is_refused_before_anything_is_run() -> None:
+    found = run("replay", f"job_{'0' * 32}", "--plot", "replay.gif")
+    assert found.exit_code == 65
+    assert "replay.gif is neither PNG nor SVG" in found.stderr

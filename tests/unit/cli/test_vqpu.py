@@ -46,6 +46,15 @@ def test_without_a_token_its_option_is_named() -> None:
     assert "error: --token: nobody could use it" in found.stderr
 
 
+def test_a_token_that_is_not_there_is_said_before_anything_is_served(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("VQPU_TOKEN", raising=False)
+    found = CliRunner().invoke(app, SERVE)
+    assert (found.exit_code, found.stdout) == (77, "")
+    assert "there is no credential at env:VQPU_TOKEN" in found.stderr
+
+
 def _has_gpu_build() -> bool:
     try:
         version("qiskit-aer-gpu")
