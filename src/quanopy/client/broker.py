@@ -14,6 +14,7 @@ from quanopy.client.choices import chosen
 from quanopy.client.handles import Job
 from quanopy.client.http import Http, part
 from quanopy.client.webhooks import Webhooks
+from quanopy.domain.errors import Invalid
 from quanopy.domain.jobs import JobKind
 from quanopy.domain.resources import Target
 from quanopy.domain.states import ResourceState, WayOut
@@ -80,7 +81,7 @@ class Broker:
         :class:`~quanopy.wire.matching.RequirementsIn`; ``shots`` are of all pubs, for the cost.
         """
         asked = {
-            "requires": checked(RequirementsIn, dict(requires or {}), within="requires"),
+            "requires": checked(RequirementsIn, requires or {}, within="requires"),
             "kind": chosen(JobKind, kind, "kind") if kind else None,
             "formats": list(formats),
             "shots": shots,
@@ -117,8 +118,8 @@ class Broker:
         """Snapshots of a resource that were seen in a time (aware datetimes), newest first, with
         these ``metrics``; at most 1000."""
         params = {
-            "since": since and since.isoformat(),
-            "until": until and until.isoformat(),
+            "since": _moment(since, "since"),
+            "until": _moment(until, "until"),
             "metric": list(metrics),
             "limit": limit,
         }
@@ -220,9 +221,10 @@ class Broker:
         asked = {"provider": provider, "id": id, "name": name, "tags": listed, "account": account}
         return Job(self._http, adopted(self._http, checked(AdoptIn, asked), timeout))
 
-    def create_token(self, token: TokenIn) -> TokenOut:
-        """Make a token; its ``secret`` is shown this once. Needs the admin's scope."""
-        return self._http.post(TokenOut, "/tokens", token, repeatable=False)
+    def create_token(self, token: TokenIn | Mapping[str, Any]) -> TokenOut:
+        """Make a token, of these fields; its ``secret`` is shown this once. Needs the admin's
+        scope."""
+        return self._http.post(TokenOut, "/tokens", checked(TokenIn, token), repeatable=False)
 
     def tokens(self) -> list[TokenOut]:
         """All tokens, without their secrets; needs the admin's scope."""
@@ -244,6 +246,12 @@ class Broker:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.settings.url!r})"
+
+
+def _moment(when: datetime | None, where: str) -> str | None:
+    if when is not None and not isinstance(when, datetime):
+        raise Invalid(f"{str(when)[:60]!r} is no datetime", where=where)
+    return None if when is None else when.isoformat()
 
 
 def _resource(name: str, below: str = "") -> str:

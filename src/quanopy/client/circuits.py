@@ -47,12 +47,18 @@ def pack(pubs: Sequence[SamplerPub | EstimatorPub], program: int) -> tuple[Progr
         place = places.setdefault(id(pub.circuit), len(circuits))
         if place == len(circuits):
             circuits.append(pub.circuit)
-        encoded.append(_encode(pub, program, place, f"pubs[{index}]"))
+        try:
+            encoded.append(_encode(pub, program, place, f"pubs[{index}]"))
+        except ValueError as error:  # Qiskit's, of values that are of other parameters.
+            raise Invalid(str(error), where=f"pubs[{index}]") from error
     return pack_circuits(circuits), encoded
 
 
 def pack_circuits(circuits: Sequence[QuantumCircuit]) -> Program:
-    """Circuits as one QPY blob."""
+    """Circuits as one QPY blob; raises :class:`Invalid` for what is none."""
+    for index, circuit in enumerate(circuits):
+        if not isinstance(circuit, QuantumCircuit):
+            raise Invalid(f"{type(circuit).__name__} is nothing to run", where=f"programs[{index}]")
     blob = io.BytesIO()
     qpy.dump(list(circuits), blob, version=QPY_VERSION)
     return Program(format=QPY, data=blob.getvalue())

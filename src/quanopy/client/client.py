@@ -92,9 +92,11 @@ class Client(Broker):
         draft = drafts.programs(programs, kind=kind, resource=resource, **how)
         return self.submit_many([draft])[0]
 
-    def submit_many(self, jobs: Iterable[Draft]) -> list[Job]:
-        """Submit many jobs (see :mod:`quanopy.client.drafts`) in one request: all, or none."""
-        return submitted(self._http, [draft.to_wire(self.settings.resource) for draft in jobs])
+    def submit_many(self, jobs: Iterable[Draft | Circuit]) -> list[Job]:
+        """Submit many jobs in one request, all or none: drafts (see
+        :mod:`quanopy.client.drafts`), or programs, each as a job of its own."""
+        wanted = drafts.drafted_each(jobs)
+        return submitted(self._http, [one.to_wire(self.settings.resource) for one in wanted])
 
     # -- finding ------------------------------------------------------------------------------
     def job(self, id: str, *, expect: Expected | None = None) -> Job:

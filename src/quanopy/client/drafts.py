@@ -81,11 +81,10 @@ class Draft:
             "programs": list(self.programs),
             **{n: how.pop(n) for n in ("name", "priority", "on_failure") if n in how},
         }
-        if after := how.pop("after", ()):
-            others = [after] if isinstance(after, str) or hasattr(after, "id") else list(after)
-            fields["after"] = [getattr(other, "id", other) for other in others]
-        if tags := how.pop("tags", ()):
-            fields["tags"] = [tags] if isinstance(tags, str) else list(tags)
+        if "after" in how:
+            fields["after"] = [getattr(other, "id", other) for other in _each(how.pop("after"))]
+        if "tags" in how:
+            fields["tags"] = _each(how.pop("tags"))
         if self.pubs is not None:
             fields["pubs"] = list(self.pubs)
         return checked(JobIn, fields | {"options": checked(OptionsIn, how, within="options")})
@@ -165,6 +164,13 @@ def drafted(
             "the draft says this itself", where=beside[0], hint="Say it where the draft is made."
         )
     return replace(what, resource=what.resource or resource)
+
+
+def drafted_each(jobs: Iterable[Draft | Circuit]) -> list[Draft]:
+    """A draft for each of these: drafts, or programs, of which each is a job."""
+    if isinstance(jobs, (*_TEXTS, Draft)) or not isinstance(jobs, Iterable):
+        raise Invalid(f"{type(jobs).__name__} is no list of jobs", where="jobs")
+    return [drafted(one) for one in jobs]
 
 
 def observed(
@@ -247,6 +253,12 @@ def _listed(given: Any) -> list[Any]:
     if not listed:
         raise Invalid("there is nothing to run", hint="Give at least one circuit or pub.")
     return listed
+
+
+def _each(given: Any) -> list[Any]:
+    """One or many, as many."""
+    single = isinstance(given, str) or not isinstance(given, Iterable)
+    return [given] if single else list(given)
 
 
 def _packed(circuits: list[Any]) -> Program:

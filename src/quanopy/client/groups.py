@@ -60,7 +60,7 @@ def policy(
         "order": order,
         "max_in_flight": max_in_flight,
         "gap": gap,
-        "stop": None if stop is None else dict(stop),
+        "stop": stop,
     }
     fields = {name: value for name, value in given.items() if value is not None}
     return checked(PolicyIn, fields) if fields else None
@@ -121,9 +121,10 @@ class Group:
         draft = drafts.drafted(what, kind=kind, resource=resource, **how)
         return self.extend([draft])[0]
 
-    def extend(self, jobs: Iterable[Draft]) -> list[Job]:
-        """Put many jobs at its end, in this order; thousands at a time, each lot all or none."""
-        return self._added([draft.to_wire(self._resource) for draft in jobs])
+    def extend(self, jobs: Iterable[Draft | Circuit]) -> list[Job]:
+        """Put many jobs at its end, in this order: drafts, or programs; thousands at a time, each
+        lot all or none."""
+        return self._added([one.to_wire(self._resource) for one in drafts.drafted_each(jobs)])
 
     def _added(self, wanted: list[JobIn]) -> list[Job]:
         return [
@@ -139,7 +140,7 @@ class Group:
 
     def segment(
         self,
-        draft: Draft,
+        draft: Draft | Circuit,
         *,
         total_shots: int | None = None,
         shots: int | None = None,
@@ -149,7 +150,7 @@ class Group:
         from whatever script, gives those. Raises :class:`Conflict` for another program or plan;
         it says in what they differ."""
         asked = {
-            "job": draft.to_wire(self._resource),
+            "job": drafts.drafted(draft).to_wire(self._resource),
             "total_shots": total_shots,
             "shots": shots,
             "count": count,

@@ -1,6 +1,6 @@
 """Sweeps: one circuit at many points, as one job, or as one on each of several resources."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from math import inf, prod
@@ -72,7 +72,7 @@ class Plan:
         if len(self.shares) > 1:
             part = {name: array.ravel()[share.start : share.stop] for name, array in part.items()}
         wide = (1,) * len(self._observed)
-        part = {name: array.reshape(*array.shape, *wide) for name, array in part.items()}
+        part = {name: array.reshape((*array.shape, *wide)) for name, array in part.items()}
         sets: Any = stacked(part) if self._in_order else {n: a.tolist() for n, a in part.items()}
         if self._observables is None:
             return drafts.sample((self._circuit, sets), resource=share.resource, **how)
@@ -177,7 +177,9 @@ def weights_of(
         raise Invalid("it names a resource, and some to scatter over", where="scatter")
     if isinstance(scatter, Mapping):
         return list(scatter.items())
-    names = [scatter] if isinstance(scatter, str) else list(scatter)
+    if isinstance(scatter, str) or not isinstance(scatter, Iterable):
+        raise Invalid("it names no resources", where="scatter", hint="Give a list of names.")
+    names = list(scatter)
     if len(set(names)) < len(names):
         raise Invalid("it names a resource twice", where="scatter")
     return [(name, float(lanes(name) or 1)) for name in names]

@@ -68,12 +68,19 @@ def refusal(
     return Invalid(_message(first), where=_where(first, within), hint=" ".join(hints) or None)
 
 
-def checked(model: type[M], fields: Mapping[str, Any], *, within: str = "") -> M:
+def checked(model: type[M], fields: Mapping[str, Any] | M, *, within: str = "") -> M:
     """The model of these fields; raises :class:`Invalid` as :func:`refusal` has it."""
     try:
-        return model(**fields)
+        return model.model_validate(_plain(fields))
     except ValidationError as error:
         raise refusal(error.errors(), model, within=within) from error
+
+
+def _plain(fields: Any) -> Any:
+    """Mappings of any kind, also within, as dictionaries."""
+    if isinstance(fields, Mapping):
+        return {name: _plain(value) for name, value in fields.items()}
+    return fields
 
 
 def _message(error: Mapping[str, Any]) -> str:
