@@ -125,7 +125,7 @@ def test_what_a_bad_target_does_delays_events_and_loses_none(
     with Receiver() as inside, broker.start() as client:
         late = says(500, "Retry-After: 3000")
         receiver.behaviours.extend([cut, says(302, f"Location: {inside.url}"), late, late])
-        hook = client.webhooks.add(receiver.url, kinds=["job.completed"])
+        hook = client.webhooks.add(receiver.url, kinds="job.completed")
         for name in ("first", "second"):
             client.sample(BELL, shots=10, name=name).result(WAIT_S)
         receiver.await_requests(3, WAIT_S)

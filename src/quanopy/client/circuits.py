@@ -23,6 +23,8 @@ OLDEST_QPY = 13
 AS_LISTS = 64
 """Up to so many parameters stay readable as lists; more travel as NumPy's own format, and so do
 none at all: lists would lose their shape."""
+_SHOWN = 10
+"""Names of parameters in a message."""
 
 
 def to_pubs(kind: JobKind, likes: Iterable[Any]) -> list[SamplerPub | EstimatorPub]:
@@ -74,7 +76,7 @@ def unpack_circuits(data: bytes) -> list[QuantumCircuit]:
 def _encode(pub: SamplerPub | EstimatorPub, program: int, circuit: int, where: str) -> PubIn:
     fields: dict[str, Any] = {"program": program, "circuit": circuit}
     if pub.parameter_values.num_parameters or pub.parameter_values.shape:
-        fields["parameters"] = _array(pub.parameter_values.as_array(pub.circuit.parameters))
+        fields["parameters"] = _array(_values(pub, f"{where}.parameters"))
     if isinstance(pub, EstimatorPub):
         fields["observables"] = _plain(pub.observables.tolist())
         fields["precision"] = pub.precision
@@ -82,6 +84,17 @@ def _encode(pub: SamplerPub | EstimatorPub, program: int, circuit: int, where: s
         fields["shots"] = pub.shots
     given = {name: value for name, value in fields.items() if value is not None}
     return checked(PubIn, given, within=where)
+
+
+def _values(pub: SamplerPub | EstimatorPub, where: str) -> NDArray[np.float64]:
+    """Parameter sets in the order of the circuit's parameters."""
+    try:
+        values: NDArray[np.float64] = pub.parameter_values.as_array(pub.circuit.parameters)
+    except ValueError as error:
+        names = ", ".join(parameter.name for parameter in pub.circuit.parameters[:_SHOWN])
+        hint = f"The circuit's parameters: {names or 'none'}."
+        raise Invalid(str(error), where=where, hint=hint) from error
+    return values
 
 
 def _array(values: NDArray[np.float64]) -> Any:

@@ -26,7 +26,7 @@ class Webhooks:
         self,
         url: str,
         *,
-        kinds: Iterable[str] = (),
+        kinds: Iterable[str] | str = (),
         job: Job | str | None = None,
         group: Group | str | None = None,
         label: str = "",
@@ -43,7 +43,7 @@ class Webhooks:
         of_group = group.id if isinstance(group, Group) else group
         asked = {
             "url": url,
-            "kinds": list(kinds),
+            "kinds": [kinds] if isinstance(kinds, str) else list(kinds),
             "job": of_job,
             "group": of_group,
             "label": label,

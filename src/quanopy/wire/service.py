@@ -13,6 +13,7 @@ from quanopy.wire.fields import NUMBER, WHOLE, Answer, Line, Strict
 from quanopy.wire.jobs import MAX_NAME, ExecutionOut, ProblemOut, Tag
 
 LONGEST_S = 10 * 366 * 24 * 3600
+_RESOURCE = re.compile(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?")
 _ACCOUNT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]*")
 
 
@@ -102,10 +103,25 @@ class ResourceStateIn(Strict):
     reason: Line | None = Field(default=None, max_length=500)
 
 
+def _resource_name(text: str) -> str:
+    if _RESOURCE.fullmatch(text) is None:
+        raise ValueError(
+            "a resource's name has small letters, digits and . _ - alone, "
+            "and begins and ends with a letter or digit"
+        )
+    return text
+
+
 class RegistrationIn(Strict):
     """A resource that registers itself: a virtual QPU."""
 
-    name: str = Field(min_length=1, max_length=64, pattern=r"^[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?$")
+    name: Annotated[
+        str,
+        Field(
+            max_length=64, json_schema_extra={"minLength": 1, "pattern": f"^{_RESOURCE.pattern}$"}
+        ),
+        AfterValidator(_resource_name),
+    ]
     url: str = Field(min_length=1, max_length=300, description="Where workers reach it.")
     target: dict[str, Any] = Field(description="Its machine as `quanopy.target/1`.")
     description: Line = Field(default="", max_length=500)

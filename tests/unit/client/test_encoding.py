@@ -76,6 +76,17 @@ def test_parameters_are_flattened_in_the_order_of_the_circuit() -> None:
     assert pubs[0].parameters == [[3.0, 1.0], [4.0, 2.0]]
 
 
+def test_a_parameter_that_the_circuit_has_not_is_refused_by_its_name() -> None:
+    circuit = QuantumCircuit(1)
+    circuit.ry(Parameter("theta"), 0)
+    for pub in ((circuit, {"phi": 1.0}), (circuit, "Z", {"phi": 1.0})):
+        draft = drafts.sample if len(pub) == 2 else drafts.estimate
+        with pytest.raises(Invalid, match="phi") as raised:
+            draft([pub])
+        assert raised.value.where == "pubs[0].parameters"
+        assert raised.value.hint == "The circuit's parameters: theta."
+
+
 def test_many_parameters_travel_as_numpys_own_format() -> None:
     theta = ParameterVector("t", 20)
     circuit = QuantumCircuit(1)

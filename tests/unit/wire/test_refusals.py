@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from quanopy.domain.errors import Invalid
 from quanopy.wire.jobs import JobIn, OptionsIn
 from quanopy.wire.refusals import checked, refusal
-from quanopy.wire.service import TokenIn
+from quanopy.wire.service import RegistrationIn, TokenIn
 
 JOB: dict[str, Any] = {"resource": "aer", "programs": [{"format": "openqasm3", "text": "x"}]}
 
@@ -119,4 +119,13 @@ def test_an_account_that_can_be_none_is_refused(account: str) -> None:
     with pytest.raises(Invalid) as raised:
         checked(TokenIn, {"account": account}, within="here")
     assert raised.value.where == "here.account"
+    assert "pattern" not in raised.value.message
+
+
+@pytest.mark.parametrize("name", ["", "a b", "-a", "a-", "VQ", "x" * 65])
+def test_a_name_that_no_resource_can_have_is_refused(name: str) -> None:
+    asked = {"name": name, "url": "http://127.0.0.1:1", "target": {}}
+    with pytest.raises(Invalid) as raised:
+        checked(RegistrationIn, asked)
+    assert raised.value.where == "name"
     assert "pattern" not in raised.value.message
