@@ -104,11 +104,12 @@ def rebuild(
     Unfinished jobs come back held: `quanopy retry` releases them. Groups come back paused:
     `quanopy group resume` goes on. Tokens are not restored.
     """
+    given = {"data": data, "database": database, "objects": objects, "config": config}
+    settings = _settings(given, needs=("objects",))
+
     from quanopy.cli.output import progress
     from quanopy.services.rebuild import rebuild as rebuild_catalogue
 
-    given = {"data": data, "database": database, "objects": objects, "config": config}
-    settings = _settings(given, needs=("objects",))
     _refuse_empty(settings)
     with _opened(settings) as parts, progress() as bar:
         shown = bar.add_task("packs", total=None)
@@ -135,12 +136,14 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Read the whole archive and check every digest; 1 if something is damaged."""
+    given = {"data": data, "database": database, "objects": objects, "config": config}
+    settings = _settings(given, needs=("objects",))
+
     from quanopy.cli.output import progress
     from quanopy.server.wiring import archive
     from quanopy.services.verify import verify as verify_archive
 
-    given = {"data": data, "database": database, "objects": objects, "config": config}
-    kept = archive(_settings(given, needs=("objects",)))
+    kept = archive(settings)
     with progress() as bar:
         shown = bar.add_task("packs", total=None)
         found = verify_archive(kept, lambda packs, size: bar.update(shown, completed=packs))
