@@ -643,11 +643,12 @@ def _no_network(*_: object, **__: object) -> NoReturn:
 def wait_all(
     provider: RemoteProvider, ids: Sequence[str], *, timeout_s: float = 20.0
 ) -> dict[str, Report]:
-    """Poll until all of these have ended."""
-    deadline = time.monotonic() + timeout_s
+    """Poll until all of these have ended, less and less often: the vendor may be this process."""
+    deadline, pause_s = time.monotonic() + timeout_s, 0.01
     while True:
         reports = provider.poll(ids)
         if all(one in reports and reports[one].state in FINAL_EXECUTION_STATES for one in ids):
             return reports
         assert time.monotonic() < deadline, f"still {reports}"
-        time.sleep(0.01)
+        time.sleep(pause_s)
+        pause_s = min(2 * pause_s, 0.16)
