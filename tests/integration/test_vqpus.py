@@ -14,6 +14,7 @@ import pytest
 import urllib3
 
 from quanopy import Client
+from quanopy.client import drafts
 from quanopy.domain.errors import Conflict, Denied, NotFound, TaskFailed
 from quanopy.domain.resources import Target
 from quanopy.testing.vendors.vqpu import VqpuVendor
@@ -283,3 +284,27 @@ def test_told_to_end_it_ends_what_it_has_first(broker: Broker) -> None:
     until(lambda: broker.state("patient")[0] == "maintenance", timeout_s=5)
     assert sum(job.result(90)[0].counts.values()) == 100
     until(lambda: "patient" not in {one.name for one in broker.alice.resources()})
+
+
+def test_a_group_goes_on_where_its_resource_is_another_machine_and_comes_back(
+    broker: Broker,
+) -> None:
+    three = BELL.replace("qubit[2] q; bit[2] c;", "qubit[3] q; bit[3] c;")
+    vqpu = broker.vqpu("rebuilt", "--qubits", "3")
+    group = broker.alice.group("moved", order="sequential", stop={"failures": 1})
+    group.extend([drafts.programs(three, resource="rebuilt", shots=10) for _ in range(3)])
+    group.jobs()[0].cancel()
+    vqpu.process.stop(timeout_s=30)
+    vqpu = broker.vqpu("rebuilt", "--qubits", "2")
+    group.run()
+    paused = group.wait(90, states=["paused"])
+    assert paused.reason == "1 of its jobs failed"
+    assert (paused.progress.failed, paused.progress.blocked) == (1, 1)
+    problem = group.jobs()[1].detail().problem
+    assert problem is not None
+    assert "qubit" in problem.message
+    vqpu.process.stop(timeout_s=30)
+    broker.vqpu("rebuilt", "--qubits", "3")
+    group.rerun_failed()
+    done = group.resume().wait(90)
+    assert (done.progress.completed, done.progress.failed) == (3, 0)

@@ -219,7 +219,8 @@ class _Doing:
         }
 
     def _begin(self, row: Row, policy: GroupPolicy, due: list[int]) -> bool:
-        """Begin as many as may; note when there is reason to look again."""
+        """Begin as many as may; note when there is reason to look again. Whether the gap to the
+        next counts from now."""
         ((taken, next_free),) = self.connection.execute(BEGUN, {"group": row.id})
         room = math.inf if policy.places is None else policy.places - taken
         most = min(room, self.share)
@@ -234,8 +235,8 @@ class _Doing:
             # One far ahead is from before the clock was set back; one a little ahead is another
             # worker's, or of this moment: this transaction may have waited for it.
             if since is not None and since - gap <= self.now < since + gap:
-                due.append(since + gap)
-                return False
+                due.append(min(since, self.now) + gap)
+                return bool(since > self.now)
         if most <= 0:
             return False
         rows = self.connection.execute(WAITING, {"group": row.id, "most": most})

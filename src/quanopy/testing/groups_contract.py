@@ -238,6 +238,22 @@ class GroupsContract:
         step(grouped)
         assert begun(grouped) == [jobs[1].id]
 
+    @pytest.mark.parametrize("order", GroupOrder)
+    def test_a_clock_set_back_within_a_gap_makes_it_no_longer(
+        self, grouped: Store, clock: MovableClock, order: GroupOrder
+    ) -> None:
+        _, jobs = self.made(grouped, GroupPolicy(order=order, gap_s=7200.0), 2)
+        assert run(grouped) == [jobs[0].id]
+        step(grouped)
+        clock.move(-3600)
+        step(grouped)
+        clock.move(7199)
+        step(grouped)
+        assert begun(grouped) == []
+        clock.move(1)
+        step(grouped)
+        assert begun(grouped) == [jobs[1].id]
+
     def test_parallel_jobs_begin_a_gap_apart(self, grouped: Store, clock: MovableClock) -> None:
         policy = GroupPolicy(order=GroupOrder.PARALLEL, gap_s=60.0)
         _, jobs = self.made(grouped, policy, 3)
