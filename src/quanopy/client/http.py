@@ -23,6 +23,7 @@ from quanopy.client.connections import (
 )
 from quanopy.client.settings import START, STARTING_S, Settings
 from quanopy.domain import errors
+from quanopy.domain.durations import seconds_from_now
 from quanopy.domain.errors import (
     Invalid,
     OutcomeUnknown,
@@ -301,7 +302,7 @@ def _error(response: BaseHTTPResponse, url: str) -> QuanopyError:
     except ValidationError:
         cls = _STATUS.get(response.status, QuanopyError)
         error = cls(f"HTTP {response.status} {response.reason} from {url}")
-    after = response.headers.get("Retry-After", "")
-    if isinstance(error, ProviderError) and after.isascii() and after.isdigit():
-        error.retry_after_s = float(after)  # seconds; RFC 9110, 10.2.3
+    after = seconds_from_now(response.headers.get("Retry-After", ""))
+    if isinstance(error, ProviderError) and after is not None:
+        error.retry_after_s = after
     return error

@@ -17,7 +17,7 @@ from quanopy.domain.jobs import Job
 from quanopy.domain.webhooks import FURTHEST, PING, Webhook
 from quanopy.ports.store import EventQuery, Store
 from quanopy.ports.webhooks import Answer, Line, Refused, Sender, Step
-from quanopy.services.webhook_secrets import WebhookSecrets
+from quanopy.services.webhook_secrets import Signing, WebhookSecrets
 from quanopy.webhooks import sign
 
 log = logging.getLogger(__name__)
@@ -81,13 +81,22 @@ class Delivering:
     def deliver(self, id: str, wanted: Position | None) -> Later:
         """Tell a webhook all that it wants, unless somebody else does, or it has come past
         ``wanted``; when to look at it again."""
+        signing = self._signing()  # a command may tell the key, and take longer than a claim lasts
         claim_id = new_id("claim")
         takings = self._store.claim_webhooks(claim_id, {id: wanted}, ttl_s=CLAIM_S)
         if not takings or not takings[0].taken:
             return _later(takings[0].webhook, takings[0].look_at) if takings else Later()
         webhook = takings[0].webhook
         with self._line(webhook.url) as line:
-            return self._tell(webhook, claim_id, line)
+            return self._tell(webhook, claim_id, line, signing)
+
+    def _signing(self) -> Signing | None:
+        """``None`` where the broker's key cannot be read."""
+        try:
+            return self._secrets.signing()
+        except Denied as error:
+            log.error("webhooks cannot be signed: %s", error)
+            return None
 
     def _line(self, url: str) -> Line:
         with self._lock:
@@ -97,14 +106,14 @@ class Delivering:
                     self._sender.close()
             return self._sender.line(url)
 
-    def _tell(self, webhook: Webhook, claim_id: str, line: Line) -> Later:
+    def _tell(self, webhook: Webhook, claim_id: str, line: Line, signing: Signing | None) -> Later:
         while True:
             page = self._store.events(_query(webhook))
             wanted = [event for event in page.events if webhook.wants(event)]
             about = self._about(wanted)
             end = Step(webhook_id=webhook.id, position=page.position, keep=len(page.events) == PAGE)
             for event in wanted:
-                step = self._attempt(webhook, event, about, line)
+                step = self._attempt(webhook, event, about, line, signing)
                 if step.delivered and event is wanted[-1]:
                     step = replace(end, delivered=True)
                 webhook, goes_on = self._settle(claim_id, webhook, step)
@@ -125,35 +134,32 @@ class Delivering:
         (after,) = settled
         return after, step.keep and not after.paused
 
-    def _attempt(self, webhook: Webhook, event: Event, about: "_About", line: Line) -> Step:
+    def _attempt(
+        self, webhook: Webhook, event: Event, about: "_About", line: Line, signing: Signing | None
+    ) -> Step:
         """Send one event, once."""
         if self._closing.is_set():
             return Step(webhook_id=webhook.id)
+        if signing is None:
+            return self._failed(webhook, _BROKEN)
         now = self._clock()
         try:
             body = self._render(event, *about.of(event))
-            headers = self._headers(webhook, event, body, now)
+            headers = {
+                "Content-Type": "application/json",
+                "User-Agent": self._agent,
+                **sign(
+                    signing(webhook, now), message_id(webhook, event), int(now.timestamp()), body
+                ),
+            }
             answer = line.post(headers, body)
         except Refused as error:
             if self._closing.is_set():
                 return Step(webhook_id=webhook.id)
             return self._failed(webhook, str(error))
-        except Denied as error:
-            log.error("webhooks cannot be signed: %s", error)
-            return self._failed(webhook, _BROKEN)
         if 200 <= answer.status < 300:
             return Step(webhook_id=webhook.id, position=event.position, delivered=True, keep=True)
         return self._failed(webhook, _said(answer), answer)
-
-    def _headers(
-        self, webhook: Webhook, event: Event, body: bytes, now: datetime
-    ) -> Mapping[str, str]:
-        secrets = self._secrets.signing(webhook, now)
-        return {
-            "Content-Type": "application/json",
-            "User-Agent": self._agent,
-            **sign(secrets, message_id(webhook, event), int(now.timestamp()), body),
-        }
 
     def _failed(self, webhook: Webhook, problem: str, answer: Answer | None = None) -> Step:
         pause = min(FIRST_PAUSE_S * 2.0 ** min(webhook.attempts, 30), LONGEST_PAUSE_S)

@@ -171,7 +171,7 @@ class Notifying:
 
     def _read_history(self) -> bool:
         """Mark the webhooks that new events may be for; whether some are held back."""
-        while self._position is not None:
+        while self._position is not None and not self._stopping.is_set():
             page = self._store.events(EventQuery(after=self._position, limit=PAGE))
             with self._lock:
                 for event in page.events:

@@ -141,9 +141,13 @@ class Recovery:
         return Intent(execution=execution, tasks=tasks, works=works)
 
     def _search(self, due: Due, executions: Sequence[Execution]) -> None:
-        early = [e for e in executions if self._too_early_s(e) > 0]
-        changes = [ExecutionChange(execution_id=e.id, due_in_s=self._too_early_s(e)) for e in early]
-        ready = [e for e in executions if e not in early]
+        early_s = {e.id: self._too_early_s(e) for e in executions}
+        changes = [
+            ExecutionChange(execution_id=early, due_in_s=left)
+            for early, left in early_s.items()
+            if left > 0
+        ]
+        ready = [e for e in executions if early_s[e.id] <= 0]
         found, silent = ask_of_many(
             self._provider.find, [e.id for e in ready], sound=is_provider_id
         )

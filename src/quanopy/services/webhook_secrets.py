@@ -11,6 +11,9 @@ from quanopy.webhooks import secret_of
 
 _LEAST = 16
 
+Signing = Callable[[Webhook, datetime], Sequence[str]]
+"""The secrets that sign for a webhook at a time."""
+
 
 class WebhookSecrets:
     """Makes them; ``key`` gives the broker's key."""
@@ -18,11 +21,13 @@ class WebhookSecrets:
     def __init__(self, key: Callable[[], str]) -> None:
         self._key = key
 
-    def signing(self, webhook: Webhook, now: datetime) -> Sequence[str]:
-        """Those that sign at a time, the newest first; raises :class:`Denied` where the key cannot
-        be read."""
+    def signing(self) -> Signing:
+        """Reads the key, which may take long, and gives those that sign a webhook's requests at a
+        time, the newest first; raises :class:`Denied` where it cannot be read."""
         key = self._checked()
-        return [_made(key, webhook.id, each) for each in webhook.generations(now)]
+        return lambda webhook, now: [
+            _made(key, webhook.id, each) for each in webhook.generations(now)
+        ]
 
     def newest(self, webhook: Webhook) -> str:
         """The one that its owner is shown; raises :class:`Denied`."""

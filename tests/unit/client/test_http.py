@@ -6,6 +6,8 @@ import math
 import socket
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
@@ -176,6 +178,16 @@ def test_a_busy_broker_is_asked_again_after_the_time_it_names() -> None:
     with Stub(busy, RESOURCES) as stub, reached(stub.url, time) as http:
         assert http.get(ResourcesOut, "/resources").resources == []
     assert time.pauses == [1.0]
+
+
+def test_a_proxy_may_name_that_time_as_a_date() -> None:
+    at = format_datetime(datetime.now(UTC) + timedelta(seconds=9), usegmt=True)
+    away = Answer(503, b"<h1>later</h1>", {"Retry-After": at})
+    time = Time()
+    with Stub(RESOURCES, away, RESOURCES) as stub, reached(stub.url, time) as http:
+        http.get(ResourcesOut, "/resources")
+        assert http.get(ResourcesOut, "/resources").resources == []
+    assert 5 < time.pauses[0] <= 9
 
 
 def test_token_and_lease_go_with_every_request(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -497,6 +497,37 @@ def test_where_nothing_can_be_signed_nothing_is_sent(
     assert "/a/path" not in (stands(store, hook).problem or "")
 
 
+def test_a_key_that_is_long_in_coming_sends_nothing_twice(
+    store: Store, target: Target, clock: MovableClock, delivering: Delivering
+) -> None:
+    """A command may tell it, for longer than a claim lasts: others deliver meanwhile."""
+
+    def slow_key() -> str:
+        clock.move(2 * CLAIM_S)
+        delivering.deliver(hook.id, None)
+        return "a key of these tests"
+
+    hook = added(store, clock)
+    submit(store, 3)
+    worker(store, target, clock, secrets=WebhookSecrets(slow_key)).deliver(hook.id, None)
+    assert len(target.came) == 3
+
+
+def test_the_key_is_read_once_for_all_that_is_sent(
+    store: Store, target: Target, clock: MovableClock
+) -> None:
+    read: list[str] = []
+
+    def key() -> str:
+        read.append("a key of these tests")
+        return read[-1]
+
+    hook = added(store, clock)
+    submit(store, 3)
+    worker(store, target, clock, secrets=WebhookSecrets(key)).deliver(hook.id, None)
+    assert (len(target.came), len(read)) == (3, 1)
+
+
 def test_a_clock_that_is_set_back_delays_nothing(
     store: Store, target: Target, clock: MovableClock, delivering: Delivering
 ) -> None:

@@ -4,9 +4,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from threading import Event as Signal
-from threading import Lock
+from threading import Lock, Thread
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from quanopy.domain.events import Position
 from quanopy.domain.ids import new_id
 from quanopy.domain.webhooks import Webhook, WebhookChange
-from quanopy.ports.store import Store
+from quanopy.ports.store import EventPage, EventQuery, Store
 from quanopy.ports.wakeups import Topic, Wakeups
 from quanopy.ports.webhooks import Sender
 from quanopy.server.notes import note
@@ -135,6 +136,29 @@ def test_what_happened_while_nobody_worked_is_sent_too(place: Place, receiver: R
     place.submit(count=3)
     place.worker()
     receiver.await_requests(3)
+
+
+class Endless(Counting):
+    """A catalogue in which more has happened, however much was followed."""
+
+    def events(self, query: EventQuery) -> EventPage:
+        page = self._store.events(replace(query, after=Position()))
+        if query.account is not None:
+            return page
+        self.asked["followed"] += 1
+        return replace(page, events=[page.events[0]] * query.limit)
+
+
+def test_it_stops_however_much_is_left_to_read(place: Place, receiver: Receiver) -> None:
+    place.submit()
+    place.add(receiver, account="bob")
+    place.counted = Endless(place.store)
+    worker = place.worker()
+    place.await_that(lambda: place.counted.asked["followed"] > 2)
+    stopping = Thread(target=worker.stop, daemon=True)
+    stopping.start()
+    stopping.join(PATIENCE_S / 6)
+    assert not stopping.is_alive()
 
 
 def test_where_there_is_no_webhook_nothing_is_read(place: Place, receiver: Receiver) -> None:
