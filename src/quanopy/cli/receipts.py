@@ -62,7 +62,7 @@ def verify(file: ReceiptPath, as_json: AsJson = False) -> None:
     from dataclasses import asdict
 
     from quanopy.cli.output import emit, progress
-    from quanopy.client.receipts import Receipt
+    from quanopy.client.receipts import Receipt, reads_arrays
 
     with Receipt(file) as receipt:
         with progress(quiet=as_json) as bar:
@@ -71,7 +71,8 @@ def verify(file: ReceiptPath, as_json: AsJson = False) -> None:
                 lambda done, total: bar.update(shown, completed=done, total=total)
             )
         if as_json:
-            emit({**_about(receipt), "faults": [asdict(fault) for fault in found]})
+            told = {"arrays": reads_arrays(), "faults": [asdict(fault) for fault in found]}
+            emit(_about(receipt) | told)
         else:
             _say(receipt, found)
     if found:
@@ -126,11 +127,15 @@ def _about(receipt: "Receipt") -> dict[str, object]:
 
 
 def _say(receipt: "Receipt", found: "list[Fault]") -> None:
+    from quanopy.client.receipts import reads_arrays
+
     typer.echo(receipt.digest)
     for fault in found:
         typer.echo(f"wrong: {fault.member}: {fault.problem}", err=True)
     said = f"{len(found)} faults" if found else "nothing is wrong"
     typer.echo(f"{len(receipt.jobs)} jobs, {said}", err=True)
+    if not reads_arrays():
+        typer.echo("without NumPy its arrays are held to their digests alone", err=True)
     _say_unfinished(receipt)
 
 

@@ -26,16 +26,22 @@ from quanopy.codecs.result_checks import check_pubs
 from quanopy.domain.errors import Invalid, NotFound, QuanopyError
 from quanopy.domain.ids import is_id
 from quanopy.domain.states import FINAL_JOB_STATES
+from quanopy.domain.texts import shown
 
+_LONGEST = 300
 _PROMISED = {"programs": "", "circuits": ".qpy"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """Something that is wrong, and where."""
+    """Something that is wrong, and where: one line each, that can be shown as it is."""
 
     member: str
     problem: str
+
+    def __post_init__(self) -> None:
+        for name in ("member", "problem"):
+            object.__setattr__(self, name, shown(getattr(self, name), _LONGEST))
 
 
 def faults(

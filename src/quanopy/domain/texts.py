@@ -9,6 +9,12 @@ _TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 there (CVE-2021-42574)."""
 
 
+def shown(text: str, longest: int) -> str:
+    """A stranger's text as it can be shown on a line: at most so long, and of what would do
+    something else than show (controls, turned writing) its code."""
+    return "".join(one if is_showable(one) else ascii(one)[1:-1] for one in text[:longest])
+
+
 def is_showable(text: str) -> bool:
     """Whether a line of text can be kept and shown as it is; joined emoji can."""
     return text.isprintable() or not any(

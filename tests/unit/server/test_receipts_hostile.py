@@ -459,6 +459,19 @@ def test_parts_that_do_not_give_the_result_are_named(
             take_in(service, data)
 
 
+def test_what_is_wrong_can_be_shown_in_a_terminal(bases: list[Members]) -> None:
+    given = dict(bases[1])
+    (name,) = [name for name in given if name.endswith("job.json")]
+    job = json.loads(given[name])
+    job["id"] = "\x1b]0;title\x07\u202e" + "x" * 100_000
+    job["programs"][0]["digest"] = "\x1b[2J\n" * 1000
+    given[name] = json.dumps(job).encode()
+    with Receipt(io.BytesIO(signed(given))) as receipt:
+        found = receipt.verify()
+    assert any("\\x1b]0;title\\x07\\u202e" in fault.problem for fault in found)
+    assert all(fault.problem.isprintable() and len(fault.problem) < 2000 for fault in found)
+
+
 # -- bounds ------------------------------------------------------------------------------------
 def test_a_manifest_larger_than_its_members_need_is_not_unpacked(bases: list[Members]) -> None:
     made = io.BytesIO()
