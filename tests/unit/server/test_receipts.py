@@ -31,8 +31,8 @@ class Refuse:
             raise ImportError(name)
 
 OTHERS = {*sys.argv[2:], "qiskit", "httpx", "pydantic", "urllib3", "typer", "sqlalchemy",
-          "fastapi", "braket", "bloqade", "perceval", "pulser", "pasqal_cloud", "iqm", "qrmi", "qiskit_aer",
-          "qiskit_ibm_runtime"}
+          "fastapi", "braket", "bloqade", "perceval", "pulser", "pasqal_cloud", "iqm", "qrmi",
+          "qiskit_aer", "qiskit_ibm_runtime"}
 sys.meta_path.insert(0, Refuse())
 import quanopy
 
