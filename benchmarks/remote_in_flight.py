@@ -117,6 +117,7 @@ def of_qrmi(told: Mapping[str, Any]) -> str:
 FOLLOWED: Mapping[str, Followed] = {
     "ibm": Followed(resource="ibm-nairobi", program=bell, options="tasks_per_execution = 1"),
     "braket": Followed(resource="lark", program=bell),
+    "iqm": Followed(resource="adonis", program=bell, listed=False),
     "pasqal": Followed(resource=DEVICE.lower(), program=atoms, job={"kind": "run"}),
     "perceval": Followed(
         resource="sim-loopback", program=photons, job={"kind": "run"}, listed=False

@@ -161,15 +161,15 @@ class Calibrations:
         over_s = (datetime.now(UTC) - run.ended_at).total_seconds()
         fresh_s = min(max(over_s, _MOMENT_S), self.pace.fresh_s)
         standing = self.current(provider, resource, fresh_s=fresh_s)
-        named = _named(outcomes)
-        if named is not None and not _is_named(standing, named):
-            # Calibrated anew, and not seen yet.
-            standing = self.current(provider, resource, fresh_s=0.0)
-        ended = standing.seen
-        if ended is None and begun == UNBOUND and named is None:
+        named, since = _named(outcomes), min(execution.created_at, run.began_at)
+        if named is None and standing.seen is None and begun == UNBOUND:
             return UNBOUND
-        seen = self._seen(standing, min(execution.created_at, run.began_at))
-        return concluded(begun, run, ended, named, seen)
+        seen = self._seen(standing, since)
+        if named is not None and all(one.vendor_id != named for one in seen):
+            # Calibrated anew, and not seen yet. Of many that ended so, one asks.
+            standing = self.current(provider, resource, fresh_s=_MOMENT_S)
+            seen = self._seen(standing, since)
+        return concluded(begun, run, standing.seen, named, seen)
 
     def _seen(self, standing: Standing, since: datetime) -> Sequence[Sighting]:
         latest = standing.sighting
@@ -232,10 +232,6 @@ def _named(outcomes: Sequence[Outcome]) -> str | None:
     """What the vendor names with all of these results, if it is one."""
     names = {outcome.calibration for outcome in outcomes}
     return names.pop() if len(names) == 1 else None
-
-
-def _is_named(standing: Standing, name: str) -> bool:
-    return standing.seen is not None and standing.seen.vendor_id == name
 
 
 def _times(execution: Execution, outcomes: Sequence[Outcome]) -> Run:

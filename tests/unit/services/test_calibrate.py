@@ -12,14 +12,14 @@ from typing import Any, cast
 
 import pytest
 
-from quanopy.domain.calibration import UNBOUND, CalibrationLabel, Metric, Snapshot
+from quanopy.domain.calibration import UNBOUND, Binding, CalibrationLabel, Metric, Snapshot
 from quanopy.domain.errors import Denied
 from quanopy.domain.ids import new_id
 from quanopy.domain.jobs import Execution
 from quanopy.domain.resources import Resource
 from quanopy.domain.states import ExecutionState
 from quanopy.ports.objects import Objects
-from quanopy.ports.providers import Provider
+from quanopy.ports.providers import Outcome, Provider
 from quanopy.ports.store import Store
 from quanopy.ports.wakeups import Wakeups
 from quanopy.services import calibrate
@@ -192,24 +192,44 @@ def test_what_was_seen_before_an_end_does_not_tell_what_came_after(
     monkeypatch.setattr(calibrate, "_MOMENT_S", 0.0)
     vendor = Vendor()
     of = provider(vendor)
-    sent_at = datetime.now(UTC)
-    begun = calibrations.begun("qpu", sent_at, calibrations.current(of, "qpu"))
+    begun = calibrations.begun("qpu", datetime.now(UTC), calibrations.current(of, "qpu"))
     vendor.answer = replace(SNAPSHOT, raw=b'{"new":1}')
-    sent = Execution(
+    sent = ended(begun)
+    first, second = (calibrations.concluded(of, sent, []) for _ in range(2))
+    assert first == second
+    assert (first.label, first.changed) == (CalibrationLabel.CLOSEST, True)
+    assert vendor.asked["qpu"] == 2, "one look for all that has ended meanwhile"
+
+
+def test_a_thousand_that_end_under_an_older_set_cost_one_look(calibrations: Calibrations) -> None:
+    vendor = Vendor(replace(SNAPSHOT, vendor_id="set-1"))
+    of = provider(vendor)
+    sent = ended(calibrations.begun("qpu", datetime.now(UTC), calibrations.current(of, "qpu")))
+    vendor.answer = replace(SNAPSHOT, raw=b'{"new":1}', vendor_id="set-2")
+    calibrations.ask(of, "qpu")
+    before = vendor.asked["qpu"]
+    for name in ("set-1", "set-never-seen"):
+        outcome = Outcome(result=b"[]", calibration=name)
+        found = {calibrations.concluded(of, sent, [outcome]).label for _ in range(500)}
+        known = name == "set-1"
+        assert found == {CalibrationLabel.EXACT if known else CalibrationLabel.CLOSEST}
+    assert vendor.asked["qpu"] - before <= 5, "a second has one look at most"
+
+
+def ended(begun: Binding) -> Execution:
+    """An execution that was sent, and ended, just now."""
+    now = datetime.now(UTC)
+    return Execution(
         id=new_id("exec"),
         resource="qpu",
         provider="acme",
         account="alice",
         state=ExecutionState.COMPLETED,
         tasks=(),
-        created_at=sent_at,
-        ended_at=datetime.now(UTC),
+        created_at=now,
+        ended_at=now,
         calibration=begun,
     )
-    first, second = (calibrations.concluded(of, sent, []) for _ in range(2))
-    assert first == second
-    assert (first.label, first.changed) == (CalibrationLabel.CLOSEST, True)
-    assert vendor.asked["qpu"] == 2, "one look for all that has ended meanwhile"
 
 
 def test_many_threads_ask_once(calibrations: Calibrations) -> None:
