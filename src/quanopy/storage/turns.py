@@ -60,6 +60,9 @@ _is_due = or_(
 _TURNS = select(_turns).order_by(_turns.c.seq).limit(_most)
 _DUE = select(_groups.c.id).where(_groups.c.due_at.is_not(None), _is_due).limit(_most)
 _NEXT = select(func.min(_groups.c.due_at))
+_LATER = select(_turns.c.group_id).where(
+    _turns.c.seq > bindparam("seq", type_=BigInteger), _turns.c.group_id.is_not(None)
+)
 _seqs = rows_of(_turns.c.seq)
 _TAKE = delete(_turns).where(_turns.c.seq.in_(select(_seqs.c.seq))).returning(*_turns.c)
 _ids = id_rows()
@@ -94,8 +97,11 @@ _QUEUED = (
 def work(connection: Transaction, *, now: int) -> GroupWork:
     """What there is to do: turns, and groups that are to be looked at."""
     turns = connection.execute(_TURNS, {"most": _BATCH})
-    due = connection.scalars(_DUE, {"now": now, "most": _BATCH})
-    ids = {row.group_id for row in turns if row.group_id is not None} | set(due)
+    due = set(connection.scalars(_DUE, {"now": now, "most": _BATCH}))
+    if len(turns) == _BATCH:
+        # What has ended of them comes first.
+        due -= set(connection.scalars(_LATER, {"seq": turns[-1].seq}))
+    ids = {row.group_id for row in turns if row.group_id is not None} | due
     found = read_ids(connection, GROUPS, ids)
     next_at = connection.scalar(_NEXT)
     return GroupWork(

@@ -394,6 +394,26 @@ class GroupsContract:
         (task,) = grouped.tasks([made.id])
         assert (task.queued_at, task.ready_at, task.turn_at) == (clock(), clock(), clock())
 
+    def test_no_group_is_judged_while_what_ended_of_it_waits_to_be_counted(
+        self, grouped: Store
+    ) -> None:
+        ended = self.one(grouped)
+        assert run(grouped) == [ended.id]
+        one, _ = grouped.create_group(group(policy=GroupPolicy(stop=StopRules(failures=1))))
+        (first,) = fill(grouped, one.id, 1)
+        grouped.act_on_group(one.id, GroupAction.RUN, actor="alice")
+        step(grouped)
+        made = [job() for _ in range(1_000)]
+        grouped.submit(
+            [submission(*[(replace(one, after=(ended.id,)), tasks) for one, tasks in made])]
+        )
+        assert run(grouped, TaskState.FAILED) == [first.id]
+        grouped.revise_group(one.id, name="due", policy=None, actor="alice")
+        work = grouped.group_work()
+        assert (len(work.turns), work.groups) == (1_000, [])
+        step(grouped)
+        assert grouped.groups([one.id])[0].failures == 1
+
     def test_large_groups_let_others_begin(self, grouped: Store) -> None:
         large = [self.made(grouped, GroupPolicy(), 0, f"large {n}")[0] for n in range(3)]
         for one in large:
