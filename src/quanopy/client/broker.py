@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from quanopy.client import settings
 from quanopy.client.adopting import adopted
 from quanopy.client.calibrations import Calibration
-from quanopy.client.choices import chosen
+from quanopy.client.choices import chosen, several
 from quanopy.client.handles import Job
 from quanopy.client.http import Http, part
 from quanopy.client.webhooks import Webhooks
@@ -83,7 +83,7 @@ class Broker:
         asked = {
             "requires": checked(RequirementsIn, requires or {}, within="requires"),
             "kind": chosen(JobKind, kind, "kind") if kind else None,
-            "formats": list(formats),
+            "formats": several(formats),
             "shots": shots,
         }
         return self._http.post(MatchOut, "/match", checked(MatchIn, asked))
@@ -103,7 +103,7 @@ class Broker:
     def calibration_of(self, resource: str, *, metrics: Sequence[str] = ()) -> CalibrationOut:
         """How a resource's calibration stands: when it was asked for, why there is none, and the
         snapshot with these ``metrics`` (by default all)."""
-        params = {"metric": list(metrics)}
+        params = {"metric": several(metrics)}
         return self._http.get(CalibrationOut, _resource(resource, "/calibration"), params=params)
 
     def calibrations(
@@ -120,7 +120,7 @@ class Broker:
         params = {
             "since": _moment(since, "since"),
             "until": _moment(until, "until"),
-            "metric": list(metrics),
+            "metric": several(metrics),
             "limit": limit,
         }
         path = _resource(resource, "/calibrations")
@@ -173,7 +173,7 @@ class Broker:
     def open_resource(self, name: str, accounts: Sequence[str] | None) -> ResourceOut:
         """Have a resource serve these accounts and its owner (``None``: everybody); needs the
         operator's scope."""
-        body = checked(AccessIn, {"accounts": None if accounts is None else list(accounts)})
+        body = checked(AccessIn, {"accounts": None if accounts is None else several(accounts)})
         return self._put(_resource(name, "/accounts"), body)
 
     def _put(self, path: str, body: BaseModel) -> ResourceOut:
@@ -217,8 +217,8 @@ class Broker:
             Rejected: the vendor does not have it, or does not give it away.
             NotReady: no worker has asked the vendor within ``timeout`` seconds.
         """
-        listed = [tags] if isinstance(tags, str) else list(tags)
-        asked = {"provider": provider, "id": id, "name": name, "tags": listed, "account": account}
+        who = {"provider": provider, "id": id, "account": account}
+        asked = {**who, "name": name, "tags": several(tags)}
         return Job(self._http, adopted(self._http, checked(AdoptIn, asked), timeout))
 
     def create_token(self, token: TokenIn | Mapping[str, Any]) -> TokenOut:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
+from quanopy.client.choices import several
 from quanopy.client.handles import Job, checked_id
 from quanopy.client.http import Http
 from quanopy.client.polling import ends_at, rounds
@@ -27,8 +28,7 @@ AT_ONCE = 10_000
 
 def ids_of(jobs: Iterable[Job | str]) -> list[str]:
     """Ids of one or many jobs; raises :class:`Invalid` for what is no job's id."""
-    given = [jobs] if isinstance(jobs, str) or not isinstance(jobs, Iterable) else jobs
-    return [job.id if isinstance(job, Job) else checked_id(job) for job in given]
+    return [job.id if isinstance(job, Job) else checked_id(job) for job in several(jobs)]
 
 
 def states(http: Http, jobs: Iterable[Job | str], wait_s: float) -> list[JobOut]:

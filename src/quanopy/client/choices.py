@@ -2,11 +2,16 @@
 
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from quanopy.domain.errors import Invalid
 
 E = TypeVar("E", bound=StrEnum)
+
+
+def several(given: object) -> list[Any]:
+    """One or many, as many; a text is one."""
+    return [given] if isinstance(given, str) or not isinstance(given, Iterable) else list(given)
 
 
 def chosen(choices: type[E], name: str, where: str) -> E:
@@ -22,5 +27,4 @@ def chosen(choices: type[E], name: str, where: str) -> E:
 
 def all_chosen(choices: type[E], names: Iterable[str], where: str) -> frozenset[E]:
     """The members that one or many names stand for; raises as :func:`chosen`."""
-    listed = [names] if isinstance(names, str) or not isinstance(names, Iterable) else names
-    return frozenset(chosen(choices, name, where) for name in listed)
+    return frozenset(chosen(choices, name, where) for name in several(names))

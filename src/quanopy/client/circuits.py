@@ -49,10 +49,7 @@ def pack(pubs: Sequence[SamplerPub | EstimatorPub], program: int) -> tuple[Progr
         place = places.setdefault(id(pub.circuit), len(circuits))
         if place == len(circuits):
             circuits.append(pub.circuit)
-        try:
-            encoded.append(_encode(pub, program, place, f"pubs[{index}]"))
-        except ValueError as error:  # Qiskit's, of values that are of other parameters.
-            raise Invalid(str(error), where=f"pubs[{index}]") from error
+        encoded.append(_encode(pub, program, place, f"pubs[{index}]"))
     return pack_circuits(circuits), encoded
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from os import PathLike
 from typing import Any, TypedDict, Unpack
 
-from quanopy.client.choices import chosen
+from quanopy.client.choices import chosen, several
 from quanopy.client.natives import is_native, native_program
 from quanopy.client.programs import circuits_in, encode, kind_in, program_of
 from quanopy.domain.errors import Invalid, Unsupported
@@ -82,9 +82,9 @@ class Draft:
             **{n: how.pop(n) for n in ("name", "priority", "on_failure") if n in how},
         }
         if "after" in how:
-            fields["after"] = [getattr(other, "id", other) for other in _each(how.pop("after"))]
+            fields["after"] = [getattr(other, "id", other) for other in several(how.pop("after"))]
         if "tags" in how:
-            fields["tags"] = _each(how.pop("tags"))
+            fields["tags"] = several(how.pop("tags"))
         if self.pubs is not None:
             fields["pubs"] = list(self.pubs)
         return checked(JobIn, fields | {"options": checked(OptionsIn, how, within="options")})
@@ -253,12 +253,6 @@ def _listed(given: Any) -> list[Any]:
     if not listed:
         raise Invalid("there is nothing to run", hint="Give at least one circuit or pub.")
     return listed
-
-
-def _each(given: Any) -> list[Any]:
-    """One or many, as many."""
-    single = isinstance(given, str) or not isinstance(given, Iterable)
-    return [given] if single else list(given)
 
 
 def _packed(circuits: list[Any]) -> Program:

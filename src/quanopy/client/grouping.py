@@ -83,7 +83,7 @@ class Groups:
             return self._handle(self._http.get(GroupOut, f"/groups/{name}"))
         page = self._http.get(GroupPage, "/groups", params={"name": name})
         if not page.groups:
-            raise no_group(name)
+            raise no_group(str(name))
         return self._handle(page.groups[0])
 
     def listing(self, **filters: Any) -> Iterator[GroupOut]:

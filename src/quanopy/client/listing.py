@@ -21,6 +21,9 @@ def listed(http: Http, filters: Mapping[str, Any], limit: int | None) -> Iterato
 
     Raises :class:`Invalid` for a filter that there is not.
     """
+    given: object = limit
+    if given is not None and (not isinstance(given, int) or isinstance(given, bool)):
+        raise Invalid(f"{str(given)[:60]!r} is no number of jobs", where="limit")
     params = _params(filters)
     left, cursor = limit, None
     while left is None or left > 0:

@@ -4,6 +4,7 @@ import time
 import uuid
 from collections.abc import Iterable, Sequence
 
+from quanopy.client.choices import several
 from quanopy.client.groups import Group
 from quanopy.client.handles import Job, checked_id
 from quanopy.client.http import Http, part
@@ -43,7 +44,7 @@ class Webhooks:
         of_group = group.id if isinstance(group, Group) else group
         asked = {
             "url": url,
-            "kinds": [kinds] if isinstance(kinds, str) else list(kinds),
+            "kinds": several(kinds),
             "job": of_job,
             "group": of_group,
             "label": label,

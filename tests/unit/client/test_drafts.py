@@ -156,7 +156,7 @@ def test_values_of_other_parameters_are_refused_with_the_place() -> None:
     circuit.rx(Parameter("t"), 0)
     with pytest.raises(Invalid, match="x") as raised:
         drafts.sample([(circuit, {"x": 1})])
-    assert raised.value.where == "pubs[0]"
+    assert raised.value.where == "pubs[0].parameters"
 
 
 @pytest.mark.parametrize("observables", [None, "ZZ", ["ZZ", "XX"]])

@@ -10,10 +10,10 @@ import pytest
 
 from quanopy.client import Client
 from quanopy.client.groups import Group
-from quanopy.domain.errors import Invalid, NotReady
+from quanopy.domain.errors import Forbidden, Invalid, NotReady
 from quanopy.domain.ids import new_id
 from quanopy.domain.states import JobState
-from tests.unit.client.stub import Answer, Seen, Stub, document
+from tests.unit.client.stub import Answer, Seen, Stub, document, problem
 
 AT = "2026-01-01T00:00:00Z"
 
@@ -27,7 +27,9 @@ def answer(seen: Seen) -> Answer:
         return document({**shown, "id": path.rsplit("/", 1)[1], "name": "scan"})
     if path.startswith("/jobs/job_"):
         return document({**job, "id": path.rsplit("/", 1)[1]})
-    return document({"jobs": [{**job, "id": one} for one in json.loads(seen.body)["ids"]]})
+    if path.startswith("/jobs"):
+        return document({"jobs": [{**job, "id": one} for one in json.loads(seen.body)["ids"]]})
+    return problem(Forbidden("not here"))
 
 
 @pytest.fixture
@@ -136,3 +138,23 @@ def test_a_filter_that_cannot_be_sent_is_named(client: Client, stub: Stub) -> No
 def test_a_group_is_not_changed_into_itself(client: Client) -> None:
     with pytest.raises(Invalid, match="nothing to change"):
         group_of(client).change()
+
+
+def test_one_name_is_not_taken_for_its_letters(client: Client, stub: Stub) -> None:
+    asks: tuple[Callable[[], object], ...] = (
+        lambda: client.open_resource("aer", "ada"),
+        lambda: client.webhooks.add("https://lab.example/", kinds="job.completed"),
+        lambda: client.match(formats="qpy"),
+        lambda: client.calibrations("aer", metrics="T1"),
+    )
+    wanted = ('"accounts":["ada"]', '"kinds":["job.completed"]', '"formats":["qpy"]', "metric=T1")
+    for ask, said in zip(asks, wanted, strict=True):
+        with pytest.raises(Forbidden):
+            ask()
+        assert said in stub.seen[-1].body.decode() + stub.seen[-1].path
+
+
+@pytest.mark.parametrize("limit", ["5", 1.5, True])
+def test_a_limit_is_a_number_of_jobs(client: Client, limit: Any) -> None:
+    with pytest.raises(Invalid, match="is no number of jobs"):
+        next(client.listing(limit=limit))
