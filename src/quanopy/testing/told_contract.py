@@ -154,6 +154,27 @@ class ToldContract:
         found = store.first_sightings([there.digest, seen.digest, "sha256:none"])
         assert found == [first, there]
 
+    def test_anothers_job_joins_no_group_that_is_told_of(
+        self, store: Store, clock: MovableClock
+    ) -> None:
+        theirs = told(clock, "bob")
+        store.tell([theirs], [])
+        group = Group(
+            id=new_id("group"),
+            account="alice",
+            name="mine",
+            state=GroupState.DONE,
+            policy=GroupPolicy(),
+            created_at=clock(),
+            size=1,
+            ended_at=clock(),
+        )
+        places = {theirs.job.id: 0}
+        whole = ToldGroup(group=group, imported=imported(clock()), positions=places, events=[])
+        store.tell([], [], whole)
+        assert store.group_jobs(group.id, limit=9) == []
+        assert store.jobs([theirs.job.id])[0].group_id is None
+
     def test_a_group_that_was_told_of_has_its_jobs_in_their_places(
         self, store: Store, clock: MovableClock
     ) -> None:
