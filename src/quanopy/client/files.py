@@ -14,41 +14,63 @@ def write_atomically(path: Path, data: bytes | Iterable[bytes]) -> None:
     survives a crash.
 
     It is written beside its place, synced, and renamed over it; an interrupted write leaves
-    the old file as it was. Raises :class:`Invalid` where it cannot be written.
+    the old file as it was. What a link leads to is written, and the link stays; a device or pipe
+    is written to as it is. Raises :class:`Invalid` where it cannot be written.
     """
-    folder = path.absolute().parent
+    pieces = [data] if isinstance(data, bytes) else data
+    _refuse_folder(path)
+    try:
+        if _is_stream(path):
+            with path.open("wb") as stream:
+                stream.writelines(pieces)
+        else:
+            _replace(path.resolve(), pieces)
+    except OSError as error:
+        raise Invalid(f"cannot be written: {error.strerror}", where=str(path)) from error
+
+
+def check_writable(path: Path) -> None:
+    """Raise :class:`Invalid` where :func:`write_atomically` could not write; changes nothing."""
+    _refuse_folder(path)
+    try:
+        if _is_stream(path):
+            return
+        handle, part = _begin(path.resolve())
+        os.close(handle)
+        part.unlink()
+    except OSError as error:
+        raise Invalid(f"cannot be written: {error.strerror}", where=str(path)) from error
+
+
+def _refuse_folder(path: Path) -> None:
+    if path.is_dir():
+        raise Invalid("cannot be written: it is a folder", where=str(path))
+
+
+def _is_stream(path: Path) -> bool:
+    """Whether it is a device, pipe or socket, which no file may take the place of."""
+    return path.exists() and not path.is_file()
+
+
+def _replace(path: Path, pieces: Iterable[bytes]) -> None:
+    """Put a new file in the place of one, or of none."""
     handle, part = _begin(path)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.writelines([data] if isinstance(data, bytes) else data)
+            file.writelines(pieces)
             file.flush()
             os.fsync(file.fileno())
         part.chmod(0o666 & ~_umask())
         part.replace(path)
-        _sync_folder(folder)
-    except OSError as error:
-        raise Invalid(f"cannot be written: {error.strerror}", where=str(path)) from error
+        _sync_folder(path.parent)
     finally:
         with suppress(FileNotFoundError):
             part.unlink()
 
 
-def check_writable(path: Path) -> None:
-    """Raise :class:`Invalid` where :func:`write_atomically` could not write; changes nothing."""
-    if path.is_dir():
-        raise Invalid("cannot be written: it is a folder", where=str(path))
-    handle, part = _begin(path)
-    os.close(handle)
-    part.unlink()
-
-
 def _begin(path: Path) -> tuple[int, Path]:
     """A new file beside a path, open for writing."""
-    folder = path.absolute().parent
-    try:
-        handle, name = tempfile.mkstemp(dir=folder, prefix=f".{path.name}.", suffix=".part")
-    except OSError as error:
-        raise Invalid(f"cannot be written: {error.strerror}", where=str(path)) from error
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     return handle, Path(name)
 
 
