@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Any, Self, overload
 
 from quanopy.client.receipt_calibrations import ReceiptCalibration, Snapshot
 from quanopy.client.results import Answer, Result, result_of
+from quanopy.codecs.members import circuits_member, program_member
 from quanopy.codecs.plain import from_plain
 from quanopy.codecs.receipt_checks import Fault, faults
 from quanopy.codecs.receipt_files import ReceiptFile
@@ -24,9 +25,7 @@ from quanopy.codecs.receipts import (
     GROUP,
     GROUP_EVENTS,
     calibration_member,
-    circuits_member,
     job_member,
-    program_member,
 )
 from quanopy.codecs.result_checks import check_pubs
 from quanopy.domain.errors import NotFound, NotReady, TaskFailed, Unsupported

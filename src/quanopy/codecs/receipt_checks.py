@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from quanopy.codecs.calibrations import decode_metrics
+from quanopy.codecs.members import circuits_member, program_member
 from quanopy.codecs.plain import from_plain
 from quanopy.codecs.receipt_files import ReceiptFile
 from quanopy.codecs.receipt_parts import parts_of
@@ -16,10 +17,8 @@ from quanopy.codecs.receipts import (
     README,
     RESULT_FORMAT,
     calibration_member,
-    circuits_member,
     content_digest,
     job_member,
-    program_member,
 )
 from quanopy.codecs.result_arrays import check_npz
 from quanopy.codecs.result_checks import check_pubs

@@ -51,16 +51,6 @@ def job_member(job_id: str, name: str) -> str:
     return f"jobs/{job_id}/{name}"
 
 
-def program_member(digest: str) -> str:
-    """Where a program as it was submitted lies."""
-    return f"programs/{digest.removeprefix('sha256:')}"
-
-
-def circuits_member(digest: str) -> str:
-    """Where circuits as QPY lie."""
-    return f"circuits/{digest.removeprefix('sha256:')}.qpy"
-
-
 def calibration_member(digest: str, name: str) -> str:
     """Where a part of a snapshot lies: ``calibration.json``, ``raw.json``, ``metrics.json``."""
     return f"calibrations/{digest.removeprefix('sha256:')}/{name}"

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 from quanopy.codecs.calibrations import check as check_snapshot
 from quanopy.codecs.calibrations import decode_metrics
+from quanopy.codecs.members import circuits_member, program_member
 from quanopy.codecs.plain import from_plain
 from quanopy.codecs.receipt_files import ReceiptFile, json_value
 from quanopy.codecs.receipt_parts import parts_of
@@ -12,9 +13,7 @@ from quanopy.codecs.receipts import (
     GROUP,
     GROUP_EVENTS,
     calibration_member,
-    circuits_member,
     job_member,
-    program_member,
 )
 from quanopy.codecs.result_checks import check_pubs
 from quanopy.codecs.results import encode_result

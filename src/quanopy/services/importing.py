@@ -7,10 +7,13 @@ from datetime import UTC, datetime
 from tempfile import TemporaryFile
 
 from quanopy.codecs.calibrations import decode_metrics, encode_metrics
+from quanopy.codecs.members import circuits_member
 from quanopy.codecs.receipt_checks import faults
 from quanopy.codecs.receipt_files import ReceiptFile, most_of
 from quanopy.codecs.receipt_records import JobEntry
-from quanopy.codecs.receipts import calibration_member, circuits_member
+from quanopy.codecs.receipts import (
+    calibration_member,
+)
 from quanopy.domain.errors import Conflict, Invalid, QuanopyError, TooLarge
 from quanopy.domain.groups import Group
 from quanopy.domain.imports import Imported

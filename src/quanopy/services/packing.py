@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from quanopy.codecs.calibrations import encode_metrics
+from quanopy.codecs.members import circuits_member, program_member
 from quanopy.codecs.packs import CALIBRATIONS, COMPLETED, PENDING, PackBuilder, Span
 from quanopy.codecs.records import (
     CALIBRATION,
@@ -290,7 +291,7 @@ def _programs(
         ProgramRecord(
             format=program.format,
             digest=program.digest,
-            data=builder.add(_member("programs", program.digest), program.data),
+            data=builder.add(program_member(program.digest), program.data),
             circuits=_circuits(reading.circuits[index], builder) if reading else None,
             footprint=reading.footprints[index] if reading else None,
         )
@@ -299,11 +300,7 @@ def _programs(
 
 
 def _circuits(qpy: bytes, builder: PackBuilder) -> Span:
-    return builder.add(f"{_member('circuits', digest_of(qpy))}.qpy", qpy)
-
-
-def _member(folder: str, digest: str) -> str:
-    return f"{folder}/{digest.removeprefix('sha256:')}"
+    return builder.add(circuits_member(digest_of(qpy)), qpy)
 
 
 def line_spans(place: Span, lines: Sequence[bytes]) -> list[Span]:

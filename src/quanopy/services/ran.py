@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from quanopy.codecs.members import circuits_member
 from quanopy.codecs.packs import PackBuilder, Span
 from quanopy.codecs.records import (
     ExecutionRanRecord,
@@ -51,8 +52,7 @@ def _kept(ran: Ran, builder: PackBuilder) -> RanRecord:
 
 
 def _member(qpy: bytes, builder: PackBuilder) -> Span:
-    name = digest_of(qpy).removeprefix("sha256:")
-    return builder.add(f"circuits/{name}.qpy", qpy)
+    return builder.add(circuits_member(digest_of(qpy)), qpy)
 
 
 def load_ran(objects: Objects, record: Extent) -> Mapping[str, Sequence[Ran]]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from quanopy.codecs.members import circuits_member, program_member
 from quanopy.codecs.plain import from_plain, to_plain
 from quanopy.codecs.qpy import writer_of
 from quanopy.codecs.receipt_records import (
@@ -22,10 +23,8 @@ from quanopy.codecs.receipts import (
     RESULT_FORMAT,
     ReceiptWriter,
     calibration_member,
-    circuits_member,
     encode_line,
     job_member,
-    program_member,
 )
 from quanopy.codecs.records import JobRecord, ProgramRecord
 from quanopy.codecs.result_arrays import to_npz

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from quanopy.codecs.members import circuits_member
 from quanopy.codecs.packs import PENDING, PackBuilder, Span
 from quanopy.codecs.plain import from_plain, to_plain
 from quanopy.codecs.receipt_files import json_object
@@ -186,7 +187,7 @@ def _ran(one: Telling, builder: PackBuilder) -> dict[str, tuple[RanRecord, ...]]
 
 
 def _circuits(one: Telling, digest: str, builder: PackBuilder) -> Span:
-    return builder.add(f"circuits/{digest.removeprefix('sha256:')}.qpy", one.circuits[digest])
+    return builder.add(circuits_member(digest), one.circuits[digest])
 
 
 def load_told(objects: Objects, places: Sequence[tuple[JobRecord, Extent]]) -> list[Told]:
