@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
@@ -11,6 +11,7 @@ from quanopy.domain.errors import QuanopyError
 from quanopy.server.express import Express
 from quanopy.server.gate import Gate
 from quanopy.server.openapi import describe
+from quanopy.server.parameters import only_known
 from quanopy.server.problems import handle_error
 from quanopy.server.routes import (
     adoptions,
@@ -61,6 +62,7 @@ def create_app(web: Web) -> ASGIApp:
         openapi_tags=TAGS,
         redoc_url=None,
         redirect_slashes=False,
+        dependencies=[Depends(only_known)],
     )
     app.state.web = web
     for part in (

@@ -4,7 +4,7 @@ import contextlib
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from threading import Lock
 from typing import Any
@@ -38,6 +38,8 @@ from quanopy.storage.store import open_store
 from quanopy.storage.wakeups import open_wakeups
 
 MEBIBYTE = 1024 * 1024
+CHECK_S = 5.0
+"""How long a bucket may take to answer each try of the look at it when a process starts."""
 logger = logging.getLogger(__name__)
 
 
@@ -106,6 +108,7 @@ def build(settings: Settings) -> Broker:
         store = open_store(settings.database_url, pooled=settings.listen_dsn is not None)
         stack.callback(store.close)
         objects = archive(settings)
+        _usable(settings)
         wakeups = open_wakeups(settings.database_url, listen_dsn=settings.listen_dsn)
         stack.callback(wakeups.close)
         key = _registration_key(settings)
@@ -161,6 +164,14 @@ def _pace(settings: Settings) -> Pace:
 def archive(settings: Settings) -> Objects:
     """The object store alone; raises as :func:`build`."""
     return open_objects(settings.objects_url, s3=_s3(settings))
+
+
+def _usable(settings: Settings) -> None:
+    """Raise ``Unavailable`` unless objects can be created now, in less than half a minute: who
+    starts a broker with a wrong key hears of it, and not the first who submits a job. A store that
+    goes away later is a matter of readiness."""
+    impatient = replace(_s3(settings), timeout_s=CHECK_S)
+    open_objects(settings.objects_url, s3=impatient).check()
 
 
 def plugins(settings: Settings, registrations: Registrations | None = None) -> list[Plugin]:

@@ -62,6 +62,7 @@ class Bucket:
                 f"{bucket}/{prefix} is no bucket and prefix",
                 hint="Take letters, digits, dots, hyphens and underscores between slashes.",
             )
+        self._keyless = access.access_key_id is None
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="bucket")
         self.store = S3Store(
             bucket,
@@ -94,9 +95,11 @@ class Bucket:
             return Unavailable(
                 f"{self.name} does not exist", hint="Create the bucket, or name another."
             )
+        keys = "No key is set: the machine's own identity was tried. " if self._keyless else ""
         return Unavailable(
             f"{self.name} cannot be reached",
-            hint="Check its endpoint, its name, the credentials and the network; then try again.",
+            hint=f"{keys}Check its endpoint, its name, the credentials and the network; then try "
+            "again.",
         )
 
     def confirm(self) -> None:

@@ -171,6 +171,43 @@ def test_a_wrong_query_is_refused_where_it_is_wrong(
     assert answer.json()["where"] == where
 
 
+@pytest.mark.parametrize(
+    ("path", "where", "hint"),
+    [
+        ("/v1/jobs?sate=completed", "sate", "state"),
+        ("/v1/jobs?state=completed&Tag=x", "Tag", "tag"),
+        ("/v1/jobs/job_none/result?wait=1&partail=true", "partail", "partial"),
+        ("/v1/jobs/job_none/result?timeout=1", "timeout", "wait"),
+        ("/v1/events/stream?group_id=g", "group_id", "group"),
+        ("/v1/health?deep=1", "deep", "takes none"),
+        ("/v1/jobs?" + "x" * 100 + "=", "x" * 60, "limit"),
+    ],
+)
+def test_a_parameter_that_a_route_does_not_know_is_refused(
+    service: Service, path: str, where: str, hint: str
+) -> None:
+    answer = service.client().get(path)
+    assert answer.status_code == 422
+    problem = Problem.model_validate(answer.json())
+    assert problem.where == where
+    assert hint in str(problem.hint)
+
+
+def test_so_is_one_of_a_route_that_changes_something(service: Service) -> None:
+    eve = service.client("eve")
+    assert eve.post("/v1/jobs?wait=5", json=JOB).json()["where"] == "wait"
+    assert eve.get("/v1/jobs").json()["jobs"] == []
+
+
+def test_a_stream_is_gone_on_with_as_browsers_do(service: Service) -> None:
+    ada = service.client()
+    job = ada.post("/v1/jobs", json=JOB).json()["id"]
+    headers = {"Last-Event-ID": "0.0", "Accept": "text/event-stream"}
+    with ada.stream("GET", f"/v1/events/stream?job={job}&job={job}", headers=headers) as stream:
+        assert stream.status_code == 200
+        assert any(line == "event: job.queued" for line in stream.iter_lines())
+
+
 @pytest.mark.parametrize("wait", ["-1", "61", "nan", "inf", "soon"])
 def test_a_wait_out_of_bounds_is_refused(service: Service, wait: str) -> None:
     ada = service.client()
