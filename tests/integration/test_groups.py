@@ -162,3 +162,25 @@ def test_the_end_of_a_group_is_waited_for_so_long(client: Client) -> None:
     with pytest.raises(NotReady):
         group.wait(0.1)
     assert group.cancel().wait(PATIENCE_S).progress.cancelled == 1
+
+
+def test_its_events_end_with_it(client: Client) -> None:
+    group = client.group("events")
+    group.extend([bell(), bell()])
+    group.run()
+    told = list(group.events())  # followed until it is done
+    assert [told[0].kind, told[-1].kind] == ["group.open", "group.done"]
+    assert sum(one.kind == "job.completed" for one in told) == 2
+    assert [one.id for one in group.events()] == [one.id for one in told]
+    assert list(group.events(after=told[-1].id)) == []
+    group.add(bell())
+    later = list(group.events(after=told[-1].id))
+    assert [one.kind for one in later if one.subject == group.id][-1] == "group.done"
+    assert [one.id for one in group.events()] == [one.id for one in (*told, *later)]
+
+
+def test_the_events_of_a_cancelled_group_end_too(client: Client) -> None:
+    group = client.group("cancelled events")
+    group.add(bell())
+    group.cancel()
+    assert [one.kind for one in group.events() if one.subject == group.id][-1] == "group.cancelled"

@@ -46,13 +46,11 @@ def test_a_wrong_key_is_said_at_start(settings: Make) -> None:
 
 
 def test_a_missing_bucket_is_said_at_start(settings: Make) -> None:
-    with pytest.raises(Unavailable, match="nowhere .* does not exist"):
+    with pytest.raises(Unavailable, match=r"nowhere .* does not exist"):
         build(settings("nowhere"))
 
 
-def test_no_key_at_all_is_said_at_start(
-    settings: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_key_at_all_is_said_at_start(settings: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name, raising=False)
     began = monotonic()

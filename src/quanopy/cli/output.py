@@ -157,6 +157,11 @@ def _show_apart(out: "Console", columns: Sequence[str], rows: "Sequence[Sequence
         out.print(line, soft_wrap=True)
 
 
+def counted(number: int, what: str, many: str | None = None) -> str:
+    """``1 job``, ``2 jobs``; ``many`` where an ``s`` does not do."""
+    return f"{number:,} {what if number == 1 else many or what + 's'}"
+
+
 def show_jobs(jobs: "Sequence[JobOut]", *, none: str = "no jobs") -> None:
     """Print jobs as a table, or that there are none."""
     if not jobs:

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from quanopy.wire.service import EventOut
 
 
+COUNTED = 500
+"""Jobs under way that are counted for who follows them, at most."""
+
+
 def result(
     id: JobId,
     partial: Annotated[
@@ -74,13 +78,30 @@ def watch(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document a line.")] = False,
 ) -> None:
-    """Follow jobs as they go, until these have ended; 1 if one failed."""
+    """Follow jobs as they go, until these have ended, 1 if one failed; without ids until Ctrl-C."""
     from quanopy.client import Client
 
     with Client() as client:
+        if not ids and not as_json:
+            _say_what_is_followed(client)
         failed = _follow(client, ids or [], as_json=as_json)
     if failed:
         raise typer.Exit(1)
+
+
+def _say_what_is_followed(client: "Client") -> None:
+    from quanopy.cli.output import counted
+    from quanopy.domain.states import FINAL_JOB_STATES, JobState
+
+    under_way = [state for state in JobState if state not in FINAL_JOB_STATES]
+    count = sum(1 for _ in client.listing(limit=COUNTED + 1, state=under_way))
+    if count > COUNTED:
+        said = f"more than {counted(COUNTED, 'job')} are under way"
+    elif count:
+        said = f"{counted(count, 'job')} {'is' if count == 1 else 'are'} under way"
+    else:
+        said = "no job is under way"
+    typer.echo(f"{said}; what happens to all jobs of the account shows here until Ctrl-C", err=True)
 
 
 def _follow(client: "Client", ids: list[str], *, as_json: bool) -> bool:

@@ -13,7 +13,7 @@ from quanopy.client.handles import Job
 from quanopy.client.http import Http
 from quanopy.client.polling import LONGEST_S, rounds
 from quanopy.client.results import Result, result_of
-from quanopy.client.streams import follow
+from quanopy.client.streams import BEGINNING, follow, history
 from quanopy.client.watching import EVERY_S, display
 from quanopy.domain.errors import Invalid, NotReady, QuanopyError
 from quanopy.domain.groups import GroupAction, GroupOrder, GroupState
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 _PAGE = 10_000
 _AT_ONCE = 1_000
 """Jobs in one request."""
+_ENDED = (GroupState.DONE, GroupState.CANCELLED)
 
 
 def policy(
@@ -104,8 +105,33 @@ class Group:
         return [Job(self._http, one.id) for one in self.listing()]
 
     def events(self, *, after: str | None = None) -> Iterator[EventOut]:
-        """Follow what happens to it and to its jobs, without end."""
-        return follow(self._http, (), after, group=self.id)
+        """What happened to it and to its jobs, in order, then what happens, until it is done or
+        cancelled.
+
+        ``after`` is an event's ``id`` to go on from; without it, from the first. A group that is
+        done goes on when it is given jobs; this ends all the same: ask again, ``after`` the last.
+        """
+        at = after or BEGINNING
+        while True:
+            # Asked first: all that made it final is in the history that is read then.
+            over, ended = self.detail().ended_at is not None, False
+            for event in history(self._http, "/events", {"group": self.id, "after": at}):
+                at, ended = event.id, self._ends(event, ended)
+                yield event
+            if over:
+                return
+            if ended:
+                continue  # between the two questions
+            for event in follow(self._http, (), at, group=self.id):
+                at = event.id
+                yield event
+                if self._ends(event, False):
+                    break
+
+    def _ends(self, event: EventOut, ended: bool) -> bool:
+        """Whether it has ended after this event, and had (or not) before."""
+        told = event.subject == self.id and event.after is not None
+        return event.after in _ENDED if told else ended
 
     # -- what it is given ---------------------------------------------------------------------
     def add(

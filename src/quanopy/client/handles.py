@@ -11,12 +11,13 @@ from quanopy.client.http import Http
 from quanopy.client.polling import rounds
 from quanopy.client.programs import decode, unpacked
 from quanopy.client.results import Result, result_of
+from quanopy.client.streams import history
 from quanopy.domain.errors import Invalid, NotReady, Unsupported
 from quanopy.domain.ids import is_id
 from quanopy.domain.programs import CIRCUITS, Program
 from quanopy.domain.states import FINAL_JOB_STATES, JobState
 from quanopy.wire.jobs import CompiledJobOut, JobDetail, JobOut, ResultOut, SubmittedOut
-from quanopy.wire.service import EventOut, EventsOut
+from quanopy.wire.service import EventOut
 
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit
@@ -112,14 +113,7 @@ class Job:
 
     def events(self) -> list[EventOut]:
         """Its history so far, in order."""
-        found: list[EventOut] = []
-        after = None
-        while True:
-            page = self._http.get(EventsOut, f"/jobs/{self.id}/events", params={"after": after})
-            found += page.events
-            if not page.events or page.position == after:
-                return found
-            after = page.position
+        return list(history(self._http, f"/jobs/{self.id}/events"))
 
     def submitted(self) -> SubmittedOut:
         """What was submitted: programs, pubs as they were understood, options."""

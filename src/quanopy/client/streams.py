@@ -1,21 +1,35 @@
 """Following events: a server-sent event stream that is taken up again where it broke."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from quanopy.client.http import PATIENCE_S, Http
 from quanopy.domain.errors import QuanopyError, Transient, Unavailable
 from quanopy.wire.problems import from_problem
-from quanopy.wire.service import EventOut, Problem
+from quanopy.wire.service import EventOut, EventsOut, Problem
 
 M = TypeVar("M", bound=BaseModel)
 
 IDLE_S = 60.0
 """A stream silent for longer than this (the server sends comments) is taken for broken."""
 PAUSE_S = 0.5
+BEGINNING = "0.0"
+"""The position before all events."""
+
+
+def history(http: Http, path: str, params: Mapping[str, Any] | None = None) -> Iterator[EventOut]:
+    """Events that there are so far, in order, page by page; ``params`` say of what, and ``after``
+    which."""
+    asked = dict(params or {})
+    while True:
+        page = http.get(EventsOut, path, params=asked)
+        yield from page.events
+        if not page.events or page.position == asked.get("after"):
+            return
+        asked["after"] = page.position
 
 
 def follow(

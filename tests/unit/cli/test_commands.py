@@ -77,6 +77,21 @@ def test_of_a_cancelled_job_that_still_runs_it_is_said_how_it_goes_on(broker: On
     assert run("cancel", broker.id).stderr == ""
 
 
+@pytest.mark.parametrize(
+    ("listed", "said"),
+    [(0, "no job is"), (1, "1 job is"), (3, "3 jobs are"), (501, "more than 500 jobs are")],
+)
+def test_who_follows_all_jobs_is_told_so_and_how_it_ends(
+    broker: OneJob, listed: int, said: str
+) -> None:
+    broker.listed = listed
+    found = run("watch").stderr
+    assert found.startswith(f"{said} under way; what happens to all jobs")
+    assert "until Ctrl-C" in found
+    assert "under way" not in run("watch", "--json").stderr
+    assert "under way" not in run("watch", broker.id).stderr
+
+
 def test_where_there_are_no_jobs_that_is_said(broker: OneJob) -> None:
     broker.listed = 0
     plain, filtered = run("jobs"), run("jobs", "--tag", "x")
