@@ -5,6 +5,7 @@ from contextlib import closing
 from pathlib import Path
 from socket import create_server
 from time import monotonic
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ def settings(s3_server: S3Server, tmp_path: Path) -> Make:
     """Settings of a broker whose objects go to the real bucket, unless told otherwise."""
 
     def make(bucket: str = s3_server.bucket, **changes: str | None) -> Settings:
-        access = {
+        access: dict[str, Any] = {
             "s3_endpoint": s3_server.endpoint,
             "s3_region": s3_server.region,
             "s3_access_key": s3_server.access_key,
