@@ -8,6 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from quanopy.domain.errors import QuanopyError
+from quanopy.server.docs_page import pages
 from quanopy.server.express import Express
 from quanopy.server.gate import Gate
 from quanopy.server.openapi import describe
@@ -60,6 +61,7 @@ def create_app(web: Web) -> ASGIApp:
         summary="Broker between programs and quantum resources.",
         description="Errors are problem documents (RFC 9457). Times are UTC.",
         openapi_tags=TAGS,
+        docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
         dependencies=[Depends(only_known)],
@@ -77,4 +79,5 @@ def create_app(web: Web) -> ASGIApp:
     )
     app.add_middleware(gate)
     describe(app)
+    app.include_router(pages(app.openapi))
     return Express(app, gate)

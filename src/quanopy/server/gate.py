@@ -10,9 +10,7 @@ from quanopy.server.auth import Authenticator
 from quanopy.server.metrics import Metrics
 from quanopy.server.problems import error_response, unexpected_response
 
-OPEN = frozenset(
-    {"/v1/health", "/v1/ready", "/metrics", "/openapi.json", "/docs", "/docs/oauth2-redirect"}
-)
+OPEN = frozenset({"/", "/v1/health", "/v1/ready", "/metrics", "/openapi.json", "/docs"})
 """Paths that need no token; every other one does, also those that do not exist."""
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 

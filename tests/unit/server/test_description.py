@@ -1,10 +1,12 @@
 """What the API says of itself."""
 
+from html.parser import HTMLParser
 from typing import Any
 
 import pytest
 from pydantic import BaseModel
 
+from quanopy.server.docs_page import page
 from quanopy.server.routes import examples
 from quanopy.wire.jobs import JobDetail, JobIn, JobOut, ResultOut, SubmittedOut
 from quanopy.wire.problems import MEDIA_TYPE
@@ -92,3 +94,57 @@ def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
 def test_examples_fit_their_models(model: type[BaseModel], example: dict[str, Any]) -> None:
     assert set(example) <= set(model.model_fields)
     model.model_validate(example)
+
+
+class Links(HTMLParser):
+    """What a page refers to, what it names, and whether anything in it could run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.links: set[str] = set()
+        self.names: set[str] = set()
+        self.tags: set[str] = set()
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        """Note what it says."""
+        self.tags.add(tag)
+        given = dict(attributes)
+        self.links |= {str(given[name]) for name in ("href", "src", "action") if name in given}
+        self.names |= {str(given["id"])} if "id" in given else set()
+
+
+def test_the_page_tells_of_every_route_and_needs_nothing_from_elsewhere(
+    service: Service, document: dict[str, Any]
+) -> None:
+    answer = service.caller(None).get("/docs")
+    assert answer.status_code == 200
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+    for name, operation in operations(document):
+        method, path = name.split()
+        assert f"<code>{method.upper()} {path}</code>" in answer.text, name
+        for parameter in operation.get("parameters", ()):
+            assert f"<code>{parameter['name']}</code>" in answer.text, name
+    seen = Links()
+    seen.feed(answer.text)
+    assert not seen.tags & {"script", "link", "img", "iframe"}
+    assert seen.links <= {"/openapi.json"} | {f"#{name}" for name in seen.names}
+
+
+def test_what_the_page_shows_is_text() -> None:
+    schema = {"type": "object", "properties": {"<b>": {"description": "`<i>` & more"}}}
+    shown = page(
+        {
+            "info": {"title": "<u>", "version": "1", "summary": "", "description": ""},
+            "paths": {},
+            "components": {"schemas": {"Name": schema}},
+        }
+    )
+    assert "<b>" not in shown
+    assert "<code>&lt;i&gt;</code> &amp; more" in shown
+    assert "<h1>&lt;u&gt; 1</h1>" in shown
+
+
+def test_whoever_comes_to_the_root_is_led_to_the_page(service: Service) -> None:
+    answer = service.caller(None).get("/")
+    assert (answer.status_code, answer.headers["location"]) == (307, "/docs")
+    assert service.caller(None).get("/docs/oauth2-redirect").status_code == 401
