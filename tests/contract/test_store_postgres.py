@@ -18,9 +18,9 @@ from quanopy.domain.states import JobState
 from quanopy.ports.store import EventQuery, Store
 from quanopy.storage.engine import STATEMENT_TIMEOUT_S
 from quanopy.storage.store import SqlStore, open_store
-from quanopy.testing.catalogue import job, submission
+from quanopy.testing.catalogue import MovableClock, job, submission
 from quanopy.testing.groups_contract import fill, group, step
-from quanopy.testing.store_contract import MakeStore, StoreContract
+from quanopy.testing.store_contract import TTL, MakeStore, StoreContract
 from tests.servers import PgBouncer, PostgresServer
 
 
@@ -80,6 +80,22 @@ class TestPostgresStore(StoreContract):
         page = store.events(EventQuery(after=page.position))
         assert [event.subject for event in page.events] == [one.id]
         assert not page.held_back
+
+    @pytest.mark.parametrize("ahead_min", [-20, 20])
+    def test_how_old_an_execution_is_no_workers_clock_says(
+        self, store: Store, clock: MovableClock, make_store: MakeStore, ahead_min: int
+    ) -> None:
+        """What may still be under way would be searched for too soon, and sent twice."""
+        claim = self.begun(store)
+        other = MovableClock()
+        other.move(60 * ahead_min)
+        with contextlib.closing(make_store(other)) as elsewhere:
+            assert elsewhere.skew_s() == pytest.approx(60 * ahead_min, abs=30)
+            elsewhere.retire("worker_1")
+            (due,) = elsewhere.due("worker_2", ["fake"], limit=9, ttl_s=TTL)
+        (age_s,) = due.ages_s.values()
+        assert 0 < age_s < 60
+        assert due.executions[0].tasks == (claim.tasks[0].id,)
 
 
 @pytest.mark.postgres

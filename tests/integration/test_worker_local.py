@@ -4,6 +4,7 @@ import math
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -17,6 +18,8 @@ from quanopy.ports.providers import Outcome, Work
 from quanopy.ports.store import Ending, EventQuery, Store
 from quanopy.server.worker import Rhythm
 from quanopy.services.ending import ATTEMPTS
+from quanopy.storage.store import open_store
+from quanopy.testing.catalogue import MovableClock
 from quanopy.testing.fake_local import FakeEmulator
 from tests.integration.workplace import QUICK, Workplace, task_ids
 
@@ -43,6 +46,24 @@ def test_a_job_runs_and_its_result_is_kept(place: Workplace) -> None:
     assert execution.usage["shots"] == 10
     assert place.history(job_id)[0] == "job.queued"
     assert "job.completed" in place.history(job_id)
+
+
+@pytest.mark.postgres
+def test_a_worker_whose_clock_is_not_the_databases_says_so_once(
+    postgres_dsn: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    late = MovableClock()
+    late.move(-600)
+    with Workplace(postgres_dsn, tmp_path / "objects") as place:
+        with closing(open_store(postgres_dsn, clock=late)) as elsewhere:
+            worker = place.worker(FakeEmulator(), store=elsewhere)
+            place.wait([*place.submit(1)])
+            time.sleep(1.2)  # Two beats more.
+            worker.stop()
+        place.worker(FakeEmulator())
+    told = [r.getMessage() for r in caplog.records if "clock" in r.getMessage()]
+    assert len(told) == 1
+    assert "s behind the database's" in told[0]
 
 
 def test_work_that_was_there_before_the_worker_is_found(place: Workplace) -> None:

@@ -291,6 +291,9 @@ class Due:
     executions: Sequence[Execution]
     tasks: Mapping[str, Sequence[Task]]
     """Tasks by execution id, in the order of the execution's slots."""
+    ages_s: Mapping[str, float]
+    """How long ago each was begun, or was made at the vendor, by the clock that all workers
+    share: the database's, where it has one. No worker's own says that, for another wrote it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -478,7 +481,8 @@ class Store(Webhooks, Protocol):
 
     def begin(self, claim_id: str, executions: Sequence[Execution], *, ttl_s: float) -> None:
         """Write remote executions as ``submitting``, with their tasks ``executing``; the claim
-        goes on to hold the executions. ``Conflict`` when the claim is lost."""
+        goes on to hold the executions, which are created now, whatever they say of it.
+        ``Conflict`` when the claim is lost."""
 
     def due(self, worker: str, providers: Sequence[str], *, limit: int, ttl_s: float) -> list[Due]:
         """Claim remote executions that want a look now (due, or abandoned, or to be stopped),
@@ -660,6 +664,10 @@ class Store(Webhooks, Protocol):
 
     def check(self) -> None:
         """Raise unless the database answers (for readiness)."""
+
+    def skew_s(self) -> float:
+        """How far the store's own clock is ahead of the one that all workers share, the
+        database's (behind: negative); 0 where there is but one."""
 
     def close(self) -> None:
         """Let go of the connections; idempotent."""

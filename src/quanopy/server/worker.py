@@ -35,6 +35,8 @@ from quanopy.services.stopping import Calibrated, Limits, Precision, Rule
 
 log = logging.getLogger(__name__)
 
+_SKEW_S = 2.0
+"""Clocks further apart are told: claims are held and found expired by workers' own."""
 _FIRST_S = 15.0
 """How long a worker that begins waits for providers to say what they serve: loading a vendor's
 package takes a while."""
@@ -113,6 +115,7 @@ class Worker:
         )
         self._crews: list[Crew] = []
         self._resources: dict[str, Resource] = {}
+        self._skewed = False
         self._twice: set[tuple[str, str]] = set()
         """Resources, with their providers, whose name another provider's has."""
         self._served: dict[str, tuple[str, ...]] = {}
@@ -144,6 +147,7 @@ class Worker:
     def start(self) -> None:
         """Register the providers' resources and begin to work."""
         self._try(lambda: self._register(_FIRST_S))
+        self._try(self._compare_clocks)
         self._crews = [self._crew(provider) for provider in self._providers]
         self._unsubscribe = [
             self._wakeups.subscribe(Topic.WORK, self._claim_soon),
@@ -324,6 +328,18 @@ class Worker:
         self._holding.renew()
         if not self._stopping.is_set():
             self._register(self._rhythm.ttl_s / 6)
+            self._compare_clocks()
+
+    def _compare_clocks(self) -> None:
+        """Tell it once where this machine's clock is far from the database's."""
+        ahead_s = self._store.skew_s()
+        skewed = abs(ahead_s) > _SKEW_S
+        if skewed and not self._skewed:
+            log.warning(
+                "this machine's clock is %.1f s %s the database's: have both keep time by NTP",
+                *(abs(ahead_s), "ahead of" if ahead_s > 0 else "behind"),
+            )
+        self._skewed = skewed
 
     def _register(self, patience_s: float) -> None:
         """Say that it lives, and what it serves: at half a beat's length no vendor holds it up."""

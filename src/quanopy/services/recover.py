@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 
 from quanopy.domain.errors import (
     Conflict,
@@ -141,7 +140,7 @@ class Recovery:
         return Intent(execution=execution, tasks=tasks, works=works)
 
     def _search(self, due: Due, executions: Sequence[Execution]) -> None:
-        early_s = {e.id: self._too_early_s(e) for e in executions}
+        early_s = {e.id: self._too_early_s(e, due.ages_s[e.id]) for e in executions}
         changes = [
             ExecutionChange(execution_id=early, due_in_s=left)
             for early, left in early_s.items()
@@ -158,9 +157,8 @@ class Recovery:
         self._sending.advance(due.claim_id, changes)
         self._give_up(due, [e for e in missing if e.searches + 1 >= _SEARCHES])
 
-    def _too_early_s(self, execution: Execution) -> float:
-        age = (datetime.now(UTC) - execution.created_at).total_seconds()
-        return search_delay_s(self._provider) - age
+    def _too_early_s(self, execution: Execution, age_s: float) -> float:
+        return search_delay_s(self._provider) + execution.searches * self._pause_s - age_s
 
     def _found(self, execution: Execution, provider_job_id: str) -> ExecutionChange:
         return ExecutionChange(
@@ -172,8 +170,12 @@ class Recovery:
         )
 
     def _once_more(self, execution: Execution) -> ExecutionChange:
-        pause = max(self._provider.capabilities.visibility_delay_s, _SHORTEST_SEARCH_PAUSE_S)
-        return ExecutionChange(execution_id=execution.id, due_in_s=pause, searched=True)
+        return ExecutionChange(execution_id=execution.id, due_in_s=self._pause_s, searched=True)
+
+    @property
+    def _pause_s(self) -> float:
+        """Between two searches."""
+        return max(self._provider.capabilities.visibility_delay_s, _SHORTEST_SEARCH_PAUSE_S)
 
     def _give_up(self, due: Due, executions: Sequence[Execution]) -> None:
         """Searched for often enough: it never arrived, so its tasks may be sent anew."""

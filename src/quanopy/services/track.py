@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from quanopy.domain.errors import (
     Conflict,
@@ -200,7 +199,7 @@ class Tracking:
         tasks = due.tasks[execution.id]
         report = reports.get(execution.provider_job_id or "")
         if report is None:
-            return self._missing(execution)
+            return self._missing(execution, due.ages_s[execution.id])
         if report.state is None:
             return self._looks.told(execution, report.detail)
         if report.state is ExecutionState.COMPLETED:
@@ -221,9 +220,9 @@ class Tracking:
             else pause_s(self._provider, execution),
         )
 
-    def _missing(self, execution: Execution) -> ExecutionChange:
+    def _missing(self, execution: Execution, age_s: float) -> ExecutionChange:
         """Unknown to the provider: not seen yet, or forgotten and left to an operator."""
-        if _age_s(execution) < search_delay_s(self._provider):
+        if age_s < search_delay_s(self._provider):
             return ExecutionChange(
                 execution_id=execution.id, due_in_s=pause_s(self._provider, execution)
             )
@@ -268,10 +267,6 @@ class Tracking:
         if execution.resource not in resources:
             raise Unavailable(f"{self._provider.name} has no resource {execution.resource} now")
         return self._sent(execution, tasks, resources[execution.resource])
-
-
-def _age_s(execution: Execution) -> float:
-    return (datetime.now(UTC) - execution.created_at).total_seconds()
 
 
 def _stranded(execution: Execution) -> ExecutionChange:

@@ -13,6 +13,7 @@ from quanopy.domain.jobs import Execution, Task
 from quanopy.domain.states import ExecutionState, TaskState
 from quanopy.ports.store import Due, ExecutionChange
 from quanopy.storage import claims, schema
+from quanopy.storage.clocks import shared_now
 from quanopy.storage.compiled import Row
 from quanopy.storage.events import History
 from quanopy.storage.lanes import ALIVE
@@ -90,14 +91,17 @@ def by_name(found: Sequence[Row], names: Collection[str]) -> Mapping[str, str]:
 def begin(
     connection: Transaction, claim_id: str, executions: Sequence[Execution], *, ttl: int, now: int
 ) -> None:
-    """Write executions as submitting and their tasks as executing.
+    """Write executions as submitting and their tasks as executing, begun by the shared clock.
 
     Raises:
         Conflict: the claim, or one of the tasks under it, is lost.
     """
     there = read_ids(connection, LOCKED_EXECUTIONS, [e.id for e in executions])
     if len(there) == len(executions) and all(row.claim_id == claim_id for row in there):
-        return  # The reply to the first time was lost.
+        # The reply to the first time was lost, and they are sent only from now on.
+        begun = shared_now(connection, now)
+        update_rows(connection, _executions, [{"id": r.id, "created_at": begun} for r in there])
+        return
     tasks = {
         row.id: row
         for row in read_ids(connection, LOCKED_TASKS, [t for e in executions for t in e.tasks])
@@ -109,10 +113,11 @@ def begin(
         raise Conflict(f"{claim_id} is lost", hint="Its tasks are somebody else's now.")
     history = History(worker, now)
     devices = devices_of(connection, {e.resource for e in executions})
+    begun = shared_now(connection, now)
     insert_rows(
         connection,
         _executions,
-        [_begun(e, claim_id, tasks, devices[e.resource]) for e in executions],
+        [_begun(e, claim_id, tasks, devices[e.resource], begun) for e in executions],
     )
     _announce(executions, tasks, history)
     moves = [_executing(tasks[task], e.id) for e in executions for task in e.tasks]
@@ -120,10 +125,13 @@ def begin(
     history.write(connection)
 
 
-def _begun(execution: Execution, claim_id: str, tasks: Mapping[str, Row], device: str) -> Values:
+def _begun(
+    execution: Execution, claim_id: str, tasks: Mapping[str, Row], device: str, begun: int
+) -> Values:
     stop = all(tasks[task].cancel_requested for task in execution.tasks)
     return execution_row(execution, device=device) | {
         "state": ExecutionState.SUBMITTING.value,
+        "created_at": begun,
         "claim_id": claim_id,
         "stop_requested": stop,
     }
@@ -186,7 +194,7 @@ def take(
         _executions,
         [{"id": r.id, "claim_id": claim_id, "stop_seen": bool(r.stop_requested)} for r in rows],
     )
-    taken = [row.id for row in rows]
+    taken, at = [row.id for row in rows], shared_now(connection, now)
     executions = [execution_of(row) for row in read_ids(connection, EXECUTIONS, taken)]
     ids = [task for execution in executions for task in execution.tasks]
     tasks = {row.id: task_of(row) for row in read_ids(connection, TASKS, ids)}
@@ -195,6 +203,7 @@ def take(
         provider=provider,
         executions=executions,
         tasks={e.id: _slots(e, tasks) for e in executions},
+        ages_s={row.id: (at - row.created_at) / 1_000_000 for row in rows},
     )
 
 

@@ -71,6 +71,7 @@ from quanopy.storage import (
     turns,
     webhooks,
 )
+from quanopy.storage.clocks import shared_now
 from quanopy.storage.engine import Database
 from quanopy.storage.faults import Refused
 from quanopy.storage.mapping import span, stamp
@@ -283,6 +284,15 @@ class SqlStore:
         """See :meth:`Store.register`."""
         ttl = span(ttl_s)
         return self._write(lambda c, now: resources.register(c, worker, served, ttl=ttl, now=now))
+
+    def skew_s(self) -> float:
+        """See :meth:`Store.skew_s`."""
+
+        def ahead(connection: Transaction) -> float:
+            shared = shared_now(connection, self._now())
+            return (self._now() - shared) / 1_000_000
+
+        return self._database.read(ahead)
 
     def retire(self, worker: str) -> None:
         """See :meth:`Store.retire`."""

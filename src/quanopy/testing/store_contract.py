@@ -563,6 +563,26 @@ class StoreContract(
         store.begin(claim.id, [run], ttl_s=TTL)
         assert store.tasks([one.id])[0].attempt == 1
 
+    def test_an_execution_is_begun_when_the_store_last_said_so(
+        self, store: Store, clock: MovableClock
+    ) -> None:
+        """It is sent after that, and no earlier: so old it is, and not as old as it says."""
+        (one,) = self.submit(store, job(resource="qpu"))
+        claim = take(store, "qpu")
+        run = replace(
+            execution(claim, provider="fake"), created_at=datetime(2001, 1, 1, tzinfo=UTC)
+        )
+        store.begin(claim.id, [run], ttl_s=TTL)
+        (first,) = store.executions(one.id)
+        clock.move(1)
+        store.begin(claim.id, [run], ttl_s=TTL)
+        (again,) = store.executions(one.id)
+        assert run.created_at < first.created_at < again.created_at
+        store.retire("worker_1")
+        (due,) = store.due("worker_2", ["fake"], limit=9, ttl_s=TTL)
+        assert due.ages_s.keys() == {run.id}
+        assert 0 <= due.ages_s[run.id] < 60
+
     def test_an_execution_put_down_is_found_due_by_any_worker(
         self, store: Store, clock: MovableClock
     ) -> None:
