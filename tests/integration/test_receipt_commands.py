@@ -73,10 +73,10 @@ def test_a_person_sees_how_far_it_is_and_a_script_does_not(
     again, said = run(data, "verify", file)
     assert again == digest
     assert "members" in said
-    assert "1 jobs, nothing is wrong" in said
+    assert "1 job, nothing is wrong" in said
     _, said = run(data, "import", file)
     assert "the broker checks and keeps it" in said
-    assert "0 imported, 1 were there already" in said
+    assert "0 imported, 1 was there already" in said
     for arguments in (("export", job.id, file), ("verify", file), ("import", file)):
         found, said = run(data, *arguments, "--json")
         assert json.loads(found)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from quanopy.cli.arguments import AsJson
+from quanopy.cli.pairs import time_of
 from quanopy.cli.standing import SHORT, recalibrated
 
 if TYPE_CHECKING:
@@ -50,13 +51,14 @@ def calibration(
         raise Invalid("name a resource, or a job with --job, not both", where="calibration")
     if job is not None and (history or plot or since):
         raise Invalid("what a job ran under has no history", where="--job")
+    begin = None if since is None else time_of(since, "--since")
     with Client() as client:
         if job is not None:
             _of_job(client, job, as_json=as_json)
         elif plot is not None:
-            _plot(client, resource or "", plot, _from(since), metric or [], qubit or [], limit)
+            _plot(client, resource or "", plot, begin, metric or [], qubit or [], limit)
         elif history or since is not None:
-            _history(client, resource or "", _from(since), metric or [], limit, as_json=as_json)
+            _history(client, resource or "", begin, metric or [], limit, as_json=as_json)
         else:
             _now(client, resource or "", metric or [], qubit or [], as_json=as_json)
 
@@ -283,24 +285,3 @@ def _of_job(client: "Client", job_id: str, *, as_json: bool) -> None:
     for one, bound in known:
         if bound.warning:
             typer.echo(f"{one.id}: {recalibrated(bound)}", err=True)
-
-
-def _from(text: str | None) -> "datetime | None":
-    """A time, or so long ago."""
-    from datetime import UTC, datetime, timedelta
-
-    from quanopy.domain.durations import seconds_of
-    from quanopy.domain.errors import Invalid
-
-    if text is None:
-        return None
-    try:
-        return datetime.now(UTC) - timedelta(seconds=seconds_of(text))
-    except (ValueError, OverflowError):
-        pass
-    try:
-        return datetime.fromisoformat(text).astimezone()
-    except (ValueError, OverflowError) as error:
-        raise Invalid(
-            f"{text[:40]!r} is no time", where="--since", hint="Write 7d, 12h or 2026-01-31."
-        ) from error

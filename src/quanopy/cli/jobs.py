@@ -1,10 +1,11 @@
 """Commands on jobs: submit, status, jobs, cancel, retry."""
 
 import re
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -170,7 +171,7 @@ def jobs(
         str | None, typer.Option("--group", help="Only of this group, by its name or id.")
     ] = None,
     since: Annotated[
-        str | None, typer.Option("--since", help="ISO 8601 time; local unless it says.")
+        str | None, typer.Option("--since", help="From then on: 2h, 7d, or an ISO 8601 time.")
     ] = None,
     until: Annotated[str | None, typer.Option("--until", help="Likewise.")] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", help="At most so many.")] = 30,
@@ -206,18 +207,74 @@ def jobs(
         typer.echo("no jobs with these filters" if any(filters.values()) else "no jobs", err=True)
 
 
-def cancel(ids: JobIds, as_json: AsJson = False) -> None:
+def cancel(
+    ids: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[ID...]", help="Ids of jobs; or options say which."),
+    ] = None,
+    state: Annotated[
+        list[str] | None, typer.Option("--state", help="All in this state; repeat for several.")
+    ] = None,
+    tag: Annotated[str | None, typer.Option("--tag", help="All with this tag.")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="All of exactly this name.")] = None,
+    group: Annotated[
+        str | None, typer.Option("--group", help="All of this group, by its name or id.")
+    ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Do not ask; it is asked in a terminal alone.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Ask for the end of jobs: what waits ends now, what runs soon."""
     from quanopy.client import Client
     from quanopy.domain.states import FINAL_JOB_STATES
 
+    chosen = {"state": state, "tag": tag, "name": name, "group": group}
+    filters = {option: value for option, value in chosen.items() if value}
+    _say_one_way(ids, filters)
     with Client() as client:
-        found = client.cancel(ids)
+        if filters:
+            ids = _under_way(client, filters)
+            _confirm(len(ids), yes=yes)
+        found = client.cancel(ids or ())
     _show(found, as_json=as_json)
     running = [job.id for job in found if job.state not in FINAL_JOB_STATES]
     if running and not as_json:
         typer.echo("asked to end; what runs ends soon. Follow it:", err=True)
         typer.echo(f"  quanopy watch {' '.join(running)}", err=True)
+
+
+def _say_one_way(ids: Sequence[str] | None, filters: Mapping[str, object]) -> None:
+    from quanopy.domain.errors import Invalid
+
+    if ids and filters:
+        raise Invalid("jobs are named and chosen by options", where="cancel", hint="Do one.")
+    if not ids and not filters:
+        raise Invalid(
+            "no job is named", where="cancel", hint="Give ids; or --tag, --name, --group, --state."
+        )
+
+
+def _under_way(client: "Client", filters: dict[str, Any]) -> list[str]:
+    """Ids of the account's jobs that have not ended and pass these filters."""
+    from quanopy.domain.errors import Invalid
+    from quanopy.domain.states import FINAL_JOB_STATES, JobState
+
+    if over := FINAL_JOB_STATES & set(filters.get("state", ())):
+        raise Invalid(f"jobs that are {min(over)} have ended", where="--state")
+    going = [state for state in JobState if state not in FINAL_JOB_STATES]
+    asked = {"state": going, **filters}
+    if "group" in filters:
+        asked["group"] = client.find_group(filters["group"]).id
+    return [job.id for job in client.listing(**asked)]
+
+
+def _confirm(number: int, *, yes: bool) -> None:
+    """Ask a person in a terminal, unless that is done already; ends the command on no."""
+    from quanopy.cli.output import counted
+
+    if number and not yes and sys.stdin.isatty():
+        typer.confirm(f"cancel {counted(number, 'job')}?", abort=True, err=True)
 
 
 def retry(id: JobId, as_json: AsJson = False) -> None:

@@ -104,7 +104,7 @@ def show_table(
     if width > out.width and out.is_terminal:
         _show_apart(out, columns, cells)
         return
-    table = Table(box=box.SIMPLE_HEAD)
+    table = Table(box=box.SIMPLE_HEAD, show_header=any(columns))
     for column, wide in zip(columns, widths, strict=True):
         table.add_column(column, width=wide, overflow="fold")
     for row in cells:
@@ -167,14 +167,16 @@ def show_jobs(jobs: "Sequence[JobOut]", *, none: str = "no jobs") -> None:
     if not jobs:
         typer.echo(none, err=True)
         return
+    grouped = any(job.group for job in jobs)
     show_table(
-        JOB_COLUMNS,
+        (*JOB_COLUMNS, "group") if grouped else JOB_COLUMNS,
         (
             (
                 *(job.id, job.name, job.kind, job.resource, job.state, job.pubs, job.shots),
                 job.created_at.astimezone(),
                 _took(job),
                 job.problem and job.problem.message,
+                *((job.group,) if grouped else ()),
             )
             for job in jobs
         ),

@@ -1,6 +1,10 @@
 """What options say that name a thing and its value, and times."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 def pairs(
@@ -21,15 +25,22 @@ def pairs(
     return found
 
 
-def time_of(text: str, where: str) -> str:
-    """An ISO 8601 time with its zone; local unless it says. Raises ``Invalid``."""
-    from datetime import datetime
+def time_of(text: str, where: str) -> "datetime":
+    """A time, or so long ago: ISO 8601, local unless it says, or ``7d``. Raises ``Invalid``."""
+    from datetime import UTC, datetime, timedelta
 
+    from quanopy.domain.durations import seconds_of
     from quanopy.domain.errors import Invalid
 
     try:
-        return datetime.fromisoformat(text).astimezone().isoformat()
+        return datetime.fromisoformat(text).astimezone()
+    except (ValueError, OverflowError):
+        pass
+    try:
+        return datetime.now(UTC) - timedelta(seconds=seconds_of(text))
     except (ValueError, OverflowError) as error:
         raise Invalid(
-            f"{text[:60]!r} is no time", where=where, hint="Write 2026-01-31 or 2026-01-31T12:00."
+            f"{text[:60]!r} is no time",
+            where=where,
+            hint="Write 2026-01-31, 2026-01-31T12:00, or how long ago: 2h, 7d.",
         ) from error

@@ -98,7 +98,9 @@ def import_(file: ReceiptPath, as_json: AsJson = False) -> None:
         return
     for job_id in found.new:
         typer.echo(job_id)
-    typer.echo(f"{len(found.new)} imported, {len(found.known)} were there already", err=True)
+    known = len(found.known)
+    there = f"{known:,} {'was' if known == 1 else 'were'} there already"
+    typer.echo(f"{len(found.new):,} imported, {there}", err=True)
     for one in found.left_out:
         typer.echo(f"left out: {one.id}: {one.reason}", err=True)
 
@@ -127,13 +129,14 @@ def _about(receipt: "Receipt") -> dict[str, object]:
 
 
 def _say(receipt: "Receipt", found: "list[Fault]") -> None:
+    from quanopy.cli.output import counted
     from quanopy.client.receipts import reads_arrays
 
     typer.echo(receipt.digest)
     for fault in found:
         typer.echo(f"wrong: {fault.member}: {fault.problem}", err=True)
-    said = f"{len(found)} faults" if found else "nothing is wrong"
-    typer.echo(f"{len(receipt.jobs)} jobs, {said}", err=True)
+    said = counted(len(found), "fault") if found else "nothing is wrong"
+    typer.echo(f"{counted(len(receipt.jobs), 'job')}, {said}", err=True)
     if not reads_arrays():
         typer.echo("without NumPy its arrays are held to their digests alone", err=True)
     _say_unfinished(receipt)

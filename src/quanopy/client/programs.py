@@ -36,7 +36,7 @@ def program_of(source: Source) -> Program:
     if isinstance(source, bytes):
         return _recognised(source, "program")
     if isinstance(source, str):
-        if _STATEMENT.search(source) or source.startswith(PERCEVAL_MARK):
+        if not source.strip() or _STATEMENT.search(source) or source.startswith(PERCEVAL_MARK):
             return _recognised(source.encode(), "program")
         source = Path(source)
     try:

@@ -234,7 +234,8 @@ def _from_file(file: Path) -> Mapping[str, object]:
                 raise Denied("others may change it", where=str(file), hint="chmod o-w, and own it.")
             return tomllib.loads(opened.read())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise Invalid(f"cannot read settings: {error}", where=str(file)) from error
+        said = (isinstance(error, OSError) and error.strerror) or error
+        raise Invalid(f"cannot read settings: {said}", where=str(file)) from error
 
 
 def _convert(name: str, value: object, hint: Any) -> object:

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass, field
 from threading import Event
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from quanopy.domain.errors import NotFound, NotReady, TaskFailed
 from quanopy.domain.ids import new_id
@@ -25,6 +25,11 @@ class OneJob:
     """Whether the record has the programs as they were read."""
     id: str = field(default_factory=lambda: new_id("job"))
     submitted: list[dict[str, Any]] = field(default_factory=list)
+    ended: list[str] = field(default_factory=list)
+    """Ids whose end was asked for together."""
+    asked: list[dict[str, list[str]]] = field(default_factory=list)
+    """What lists were asked for."""
+    group: str | None = None
     cancelled: Event = field(default_factory=Event)
     waited_for: Event = field(default_factory=Event)
 
@@ -37,6 +42,10 @@ class OneJob:
         if path == "/jobs/batch":
             self.submitted += json.loads(seen.body)["jobs"]
             return document({"jobs": [self.job()] * len(self.submitted)}, 201)
+        if path == "/jobs/cancel":
+            self.ended += json.loads(seen.body)["ids"]
+        if path == "/jobs":
+            self.asked.append(parse_qs(urlsplit(seen.path).query))
         if path in ("/jobs", "/jobs/wait", "/jobs/cancel"):
             return document({"jobs": [self.job()] * self.listed})
         if path == f"/jobs/{self.id}/cancel":
@@ -60,6 +69,7 @@ class OneJob:
             "account": "ada",
             "created_at": "2026-01-01T00:00:00Z",
             "name": "[red]bell[/]",
+            "group": self.group,
         }
 
     def _result(self) -> Answer:

@@ -1,6 +1,11 @@
 """What commands show, and how they end."""
 
 import json
+import os
+import pty
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -90,6 +95,65 @@ def test_who_follows_all_jobs_is_told_so_and_how_it_ends(
     assert "until Ctrl-C" in found
     assert "under way" not in run("watch", "--json").stderr
     assert "under way" not in run("watch", broker.id).stderr
+
+
+def test_jobs_are_cancelled_by_what_they_are(broker: OneJob) -> None:
+    broker.state = "queued"
+    assert run("cancel", "--tag", "x", "--name", "bell").exit_code == 0
+    assert broker.ended == [broker.id]
+    (asked,) = broker.asked
+    assert (asked["tag"], asked["name"]) == (["x"], ["bell"])
+    assert "queued" in asked["state"]
+    assert "completed" not in asked["state"]
+    assert run("cancel", "--state", "running").exit_code == 0
+    assert broker.asked[1]["state"] == ["running"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "no job is named"),
+        (("ID", "--tag", "x"), "named and chosen"),
+        (("--state", "completed"), "have ended"),
+    ],
+)
+def test_what_is_to_be_cancelled_is_said_one_way(
+    broker: OneJob, arguments: tuple[str, ...], said: str
+) -> None:
+    found = run("cancel", *arguments)
+    assert (found.exit_code, said in found.stderr) == (65, True)
+    assert broker.ended == []
+
+
+@pytest.mark.parametrize(
+    ("options", "answer", "cancelled"), [((), b"n\n", 0), ((), b"y\n", 1), (("--yes",), b"", 1)]
+)
+def test_a_person_is_asked_before_many_are_cancelled(
+    broker: OneJob, options: tuple[str, ...], answer: bytes, cancelled: int
+) -> None:
+    ours, theirs = pty.openpty()
+    os.write(ours, answer)
+    command = [sys.executable, "-m", "quanopy", "cancel", "--tag", "x", *options]
+    found = subprocess.run(command, stdin=theirs, capture_output=True, timeout=60)
+    os.close(ours), os.close(theirs)
+    assert (b"cancel 1 job?" in found.stderr) == (not options)
+    assert len(broker.ended) == cancelled
+    assert (found.returncode == 0) == bool(cancelled)
+
+
+def test_times_may_be_so_long_ago(broker: OneJob) -> None:
+    assert run("jobs", "--since", "2h", "--until", "2026-01-31T12:00:00+00:00").exit_code == 0
+    (asked,) = broker.asked
+    ago = datetime.now(UTC) - datetime.fromisoformat(asked["created_from"][0])
+    assert abs(ago - timedelta(hours=2)) < timedelta(minutes=5)
+    assert datetime.fromisoformat(asked["created_to"][0]) == datetime(2026, 1, 31, 12, tzinfo=UTC)
+    assert "is no time" in run("jobs", "--since", "soon").stderr
+
+
+def test_the_group_is_shown_where_there_is_one(broker: OneJob) -> None:
+    assert "group" not in run("jobs").stdout
+    broker.group = new_id("group")
+    assert broker.group in run("jobs").stdout
 
 
 def test_where_there_are_no_jobs_that_is_said(broker: OneJob) -> None:

@@ -52,3 +52,11 @@ def test_help_says_of_each_command_a_whole_sentence() -> None:
     for group in ([], ["resources"], ["stranded"], ["dev"], ["store"], ["token"], ["vqpu"]):
         said = CliRunner().invoke(app, [*group, "--help"]).stdout
         assert "..." not in said.partition("Commands:")[2]
+
+
+def test_columns_without_names_have_no_head() -> None:
+    out = Console(width=80, file=StringIO())
+    show_table(("", ""), [("id", ID), ("state", "failed")], out)
+    assert isinstance(out.file, StringIO)
+    lines = out.file.getvalue().splitlines()
+    assert [line.split() for line in lines if line.strip()] == [["id", ID], ["state", "failed"]]

@@ -54,6 +54,12 @@ def test_all_circuits_of_a_call_are_one_program() -> None:
     assert job.options.shots == 7
 
 
+@pytest.mark.parametrize("text", ["", " \n"])
+def test_no_text_is_no_program(text: str) -> None:
+    with pytest.raises(Invalid, match="there is nothing in it"):
+        program_of(text)
+
+
 def test_the_same_circuit_is_sent_once() -> None:
     circuit = bell()
     job = wired(drafts.sample([(circuit, None, 10), (circuit, None, 20)]))
