@@ -135,7 +135,8 @@ def test_a_person_is_asked_before_many_are_cancelled(
     os.write(ours, answer)
     command = [sys.executable, "-m", "quanopy", "cancel", "--tag", "x", *options]
     found = subprocess.run(command, stdin=theirs, capture_output=True, timeout=60)
-    os.close(ours), os.close(theirs)
+    os.close(ours)
+    os.close(theirs)
     assert (b"cancel 1 job?" in found.stderr) == (not options)
     assert len(broker.ended) == cancelled
     assert (found.returncode == 0) == bool(cancelled)
