@@ -1,6 +1,6 @@
 """Groups and chains come back from the object folder with their jobs, and go on."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -329,6 +329,38 @@ def test_what_failed_for_what_came_before_it_is_known(
             *(before.state, before.problem),
             before.ended_at,
         )
+    again.close()
+
+
+class Dying(Exception):
+    """The worker dies."""
+
+
+class Deadly:
+    """Objects at whose keeping the worker dies."""
+
+    def put(self, packs: Mapping[str, bytes]) -> None:
+        raise Dying
+
+
+def test_what_a_worker_cancelled_that_died_is_known(
+    objects: Objects, store: Store, tmp_path: Path
+) -> None:
+    broken = accepted("broken")
+    skipped = following(accepted("skipped"), broken, on_failure=OnFailure.SKIP)
+    fails = following(accepted("fails"), broken, on_failure=OnFailure.FAIL)
+    submit(objects, broken, fails, skipped)
+    end(objects, [failed(task_of(broken))], by=execution(task_of(broken)))
+    rebuild(objects, store)
+    with pytest.raises(Dying):
+        step(store, Deadly())  # type: ignore[arg-type]
+    assert store.jobs([skipped.id])[0].state is JobState.CANCELLED
+    step(store, objects)
+    assert not store.group_work().unarchived
+    again = open_store(f"sqlite:///{tmp_path / 'again.db'}")
+    assert rebuild(objects, again).finished == 3
+    assert again.jobs([skipped.id])[0].state is JobState.CANCELLED
+    assert again.jobs([fails.id])[0].state is JobState.FAILED
     again.close()
 
 

@@ -155,6 +155,9 @@ class GroupWork:
     turns: Sequence[Turn]
     groups: Sequence[Group]
     """Those of the turns, and those that are to be looked at."""
+    unarchived: Mapping[int, str]
+    """Jobs that steps have cancelled or failed, and of which the archive does not know yet: by
+    the number of the line that says so."""
     next_at: datetime | None
     """When the next group is to be looked at."""
 
@@ -165,10 +168,6 @@ class Stepped:
 
     ready: bool = False
     """Tasks became ready."""
-    changed: bool = False
-    """Something ended, or was cancelled."""
-    again: bool = False
-    """There is more to do at once."""
     cancelled: list[str] = field(default_factory=list)
     """Jobs that were cancelled, or failed for what they come after."""
 
@@ -439,7 +438,10 @@ class Store(Webhooks, Protocol):
     ) -> Stepped:
         """Work these turns off and look at these groups: take note of what ended, end or pause
         the groups that are ruled to, and begin what may begin. A turn is worked off once,
-        whoever tries."""
+        whoever tries. What it cancels or fails is ``unarchived`` work from then on."""
+
+    def archived(self, lines: Collection[int]) -> None:
+        """The archive knows now what these lines of ``unarchived`` work say."""
 
     # -- workers ------------------------------------------------------------------------------
     def register(self, worker: str, resources: Sequence[Resource], *, ttl_s: float) -> set[str]:

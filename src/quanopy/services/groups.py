@@ -31,8 +31,6 @@ class Groups:
         self._objects = objects
         self._wakeups = wakeups
         self._rules = rules
-        self._untold: set[str] = set()
-        """Jobs that were ended here, and of which the archive does not know yet."""
 
     def step(self) -> datetime | None:
         """Do all that there is to do; when the next group is to be looked at.
@@ -40,10 +38,11 @@ class Groups:
         Raises ``Unavailable``: nothing is lost, and the next step does it.
         """
         ended: dict[str, set[str]] = {}
-        self._keep()
         while True:
             work = self._store.group_work()
-            if not work.turns and not work.groups:
+            if work.unarchived:
+                self._keep(work.unarchived)
+            elif not work.turns and not work.groups:
                 return work.next_at
             for turn in work.turns:
                 if turn.group_id is not None:
@@ -81,20 +80,17 @@ class Groups:
         return None
 
     def _tell(self, stepped: Stepped) -> None:
-        self._untold.update(stepped.cancelled)
         topics = [Topic.EVENTS]
         if stepped.ready:
             topics.append(Topic.WORK)
         if stepped.cancelled:
             topics.append(Topic.CANCEL)
         self._wakeups.notify(*topics)
-        self._keep()
 
-    def _keep(self) -> None:
-        """Have the archive know what was cancelled, and what failed without an execution."""
-        if not self._untold:
-            return
-        tasks = self._store.tasks(self._untold)
+    def _keep(self, unarchived: Mapping[int, str]) -> None:
+        """Have the archive know what was cancelled, and what failed without an execution: by
+        whichever worker, for the one that did it may have died since."""
+        tasks = self._store.tasks(set(unarchived.values()))
         asked = [task for task in tasks if task.cancel_requested]
         failed = [
             task for task in tasks if task.state is TaskState.FAILED and task.execution_id is None
@@ -104,7 +100,7 @@ class Groups:
             key, data, _ = pack_endings(*_ended(failed))
             packs[key] = data
         self._objects.put(packs)
-        self._untold.clear()
+        self._store.archived(unarchived.keys())
 
 
 def _ended(tasks: Sequence[Task]) -> tuple[list[Ended], datetime]:

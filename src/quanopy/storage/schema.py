@@ -475,6 +475,15 @@ turns = Table(
 )
 """Jobs that ended, or are new: something of their groups, or what comes after them, may begin."""
 
+unarchived = Table(
+    "unarchived",
+    metadata,
+    Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("job_id", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+"""Jobs that a step of groups cancelled or failed, until the archive has been told."""
+
 followers = Table(
     "followers",
     metadata,

@@ -279,6 +279,11 @@ class SqlStore:
         """See :meth:`Store.step_groups`."""
         return self._write(lambda c, now: turns.step(c, taken, group_ids, rulings, now=now))
 
+    def archived(self, lines: Collection[int]) -> None:
+        """See :meth:`Store.archived`."""
+        if lines:
+            self._database.write(lambda c: turns.archived(c, lines))
+
     # -- workers ------------------------------------------------------------------------------
     def register(self, worker: str, served: Sequence[Resource], *, ttl_s: float) -> set[str]:
         """See :meth:`Store.register`."""

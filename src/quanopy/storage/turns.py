@@ -38,6 +38,7 @@ from quanopy.storage.statements import (
     LOCKED_JOBS,
     LOCKED_TASKS,
     by_ids,
+    insert_rows,
     read_ids,
     update_rows,
 )
@@ -50,6 +51,7 @@ transaction."""
 _ACTOR = "groups"
 _jobs, _tasks, _places = schema.jobs, schema.tasks, schema.group_places
 _turns, _groups, _executions = schema.turns, schema.groups, schema.executions
+_unarchived = schema.unarchived
 _now = bindparam("now", type_=BigInteger)
 _most = bindparam("most", type_=Integer)
 _is_due = or_(
@@ -59,12 +61,15 @@ _is_due = or_(
 )
 _TURNS = select(_turns).order_by(_turns.c.seq).limit(_most)
 _DUE = select(_groups.c.id).where(_groups.c.due_at.is_not(None), _is_due).limit(_most)
+_UNARCHIVED = select(_unarchived).order_by(_unarchived.c.seq).limit(_most)
 _NEXT = select(func.min(_groups.c.due_at))
 _LATER = select(_turns.c.group_id).where(
     _turns.c.seq > bindparam("seq", type_=BigInteger), _turns.c.group_id.is_not(None)
 )
 _seqs = rows_of(_turns.c.seq)
 _TAKE = delete(_turns).where(_turns.c.seq.in_(select(_seqs.c.seq))).returning(*_turns.c)
+_told = rows_of(_unarchived.c.seq)
+_FORGET = delete(_unarchived).where(_unarchived.c.seq.in_(select(_told.c.seq)))
 _ids = id_rows()
 _PLACES = select(_places.c.job_id, _places.c.begun).select_from(
     _ids.join(_jobs, _jobs.c.id == _ids.c.id).join(
@@ -104,9 +109,11 @@ def work(connection: Transaction, *, now: int) -> GroupWork:
     ids = {row.group_id for row in turns if row.group_id is not None} | due
     found = read_ids(connection, GROUPS, ids)
     next_at = connection.scalar(_NEXT)
+    unarchived = connection.execute(_UNARCHIVED, {"most": _BATCH})
     return GroupWork(
         turns=[Turn(seq=row.seq, job_id=row.job_id, group_id=row.group_id) for row in turns],
         groups=[group_of(row) for row in found],
+        unarchived={row.seq: row.job_id for row in unarchived},
         next_at=moment_or_none(next_at),
     )
 
@@ -138,7 +145,13 @@ def step(
     done.follow({*(row.job_id for row in following), *(job.id for job in new)})
     done.settle()
     done.history.write(connection)
+    insert_rows(connection, _unarchived, [{"job_id": one} for one in done.stepped.cancelled])
     return done.stepped
+
+
+def archived(connection: Transaction, lines: Collection[int]) -> None:
+    """The archive knows what these lines of what it does not know say."""
+    connection.later(_FORGET, {"r": document([{"seq": seq} for seq in lines])})
 
 
 def _take(connection: Transaction, turns: Sequence[Turn]) -> list[Row]:
@@ -254,7 +267,6 @@ class _Doing:
             due.append(self.now + gap)
         elif len(rows) == self.share < room:
             due.append(self.now)
-            self.stepped.again = True
         return True
 
     def _close(self, group: str, closing: Closing, due: list[int]) -> None:
@@ -268,7 +280,6 @@ class _Doing:
         self.ending += ids
         if len(ids) == self.share:
             due.append(self.now)
-            self.stepped.again = True
 
     def _end(self, row: Row, state: GroupState, changes: Values) -> GroupState:
         """The state of a group once nothing is left of it."""
@@ -280,7 +291,6 @@ class _Doing:
         changes["ended_at"] = self.now
         state = GroupState.CANCELLED if cancelled else GroupState.DONE
         tell(self.history, row, state, {"reason": changes.get("reason", row.reason)})
-        self.stepped.changed = True
         return state
 
     # -- what comes after others --------------------------------------------------------------
@@ -304,7 +314,6 @@ class _Doing:
         if self.ending:
             cancelling.cancel(self.connection, self.ending, actor=_ACTOR, now=self.now)
             self.stepped.cancelled += self.ending
-            self.stepped.changed = True
         self._refuse(fates.refused)
         if fates.free:
             self._free(set(fates.free) - set(self.ending), tasks, jobs)
@@ -349,8 +358,7 @@ class _Doing:
                 )
             )
         if moves:
-            self.stepped.again |= move_tasks(self.connection, moves, self.history, now=self.now)
-            self.stepped.changed = True
+            move_tasks(self.connection, moves, self.history, now=self.now)
             self.stepped.cancelled += fates
 
 

@@ -11,7 +11,7 @@ from quanopy.storage.engine import Database
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0012"
+HEAD = "0013"
 """The latest revision (a test compares it with the scripts)."""
 _LOCK = 5_190_734_201
 """Names the lock among PostgreSQL's advisory locks."""
