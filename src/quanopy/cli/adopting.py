@@ -11,7 +11,9 @@ def adopt(
     provider: Annotated[str, typer.Option("--provider", help="The provider's name.")],
     id: Annotated[str, typer.Option("--id", help="The vendor's id of the job.")],
     name: Annotated[str | None, typer.Option("--name")] = None,
-    tag: Annotated[list[str] | None, typer.Option("--tag", help="Repeat for several.")] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option("--tag", metavar="TAG", help="Repeat for several.")
+    ] = None,
     account: Annotated[
         str | None, typer.Option("--account", help="Whose job it is to be; default: yours.")
     ] = None,

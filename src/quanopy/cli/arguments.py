@@ -7,7 +7,7 @@ import typer
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 JobId = Annotated[str, typer.Argument(metavar="ID", help="A job's id.")]
-JobIds = Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of jobs.")]
+JobIds = Annotated[list[str], typer.Argument(metavar="ID", help="Ids of jobs.")]
 Resource = Annotated[
     str | None,
     typer.Option(
@@ -18,6 +18,7 @@ Requires = Annotated[
     list[str] | None,
     typer.Option(
         "--require",
+        metavar="NAME=VALUE",
         help="What to run on, by what it must be: qubits=20, connectivity=linear, simulator=false, "
         "policy=cheapest …; repeat for several. See `quanopy match`.",
     ),
@@ -77,6 +78,7 @@ Observables = Annotated[
     list[str] | None,
     typer.Option(
         "--observable",
+        metavar="PAULI",
         help="Pauli label (ZZ), weighted sum (0.5*ZZ - 1.2*XI) or JSON mapping of labels to "
         "coefficients; repeat for several. Asks for expectation values.",
     ),

@@ -23,11 +23,14 @@ def calibration(
         str | None, typer.Option("--job", metavar="ID", help="What this job ran under.")
     ] = None,
     qubit: Annotated[
-        list[int] | None, typer.Option("--qubit", "-q", min=0, help="Only of this qubit; repeat.")
+        list[int] | None,
+        typer.Option("--qubit", "-q", min=0, metavar="QUBIT", help="Only of this qubit; repeat."),
     ] = None,
     metric: Annotated[
         list[str] | None,
-        typer.Option("--metric", "-m", help="Only this metric, qubit by qubit; repeat."),
+        typer.Option(
+            "--metric", "-m", metavar="NAME", help="Only this metric, qubit by qubit; repeat."
+        ),
     ] = None,
     history: Annotated[
         bool, typer.Option("--history", help="The calibrations that were seen, newest first.")

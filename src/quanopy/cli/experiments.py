@@ -24,7 +24,8 @@ def segments(
     ] = None,
     pub: Annotated[int, typer.Option("--pub", min=0)] = 0,
     metric: Annotated[
-        list[str] | None, typer.Option("--metric", "-m", help="Drawn below; repeat for several.")
+        list[str] | None,
+        typer.Option("--metric", "-m", metavar="NAME", help="Drawn below; repeat for several."),
     ] = None,
     plot: Annotated[
         Path | None, typer.Option("--plot", metavar="FILE", help="Draw it, as PNG or SVG.")

@@ -60,7 +60,8 @@ def create(
 @guarded
 def list_groups(
     state: Annotated[
-        list[str] | None, typer.Option("--state", help="Only in this state; repeat for several.")
+        list[str] | None,
+        typer.Option("--state", metavar="STATE", help="Only in this state; repeat for several."),
     ] = None,
     name_prefix: Annotated[str | None, typer.Option("--name-prefix")] = None,
     account: Annotated[
@@ -131,7 +132,7 @@ def jobs(name: Name, as_json: AsJson = False) -> None:
 def add(
     name: Name,
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="OpenQASM, QPY or QRMI payload files.")
+        list[Path], typer.Argument(metavar="FILE", help="OpenQASM, QPY or QRMI payload files.")
     ],
     *,
     running: Running,

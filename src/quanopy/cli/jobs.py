@@ -26,7 +26,7 @@ STEP_S = 2.0
 @with_running
 def submit(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="OpenQASM, QPY or QRMI payload files.")
+        list[Path], typer.Argument(metavar="FILE", help="OpenQASM, QPY or QRMI payload files.")
     ],
     *,
     kind: Annotated[
@@ -35,7 +35,9 @@ def submit(
     running: Running,
     observable: Observables = None,
     name: Annotated[str | None, typer.Option("--name", help="Default: the file's name.")] = None,
-    tag: Annotated[list[str] | None, typer.Option("--tag", help="Repeat for several.")] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option("--tag", metavar="TAG", help="Repeat for several.")
+    ] = None,
     priority: Annotated[
         int, typer.Option("--priority", min=-100, max=100, help="Higher first, among your own.")
     ] = 0,
@@ -157,7 +159,8 @@ def status(
 
 def jobs(
     state: Annotated[
-        list[str] | None, typer.Option("--state", help="Only in this state; repeat for several.")
+        list[str] | None,
+        typer.Option("--state", metavar="STATE", help="Only in this state; repeat for several."),
     ] = None,
     resource: Annotated[str | None, typer.Option("--resource", "-r")] = None,
     kind: Annotated[str | None, typer.Option("--kind")] = None,
@@ -210,10 +213,11 @@ def jobs(
 def cancel(
     ids: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[ID...]", help="Ids of jobs; or options say which."),
+        typer.Argument(metavar="ID", help="Ids of jobs; or options say which."),
     ] = None,
     state: Annotated[
-        list[str] | None, typer.Option("--state", help="All in this state; repeat for several.")
+        list[str] | None,
+        typer.Option("--state", metavar="STATE", help="All in this state; repeat for several."),
     ] = None,
     tag: Annotated[str | None, typer.Option("--tag", help="All with this tag.")] = None,
     name: Annotated[str | None, typer.Option("--name", help="All of exactly this name.")] = None,

@@ -22,13 +22,15 @@ Bounds = list[str] | None
 
 def match(
     qubits: Annotated[int | None, typer.Option("--qubits", "-n", min=1)] = None,
-    gate: Annotated[list[str] | None, typer.Option("--gate", help="Repeat for several.")] = None,
+    gate: Annotated[
+        list[str] | None, typer.Option("--gate", metavar="GATE", help="Repeat for several.")
+    ] = None,
     connectivity: Annotated[
         str | None,
         typer.Option("--connectivity", help="all, linear, ring, or pairs of qubits: 0-1,1-2,1-3."),
     ] = None,
     technology: Annotated[
-        list[str] | None, typer.Option("--technology", help="Repeat for several.")
+        list[str] | None, typer.Option("--technology", metavar="NAME", help="Repeat for several.")
     ] = None,
     simulator: Annotated[
         bool | None,
@@ -38,10 +40,18 @@ def match(
         float | None, typer.Option("--fidelity", help="Least, of two-qubit gates (median).")
     ] = None,
     at_most: Annotated[
-        Bounds, typer.Option("--at-most", help="Noise: readout_error=0.02; repeat for several.")
+        Bounds,
+        typer.Option(
+            "--at-most",
+            metavar="NAME=NUMBER",
+            help="Noise: readout_error=0.02; repeat for several.",
+        ),
     ] = None,
     at_least: Annotated[
-        Bounds, typer.Option("--at-least", help="Noise: T1=1e-4; repeat for several.")
+        Bounds,
+        typer.Option(
+            "--at-least", metavar="NAME=NUMBER", help="Noise: T1=1e-4; repeat for several."
+        ),
     ] = None,
     max_queue: Annotated[int | None, typer.Option("--max-queue", help="Tasks waiting.")] = None,
     max_wait: Annotated[str | None, typer.Option("--max-wait", help="Seconds, or 2h.")] = None,
@@ -54,7 +64,8 @@ def match(
     ] = None,
     kind: Annotated[str | None, typer.Option("--kind", help="sample, estimate or run.")] = None,
     format_: Annotated[
-        list[str] | None, typer.Option("--format", help="Of programs; repeat for several.")
+        list[str] | None,
+        typer.Option("--format", metavar="FORMAT", help="Of programs; repeat for several."),
     ] = None,
     shots: Annotated[int | None, typer.Option("--shots", "-s", help="For the cost.")] = None,
     everything: Annotated[

@@ -151,7 +151,11 @@ def open_resource(
     name: Annotated[str, typer.Argument(help="The resource's name.")],
     accounts: Annotated[
         list[str] | None,
-        typer.Option("--account", help="Beside its owner's; repeat for several. Default: all."),
+        typer.Option(
+            "--account",
+            metavar="ACCOUNT",
+            help="Beside its owner's; repeat for several. Default: all.",
+        ),
     ] = None,
     owner_only: Annotated[
         bool, typer.Option("--owner-only", help="Close it to all but its owner again.")

@@ -74,7 +74,7 @@ def _write(data: bytes, output: Path | None) -> None:
 def watch(
     ids: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[ID...]", help="Jobs; without any, all of the account's."),
+        typer.Argument(metavar="ID", help="Jobs; without any, all of the account's."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document a line.")] = False,
 ) -> None:

@@ -30,6 +30,7 @@ def add(
         typer.Option(
             "--kind",
             "-k",
+            metavar="KIND",
             help="Only events of this kind: job.completed, 'job.*', '*'; repeat. By default the "
             "ends of jobs, and all of groups.",
         ),

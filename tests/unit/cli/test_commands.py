@@ -271,3 +271,12 @@ def test_a_replay_s_picture_is_refused_before_anything_is_run() -> None:
     found = run("replay", f"job_{'0' * 32}", "--plot", "replay.gif")
     assert found.exit_code == 65
     assert "replay.gif is neither PNG nor SVG" in found.stderr
+
+
+def test_help_names_what_options_take_and_not_how_it_is_held() -> None:
+    for command in ("submit", "jobs", "cancel", "match", "sweep", "group create", "webhook add"):
+        shown = run(*command.split(), "--help").stdout
+        options = shown.partition("Options:")[2]
+        assert options
+        assert "list[" not in options, command
+        assert "...}" not in shown, command
