@@ -73,7 +73,7 @@ def test_operators_see_every_account(service: Service) -> None:
 )
 def test_without_a_good_token_nothing_is_answered(service: Service, header: str) -> None:
     nobody = service.caller(None)
-    for path in ("/v1/jobs", "/v1/jobs/batch", "/v1/resources", "/v1/nothing", "/"):
+    for path in ("/v1/jobs", "/v1/jobs/batch", "/v1/resources", "/v1/nothing", "/nothing"):
         answer = nobody.get(path, headers={"Authorization": header})
         assert answer.status_code == 401
         assert answer.headers["www-authenticate"].startswith("Bearer")
