@@ -7,10 +7,13 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
 
 from quanopy.domain.errors import Invalid, TooLarge, Unsupported
+from quanopy.server.loop import Calls
 from quanopy.wire.refusals import refusal
 
 M = TypeVar("M", bound=BaseModel)
 _JSON = "application/json"
+_PIECE = 1024 * 1024
+"""Bytes of a body that are kept in memory before they are written down."""
 
 
 async def read_body(request: Request, *, limit: int, timeout_s: float) -> bytes:
@@ -31,22 +34,32 @@ async def read_body(request: Request, *, limit: int, timeout_s: float) -> bytes:
 
 
 async def spool_body(
-    request: Request, file: IO[bytes], media_type: str, *, limit: int, timeout_s: float
+    request: Request,
+    file: IO[bytes],
+    media_type: str,
+    calls: Calls,
+    *,
+    limit: int,
+    timeout_s: float,
 ) -> None:
-    """Write the body of a request into a file as it comes: it may take long, but not stop for
-    ``timeout_s`` seconds. Raises as :func:`read_body`."""
+    """Write the body of a request into a file as it comes, a piece at a time and in a thread: it
+    may take long, but not stop for ``timeout_s`` seconds. Raises as :func:`read_body`."""
     _check_headers(request, limit, media_type)
-    size, stream = 0, aiter(request.stream())
+    size, stream, piece = 0, aiter(request.stream()), bytearray()
     try:
         while True:
             async with asyncio.timeout(timeout_s):
                 part = await anext(stream, None)
             if part is None:
-                return
+                break
             size += len(part)
             if size > limit:
                 raise _too_large(limit)
-            file.write(part)
+            piece += part
+            if len(piece) >= _PIECE:
+                await calls.run(file.write, bytes(piece))
+                piece.clear()
+        await calls.run(file.write, bytes(piece))
     except TimeoutError:
         raise Invalid(f"nothing of the body came for {timeout_s:g} seconds") from None
     except ClientDisconnect:

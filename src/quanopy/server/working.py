@@ -46,17 +46,15 @@ def working(broker: Broker) -> Iterator[None]:
     """A broker's worker, while it is at work."""
     worker = broker.worker()
     notifying = broker.notifying() if broker.parts.settings.webhooks else None
-    worker.start()
-    if notifying is not None:
-        notifying.start()
-    broker.parts.submit.work_at(worker)
-    try:
-        yield
-    finally:
+    with contextlib.ExitStack() as started:
+        worker.start()
+        started.callback(broker.parts.submit.work_at, None)
+        started.callback(worker.stop)
         if notifying is not None:
-            notifying.stop()
-        worker.stop()
-        broker.parts.submit.work_at(None)
+            notifying.start()
+            started.callback(notifying.stop)
+        broker.parts.submit.work_at(worker)
+        yield
 
 
 def settle_down() -> None:

@@ -96,6 +96,7 @@ async def import_receipt(request: Request) -> Response:
             request,
             file,
             MEDIA_TYPE,
+            web.calls,
             limit=settings.receipt_limit,
             timeout_s=settings.body_timeout_s,
         )

@@ -1,0 +1,40 @@
+"""A worker beside a server, or alone: from its start to its end."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from quanopy.server.settings import Settings
+from quanopy.server.wiring import Broker, build
+from quanopy.server.working import working
+from quanopy.services.notifying import Notifying
+
+
+class Unstartable(Notifying):
+    """It has no thread to run in."""
+
+    def __init__(self, settled: Notifying) -> None:
+        self.settled = settled
+
+    def start(self) -> None:
+        raise RuntimeError("can't start new thread")
+
+
+class Poor(Broker):
+    """A broker on a machine that has no threads left."""
+
+    def notifying(self) -> Notifying:
+        return Unstartable(super().notifying())
+
+
+def test_a_start_that_fails_leaves_no_worker_behind(tmp_path: Path) -> None:
+    built = build(Settings(data=tmp_path, providers={}))
+    broker = Poor(parts=built.parts, providers=lambda: (), stack=built.stack)
+    before = set(threading.enumerate())
+    with pytest.raises(RuntimeError, match="thread"), working(broker):
+        raise AssertionError("it does not begin")
+    assert {"claim", "keep", "turns"}.isdisjoint(
+        one.name for one in set(threading.enumerate()) - before
+    )
+    broker.close()
