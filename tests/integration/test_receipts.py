@@ -20,7 +20,7 @@ from quanopy.domain.accounts import Scope
 from quanopy.domain.calibration import Binding
 from quanopy.domain.errors import Conflict, InvalidTransition
 from quanopy.domain.groups import GroupState
-from quanopy.ports.store import Store
+from quanopy.ports.store import GroupQuery, Store
 from quanopy.services.orphans import find_orphans
 from quanopy.services.rebuild import rebuild
 from quanopy.storage.objects import open_objects
@@ -234,8 +234,7 @@ def test_a_group_that_was_told_of_is_restored_from_the_archive(
         found = rebuild(objects, store)
         assert (found.jobs, found.new, found.held, found.damaged) == (4, 4, 0, ())
         assert rebuild(objects, store).new == 0
-        restored = store.group_named(account, "kept")
-        assert restored is not None
+        (restored,) = store.list_groups(GroupQuery(account=account, name="kept"))
         assert (restored.id, restored.state) == (group.id, GroupState.DONE)
         jobs = store.group_jobs(group.id, limit=10)
         assert [job.id for job in jobs] == [job.id for job in group.jobs()]

@@ -124,6 +124,7 @@ class GroupQuery:
 
     account: str | None = None
     states: tuple[GroupState, ...] = ()
+    name: str | None = None
     name_prefix: str | None = None
     before: tuple[datetime, str] | None = None
     """Only groups older than this time and id (the cursor)."""
@@ -395,9 +396,6 @@ class Store(Webhooks, Protocol):
 
     def groups(self, ids: Collection[str]) -> list[Group]:
         """Those of these groups that there are."""
-
-    def group_named(self, account: str, name: str) -> Group | None:
-        """An account's group of this name."""
 
     def list_groups(self, query: GroupQuery) -> list[Group]:
         """A page of groups, newest first."""

@@ -65,7 +65,7 @@ class CalibrationReads:
         """Where and when a snapshot was seen last; raises :class:`NotFound`."""
         found = self._store.sighting(digest)
         if found is None:
-            raise NotFound(f"there is no calibration {digest[:80]!r}", where="digest")
+            raise no_snapshot(digest)
         return found
 
     def metrics(
@@ -92,3 +92,8 @@ class CalibrationReads:
             return standing
         # It publishes none, which is not worth a row.
         return Standing(resource=resource, asked_at=datetime.now(UTC), published=False)
+
+
+def no_snapshot(digest: str) -> NotFound:
+    """There is no snapshot of this digest."""
+    return NotFound(f"there is no calibration {digest[:80]!r}", where="digest")

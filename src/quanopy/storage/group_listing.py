@@ -51,6 +51,7 @@ def listing(connection: Transaction, query: GroupQuery) -> list[Group]:
     given = {
         "account": query.account,
         "states": ids_document([one.value for one in query.states]) if query.states else None,
+        "name": query.name,
         "low": prefix,
         "high": None if prefix is None else prefix + _AFTER_ALL,
         "at": None if before is None else stamp(before[0]),
@@ -69,6 +70,8 @@ def _listing(asked: frozenset[str]) -> Select[Any]:
     if "states" in asked:
         states = id_rows("states")
         wanted = wanted.where(_groups.c.state.in_(select(states.c.id)))
+    if "name" in asked:
+        wanted = wanted.where(_groups.c.name == bindparam("name", type_=Text))
     if "low" in asked:
         low, high = bindparam("low", type_=Text), bindparam("high", type_=Text)
         wanted = wanted.where(_groups.c.name >= low, _groups.c.name < high)

@@ -221,10 +221,6 @@ class SqlStore:
         """See :meth:`Store.groups`."""
         return self._database.read(lambda c: group_rows.find(c, ids))
 
-    def group_named(self, account: str, name: str) -> Group | None:
-        """See :meth:`Store.group_named`."""
-        return self._database.read(lambda c: group_rows.named(c, account, name))
-
     def list_groups(self, query: GroupQuery) -> list[Group]:
         """See :meth:`Store.list_groups`."""
         return self._database.read(lambda c: group_listing.listing(c, query))

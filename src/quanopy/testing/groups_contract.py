@@ -138,8 +138,10 @@ class GroupsContract:
         one = replace(group(policy=wanted), resource="aer")
         assert grouped.create_group(one) == (one, True)
         assert grouped.groups([one.id]) == [one]
-        assert grouped.group_named("alice", "long") == one
-        assert grouped.group_named("bob", "long") is None
+        assert grouped.list_groups(GroupQuery(account="alice", name="long")) == [one]
+        assert grouped.list_groups(GroupQuery(account="bob", name="long")) == []
+        assert grouped.list_groups(GroupQuery(name="long")) == [one]
+        assert grouped.list_groups(GroupQuery(name="lon")) == []
 
     def test_a_name_is_an_accounts_once(self, grouped: Store) -> None:
         one, _ = grouped.create_group(group())

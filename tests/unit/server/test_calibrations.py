@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from quanopy.domain.accounts import Scope
 from quanopy.domain.calibration import Binding, CalibrationLabel, Metric, Snapshot
 from quanopy.domain.resources import Resource
 from quanopy.ports.store import Offer
@@ -78,6 +79,24 @@ def test_a_snapshot_is_had_by_its_digest_with_the_vendors_own_document(service: 
     assert (plain["resource"], plain["raw"], plain["count"]) == ("qpu", None, 3)
     assert whole["raw"]["id"] == "cal-1"
     assert (nothing.status_code, nothing.json()["where"]) == (404, "digest")
+
+
+def test_a_snapshot_is_shown_to_whom_its_resource_serves_or_has_served(service: Service) -> None:
+    digest = keep(service)
+    path = f"/v1/calibrations/{digest}"
+    ran = service.client().post("/v1/jobs", json=JOB | {"resource": "qpu"})
+    assert ran.status_code == 201
+    assert service.client("bob").get(path).status_code == 200
+    service.store.open_resource("qpu", ["eve"], actor="op")
+    answers = {who: service.client(who).get(path) for who in ("ada", "bob", "eve")}
+    operators = service.client("op", Scope.OPERATOR).get(path)
+    service.store.open_resource("qpu", None, actor="op")
+    unknown, absent = answers["bob"], service.client("bob").get(path[:-1])
+    assert (unknown.status_code, absent.status_code) == (404, 404)
+    assert (unknown.json()["type"], unknown.json()["where"]) == (absent.json()["type"], "digest")
+    assert answers["eve"].json()["resource"] == "qpu"
+    assert answers["ada"].json()["digest"] == digest
+    assert operators.status_code == 200
 
 
 def test_an_emulator_without_noise_publishes_none(service: Service) -> None:

@@ -67,6 +67,20 @@ def test_an_operator_sees_a_group_and_adds_nothing_to_it(
     assert not [one for one in caplog.records if one.exc_info]
 
 
+def test_an_operator_finds_groups_of_a_name_whosever_they_are(service: Service) -> None:
+    ours = make(service, "same")
+    theirs = service.client("bob").post("/v1/groups", json={"name": "same"}).json()["id"]
+    operator = service.client("op", Scope.OPERATOR)
+
+    def found(**params: str) -> list[str]:
+        groups = operator.get("/v1/groups", params={"name": "same"} | params).json()["groups"]
+        return [one["id"] for one in groups]
+
+    assert found(account="*") == [theirs, ours]
+    assert found(account="ada") == [ours]
+    assert found(account="*", state="done") == found() == []
+
+
 @pytest.mark.parametrize(
     ("path", "where"),
     [

@@ -14,7 +14,7 @@ from quanopy.server.openapi import problems, shows
 from quanopy.server.routes import examples
 from quanopy.server.routes.jobs import aware
 from quanopy.server.shapes import problem_out
-from quanopy.server.visible import status_of
+from quanopy.server.visible import sighting_of, status_of
 from quanopy.server.web import Web, answer, identity_of, web_of
 from quanopy.wire.calibrations import (
     CalibrationOut,
@@ -79,9 +79,10 @@ async def get_snapshot(
     raw: Annotated[bool, Query(description="The vendor's own document, too.")] = False,
 ) -> Response:
     """By its digest, as executions name it; where several resources had it, the latest to be
-    seen with it."""
+    seen with it. Of a resource that serves the caller, or where it has had jobs."""
     web = web_of(request)
-    return answer(await web.calls.run(_snapshot, web, digest, metric or [], raw))
+    found = await web.calls.run(sighting_of, web, identity_of(request), digest)
+    return answer(await web.calls.run(_snapshot, web, found, metric or [], raw))
 
 
 def _standing(web: Web, name: str, wanted: list[str]) -> CalibrationOut:
@@ -114,8 +115,7 @@ def _history(
     return SnapshotsOut(snapshots=[snapshot_out(one, numbers) for one, numbers in together])
 
 
-def _snapshot(web: Web, digest: str, wanted: list[str], raw: bool) -> SnapshotOut:
-    found = web.calibrations.sighting(digest)
+def _snapshot(web: Web, found: Sighting, wanted: list[str], raw: bool) -> SnapshotOut:
     (metrics,) = web.calibrations.metrics([found], wanted)
     document = json.loads(web.calibrations.raw(found)) if raw else None
     return snapshot_out(found, metrics).model_copy(update={"raw": document})

@@ -125,15 +125,10 @@ async def list_groups(
     web = web_of(request)
     whose = account_asked(identity_of(request), account)
     name, name_prefix = text_of("name", name), text_of("name_prefix", name_prefix)
-    if name is not None:
-        found = await web.calls.run(
-            web.store.group_named, whose or identity_of(request).account, name
-        )
-        groups = [] if found is None else [found]
-        return answer(GroupPage(groups=await _all_shown(web, groups)))
     query = GroupQuery(
         account=whose,
         states=tuple(sorted(set(state or ()))),
+        name=name,
         name_prefix=name_prefix,
         before=None if cursor is None else await _place(web, cursor, whose),
         limit=limit + 1,
