@@ -23,6 +23,7 @@ from quanopy.domain.states import ExecutionState, JobState, WayOut
 from quanopy.ports.providers import Foreign, Order, Outcome, Work
 from quanopy.ports.store import JobQuery
 from quanopy.ports.wakeups import Topic
+from quanopy.services.adopting import Adopting
 from quanopy.services.rebuild import rebuild
 from quanopy.services.settling import Settlement, settle
 from quanopy.storage.store import open_store
@@ -187,6 +188,21 @@ def test_those_that_the_vendor_never_tells_of_keep_no_other_waiting(
         ask(place, f"lost-{number}")
     vendors = made_elsewhere(vendor)
     ask(place, vendors)
+    assert answered(place, vendors).job_id is not None
+
+
+def test_however_many_the_vendor_does_not_tell_of_all_have_their_turn(
+    place: Workplace, vendor: FakeVendorServer
+) -> None:
+    for number in range(230):
+        ask(place, f"lost-{number}")
+    vendors = made_elsewhere(vendor)
+    ask(place, vendors)
+    forgetful = Forgetful(vendor.url, token=TOKEN)
+    place.store.register("worker_1", forgetful.resources(), ttl_s=60.0)
+    adopting = Adopting(forgetful, store=place.store, objects=place.objects, wakeups=place.wakeups)
+    for _ in range(231 // 5 + 1):
+        adopting.look()
     assert answered(place, vendors).job_id is not None
 
 

@@ -597,8 +597,11 @@ class Store(Webhooks, Protocol):
     def adoption(self, provider: str, provider_job_id: str) -> Adoption | None:
         """What stands of it."""
 
-    def open_adoptions(self, provider: str, *, limit: int) -> list[Adoption]:
-        """Those that this provider is still to be asked about, the oldest first."""
+    def open_adoptions(
+        self, provider: str, *, after: Adoption | None = None, limit: int
+    ) -> list[Adoption]:
+        """Those that this provider is still to be asked about, the oldest first; only those that
+        come after one of them."""
 
     def adopt(self, asked: Adoption, submission: Submission, execution: Execution) -> None:
         """Insert the one job and task that a vendor's job has become, with its execution, due at

@@ -5,7 +5,7 @@ A worker asks the vendor, never the server: the worker has the SDK and the crede
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -35,7 +35,7 @@ from quanopy.services.settling import Settlement, settle
 log = logging.getLogger(__name__)
 
 _AT_ONCE = 5
-_LOOKED_THROUGH = 200
+_PAGE = 200
 _SOME = 5
 _CLOCKS_APART = timedelta(minutes=10)
 """How far a vendor's clock may be behind ours."""
@@ -86,13 +86,29 @@ class Adopting:
     def _next(self) -> Sequence[Adoption]:
         """A few of those that are open, in turn: what the vendor cannot answer, however long,
         keeps no other waiting."""
-        found = self._store.open_adoptions(self._provider.name, limit=_LOOKED_THROUGH)
-        known = {one.provider_job_id for one in found}
-        self._asked_at = {one: at for one, at in self._asked_at.items() if one in known}
-        chosen = sorted(found, key=lambda one: self._asked_at.get(one.provider_job_id, 0.0))
-        for one in chosen[:_AT_ONCE]:
+        found: list[Adoption] = []
+        new: list[Adoption] = []
+        for page in self._open():
+            found += page
+            new += [one for one in page if one.provider_job_id not in self._asked_at]
+            if len(new) >= _AT_ONCE:
+                break
+        else:
+            known = {one.provider_job_id for one in found}
+            self._asked_at = {one: at for one, at in self._asked_at.items() if one in known}
+            new = sorted(found, key=lambda one: self._asked_at.get(one.provider_job_id, 0.0))
+        for one in new[:_AT_ONCE]:
             self._asked_at[one.provider_job_id] = time.monotonic()
-        return chosen[:_AT_ONCE]
+        return new[:_AT_ONCE]
+
+    def _open(self) -> Iterator[Sequence[Adoption]]:
+        """All that are open, the oldest first, a page at a time."""
+        after: Adoption | None = None
+        while page := self._store.open_adoptions(self._provider.name, after=after, limit=_PAGE):
+            yield page
+            if len(page) < _PAGE:
+                return
+            after = page[-1]
 
     def _broken(self, asked: Adoption, error: Exception) -> None:
         """A provider is a plugin: what it breaks, or says that cannot be kept, is this adoption,

@@ -2,8 +2,8 @@
 
 import json
 
-from sqlalchemy import bindparam, select, update
-from sqlalchemy.types import Integer, Text
+from sqlalchemy import bindparam, select, tuple_, update
+from sqlalchemy.types import BigInteger, Integer, Text
 
 from quanopy.domain.adoptions import Adoption
 from quanopy.domain.errors import Conflict
@@ -38,8 +38,10 @@ _OPEN = (
         _adoptions.c.provider == _provider,
         _adoptions.c.job_id.is_(None),
         _adoptions.c.problem.is_(None),
+        tuple_(_adoptions.c.asked_at, _adoptions.c.provider_job_id)
+        > tuple_(bindparam("after_at", type_=BigInteger), bindparam("after_id", type_=Text)),
     )
-    .order_by(_adoptions.c.asked_at)
+    .order_by(_adoptions.c.asked_at, _adoptions.c.provider_job_id)
     .limit(bindparam("most", type_=Integer))
 )
 _KNOWN = (
@@ -96,9 +98,16 @@ def one(connection: Transaction, provider: str, provider_job_id: str) -> Adoptio
     return next(map(_adoption, rows), None)
 
 
-def still_open(connection: Transaction, provider: str, *, limit: int) -> list[Adoption]:
+def still_open(
+    connection: Transaction, provider: str, *, after: Adoption | None, limit: int
+) -> list[Adoption]:
     """Those that this provider is still to be asked about, the oldest first."""
-    given = {"of_provider": provider, "most": limit}
+    given = {
+        "of_provider": provider,
+        "after_at": -1 if after is None else stamp(after.asked_at),
+        "after_id": "" if after is None else after.provider_job_id,
+        "most": limit,
+    }
     return [_adoption(row) for row in connection.execute(_OPEN, given)]
 
 

@@ -496,9 +496,13 @@ class SqlStore:
         """See :meth:`Store.adoption`."""
         return self._database.read(lambda c: adoptions.one(c, provider, provider_job_id))
 
-    def open_adoptions(self, provider: str, *, limit: int) -> list[Adoption]:
+    def open_adoptions(
+        self, provider: str, *, after: Adoption | None = None, limit: int
+    ) -> list[Adoption]:
         """See :meth:`Store.open_adoptions`."""
-        return self._database.read(lambda c: adoptions.still_open(c, provider, limit=limit))
+        return self._database.read(
+            lambda c: adoptions.still_open(c, provider, after=after, limit=limit)
+        )
 
     def adopt(self, asked: Adoption, submission: Submission, execution: Execution) -> None:
         """See :meth:`Store.adopt`."""
