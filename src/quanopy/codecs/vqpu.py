@@ -12,6 +12,10 @@ from quanopy.domain.errors import Invalid, TooLarge
 MOST_INSTRUCTIONS = 1_000_000
 MOST_CIRCUITS = 1_000
 """Circuits that one submission takes."""
+SHOTS = 100_000
+"""What a vQPU takes of a circuit at once that does not say, or has not said yet."""
+MOST_SHOTS = 100_000_000
+"""What all submissions of a job take together."""
 LANES_FOR_EACH = 4
 """Executions that may be at a vQPU for each of its lanes: the next ones are there already when one
 has ended, which is seen only when it is next polled."""

@@ -5,14 +5,12 @@ from collections.abc import Callable, Sequence
 from threading import Lock
 
 from quanopy.codecs.targets import decode_target
-from quanopy.codecs.vqpu import LANES_FOR_EACH, MOST_CIRCUITS, NOT_GATES
+from quanopy.codecs.vqpu import LANES_FOR_EACH, MOST_CIRCUITS, MOST_SHOTS, NOT_GATES, SHOTS
 from quanopy.domain.resources import Capabilities, Limits, Registration, Resource
 from quanopy.ports.store import Store
 
 PROVIDER = "vqpu"
 """The provider that serves them."""
-SHOTS = 1_000_000
-MOST_SHOTS = 100_000_000
 
 
 class CatalogueRegistrations:

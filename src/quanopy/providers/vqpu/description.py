@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from quanopy.codecs.targets import checked_target, decode_target, encode_target
-from quanopy.codecs.vqpu import LANES_FOR_EACH, NOT_GATES, known
+from quanopy.codecs.vqpu import LANES_FOR_EACH, MOST_SHOTS, NOT_GATES, SHOTS, known
 from quanopy.domain.calibration import Metric, Snapshot
 from quanopy.domain.errors import Invalid
 from quanopy.domain.jobs import JobKind
@@ -73,7 +73,7 @@ def capabilities(
             pubs=circuits,
             evaluations=circuits,
             shots=shots,
-            job_shots=100_000_000,
+            job_shots=MOST_SHOTS,
         ),
         simulator=True,
         gates=gates,
@@ -96,7 +96,7 @@ def described(document: object) -> Description:
         else 1,
         shots=_whole(limits.get("shots"), 1, 10**9, "limits.shots")
         if isinstance(limits, dict)
-        else 100_000,
+        else SHOTS,
         description=" ".join(text.split())[:_LONGEST] if isinstance(text, str) else "",
         calibration=calibration if isinstance(calibration, dict) else None,
     )
@@ -136,7 +136,7 @@ def plain(native: object, *, qubits: int, lanes: int) -> Description:
     target = checked_target(
         json.loads(encode_target(qubits=qubits, instructions=instructions).data)
     )
-    return of_target(target, lanes=lanes, circuits=1, shots=100_000)
+    return of_target(target, lanes=lanes, circuits=1, shots=SHOTS)
 
 
 def snapshot(resource: str, document: Mapping[str, Any] | None) -> Snapshot | None:

@@ -8,7 +8,7 @@ from threading import Lock
 
 from urllib3 import PoolManager
 
-from quanopy.codecs.vqpu import MOST_CIRCUITS
+from quanopy.codecs.vqpu import MOST_CIRCUITS, SHOTS
 from quanopy.domain.errors import Invalid, NotFound, QuanopyError, Transient, Unavailable
 from quanopy.domain.resources import Registration, Resource
 from quanopy.domain.states import ResourceState
@@ -26,8 +26,6 @@ _FRESH_S = 60.0
 """How long a vQPU's description is believed."""
 _AGAIN_S = 5.0
 """How soon one that did not answer is asked for it again."""
-_SHOTS = 100_000
-"""What one takes that does not say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,8 +96,9 @@ class Fleet:
         """Those of the settings, then those registered that do not take a name of these."""
         if self._registrations is None:
             return self._fixed
-        known = self._registrations.known(anew=anew)
         with self._lock:
+            # Asked for under the lock: of two lists the later one is also noted later.
+            known = self._registrations.known(anew=anew)
             self._registered = {
                 one.name: self._taken_over(one) for one in known if one.name not in self._fixed
             }
@@ -225,7 +224,7 @@ class Fleet:
                     one.target,
                     lanes=one.lanes,
                     circuits=MOST_CIRCUITS,
-                    shots=_SHOTS,
+                    shots=SHOTS,
                     description=one.description,
                 ),
             )
@@ -247,7 +246,7 @@ def resource_of(one: Vqpu, provider: str) -> Resource:
         provider=provider,
         state=ResourceState.OFFLINE,
         reason=one.reason or "it has not answered yet",
-        capabilities=capabilities(one.qubits, None, 1, _SHOTS),
+        capabilities=capabilities(one.qubits, None, 1, SHOTS),
         owner=owner,
         accounts=accounts,
     )

@@ -127,9 +127,10 @@ class VqpuProvider:
         for told in self._threads.map(self._starting.tell, groups):
             answers |= told
         found = [answers[order.key] for order in orders]
-        (only,) = found if len(found) == 1 else ("",)
-        if isinstance(only, QuanopyError) and not isinstance(only, ProviderError):
-            raise only
+        match found:
+            case [QuanopyError() as refused] if not isinstance(refused, ProviderError):
+                # Nothing was sent, and there is nothing else to answer.
+                raise refused
         return found
 
     def poll(self, ids: Sequence[str]) -> dict[str, Report]:
