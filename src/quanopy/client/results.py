@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, overload
 
 from quanopy.client.files import write_atomically
+from quanopy.codecs.places import place_of
 from quanopy.codecs.receipt_files import is_receipt
 from quanopy.codecs.receipts import RESULT_FORMAT as FORMAT
 from quanopy.domain.errors import Invalid, NotFound, NotReady
@@ -98,7 +99,7 @@ class SamplePub:
 
     def at(self, *index: int) -> dict[str, int]:
         """Counts of one parameter set, by its index in :attr:`shape`."""
-        return self._bitstrings(self.raw_counts[_flat(index, self.shape)])
+        return self._bitstrings(self.raw_counts[place_of(index, self.shape)])
 
     def of_register(self, name: str) -> dict[str, int]:
         """Counts of one register alone, over all parameter sets together."""
@@ -354,18 +355,6 @@ def _bitstring(value: int, bits: int) -> str:
 def _numbers(values: Sequence[float | None]) -> list[float]:
     """JSON has no NaN; ``null`` stands for it."""
     return [math.nan if value is None else float(value) for value in values]
-
-
-def _flat(index: tuple[int, ...], shape: tuple[int, ...]) -> int:
-    inside = len(index) == len(shape) and all(
-        0 <= i < size for i, size in zip(index, shape, strict=True)
-    )
-    if not inside:
-        raise Invalid(f"{index} is no index into shape {shape}")
-    place = 0
-    for i, size in zip(index, shape, strict=True):
-        place = place * size + i
-    return place
 
 
 def _nested(flat: list[float], shape: tuple[int, ...]) -> Any:

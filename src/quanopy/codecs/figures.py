@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from quanopy.codecs.merged import Counts, Estimates, Outcomes, Weighting
 from quanopy.codecs.merging import Merge
+from quanopy.codecs.places import place_of
 from quanopy.domain.errors import Invalid, NotReady
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def value_of(merge: Merge, figure: Figure, weights: Weighting = Weighting.SHOTS)
     """A figure that is :func:`settled`, of a result; ``None`` where it has no shots."""
     import numpy as np
 
-    place = _flat(figure.index or (), merge.pubs[figure.pub].shape)
+    place = place_of(figure.index or (), merge.pubs[figure.pub].shape)
     values, errors = (array[place] for array in values_of(merge, figure, weights))
     return None if np.isnan(values) else Value(value=float(values), error=float(errors))
 
@@ -114,26 +115,15 @@ def _probabilities(numbers: Any, totals: Any) -> "tuple[Values, Values]":
 def _index(index: Sequence[int] | None, shape: Sequence[int]) -> tuple[int, ...]:
     if index is None:
         index = (0,) * len(shape)
-    inside = len(index) == len(shape) and all(
-        0 <= one < size for one, size in zip(index, shape, strict=True)
-    )
-    if not inside:
-        raise Invalid(f"{tuple(index)} is no index into shape {tuple(shape)}", where="figure")
+    place_of(index, shape, where="figure")
     return tuple(index)
-
-
-def _flat(index: Sequence[int], shape: Sequence[int]) -> int:
-    place = 0
-    for one, size in zip(index, shape, strict=True):
-        place = place * size + one
-    return place
 
 
 def _commonest(pub: Counts | Outcomes, index: Sequence[int]) -> str:
     if isinstance(pub, Outcomes):
         found = max(pub.numbers, key=pub.numbers.__getitem__, default=None)
     else:
-        outcome = pub.tally.commonest(_flat(index, pub.shape))
+        outcome = pub.tally.commonest(place_of(index, pub.shape))
         found = None if outcome is None else format(outcome, f"0{pub.bits}b")
     if found is None:
         raise NotReady("there are no shots yet")

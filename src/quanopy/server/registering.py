@@ -16,11 +16,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from quanopy.domain.errors import Denied, Forbidden, Invalid
+from quanopy.services.broker_key import long_enough
 
 KEY = "registration.key"
 PEER = "peer"
 _PREFIX = "qnv_"
-_LEAST = 16
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
@@ -32,9 +32,7 @@ class RegistrationTokens:
 
     def __call__(self, registration_id: str) -> str:
         """The token of a registration; raises :class:`Denied` where the key cannot be read."""
-        key = self._key()
-        if len(key) < _LEAST:
-            raise Denied(f"the registration key has fewer than {_LEAST} characters")
+        key = long_enough(self._key())
         return (
             _PREFIX + hmac.new(key.encode(), registration_id.encode(), hashlib.sha256).hexdigest()
         )

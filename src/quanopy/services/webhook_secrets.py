@@ -5,11 +5,9 @@ import hmac
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from quanopy.domain.errors import Denied
 from quanopy.domain.webhooks import Webhook
+from quanopy.services.broker_key import long_enough
 from quanopy.webhooks import secret_of
-
-_LEAST = 16
 
 Signing = Callable[[Webhook, datetime], Sequence[str]]
 """The secrets that sign for a webhook at a time."""
@@ -34,10 +32,7 @@ class WebhookSecrets:
         return _made(self._checked(), webhook.id, webhook.generation)
 
     def _checked(self) -> str:
-        key = self._key()
-        if len(key) < _LEAST:
-            raise Denied(f"the registration key has fewer than {_LEAST} characters")
-        return key
+        return long_enough(self._key())
 
 
 def _made(key: str, id: str, generation: int) -> str:

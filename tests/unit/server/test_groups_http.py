@@ -81,6 +81,15 @@ def test_an_operator_finds_groups_of_a_name_whosever_they_are(service: Service) 
     assert found(account="*", state="done") == found() == []
 
 
+def test_no_request_stands_for_the_segments_of_a_group(service: Service) -> None:
+    group_id = make(service, "uncut")
+    key = {"Idempotency-Key": f"segments {group_id}"}
+    answer = service.client().post("/v1/jobs", json=JOB, headers=key)
+    assert (answer.status_code, answer.json()["where"]) == (422, "Idempotency-Key")
+    cut = service.client().post(f"/v1/groups/{group_id}/segments", json={"job": JOB, "count": 2})
+    assert (cut.status_code, len(cut.json()["jobs"])) == (201, 2)
+
+
 @pytest.mark.parametrize(
     ("path", "where"),
     [

@@ -30,6 +30,7 @@ from quanopy.server.bodies import parse
 from quanopy.server.openapi import problems, shows, takes
 from quanopy.server.routes import examples
 from quanopy.server.routes.jobs import (
+    CUT,
     KEY,
     Wait,
     account_asked,
@@ -374,7 +375,7 @@ async def get_segments(request: Request, id: GroupId) -> Response:
 
 def _cut_key(id: str) -> str:
     """Stands for the segments of a group, which is cut but once."""
-    return f"segments {id}"
+    return CUT + id.removeprefix("group_")
 
 
 def _cut_digest(asked: SegmentsIn, specs: Sequence[JobSpec]) -> str:

@@ -162,6 +162,10 @@ async def submit_specs(
     return submitted
 
 
+CUT = "segments group_"
+"""How the keys begin that stand for the segments of groups; none of a request does."""
+
+
 def idempotency_key(request: Request) -> str | None:
     """What makes a repeated request the same; raises :class:`Invalid`."""
     key = request.headers.get("idempotency-key")
@@ -169,6 +173,8 @@ def idempotency_key(request: Request) -> str | None:
         return None
     if not (1 <= len(key) <= 200 and key.isascii() and key.isprintable()):
         raise Invalid("it is not 1 to 200 printable ASCII characters", where="Idempotency-Key")
+    if key.startswith(CUT):
+        raise Invalid(f"keys that begin with {CUT!r} are the broker's own", where="Idempotency-Key")
     return key
 
 
