@@ -15,8 +15,9 @@ class Batching(Generic[T]):
     """Hands items to ``work`` in their order, all that have gathered while it was busy.
 
     Callers who were answered together come back together. So where a batch held several items,
-    the next one waits, for a moment, until as many are there: one sync to disk for all instead of
-    one for the first and another for the rest. Who comes alone never waits.
+    the next one waits until as many are there, though never longer than the last one took: one
+    sync to disk for all instead of one for the first and another for the rest. Who comes alone
+    never waits.
 
     ``work`` answers each item itself, for failures too; what it raises all the same is logged
     and handed to ``failed`` with the items.
@@ -31,12 +32,12 @@ class Batching(Generic[T]):
         most: int = 1000,
         gather_s: float = 0.0,
     ) -> None:
-        """``most`` bounds a batch, ``gather_s`` the wait for as many items as the last one had."""
+        """``most`` bounds a batch, ``gather_s`` each wait for as many items as the last one had."""
         self._work = work
         self._failed = failed
         self._most = most
         self._gather_s = gather_s
-        self._expected = 1
+        self._expected, self._took_s = 1, 0.0
         self._items: SimpleQueue[T | None] = SimpleQueue()
         self._thread = Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
@@ -52,11 +53,13 @@ class Batching(Generic[T]):
 
     def _run(self) -> None:
         while batch := self._take():
+            began = monotonic()
             try:
                 self._work(batch)
             except Exception as error:
                 logger.exception("a batch of %d failed in %s", len(batch), self._thread.name)
                 self._failed(batch, error)
+            self._took_s = monotonic() - began
 
     def _take(self) -> list[T]:
         """The items that wait, blocking for the first; none once closed."""
@@ -65,7 +68,7 @@ class Batching(Generic[T]):
             while len(batch) < self._most:
                 if not batch:
                     item = self._items.get()
-                    until = monotonic() + self._gather_s
+                    until = monotonic() + min(self._gather_s, self._took_s)
                 elif len(batch) < self._expected:
                     item = self._items.get(timeout=max(0.0, until - monotonic()))
                 else:

@@ -27,8 +27,8 @@ from quanopy.services.demands import Demands, Standings
 from quanopy.services.drafting import Asking, Draft, demanding, draft
 
 LARGE = 64 * 1024
-_GATHER_S = 0.005
-"""How long those who were answered together are waited for to come back together."""
+_GATHER_S = 0.01
+"""How long those who were answered together are waited for, at most, to come back together."""
 _QUICK = 1024 * 1024
 """Bytes of programs that are packed and put in some ten milliseconds."""
 
