@@ -179,7 +179,7 @@ def test_a_wrong_query_is_refused_where_it_is_wrong(
         ("/v1/jobs/job_none/result?wait=1&partail=true", "partail", "partial"),
         ("/v1/jobs/job_none/result?timeout=1", "timeout", "wait"),
         ("/v1/events/stream?group_id=g", "group_id", "group"),
-        ("/v1/health?deep=1", "deep", "takes none"),
+        ("/v1/webhooks/hook_x?deep=1", "deep", "takes none"),
         ("/v1/jobs?" + "x" * 100 + "=", "x" * 60, "limit"),
     ],
 )
@@ -191,6 +191,11 @@ def test_a_parameter_that_a_route_does_not_know_is_refused(
     problem = Problem.model_validate(answer.json())
     assert problem.where == where
     assert hint in str(problem.hint)
+
+
+@pytest.mark.parametrize("path", ["/v1/health", "/v1/ready", "/metrics"])
+def test_probes_may_add_what_they_like(service: Service, path: str) -> None:
+    assert service.client().get(f"{path}?format=prometheus&now=1").status_code == 200
 
 
 def test_so_is_one_of_a_route_that_changes_something(service: Service) -> None:
