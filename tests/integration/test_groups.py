@@ -11,6 +11,7 @@ from quanopy.client import Client, drafts
 from quanopy.client.drafts import Draft
 from quanopy.domain.errors import Conflict, NotReady, ResourceMismatch
 from quanopy.domain.groups import GroupState
+from quanopy.domain.jobs import OnFailure
 from quanopy.domain.states import JobState
 
 BELL = """OPENQASM 3.0; include "stdgates.inc";
@@ -24,9 +25,10 @@ def bell(shots: int = 100, **how: object) -> Draft:
     return drafts.programs(BELL, shots=shots, **how)  # type: ignore[arg-type]
 
 
-def failing() -> Draft:
+def failing(**how: object) -> Draft:
     """A job that is taken, and fails: its device has not so many qubits."""
-    return drafts.programs(BELL, resource="aer", shots=10, noise="sha256:" + "0" * 64)
+    missing = "sha256:" + "0" * 64
+    return drafts.programs(BELL, resource="aer", shots=10, noise=missing, **how)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +113,25 @@ def test_it_pauses_when_jobs_fail_and_goes_on_when_it_is_told_to(client: Client)
     assert len(group.rerun_failed(replace=False)) == 1
     done = group.wait(PATIENCE_S, states=["paused"])
     assert (done.size, done.progress.failed) == (3, 2)
+
+
+def test_what_failed_is_run_as_new_jobs_that_come_after_each_other_again(client: Client) -> None:
+    group = client.group("chained")
+    (first,) = group.extend([failing()])
+    (second,) = group.extend([failing(after=first, on_failure="fail")])
+    (third,) = group.extend([bell(after=[first, second], on_failure="run")])
+    (fourth,) = group.extend([bell(after=second)])
+    group.run().wait(PATIENCE_S)
+    again = group.rerun_failed(replace=False)
+    given = [one.submitted() for one in again]
+    ids = [one.id for one in again]
+    assert [(one.after, one.on_failure) for one in given] == [
+        ([], OnFailure.SKIP),
+        ([ids[0]], OnFailure.FAIL),
+        ([ids[1]], OnFailure.SKIP),
+    ]
+    assert third.status() is JobState.COMPLETED
+    assert fourth.status() is JobState.CANCELLED
 
 
 def test_it_pauses_where_its_resource_is_calibrated_too_badly(client: Client) -> None:

@@ -1,7 +1,7 @@
 """Groups: many jobs under one policy, which the broker keeps while scripts come and go."""
 
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from quanopy.client import bulk, drafts
@@ -203,16 +203,32 @@ class Group:
 
     def rerun_failed(self, *, replace: bool = True) -> list[Job]:
         """Give jobs that failed or were cancelled their turn again, in their places; with
-        ``replace=False`` as new jobs at the end, which leaves the old ones as they are."""
+        ``replace=False`` as new jobs at the end, which leaves the old ones as they are, and come
+        after each other as those did."""
         if replace:
             answer = self._http.post(JobsOut, self._path("/rerun"))
             return [Job(self._http, one.id) for one in answer.jobs]
-        again = [
-            submitted_again(one, self._http.get(SubmittedOut, f"/jobs/{one.id}/programs"))
-            for one in self.listing()
-            if one.state in (JobState.FAILED, JobState.CANCELLED)
-        ]
-        return self._added(again)
+        missed = (JobState.FAILED, JobState.CANCELLED)
+        return self._added_again([one for one in self.listing() if one.state in missed])
+
+    def _added_again(self, missed: Sequence[JobOut]) -> list[Job]:
+        """These at its end as new jobs. One that came after another of them comes after the new
+        one, which has to be there first."""
+        made: dict[str, Job] = {}
+        wanted: dict[str, JobIn] = {}
+
+        def add() -> None:
+            made.update(zip(wanted, self._added(list(wanted.values())), strict=True))
+            wanted.clear()
+
+        for one in missed:
+            given = self._http.get(SubmittedOut, f"/jobs/{one.id}/programs")
+            if not wanted.keys().isdisjoint(given.after):
+                add()
+            after = [made[each].id if each in made else each for each in given.after]
+            wanted[one.id] = submitted_again(one, given).model_copy(update={"after": after})
+        add()
+        return list(made.values())
 
     def change(
         self,
@@ -352,4 +368,5 @@ def submitted_again(job: JobOut, given: SubmittedOut) -> JobIn:
         name=job.name,
         tags=job.tags,
         priority=job.priority,
+        on_failure=given.on_failure,
     )

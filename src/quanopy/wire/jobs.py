@@ -295,6 +295,10 @@ class SubmittedOut(Answer):
     programs: list[ProgramOut]
     pubs: list[PubIn] | None = None
     options: OptionsIn
+    after: list[str] = Field(default_factory=list, description="Ids of jobs that it comes after.")
+    on_failure: OnFailure = Field(
+        default=OnFailure.SKIP, description="What is done with it if one of those fails."
+    )
 
 
 class CompiledOut(Answer):

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from quanopy.codecs.qpy import writer_of
 from quanopy.domain.errors import NotFound
-from quanopy.domain.jobs import Job
+from quanopy.domain.jobs import Job, OnFailure
 from quanopy.domain.programs import Program
 from quanopy.server.openapi import problems, shows
 from quanopy.server.routes import examples
@@ -51,6 +51,8 @@ def _submitted(web: Web, job: Job) -> SubmittedOut:
         programs=[_program(program, circuits.get(index)) for index, program in enumerate(programs)],
         pubs=None if record.pubs is None else [pub_out(pub) for pub in record.pubs],
         options=options_out(record.options),
+        after=list(record.after or ()),
+        on_failure=record.on_failure or OnFailure.SKIP,
     )
 
 
