@@ -1,6 +1,5 @@
 """Webhooks: where the broker sends what happens."""
 
-import time
 import uuid
 from collections.abc import Iterable, Sequence
 
@@ -8,13 +7,11 @@ from quanopy.client.choices import several
 from quanopy.client.groups import Group
 from quanopy.client.handles import Job, checked_id
 from quanopy.client.http import Http, part
-from quanopy.client.polling import ends_at
+from quanopy.client.polling import ends_at, rounds
 from quanopy.domain.errors import NotReady, Unavailable
 from quanopy.domain.webhooks import WebhookState
 from quanopy.wire.refusals import checked
 from quanopy.wire.webhooks import WebhookIn, WebhookOut, WebhookSecretOut, WebhooksOut
-
-_LOOK_S = 0.1
 
 
 class Webhooks:
@@ -82,20 +79,24 @@ class Webhooks:
             Unavailable: it could not be delivered; the message says why.
             NotReady: no worker has tried within ``timeout`` seconds.
         """
-        end = ends_at(timeout)
-        before = self.get(id)
-        asked = self._http.post(WebhookOut, _path(id, "/test"), repeatable=False)
-        while time.monotonic() < end:
-            found = self.get(id)
+        ends_at(timeout)
+        before = self._http.post(WebhookOut, _path(id, "/test"), repeatable=False)
+        for wait_s in rounds(timeout):
+            params = {
+                "wait": wait_s,
+                "attempts": before.attempts,
+                "delivered_at": before.delivered_at and before.delivered_at.isoformat(),
+            }
+            found = self._http.get(WebhookOut, _path(id), params=params, wait_s=wait_s)
             if found.attempts > before.attempts or found.state is WebhookState.PAUSED:
                 why = found.problem or found.reason or "it is paused"
                 raise Unavailable(why, where=id)
             if found.state is WebhookState.ACTIVE and found.delivered_at != before.delivered_at:
                 return found
-            time.sleep(_LOOK_S)  # A worker delivers meanwhile.
+            before = found
         raise NotReady(
             f"nothing was sent within {timeout or 0:g} s",
-            where=asked.id,
+            where=id,
             hint="See that a worker runs.",
         )
 

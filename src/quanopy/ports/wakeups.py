@@ -19,6 +19,8 @@ class Topic(StrEnum):
     looked at with its provider: what is followed there is looked at now."""
     HOOKS = "hooks"
     """Webhooks were added, removed or changed."""
+    TRIED = "tried"
+    """Something was tried for which somebody may wait: to adopt a job, to deliver to a webhook."""
 
 
 class Wakeups(Protocol):

@@ -1,14 +1,19 @@
 """Long polls: callers that wait for jobs hold no thread, no connection and ask nothing again."""
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import suppress
+from typing import TypeVar
 
 from quanopy.domain.accounts import Identity
 from quanopy.domain.jobs import Job
 from quanopy.domain.states import FINAL_JOB_STATES, JobState
+from quanopy.ports.wakeups import Topic
+from quanopy.server.feed import SWEEP_S
 from quanopy.server.web import Web
 from quanopy.services.results import Wanted
 
+T = TypeVar("T")
 MOST_S = 60.0
 
 
@@ -64,3 +69,28 @@ async def _wait(
         if unknown:
             watch.found(await web.reads.find(unknown, identity, tasks=tasks))
         return [watch.known[job_id] for job_id in ids]
+
+
+async def wait_for_try(
+    web: Web, id: str, look: Callable[[], Awaitable[T]], over: Callable[[T], bool], wait_s: float
+) -> T:
+    """What there is to see once ``over`` says so of it, or after so many seconds: looked at again
+    whenever something was tried, and every few seconds, for hints may be lost."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + wait_s
+
+    def hint() -> None:
+        with suppress(RuntimeError):  # The loop has ended.
+            loop.call_soon_threadsafe(watch.hint, id)
+
+    with web.feed.watch([id], ()) as watch:
+        unsubscribe = web.wakeups.subscribe(Topic.TRIED, hint)
+        try:
+            while not over(found := await look()):
+                left = deadline - loop.time()
+                if watch.over or left <= 0:
+                    break
+                await watch.wait(min(left, SWEEP_S))
+            return found
+        finally:
+            unsubscribe()

@@ -65,10 +65,10 @@ class Adopting:
                 log.warning("%s cannot be adopted yet: %s", asked.provider_job_id, error)
                 continue
             except NotFound as error:
-                self._store.refuse_adoption(asked, problem_of(_not_there(asked, error)))
+                self._refuse(asked, _not_there(asked, error))
                 continue
             except QuanopyError as error:
-                self._store.refuse_adoption(asked, problem_of(error))
+                self._refuse(asked, error)
                 continue
             except Exception as error:
                 log.exception("provider %s broke", self._provider.name)
@@ -114,7 +114,11 @@ class Adopting:
         """A provider is a plugin: what it breaks, or says that cannot be kept, is this adoption,
         not the others."""
         broken = Rejected(f"the provider broke: {type(error).__name__}")
-        self._store.refuse_adoption(asked, problem_of(broken))
+        self._refuse(asked, broken)
+
+    def _refuse(self, asked: Adoption, error: QuanopyError) -> None:
+        self._store.refuse_adoption(asked, problem_of(error))
+        self._wakeups.notify(Topic.TRIED)
 
     def _may_be_ours(self, asked: Adoption, foreign: Foreign, fingerprint: str) -> bool:
         """Whether it is, or may be, what was sent from here and never answered for. Such an
@@ -130,7 +134,7 @@ class Adopting:
         if any(one.state is ExecutionState.SUBMITTING for one in lost):
             log.info("%s may be what is being sent: it is asked for later", asked.provider_job_id)
         elif foreign.key is None:
-            self._store.refuse_adoption(asked, problem_of(_perhaps(asked, lost)))
+            self._refuse(asked, _perhaps(asked, lost))
         else:
             self._goes_on(asked, lost[0])
         return True
@@ -152,7 +156,7 @@ class Adopting:
             f"{asked.provider} had {asked.provider_job_id} from here: it is {', '.join(jobs)}",
             hint=f"Its execution {execution.id}, which was {execution.state}, goes on with it.",
         )
-        self._store.refuse_adoption(asked, problem_of(ours))
+        self._refuse(asked, ours)
         self._wakeups.notify(Topic.EVENTS, Topic.CANCEL)
 
     def _adopt(self, asked: Adoption, foreign: Foreign, fingerprint: str) -> None:
@@ -195,7 +199,7 @@ class Adopting:
             ),
             replace(execution, record=records[execution.id]),
         )
-        self._wakeups.notify(Topic.EVENTS)
+        self._wakeups.notify(Topic.EVENTS, Topic.TRIED)
 
 
 def _not_there(asked: Adoption, error: NotFound) -> NotFound:

@@ -225,6 +225,7 @@ class Notifying:
                 self._times[id] = later.at
                 if later.rests:
                     self._resting.add(id)
+        self._wakeups.notify(Topic.TRIED)
         self._alarm.ring()
 
 

@@ -1,9 +1,13 @@
 """Adopting over HTTP: operators ask for a vendor's jobs, and emulators have none."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from quanopy.domain.accounts import Scope
+from quanopy.domain.jobs import Problem
 from quanopy.domain.resources import Resource
+from quanopy.ports.wakeups import Topic
 from tests.unit.server.service import AER, WORKER, Service
 
 
@@ -19,3 +23,25 @@ def test_an_emulator_has_nothing_to_adopt(service: Service) -> None:
     assert shown.status_code == 404
     taken = operator.post("/v1/adoptions", json={"provider": "acme", "id": "d1a2"})
     assert taken.status_code == 202
+
+
+def test_who_waits_for_an_adoption_is_told_when_it_was_tried(service: Service) -> None:
+    service.store.register(WORKER, [Resource(name="acme-1", provider="acme")], ttl_s=600)
+    operator = service.client("olga", Scope.OPERATOR)
+    asked = {"provider": "acme", "id": "awaited"}
+    assert operator.post("/v1/adoptions", json=asked).status_code == 202
+    began = time.monotonic()
+    early = operator.get("/v1/adoptions", params=asked | {"wait": 0.2}).json()
+    assert (early["job_id"], early["problem"]) == (None, None)
+    assert time.monotonic() - began >= 0.2
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(operator.get, "/v1/adoptions", params=asked | {"wait": 15})
+        while "quanopy_waiting_callers 1.0" not in operator.get("/metrics").text:
+            pass
+        found = service.store.adoption("acme", "awaited")
+        assert found is not None
+        began = time.monotonic()
+        service.store.refuse_adoption(found, Problem(type="Rejected", message="it is gone"))
+        service.wakeups.notify(Topic.TRIED)
+        assert waiting.result().json()["problem"]["message"] == "it is gone"
+        assert time.monotonic() - began < 1.5

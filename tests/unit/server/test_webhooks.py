@@ -11,6 +11,7 @@ import pytest
 from quanopy.domain.accounts import Scope
 from quanopy.domain.ids import new_id
 from quanopy.domain.webhooks import MOST, Webhook
+from quanopy.ports.wakeups import Topic
 from quanopy.ports.webhooks import Step
 from tests.unit.server.service import JOB, Service
 
@@ -198,6 +199,25 @@ def test_a_secret_is_shown_again_and_changed(service: Service) -> None:
     assert changed.json()["secret"] not in ("", made["secret"])
     assert changed.json()["rotated_at"] is not None
     assert client.get(path).json() == changed.json()
+
+
+def test_who_waits_is_told_when_something_was_sent(service: Service) -> None:
+    client = service.client("awaits")
+    path = f"/v1/webhooks/{add(client)['id']}"
+    assert client.get(path, params={"wait": 0.1}).json()["attempts"] == 0
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(client.get, path, params={"wait": 15})
+        while "quanopy_waiting_callers 1.0" not in client.get("/metrics").text:
+            pass
+        claim_id, hook = new_id("claim"), path.rpartition("/")[2]
+        service.store.claim_webhooks(claim_id, {hook: None}, ttl_s=15)
+        service.store.settle_webhooks(
+            claim_id, [Step(webhook_id=hook, problem="it answered 500", retry_in_s=9)], ttl_s=15
+        )
+        service.wakeups.notify(Topic.TRIED)
+        found = waiting.result().json()
+    assert (found["attempts"], found["problem"]) == (1, "it answered 500")
+    assert client.get(path, params={"wait": 0.1, "attempts": 1}).json() == found
 
 
 def test_why_it_fails_is_shown(service: Service) -> None:

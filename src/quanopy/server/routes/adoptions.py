@@ -15,7 +15,9 @@ from quanopy.server.auth import require
 from quanopy.server.bodies import parse, read_body
 from quanopy.server.openapi import problems, shows, takes
 from quanopy.server.routes import examples
+from quanopy.server.routes.jobs import Wait
 from quanopy.server.shapes import problem_out
+from quanopy.server.waiting import wait_for_try
 from quanopy.server.web import answer, identity_of, web_of
 from quanopy.wire.service import AdoptIn, AdoptionOut
 
@@ -83,14 +85,20 @@ async def get_adoption(
     request: Request,
     provider: Annotated[str, Query(max_length=100, description="The provider's name.")],
     id: Annotated[str, Query(max_length=500, description="The vendor's id.")],
+    wait: Wait = 0.0,
 ) -> Response:
     """`job_id` once it is a job here, `problem` where it cannot be, neither until the vendor has
-    been asked. For operators."""
+    been asked; with `wait`: answers when it has been, or time is over. For operators."""
     web = web_of(request)
     require(identity_of(request), Scope.OPERATOR)
-    found = await web.calls.run(web.store.adoption, provider, id)
-    if found is None:
-        raise NotFound("nobody has asked to adopt that", where="id", hint="POST it first.")
+
+    async def look() -> Adoption:
+        found = await web.calls.run(web.store.adoption, provider, id)
+        if found is None:
+            raise NotFound("nobody has asked to adopt that", where="id", hint="POST it first.")
+        return found
+
+    found = await wait_for_try(web, id, look, lambda one: not one.open, wait)
     return answer(_out(found))
 
 

@@ -19,7 +19,8 @@ from quanopy.server.notes import webhook_out
 from quanopy.server.openapi import problems, shows, takes
 from quanopy.server.routes import examples
 from quanopy.server.routes.groups import owned
-from quanopy.server.routes.jobs import KEY, account_asked, idempotency_key
+from quanopy.server.routes.jobs import KEY, Wait, account_asked, aware, idempotency_key
+from quanopy.server.waiting import wait_for_try
 from quanopy.server.web import Web, answer, identity_of, web_of
 from quanopy.wire.webhooks import WebhookIn, WebhookOut, WebhookSecretOut, WebhooksOut
 
@@ -101,10 +102,26 @@ async def list_webhooks(
     response_model=WebhookOut,
     responses={**shows(examples.WEBHOOK), **problems(404)},
 )
-async def look(request: Request, id: Id) -> Response:
-    """How it stands: what was delivered, why it fails, when it is tried again."""
+async def look(
+    request: Request,
+    id: Id,
+    wait: Wait = 0.0,
+    attempts: Annotated[int, Query(ge=0, le=2**53)] = 0,
+    delivered_at: datetime | None = None,
+) -> Response:
+    """How it stands: what was delivered, why it fails, when it is tried again. With `wait`:
+    answers once something was sent, or tried, since it stood as these `attempts` and
+    `delivered_at` say, or it is paused, or time is over."""
     web, identity = web_of(request), identity_of(request)
-    return answer(_shown(await web.calls.run(_one, web, identity, id), identity))
+    since = aware("delivered_at", delivered_at)
+
+    def tried(one: Webhook) -> bool:
+        return one.paused or one.attempts > attempts or one.delivered_at != since
+
+    async def seen() -> Webhook:
+        return await web.calls.run(_one, web, identity, id)
+
+    return answer(_shown(await wait_for_try(web, id, seen, tried, wait), identity))
 
 
 @router.delete(
