@@ -130,11 +130,17 @@ def _check_gate(
     if (len(qubits), len(angles)) != GATES[gate]:
         width, count = GATES[gate]
         raise Invalid(f"{shown(gate)} takes {width} qubits and {count} angles", where=where)
-    if max(qubits) >= machine.qubits:
-        raise ResourceMismatch(f"q[{max(qubits)}], there are {machine.qubits}", where=where)
+    _check_there(max(qubits), where, machine)
     places = machine.places[gate]
     if places is not None and qubits not in places:
         raise ResourceMismatch(f"{shown(gate)} does not act on qubits {qubits}", where=where)
+
+
+def _check_there(qubit: int, where: str, machine: Machine) -> None:
+    if qubit >= machine.qubits:
+        raise ResourceMismatch(
+            f"q[{qubit}] is no qubit of this device: it has {machine.qubits}", where=where
+        )
 
 
 def _measure(pairs: object, where: str, machine: Machine) -> Iterator[tuple[int, int]]:
@@ -144,7 +150,8 @@ def _measure(pairs: object, where: str, machine: Machine) -> Iterator[tuple[int,
     for index, pair in enumerate(pairs):
         if not isinstance(pair, list) or len(pair) != 2:
             raise Invalid("no pair of a qubit and a bit", where=f"{where}[{index}]")
-        qubit = _whole(pair[0], f"{where}[{index}]", 0, machine.qubits - 1)
+        qubit = _whole(pair[0], f"{where}[{index}]", 0, 10_000)
+        _check_there(qubit, f"{where}[{index}]", machine)
         bit = _whole(pair[1], f"{where}[{index}]", 0, len(pairs) - 1)
         if bit in bits:
             raise Invalid(f"bit {bit} is written twice", where=f"{where}[{index}]")

@@ -5,6 +5,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -34,6 +35,7 @@ from quanopy.testing.remote_provider_contract import (
 from quanopy.testing.vendors.base import Reply, Request, Route, Vendor, route
 from quanopy.testing.vendors.bench import Given, VendorBench
 from quanopy.testing.vendors.vqpu import VqpuVendor
+from quanopy.vqpu.machine import build
 from tests.servers.hostile import Hostile, Misdeed
 
 
@@ -337,6 +339,19 @@ def test_what_was_heard_long_ago_fails_nothing(vendor: VqpuVendor, bench: Vendor
     assert following.target("vq2") == starting.target("vq2")
     starting.close()
     following.close()
+
+
+def test_what_was_smaller_a_moment_ago_refuses_nothing(vendor: VqpuVendor, told: Told) -> None:
+    large, small = told.one, build(name="vq1", qubits=1).target
+    told.one = replace(told.one, id="registration_0", target=small)
+    with closing(create(registrations=told)) as serving:
+        assert serving.target("vq1") == small
+        told.stale, told.one = True, large
+        serving.check(replace(work(), resource="vq1"))
+        told.one = replace(told.one, id="registration_0", target=small)
+        serving.target("vq1")
+        told.one = large
+        assert serving.target("vq1") == vendor.device.machine.target
 
 
 def test_what_ran_on_one_that_left_has_failed(serving: VqpuProvider, told: Told) -> None:

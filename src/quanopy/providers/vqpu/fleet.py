@@ -129,6 +129,13 @@ class Fleet:
             raise NotFound(f"{found.name} was started anew, and does not know {place.there}")
         return found, place
 
+    def current(self, name: str) -> Vqpu:
+        """Who has a name now, whatever was heard a moment ago; raises ``NotFound``."""
+        found = self._fixed.get(name) or self.all(anew=True).get(name)
+        if found is None:
+            raise NotFound(f"there is no vQPU {name!r}")
+        return found
+
     def check_current(self, one: Vqpu) -> None:
         """Raises ``Transient`` where another has its name by now, or nobody."""
         current = self._fixed.get(one.name) or self.all(anew=True).get(one.name)

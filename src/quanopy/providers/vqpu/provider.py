@@ -93,8 +93,8 @@ class VqpuProvider:
         return [resource_of(one, self.name) for one in self._fleet.all().values()]
 
     def target(self, resource: str) -> Target:
-        """Its native gates and connections."""
-        return self._fleet.described(self._fleet.get(resource)).target
+        """Its native gates and connections: those of whoever has its name now."""
+        return self._fleet.described(self._fleet.current(resource)).target
 
     def calibration(self, resource: str) -> Snapshot | None:
         """Its noise model's parameters; ``None`` where it has no noise. An answer of a vQPU whose
@@ -112,8 +112,14 @@ class VqpuProvider:
     def check(self, work: Work) -> None:
         """Refuse circuits that cannot be said in the vQPU's instructions."""
         found = self._fleet.get(work.resource)
-        if found.description is not None:
-            circuits_for(work, found.description)
+        try:
+            _check(work, found)
+        except QuanopyError:
+            # Perhaps it is another machine by now.
+            current = self._fleet.current(work.resource)
+            if current is found:
+                raise
+            _check(work, current)
 
     def fingerprint(self) -> str:
         """Of the account, or of the addresses in the settings."""
@@ -244,3 +250,8 @@ class VqpuProvider:
         except QuanopyError as error:
             return error
         return None
+
+
+def _check(work: Work, vqpu: Vqpu) -> None:
+    if vqpu.description is not None:
+        circuits_for(work, vqpu.description)
