@@ -179,7 +179,7 @@ def test_a_wrong_query_is_refused_where_it_is_wrong(
         ("/v1/jobs/job_none/result?wait=1&partail=true", "partail", "partial"),
         ("/v1/jobs/job_none/result?timeout=1", "timeout", "wait"),
         ("/v1/events/stream?group_id=g", "group_id", "group"),
-        ("/v1/webhooks/hook_x?deep=1", "deep", "takes none"),
+        ("/v1/tokens?deep=1", "deep", "takes none"),
         ("/v1/jobs?" + "x" * 100 + "=", "x" * 60, "limit"),
     ],
 )
