@@ -31,12 +31,14 @@ class Batching(Generic[T]):
         failed: Callable[[Sequence[T], Exception], None],
         most: int = 1000,
         gather_s: float = 0.0,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         """``most`` bounds a batch, ``gather_s`` each wait for as many items as the last one had."""
         self._work = work
         self._failed = failed
         self._most = most
         self._gather_s = gather_s
+        self._clock = clock
         self._expected, self._took_s = 1, 0.0
         self._items: SimpleQueue[T | None] = SimpleQueue()
         self._thread = Thread(target=self._run, name=name, daemon=True)
@@ -53,13 +55,13 @@ class Batching(Generic[T]):
 
     def _run(self) -> None:
         while batch := self._take():
-            began = monotonic()
+            began = self._clock()
             try:
                 self._work(batch)
             except Exception as error:
                 logger.exception("a batch of %d failed in %s", len(batch), self._thread.name)
                 self._failed(batch, error)
-            self._took_s = monotonic() - began
+            self._took_s = self._clock() - began
 
     def _take(self) -> list[T]:
         """The items that wait, blocking for the first; none once closed."""
@@ -68,9 +70,9 @@ class Batching(Generic[T]):
             while len(batch) < self._most:
                 if not batch:
                     item = self._items.get()
-                    until = monotonic() + min(self._gather_s, self._took_s)
+                    until = self._clock() + min(self._gather_s, self._took_s)
                 elif len(batch) < self._expected:
-                    item = self._items.get(timeout=max(0.0, until - monotonic()))
+                    item = self._items.get(timeout=max(0.0, until - self._clock()))
                 else:
                     item = self._items.get_nowait()
                 if item is None:

@@ -13,9 +13,12 @@ class Bench:
     """Batches as they are handed over, each held until it is let go."""
 
     def __init__(self, gather_s: float) -> None:
+        self.now = 0.0
         self.seen: SimpleQueue[list[str]] = SimpleQueue()
         self._held: SimpleQueue[None] = SimpleQueue()
-        self.batching = Batching("bench", self._work, failed=self._fail, gather_s=gather_s)
+        self.batching = Batching(
+            "bench", self._work, failed=self._fail, gather_s=gather_s, clock=lambda: self.now
+        )
 
     def _work(self, items: Sequence[str]) -> None:
         self.seen.put(list(items))
@@ -33,6 +36,16 @@ class Bench:
 
     def go_on(self) -> None:
         self._held.put(None)
+
+    def answer_together(self, *items: str) -> None:
+        """Have these be one batch that takes long, and answered."""
+        self.put("first")
+        assert self.handed() == ["first"]
+        self.put(*items)
+        self.go_on()
+        assert self.handed() == list(items)
+        self.now += 1000.0
+        self.go_on()
 
 
 @contextmanager
@@ -57,12 +70,7 @@ def test_what_comes_meanwhile_is_one_batch() -> None:
 
 def test_as_many_as_came_last_time_are_waited_for() -> None:
     with bench(WAIT_S) as here:
-        here.put("a")
-        assert here.handed() == ["a"]
-        here.put("b", "c", "d")
-        here.go_on()
-        assert here.handed() == ["b", "c", "d"]
-        here.go_on()
+        here.answer_together("b", "c", "d")
         here.put("e")
         here.put("f")
         assert here.seen.empty()
@@ -80,24 +88,24 @@ def test_who_comes_alone_never_waits() -> None:
 
 def test_who_does_not_come_back_is_waited_for_once() -> None:
     with bench(0.05) as here:
-        here.put("a")
-        assert here.handed() == ["a"]
-        here.put("b", "c")
-        here.go_on()
-        assert here.handed() == ["b", "c"]
-        here.go_on()
+        here.answer_together("b", "c")
         here.put("d")
         assert here.handed() == ["d"]
 
 
+def test_nobody_is_waited_for_longer_than_the_last_batch_took() -> None:
+    with bench(10 * WAIT_S) as here:
+        here.answer_together("b", "c")
+        here.put("d", "e")
+        assert here.handed() == ["d", "e"]
+        here.go_on()
+        here.put("f")
+        assert here.handed() == ["f"]
+
+
 def test_closing_ends_a_wait() -> None:
     with bench(10 * WAIT_S) as here:
-        here.put("a")
-        assert here.handed() == ["a"]
-        here.put("b", "c")
-        here.go_on()
-        assert here.handed() == ["b", "c"]
-        here.go_on()
+        here.answer_together("b", "c")
         here.put("d")
         here.go_on()
         here.batching.close()
