@@ -30,7 +30,7 @@ from quanopy.sandbox.circuits import dump_qpy
 from quanopy.testing.remote_provider_contract import ProviderContract, order, wait_all
 from quanopy.testing.vendors.bench import Given, VendorBench
 from quanopy.testing.vendors.braket import BUCKET, KEY_ID, BraketVendor
-from quanopy.testing.vendors.braket_devices import LARK
+from quanopy.testing.vendors.braket_devices import LARK, REGION
 
 BLOCKADE = {
     "braketSchemaHeader": {"name": "braket.ir.ahs.program", "version": "1"},
@@ -373,6 +373,24 @@ def test_a_task_tells_whether_it_was_sent_from_here(
     vendor.accept(stranger, elsewhere)
     assert sent["outputS3KeyPrefix"] == f"quanopy/{ours.key}"
     assert provider.describe(stranger).key == ""
+
+
+def test_a_task_s_place_in_the_queue_is_told_as_the_vendor_s_own_task_reads_it(
+    provider: BraketProvider, vendor: BraketVendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import boto3
+    from braket.aws import AwsQuantumTask, AwsSession
+    from braket.aws.queue_information import QueueType
+
+    monkeypatch.setenv("BRAKET_ENDPOINT", vendor.url)
+    keys = boto3.Session(KEY_ID, vendor.secret, region_name=REGION)
+    one = Order(key=new_id("exec"), resource="sv1", works=[native(BRAKET_IR, BELL, 10, "sv1")])
+    (answer,) = provider.start([one])
+    assert isinstance(answer, str)
+    wait_all(provider, [answer])
+    place = AwsQuantumTask(answer, aws_session=AwsSession(keys)).queue_position()
+    assert (place.queue_type, place.queue_position) == (QueueType.NORMAL, None)
+    assert "COMPLETED" in (place.message or "")
 
 
 def test_a_task_of_nobody_is_not_found(provider: BraketProvider) -> None:

@@ -172,9 +172,8 @@ class BraketVendor(Vendor):
         if job is None:
             return self.refuse(404, f"Quantum task {request.names['arn']} not found.")
         reason = {"failureReason": job.error} if job.error else {}
-        queue = {"queueInfo": {"queue": "QUANTUM_TASKS_QUEUE", "position": "1"}}
-        waiting = queue if job.state is State.QUEUED else {}
-        return Reply(body=_summary(job) | {"deviceParameters": "{}"} | reason | waiting)
+        body = _summary(job) | {"deviceParameters": "{}", "queueInfo": _queue_info(job)}
+        return Reply(body=body | reason)
 
     def _cancel(self, request: Request) -> Reply:
         job = self.find(request.names["arn"])
@@ -293,3 +292,11 @@ def _problem(sent: dict[str, Any]) -> str | None:
     if "stdgates.inc" in json.dumps(action):
         return "include statements are not supported"
     return None
+
+
+def _queue_info(job: VendorJob) -> dict[str, str]:
+    place = {"queue": "QUANTUM_TASKS_QUEUE", "queuePriority": "Normal"}
+    if job.state is State.QUEUED:
+        return place | {"position": "1"}
+    said = f"Task is in {_STATES[job.state]} status. AmazonBraket does not show queue position."
+    return place | {"position": "None", "message": said}
