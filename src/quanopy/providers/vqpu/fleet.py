@@ -131,16 +131,19 @@ class Fleet:
 
     def current(self, name: str) -> Vqpu:
         """Who has a name now, whatever was heard a moment ago; raises ``NotFound``."""
-        found = self._fixed.get(name) or self.all(anew=True).get(name)
+        found = self._bearer(name)
         if found is None:
             raise NotFound(f"there is no vQPU {name!r}")
         return found
 
     def check_current(self, one: Vqpu) -> None:
         """Raises ``Transient`` where another has its name by now, or nobody."""
-        current = self._fixed.get(one.name) or self.all(anew=True).get(one.name)
+        current = self._bearer(one.name)
         if current is None or current.instance != one.instance:
             raise Transient(f"{one.name} left, or was registered anew, while it was asked")
+
+    def _bearer(self, name: str) -> Vqpu | None:
+        return self._fixed.get(name) or self.all(anew=True).get(name)
 
     # -- descriptions -------------------------------------------------------------------------
     def described(self, one: Vqpu, *, anew: bool = False) -> Description:
