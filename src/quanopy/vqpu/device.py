@@ -7,7 +7,7 @@ import secrets
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -77,9 +77,10 @@ class Submission:
 class Device:
     """Runs what is submitted; safe for threads."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Machine, *, clock: Callable[[], float] = time.monotonic) -> None:
         """Lanes start at once, and run circuits when the device is warm."""
         self.machine = machine
+        self._clock = clock
         self._condition = threading.Condition()
         self._queue: deque[Submission] = deque()
         self._all: OrderedDict[str, Submission] = OrderedDict()
@@ -88,7 +89,7 @@ class Device:
         self._shots = 0
         self._running = 0
         self._draining = self._closed = self._held = self._given_up = False
-        self._warm_at = time.monotonic() + machine.pace.warm_up_s
+        self._warm_at = self._clock() + machine.pace.warm_up_s
         confinement = Confinement(
             threads=machine.threads,
             memory_bytes=2 * machine.memory_bytes + 2**30,
@@ -106,7 +107,7 @@ class Device:
     @property
     def warm(self) -> bool:
         """Whether it runs circuits yet."""
-        return time.monotonic() >= self._warm_at
+        return self._clock() >= self._warm_at
 
     @property
     def draining(self) -> bool:
@@ -272,10 +273,10 @@ class Device:
     # -- lanes --------------------------------------------------------------------------------
     def _lane(self) -> None:
         while (one := self._next()) is not None:
-            began = time.monotonic()
+            began = self._clock()
             answers, error = self._run(one)
             with self._condition:
-                one.seconds = time.monotonic() - began
+                one.seconds = self._clock() - began
                 self._running -= 1
                 if one.state not in ENDED:
                     one.taken = answers
@@ -286,7 +287,7 @@ class Device:
     def _next(self) -> Submission | None:
         with self._condition:
             while not self._closed:
-                left = self._warm_at - time.monotonic()
+                left = self._warm_at - self._clock()
                 if left <= 0 and self._queue and not self._held:
                     one = self._queue.popleft()
                     one.state, one.started_at = State.RUNNING, datetime.now(UTC)
@@ -298,7 +299,7 @@ class Device:
     def _run(self, one: Submission) -> tuple[list[Taken | str], str | None]:
         """What came of each circuit, or why nothing did of any."""
         least_s = sum(run.shots for run in one.runs) * self.machine.pace.shot_s
-        began = time.monotonic()
+        began = self._clock()
         try:
             with self._condition:
                 if one.stop.is_set():
@@ -313,7 +314,7 @@ class Device:
             one.call = None
         except Exception as error:  # noqa: BLE001 - whatever its child met is its answer
             return [], _said(error)
-        if (left := least_s - (time.monotonic() - began)) > 0:
+        if (left := least_s - (self._clock() - began)) > 0:
             one.stop.wait(left)
         found = [answer if isinstance(answer, Taken) else str(answer) for answer in answers]
         if any(isinstance(answer, Taken) for answer in found):
@@ -322,14 +323,14 @@ class Device:
 
     # -- what is kept, with the condition held ------------------------------------------------
     def _end(self, one: Submission, state: State) -> None:
-        one.state, one.ended_at, one.ended_tick = state, datetime.now(UTC), time.monotonic()
+        one.state, one.ended_at, one.ended_tick = state, datetime.now(UTC), self._clock()
         one.runs = ()
         self._shots += one.shots
         self._ended.append(one)
         self._forget()
 
     def _forget(self) -> None:
-        before = time.monotonic() - KEPT_S
+        before = self._clock() - KEPT_S
         while len(self._ended) > 1 and (
             len(self._ended) > KEPT
             or self._shots > KEPT_SHOTS
