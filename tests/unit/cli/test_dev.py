@@ -38,7 +38,7 @@ def test_it_serves_says_how_to_use_it_and_ends(
     scheme, _, variable = options["token"].partition(":")
     assert scheme == "env"
     assert said["environment"][variable]
-    with httpx.Client(base_url=vendor["url"], trust_env=False, verify=False) as client:
+    with httpx.Client(base_url=vendor["url"], trust_env=False, verify=False, timeout=60) as client:
         assert client.get("/api/v1/backends").status_code == 401
         planned = {"route": "resources", "kind": "busy"}
         assert client.post("/quanopy/fault", json=planned).status_code == 200
@@ -52,7 +52,7 @@ def test_it_serves_says_how_to_use_it_and_ends(
             assert (refused.status_code, there in refused.json()["message"]) == (400, True)
         assert client.get("/quanopy/jobs").json() == {"jobs": []}
     process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
 
 
 def test_vendors_of_one_provider_share_its_table() -> None:

@@ -13,7 +13,7 @@ import quanopy
 from tests.unit.cli.broker import OneJob
 
 BIN = Path(sys.executable).parent
-LIMIT_S = 30
+LIMIT_S = 60
 
 
 def start(name: str, *arguments: object) -> "subprocess.Popen[str]":

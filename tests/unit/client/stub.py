@@ -5,10 +5,10 @@ import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from socketserver import ThreadingMixIn, UnixStreamServer
-from threading import Thread
+from threading import Semaphore, Thread
 from types import TracebackType
 from typing import Any, Self
 
@@ -52,8 +52,30 @@ def problem(error: QuanopyError, **headers: str) -> Answer:
 LOST = Answer(lost=True)
 
 
-class _UnixServer(ThreadingMixIn, UnixStreamServer):
+class _Counting(ThreadingMixIn):
     daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, *how: Any) -> None:
+        self.connections = 0
+        self.closed = Semaphore(0)
+        super().__init__(*how)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self.connections += 1
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        super().shutdown_request(request)
+        self.closed.release()
+
+
+class _TcpServer(_Counting, HTTPServer):
+    pass
+
+
+class _UnixServer(_Counting, UnixStreamServer):
+    pass
 
 
 class Stub:
@@ -67,16 +89,11 @@ class Stub:
         socket_path: Path | None = None,
     ) -> None:
         self.seen: list[Seen] = []
-        self.connections = 0
         self._answers = list(answers)
         stub = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
-
-            def setup(self) -> None:
-                super().setup()
-                stub.connections += 1
 
             def answer(self) -> None:
                 length = int(self.headers.get("Content-Length") or 0)
@@ -101,18 +118,27 @@ class Stub:
             def log_message(self, format: str, *args: Any) -> None:
                 """Say nothing."""
 
-        self._server: ThreadingHTTPServer | _UnixServer
+        self._server: _TcpServer | _UnixServer
         if socket_path is not None:
             self._server = _UnixServer(str(socket_path), Handler)
             self.url = f"unix://{socket_path}"
         else:
-            self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+            self._server = _TcpServer(("127.0.0.1", 0), Handler)
             self.url = f"http{'s' if tls else ''}://127.0.0.1:{self._server.server_port}"
         if tls is not None:
             self._server.socket = tls.wrap_socket(
                 self._server.socket, server_side=True, do_handshake_on_connect=False
             )
         self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
+
+    @property
+    def connections(self) -> int:
+        """How many have been made to it."""
+        return self._server.connections
+
+    def await_closed(self) -> None:
+        """Once it has closed a connection."""
+        assert self._server.closed.acquire(timeout=60)
 
     def next(self, seen: Seen) -> Answer:
         """Note a request, and what to answer."""

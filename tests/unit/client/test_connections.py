@@ -4,6 +4,7 @@ import base64
 import gzip
 import logging
 import os
+import socket
 import ssl
 import threading
 import time
@@ -40,6 +41,12 @@ def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name.upper(), raising=False)
 
 
+@pytest.fixture(autouse=True)
+def _kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections are, however long it is until the next request."""
+    monkeypatch.setattr(connections, "KEPT_S", 3600.0)
+
+
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("tls"))
@@ -60,12 +67,13 @@ def test_a_connection_serves_one_request_after_another() -> None:
     assert stub.connections == 1
 
 
-def test_a_connection_that_was_closed_while_unused_costs_nothing() -> None:
+def test_a_connection_that_was_closed_while_unused_costs_nothing(tmp_path: Path) -> None:
     """Not even to what cannot be repeated: nothing was sent on it."""
     cut = Answer(RESOURCES.status, RESOURCES.body, closes=True)
-    with Stub(cut, JOB) as stub, Client(stub.url, "t") as client:
+    path = tmp_path / "S.ock"  # its other end is told at once
+    with Stub(cut, JOB, socket_path=path) as stub, Client(stub.url, "t") as client:
         client.resources()
-        time.sleep(0.2)
+        stub.await_closed()
         client.job(new_id("job")).retry()
     assert stub.connections == 2
     assert len(stub.seen) == 2
@@ -88,7 +96,7 @@ def test_more_threads_than_connections_are_kept_get_their_answers(
     together = threading.Barrier(KEPT + 8)
 
     def held(_: object) -> Answer:
-        together.wait(30)
+        together.wait(60)
         return RESOURCES
 
     with Stub(held) as stub, Client(stub.url, "t") as client:
@@ -191,6 +199,7 @@ def test_a_unix_socket_leads_to_a_broker(tmp_path: Path) -> None:
     assert stub.seen[0].path == "/v1/resources"
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_unix_socket_that_is_not_there_was_sent_nothing(tmp_path: Path) -> None:
     with (
         Client(f"unix://{tmp_path}/none", "t") as client,
@@ -229,6 +238,7 @@ def test_a_stranger_is_not_tried_again(tls: ssl.SSLContext) -> None:
     assert stub.connections == 1
 
 
+@pytest.mark.usefixtures("impatient")
 def test_what_speaks_no_tls_was_sent_nothing() -> None:
     with (
         Stub(JOB) as stub,
@@ -259,20 +269,25 @@ def test_the_proxy_of_the_environment_is_used(proxy: Stub) -> None:
     assert seen.headers["proxy-authorization"] == f"Basic {basic}"
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_proxy_that_opens_no_tunnel_was_sent_nothing(proxy: Stub) -> None:
     with Client("https://broker.example", "t") as client, pytest.raises(errors.Unavailable):
         client.job(new_id("job")).retry()
     assert proxy.seen == []
 
 
+@pytest.mark.usefixtures("impatient")
 def test_no_proxy_stands_before_this_machine_or_where_none_shall(
     proxy: Stub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Stub(RESOURCES) as stub, Client(stub.url, "t") as client:
         client.resources()
-    monkeypatch.setenv("no_proxy", "broker.invalid")
-    with Client("http://broker.invalid", "t") as client, pytest.raises(errors.Unavailable):
-        client.resources()
+    with socket.socket() as elsewhere:
+        elsewhere.bind(("127.0.0.2", 0))
+        monkeypatch.setenv("no_proxy", "127.0.0.2")
+        url = f"http://127.0.0.2:{elsewhere.getsockname()[1]}"
+        with Client(url, "t") as client, pytest.raises(errors.Unavailable, match="refused"):
+            client.resources()
     assert proxy.seen == []
 
 

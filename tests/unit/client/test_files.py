@@ -40,7 +40,7 @@ def test_a_pipe_is_written_to_and_stays_one(tmp_path: Path) -> None:
     reader.start()
     check_writable(path)
     write_atomically(path, [b"as ", b"it comes"])
-    reader.join(10)
+    reader.join(60)
     assert said == [b"as it comes"]
     assert path.is_fifo()
 

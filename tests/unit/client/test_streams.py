@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from quanopy.client import Client
+from quanopy.client import Client, streams
 from quanopy.client.http import Http
 from quanopy.client.settings import Settings
 from quanopy.client.streams import parse
@@ -43,7 +43,8 @@ def test_data_that_is_no_event_is_an_error() -> None:
         list(parse(["id: 1.1", "data: {}", ""]))
 
 
-def test_a_broken_stream_is_taken_up_after_the_last_event() -> None:
+def test_a_broken_stream_is_taken_up_after_the_last_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "PAUSE_S", 0.0)
     first = Answer(body=(block("1.1") + block("2.1")).encode())
     second = Answer(body=block("3.1").encode())
     with Stub(first, LOST, second) as stub, Client(stub.url, "t") as client:
@@ -96,7 +97,7 @@ def streaming(pieces: Sequence[bytes], stays: bool = False) -> Iterator[Http]:
 def test_lines_come_whole_however_they_were_cut() -> None:
     text = "id: ψ\u2028\r\n\r\n: ∎\n"
     pieces = [bytes([byte]) for byte in text.encode()]
-    with streaming(pieces) as http, http.lines("/events/stream", {}, idle_s=5.0) as lines:
+    with streaming(pieces) as http, http.lines("/events/stream", {}, idle_s=60.0) as lines:
         assert [next(lines) for _ in range(3)] == ["id: ψ\u2028", "", ": ∎"]
 
 
@@ -104,7 +105,7 @@ def test_a_stream_that_breaks_off_is_said_to_be_broken() -> None:
     with (
         streaming([b": following\n"]) as http,
         pytest.raises(Unavailable),
-        http.lines("/events/stream", {}, idle_s=5.0) as lines,
+        http.lines("/events/stream", {}, idle_s=60.0) as lines,
     ):
         list(lines)
 
@@ -112,7 +113,7 @@ def test_a_stream_that_breaks_off_is_said_to_be_broken() -> None:
 def test_a_line_comes_before_the_next_is_sent() -> None:
     with (
         streaming([b": following\n"], stays=True) as http,
-        http.lines("/events/stream", {}, idle_s=5.0) as lines,
+        http.lines("/events/stream", {}, idle_s=60.0) as lines,
     ):
         assert next(lines) == ": following"
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from quanopy.client import polling
 from quanopy.client.group_view import GroupView
 from quanopy.client.groups import Group
 from quanopy.client.http import Http
@@ -151,9 +152,12 @@ def group(stub: Stub) -> Group:
 
 
 @pytest.mark.parametrize("ends", ["done", "paused"])
-def test_it_is_watched_to_its_end_or_pause(ends: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_is_watched_to_its_end_or_pause(
+    ends: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(polling, "BREATH_S", 0.0)
     with Stub(Broker(ends)) as stub:
-        found = group(stub).watch(30.0, every=0.0)
+        found = group(stub).watch(3600.0, every=0.0)
     assert found.state == ends
     said = capsys.readouterr()
     assert said.out == ""
@@ -186,7 +190,7 @@ from quanopy.client.groups import Group
 from quanopy.client.http import Http
 from quanopy.client.settings import Settings
 group = Group(Http(Settings(url={url!r}, token="t")), {id!r}, resource="aer")
-group.watch(30.0)
+group.watch(3600.0)
 """
 
 

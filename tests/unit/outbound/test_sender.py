@@ -8,6 +8,7 @@ from threading import Event, Thread
 import pytest
 
 from quanopy.domain.errors import Invalid
+from quanopy.outbound import sender as outbound_sender
 from quanopy.outbound.connecting import Resolve, resolve
 from quanopy.outbound.sender import HttpSender
 from quanopy.outbound.trust import trusting
@@ -17,8 +18,8 @@ from tests.servers.certificates import Authority
 from tests.servers.receiver import Behaviour, Call, Receiver, cut, says
 
 LOOPBACK = "127.0.0.0/8"
-SHORT_S = 0.5
-ENOUGH_S = 30.0
+SHORT_S = 0.2
+ENOUGH_S = 60.0
 
 
 @pytest.fixture
@@ -162,9 +163,10 @@ def test_a_connection_that_is_cut_is_no_answer(receiver: Receiver) -> None:
 
 
 def test_nobody_there_is_said() -> None:
-    with Receiver() as gone:
-        url = gone.url
-    assert refused(sender(), url) == "nobody accepts connections there"
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}/hooks?key=sesame"
+        assert refused(sender(), url) == "nobody accepts connections there"
 
 
 @pytest.mark.parametrize(
@@ -177,7 +179,10 @@ def test_nobody_there_is_said() -> None:
     ],
     ids=["floods", "breaks off", "drips", "hangs"],
 )
-def test_of_an_answer_its_head_counts(receiver: Receiver, behaviour: Behaviour) -> None:
+def test_of_an_answer_its_head_counts(
+    receiver: Receiver, behaviour: Behaviour, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbound_sender, "_REST_S", 0.05)
     receiver.usual = behaviour
     assert post(sender(), receiver.url).status == 200
 
@@ -190,7 +195,7 @@ def test_who_waits_for_an_answer_is_let_go_when_it_ends(receiver: Receiver) -> N
         call.hang()
 
     receiver.usual = hang
-    one = sender(total_s=300)
+    one = sender(total_s=3600)
     said: list[str] = []
 
     def wait() -> None:
@@ -283,7 +288,7 @@ def test_a_resolver_that_hangs_is_not_waited_for(receiver: Receiver) -> None:
         answering.wait(60)
         return ["127.0.0.1"]
 
-    one = sender(total_s=0.02, resolve=hang)
+    one = sender(total_s=0.005, resolve=hang)
     try:
         for _ in range(32):
             with pytest.raises(Refused, match="in time"):
