@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from socketserver import ThreadingMixIn, UnixStreamServer
+from socketserver import TCPServer, ThreadingMixIn, UnixStreamServer
 from threading import Semaphore, Thread
 from types import TracebackType
 from typing import Any, Self
@@ -52,7 +52,7 @@ def problem(error: QuanopyError, **headers: str) -> Answer:
 LOST = Answer(lost=True)
 
 
-class _Counting(ThreadingMixIn):
+class _Counting(ThreadingMixIn, TCPServer):
     daemon_threads = True
     request_queue_size = 128
 
