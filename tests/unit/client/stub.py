@@ -5,7 +5,7 @@ import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from socketserver import TCPServer, ThreadingMixIn, UnixStreamServer
 from threading import Semaphore, Thread
@@ -52,7 +52,7 @@ def problem(error: QuanopyError, **headers: str) -> Answer:
 LOST = Answer(lost=True)
 
 
-class _Counting(ThreadingMixIn, TCPServer):
+class _TcpServer(ThreadingMixIn, TCPServer):
     daemon_threads = True
     request_queue_size = 128
 
@@ -70,11 +70,7 @@ class _Counting(ThreadingMixIn, TCPServer):
         self.closed.release()
 
 
-class _TcpServer(_Counting, HTTPServer):
-    pass
-
-
-class _UnixServer(_Counting, UnixStreamServer):
+class _UnixServer(_TcpServer, UnixStreamServer):
     pass
 
 
@@ -118,13 +114,13 @@ class Stub:
             def log_message(self, format: str, *args: Any) -> None:
                 """Say nothing."""
 
-        self._server: _TcpServer | _UnixServer
+        self._server: _TcpServer
         if socket_path is not None:
             self._server = _UnixServer(str(socket_path), Handler)
             self.url = f"unix://{socket_path}"
         else:
             self._server = _TcpServer(("127.0.0.1", 0), Handler)
-            self.url = f"http{'s' if tls else ''}://127.0.0.1:{self._server.server_port}"
+            self.url = f"http{'s' if tls else ''}://127.0.0.1:{self._server.server_address[1]}"
         if tls is not None:
             self._server.socket = tls.wrap_socket(
                 self._server.socket, server_side=True, do_handshake_on_connect=False
