@@ -1,5 +1,6 @@
 """Fixtures that every kind of test may use: real servers, started once a session and worker."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -17,13 +18,18 @@ settings.register_profile(
 )
 settings.load_profile("steady")
 
+_OF_TERMINALS = {"COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE"}
+
 
 @pytest.fixture(scope="session", autouse=True)
 def no_settings_of_the_users(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Brokers that tests start read no `quanopy.toml` of whoever runs the tests."""
+    """What tests start reads no `quanopy.toml` and no variable of whoever runs the tests, and
+    shows what it shows anywhere."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
-        patch.delenv("QUANOPY_CONFIG", raising=False)
+        ours = {name for name in os.environ if name.startswith("QUANOPY_")}
+        for name in ours | _OF_TERMINALS:
+            patch.delenv(name, raising=False)
         yield
 
 

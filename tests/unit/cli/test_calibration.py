@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -91,7 +92,8 @@ def run(*arguments: object) -> Result:
 def test_a_table_has_each_metric_in_short() -> None:
     found = run("acme-7")
     assert found.exit_code == 0, found.output
-    assert "acme-7: calibrated 2026-02-01" in found.stdout
+    at = datetime.fromisoformat(LATER["calibrated_at"]).astimezone()
+    assert f"acme-7: calibrated {at:%Y-%m-%d %H:%M:%S}" in found.stdout
     (row,) = [line for line in found.stdout.splitlines() if "T1" in line]
     assert row.split()[1:] == ["2", "105.5", "µs", "91", "µs", "120", "µs"]
     assert "and 1 of the device as a whole" in found.stderr
