@@ -205,7 +205,7 @@ class Offer:
     (a single longer task is still taken), in at most so many separate claims."""
 
     resource: str
-    tasks: int = 500
+    tasks: int = 750
     seconds: float = 0.5
     claims: int = 1
     single: bool = False

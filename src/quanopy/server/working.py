@@ -19,6 +19,8 @@ PRIVATE = 0o077
 own: an embedded server leaves the program's mask as it is and relies on the closed folder."""
 _M_ARENA_MAX = -8
 _ARENAS = 2
+_COLLECTED = 50_000
+"""New objects after which the collector looks through them: batches make many, but few cycles."""
 _GIVE_BACK_S = 30.0
 """How often what is free again is given back."""
 logger = logging.getLogger(__name__)
@@ -61,6 +63,7 @@ def settle_down() -> None:
     """What was loaded stays: the collector need not walk it (60 ms) again and again."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(_COLLECTED)
 
 
 def _share_memory() -> None:

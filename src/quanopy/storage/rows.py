@@ -4,10 +4,10 @@ The rows travel as a JSON document and are unfolded by the database: ``json_to_r
 PostgreSQL, ``json_each`` on SQLite.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pydantic_core import PydanticSerializationError, to_json
 from sqlalchemy import Column, FromClause, Text, bindparam, column
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -15,7 +15,7 @@ from sqlalchemy.sql.expression import BindParameter, ColumnClause
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import BigInteger, TypeEngine
 
-_encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), check_circular=False).encode
+from quanopy.storage.faults import Refused
 
 
 class _Unfold(FunctionElement[Any]):
@@ -57,8 +57,12 @@ def rows_of(*columns: Column[Any] | ColumnClause[Any], name: str = "r") -> FromC
 
 
 def document(rows: Sequence[Mapping[str, object]]) -> str:
-    """The parameter that carries these rows."""
-    return _encode(rows)
+    """The parameter that carries these rows; raises :class:`~quanopy.storage.faults.Refused` for
+    text that is none (half a surrogate pair)."""
+    try:
+        return to_json(rows).decode()
+    except PydanticSerializationError as error:
+        raise Refused(duplicate=False) from error
 
 
 def id_rows(name: str = "r") -> FromClause:
@@ -68,7 +72,7 @@ def id_rows(name: str = "r") -> FromClause:
 
 def ids_document(ids: Sequence[str]) -> str:
     """The parameter that carries these ids."""
-    return _encode([{"id": one} for one in ids])
+    return document([{"id": one} for one in ids])
 
 
 def _parts(element: _Unfold) -> tuple[BindParameter[Any], list[ColumnClause[Any]]]:
