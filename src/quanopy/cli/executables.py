@@ -67,7 +67,8 @@ def _guarded(
     from quanopy.domain.errors import QuanopyError
 
     try:
-        draft = _draft(kind, payload, observables, running)
+        with signals.listens():
+            draft = _draft(kind, payload, observables, running)
         _execute(signals, draft, output)
     except QuanopyError as error:
         return explain(error)
@@ -104,23 +105,28 @@ def _draft(kind: str | None, payload: Path, observables: list[str], running: Run
 
 def _execute(signals: Signals, draft: "Draft", output: Path) -> None:
     """Submit, wait, write. A signal cancels the job, also one that came while submitting."""
+    with _client(signals, output) as client:
+        job = client.submit_many([draft])[0]
+        with _named(job):
+            try:
+                with signals.listens():
+                    document = _fetch(client, job)
+            except Signalled:
+                job.cancel()
+                raise
+            with signals.listens():
+                _write(document, output)
+
+
+def _client(signals: Signals, output: Path) -> "Client":
+    """The way to the broker, once it is seen that there is a way for the result."""
     from quanopy.client import Client
     from quanopy.client.files import check_writable
 
-    if str(output) != "-":
-        check_writable(output)
-    with Client() as client:
-        with signals.held():
-            job = client.submit_many([draft])[0]
-        with _named(job):
-            try:
-                signals.check()
-                document = _fetch(client, job)
-            except Signalled:
-                with signals.held():
-                    job.cancel()
-                raise
-            _write(document, output)
+    with signals.listens():
+        if str(output) != "-":
+            check_writable(output)
+        return Client()
 
 
 @contextmanager

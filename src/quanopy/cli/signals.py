@@ -1,4 +1,4 @@
-"""Signals as exceptions, held back while a thing must not be torn in two."""
+"""Signals as exceptions, raised only where the work may be broken off."""
 
 import signal
 from collections.abc import Iterator
@@ -7,6 +7,7 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 CAUGHT = (signal.SIGTERM, signal.SIGINT)
+AGAIN_S = 1.0
 
 
 class Signalled(BaseException):
@@ -18,20 +19,17 @@ class Signalled(BaseException):
 
 
 class Signals:
-    """Raises :class:`Signalled` in the main thread when SIGTERM or SIGINT comes.
-
-    A second signal after the first was raised is left out, for the end is under way; batch
-    systems send SIGKILL to what takes too long.
-    """
+    """Notes SIGTERM and SIGINT, and raises :class:`Signalled` in the main thread while it
+    :meth:`listens`."""
 
     def __init__(self) -> None:
-        self._held = False
+        self._listens = False
         self._seen: int | None = None
-        self._raised = False
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
-        self._before = {number: signal.signal(number, self._receive) for number in CAUGHT}
+        caught = dict.fromkeys(CAUGHT, self._receive) | {signal.SIGALRM: self._again}
+        self._before = {number: signal.signal(number, how) for number, how in caught.items()}
         return self
 
     def __exit__(
@@ -44,21 +42,28 @@ class Signals:
             signal.signal(number, handler)
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Hold signals back; :meth:`check` raises what came."""
-        before, self._held = self._held, True
+    def listens(self) -> Iterator[None]:
+        """Raise a signal that comes, and one that has come already.
+
+        What a handler raises while an object is finalised is dropped by Python, so it is raised
+        again and again until the block has been left.
+        """
         try:
+            self._listens = True
+            self._raise()
             yield
         finally:
-            self._held = before
-
-    def check(self) -> None:
-        """Raise :class:`Signalled` if a signal has come and was not raised yet."""
-        if self._seen is not None and not self._raised:
-            self._raised = True
-            raise Signalled(self._seen)
+            self._listens = False
+            signal.setitimer(signal.ITIMER_REAL, 0.0)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         self._seen = self._seen or number
-        if not self._held:
-            self.check()
+        self._raise()
+
+    def _again(self, number: int, frame: FrameType | None) -> None:
+        self._raise()
+
+    def _raise(self) -> None:
+        if self._listens and self._seen is not None:
+            signal.setitimer(signal.ITIMER_REAL, AGAIN_S)
+            raise Signalled(self._seen)
