@@ -112,7 +112,7 @@ class AcmeBench:
         made: RemoteProvider = self._module.create(
             url=f"http://{account}.example" if account else self._vendor.url,
             token=Secret(f"file:{self._place}"),
-            timeout_s=timeout_s or 5.0,
+            timeout_s=timeout_s or 30.0,
         )
         return made
 
