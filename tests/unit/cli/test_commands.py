@@ -225,6 +225,7 @@ def test_errors_are_a_problem_document_where_json_was_asked_for(broker: OneJob) 
     found = run("status", "nonsense", "--json")
     assert found.exit_code == 65
     assert json.loads(found.stdout)["type"] == "urn:quanopy:problem:invalid"
+    assert json.loads(run("jobs", "--limit", -1, "--json").stdout)["where"] == "--limit"
 
 
 @pytest.mark.parametrize(
