@@ -29,10 +29,10 @@ from quanopy.domain.errors import (
     Unavailable,
     retry_after,
 )
-from quanopy.vqpu.child import Taken
 from quanopy.vqpu.device import ENDED, Device, State, Submission
 from quanopy.vqpu.machine import MOST_SHOTS
 from quanopy.vqpu.requests import parse_json, read_submission
+from quanopy.vqpu.runs import Taken
 
 MOST_IDS = 1_000
 LONGEST_KEY = 200

@@ -16,8 +16,8 @@ from quanopy.domain.errors import Conflict, NotFound, QuanopyError, TaskFailed, 
 from quanopy.sandbox.confinement import Confinement
 from quanopy.sandbox.pool import Call, ChildCancelled, ChildDied, Children, ChildTimedOut
 from quanopy.vqpu import child
-from quanopy.vqpu.child import Run, Taken
 from quanopy.vqpu.machine import GATES, Machine
+from quanopy.vqpu.runs import Run, Taken
 
 MOST_WAITING = 10_000
 KEPT = 10_000

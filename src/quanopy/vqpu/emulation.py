@@ -19,8 +19,8 @@ from quanopy.domain.resources import Target as TargetData
 from quanopy.providers.aer.noise import backend_of
 from quanopy.sandbox.circuits import load
 from quanopy.sandbox.scan import scan
-from quanopy.vqpu.child import Run, Taken
 from quanopy.vqpu.machine import Emulated
+from quanopy.vqpu.runs import Run, Taken
 
 _ALONE = frozenset({"barrier", "measure"})
 MOST_BITS = 10_000

@@ -7,8 +7,8 @@ from typing import Any
 
 from quanopy.codecs.vqpu import MOST_CIRCUITS, decode, shown
 from quanopy.domain.errors import Invalid, NotFound, ResourceMismatch, TooLarge, Unsupported
-from quanopy.vqpu.child import Run
 from quanopy.vqpu.machine import GATES, MOST_SHOTS, Machine
+from quanopy.vqpu.runs import Run
 
 MOST_TEXT = 4 * 1024 * 1024
 MOST_NORMAL_BITS = 20_000_000

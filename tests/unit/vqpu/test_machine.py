@@ -9,10 +9,10 @@ import pytest
 from quanopy.codecs.targets import decode_target
 from quanopy.domain.errors import Invalid
 from quanopy.providers.aer.devices import devices
-from quanopy.vqpu.child import Run, Taken
 from quanopy.vqpu.emulation import emulate
 from quanopy.vqpu.machine import Machine, Pace, build
 from quanopy.vqpu.noise import Parameters, parse_snapshot
+from quanopy.vqpu.runs import Run, Taken
 
 FLIP = (("rx", (0,), (3.141592653589793,)),)
 

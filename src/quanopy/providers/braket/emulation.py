@@ -22,16 +22,9 @@ from quanopy.providers.braket.natives import native_pubs
 from quanopy.providers.braket.openqasm import measured_source
 from quanopy.providers.braket.programs import exact_source
 from quanopy.providers.braket.results import exact_result
-from quanopy.providers.circuits import (
-    BoundPub,
-    Counted,
-    Run,
-    bound_pubs,
-    final_measurements,
-    results_of,
-    runs_of,
-)
+from quanopy.providers.circuits import BoundPub, Counted, Run, bound_pubs, final_measurements
 from quanopy.providers.emulated import outcome, seed_of
+from quanopy.providers.runs import results_of, runs_of
 
 _INCLUDE = re.compile(r"\binclude\b")
 

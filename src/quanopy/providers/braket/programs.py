@@ -102,7 +102,7 @@ def _set_sent(together: Set, device: Device) -> Sent:
 
 def set_of(work: Work, device: Device) -> Set:
     """The circuits of a work; the same whenever it is asked for."""
-    from quanopy.providers.circuits import runs_of
+    from quanopy.providers.runs import runs_of
 
     gates = device.paradigm["nativeGateSet"] if device.verbatim else None
     names = None if gates is None else ["r" if gate == "prx" else gate for gate in gates]

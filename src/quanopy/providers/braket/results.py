@@ -50,7 +50,8 @@ def pubs_of(
     """The result of each pub; of a job that was not made here, as a native program's."""
     if work is None or work.native is not None:
         return [native_result(document, fetch)]
-    from quanopy.providers.circuits import Counted, parameter_sets, results_of
+    from quanopy.providers.circuits import Counted, parameter_sets
+    from quanopy.providers.runs import results_of
 
     if is_exact(work, device):
         (pub,) = work.pubs

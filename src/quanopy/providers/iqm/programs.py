@@ -30,7 +30,7 @@ def batch_of(work: Work, key: str, machine: Architecture) -> dict[str, Any]:
     if work.native is not None:
         definition = definition_of(work)
         return {**definition, "shots": shots}
-    from quanopy.providers.circuits import runs_of
+    from quanopy.providers.runs import runs_of
 
     runs = runs_of(work, gates=GATES)
     circuits = [
@@ -142,7 +142,8 @@ def results_from(work: Work, measured: Any, who: str) -> list[PubResult]:
 
 
 def _counted(work: Work, measured: Sequence[Readings]) -> list[PubResult]:
-    from quanopy.providers.circuits import Counted, results_of, runs_of
+    from quanopy.providers.circuits import Counted
+    from quanopy.providers.runs import results_of, runs_of
 
     runs = runs_of(work, gates=GATES)
     answers = []

@@ -78,7 +78,7 @@ class Ibm:
 
     def payload(self, work: Work, key: str, machine: Known) -> tuple[str, tuple[str, ...]]:
         """A pub a run, with its own shots."""
-        from quanopy.providers.circuits import runs_of
+        from quanopy.providers.runs import runs_of
 
         runs = runs_of(work, gates=("sx", "rz"))
         pubs = [[_openqasm(run.circuit), None, run.shots] for run in runs]
@@ -87,8 +87,9 @@ class Ibm:
 
     def results(self, work: Work, text: str) -> Sequence[PubResult]:
         """Counts of the one register that was sent."""
-        from quanopy.providers.circuits import Counted, results_of
+        from quanopy.providers.circuits import Counted
         from quanopy.providers.ibm.results import read_counts, read_result
+        from quanopy.providers.runs import results_of
 
         answers = []
         for found in read_result(text.encode()):

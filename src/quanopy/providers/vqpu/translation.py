@@ -11,7 +11,8 @@ from quanopy.codecs.vqpu import MOST_INSTRUCTIONS, Instruction, encode
 from quanopy.domain.errors import Invalid, Rejected, TaskFailed
 from quanopy.domain.resources import Capabilities
 from quanopy.ports.providers import Outcome, Work
-from quanopy.providers.circuits import Counted, Run, final_measurements, results_of, runs_of
+from quanopy.providers.circuits import Counted, Run, final_measurements
+from quanopy.providers.runs import results_of, runs_of
 
 _DEFAULT = Capabilities().default_shots ** -0.5
 _ANYHOW = 1 << 20

@@ -15,7 +15,8 @@ from quanopy.codecs.arrays import encode_array
 from quanopy.domain.errors import Invalid
 from quanopy.domain.jobs import JobKind, Options, Pub
 from quanopy.ports.providers import Work
-from quanopy.providers.circuits import Counted, Run, final_measurements, results_of, runs_of
+from quanopy.providers.circuits import Counted, Run, final_measurements
+from quanopy.providers.runs import results_of, runs_of
 from quanopy.sandbox.circuits import dump_qpy
 
 
