@@ -30,7 +30,9 @@ from benchmarks.noop_tasks import submission
 from quanopy.domain.jobs import Job, JobKind
 from quanopy.domain.resources import Resource
 from quanopy.domain.states import JobState, TaskState
-from quanopy.ports.store import JobQuery, Store, Submission
+from quanopy.ports.jobs import JobQuery
+from quanopy.ports.store import Store
+from quanopy.ports.submissions import Submission
 from quanopy.storage import schema
 from quanopy.storage.store import open_store
 from tests.servers import PostgresServer

@@ -12,7 +12,10 @@ from quanopy.domain.ids import new_id
 from quanopy.domain.jobs import Execution, Extent, Job, JobKind, Slice, Task
 from quanopy.domain.resources import Resource
 from quanopy.domain.states import ExecutionState, JobState, TaskState
-from quanopy.ports.store import Claim, Ending, Offer, Store, Submission, TaskEnd
+from quanopy.ports.claims import Claim, Offer
+from quanopy.ports.executions import Ending, TaskEnd
+from quanopy.ports.store import Store
+from quanopy.ports.submissions import Submission
 from quanopy.storage.store import open_store
 from tests.servers import PostgresServer
 

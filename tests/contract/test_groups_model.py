@@ -19,7 +19,7 @@ from quanopy.domain.groups import GroupAction, GroupOrder, GroupPolicy, GroupSta
 from quanopy.domain.jobs import Job, OnFailure
 from quanopy.domain.resources import Resource
 from quanopy.domain.states import FINAL_JOB_STATES, JobState, TaskState
-from quanopy.ports.store import Claim, Offer
+from quanopy.ports.claims import Claim, Offer
 from quanopy.storage.store import open_store
 from quanopy.testing.catalogue import MovableClock, ending, execution, job, submission
 from quanopy.testing.groups_contract import group

@@ -7,7 +7,8 @@ import pytest
 from sqlalchemy import text
 
 from quanopy.domain.errors import Invalid, Unavailable
-from quanopy.ports.store import EventQuery, JobQuery
+from quanopy.ports.events import EventQuery
+from quanopy.ports.jobs import JobQuery
 from quanopy.storage.filesystem import refuse_network
 from quanopy.storage.store import SqlStore, open_store
 from quanopy.testing.catalogue import job, submission

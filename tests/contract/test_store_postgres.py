@@ -15,7 +15,8 @@ from quanopy.domain.groups import GroupAction, GroupPolicy
 from quanopy.domain.jobs import Job
 from quanopy.domain.resources import Resource
 from quanopy.domain.states import JobState
-from quanopy.ports.store import EventQuery, Store
+from quanopy.ports.events import EventQuery
+from quanopy.ports.store import Store
 from quanopy.storage.engine import STATEMENT_TIMEOUT_S
 from quanopy.storage.store import SqlStore, open_store
 from quanopy.testing.catalogue import MovableClock, job, submission

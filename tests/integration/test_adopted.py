@@ -20,8 +20,8 @@ from quanopy.domain.errors import (
 )
 from quanopy.domain.jobs import Execution, JobKind
 from quanopy.domain.states import ExecutionState, JobState, WayOut
+from quanopy.ports.jobs import JobQuery
 from quanopy.ports.providers import Foreign, Order, Outcome, Work
-from quanopy.ports.store import JobQuery
 from quanopy.ports.wakeups import Topic
 from quanopy.services.adopting import Adopting
 from quanopy.services.rebuild import rebuild

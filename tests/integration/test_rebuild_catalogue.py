@@ -10,8 +10,13 @@ import pytest
 from quanopy.domain.requirements import Bound, Policy, Requirements
 from quanopy.domain.resources import Resource
 from quanopy.domain.states import ExecutionState, JobState, TaskState
+from quanopy.ports.claims import Offer
+from quanopy.ports.events import EventQuery
+from quanopy.ports.executions import Ending, TaskEnd
+from quanopy.ports.jobs import JobQuery
 from quanopy.ports.objects import Objects
-from quanopy.ports.store import Ending, EventQuery, JobQuery, Offer, Repeat, Store, TaskEnd
+from quanopy.ports.store import Store
+from quanopy.ports.submissions import Repeat
 from quanopy.services.orphans import find_orphans
 from quanopy.services.rebuild import rebuild
 from quanopy.services.requests import cancel, retry

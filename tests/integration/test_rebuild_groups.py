@@ -21,8 +21,9 @@ from quanopy.domain.ids import new_id
 from quanopy.domain.jobs import OnFailure
 from quanopy.domain.requirements import Bound
 from quanopy.domain.states import JobState, TaskState
+from quanopy.ports.groups import GroupQuery
 from quanopy.ports.objects import Objects
-from quanopy.ports.store import GroupQuery, Store
+from quanopy.ports.store import Store
 from quanopy.ports.wakeups import Topic
 from quanopy.services.groups import Groups
 from quanopy.services.orphans import find_orphans

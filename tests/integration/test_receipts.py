@@ -20,7 +20,8 @@ from quanopy.domain.accounts import Scope
 from quanopy.domain.calibration import Binding
 from quanopy.domain.errors import Conflict, InvalidTransition
 from quanopy.domain.groups import GroupState
-from quanopy.ports.store import GroupQuery, Store
+from quanopy.ports.groups import GroupQuery
+from quanopy.ports.store import Store
 from quanopy.services.orphans import find_orphans
 from quanopy.services.rebuild import rebuild
 from quanopy.storage.objects import open_objects

@@ -9,7 +9,8 @@ import pytest
 
 from quanopy.domain.events import Position
 from quanopy.domain.jobs import Job
-from quanopy.ports.store import EventQuery, Store
+from quanopy.ports.events import EventQuery
+from quanopy.ports.store import Store
 from quanopy.storage.store import open_store
 from quanopy.testing.catalogue import job, submission
 from quanopy.testing.store_contract import accepted

@@ -12,8 +12,9 @@ import pytest
 from quanopy.domain.errors import Conflict
 from quanopy.domain.jobs import Job, JobKind, JobSpec
 from quanopy.domain.programs import Program
+from quanopy.ports.jobs import JobQuery
 from quanopy.ports.objects import Objects
-from quanopy.ports.store import JobQuery, Store
+from quanopy.ports.store import Store
 from quanopy.services.orphans import delete_orphans, find_orphans
 from quanopy.services.submit import Answer, Request, Submit, Submitted
 from quanopy.services.unpacking import load_jobs, load_programs

@@ -14,8 +14,10 @@ import pytest
 from quanopy.domain.errors import TaskFailed, Transient, Unavailable
 from quanopy.domain.resources import Resource, Target
 from quanopy.domain.states import JobState, TaskState
+from quanopy.ports.events import EventQuery
+from quanopy.ports.executions import Ending
 from quanopy.ports.providers import Outcome, Work
-from quanopy.ports.store import Ending, EventQuery, Store
+from quanopy.ports.store import Store
 from quanopy.server.worker import Rhythm
 from quanopy.services.ending import ATTEMPTS
 from quanopy.storage.store import open_store

@@ -16,9 +16,9 @@ from quanopy.domain.errors import (
 )
 from quanopy.domain.resources import Resource, Target
 from quanopy.domain.states import ExecutionState, JobState, TaskState
+from quanopy.ports.events import EventQuery
 from quanopy.ports.programs import Compilation, Compiled
 from quanopy.ports.providers import Order, Outcome, Report, Work
-from quanopy.ports.store import EventQuery
 from quanopy.testing.fake_provider import FakeProvider
 from quanopy.testing.fake_vendor import TOKEN
 from tests.integration.workplace import Workplace, task_ids

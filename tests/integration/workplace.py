@@ -14,10 +14,12 @@ from quanopy.domain.ids import new_id
 from quanopy.domain.jobs import Extent, Job, JobKind, JobSpec, Options, Pub, Reading, Slice, Task
 from quanopy.domain.programs import Footprint, Program
 from quanopy.domain.states import FINAL_JOB_STATES, JobState, TaskState
+from quanopy.ports.events import EventQuery
 from quanopy.ports.objects import Objects
 from quanopy.ports.programs import Compilation, Compiled, Compiler, Reader
 from quanopy.ports.providers import LocalProvider, RemoteProvider
-from quanopy.ports.store import EventQuery, Store, Submission
+from quanopy.ports.store import Store
+from quanopy.ports.submissions import Submission
 from quanopy.ports.wakeups import Topic, Wakeups
 from quanopy.server.worker import Rhythm, Worker
 from quanopy.services.calibrate import Pace

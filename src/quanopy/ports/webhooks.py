@@ -40,7 +40,7 @@ class Step:
     """There is more to deliver: the claim is prolonged. Else it ends."""
 
 
-class Webhooks(Protocol):
+class WebhookStore(Protocol):
     """Webhooks in the catalogue."""
 
     def add_webhook(

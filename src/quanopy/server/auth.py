@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from quanopy.domain.accounts import Identity, Scope, Token
 from quanopy.domain.errors import Denied, Forbidden
 from quanopy.domain.ids import new_id
-from quanopy.ports.store import Store
+from quanopy.ports.tokens import TokenStore
 from quanopy.server.loop import Calls
 
 PREFIX = "qnp_"
@@ -69,7 +69,7 @@ class Authenticator:
     """Tells identities by their tokens and remembers each for a moment."""
 
     def __init__(
-        self, store: Store, calls: Calls, *, clock: Callable[[], float] = time.monotonic
+        self, store: TokenStore, calls: Calls, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._store = store
         self._calls = calls

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from quanopy.domain.errors import Invalid
 from quanopy.domain.ids import is_id
-from quanopy.ports.store import JobQuery
+from quanopy.ports.jobs import JobQuery
 
 _MARK = 16
 

@@ -19,7 +19,7 @@ from threading import Lock, Thread
 from quanopy.domain.errors import Unavailable
 from quanopy.domain.events import Event, Position
 from quanopy.domain.states import FINAL_JOB_STATES, JobState
-from quanopy.ports.store import EventQuery, Store
+from quanopy.ports.events import EventQuery, EventStore
 from quanopy.ports.wakeups import Topic, Wakeups
 from quanopy.services.hints import JobHints, Told
 from quanopy.services.results import Wanted
@@ -143,7 +143,7 @@ class Subscription:
 class Feed:
     """Reads events for everybody; its methods, save ``close``, belong to the event loop."""
 
-    def __init__(self, store: Store, wakeups: Wakeups, hints: JobHints) -> None:
+    def __init__(self, store: EventStore, wakeups: Wakeups, hints: JobHints) -> None:
         self._store = store
         self._signal = Signal()
         self._lock = Lock()

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from quanopy.domain.accounts import Scope
 from quanopy.domain.errors import Unavailable
-from quanopy.ports.store import Store
+from quanopy.ports.tokens import TokenStore
 from quanopy.server.auth import digest_of_secret, make_token, new_secret
 
 TOKEN = "token"
@@ -89,7 +89,7 @@ def _lock(file: int, data: Path) -> None:
         raise Unavailable(f"{data / LOCK} cannot be locked: {error.strerror}") from error
 
 
-def owner_token(store: Store, data: Path) -> str:
+def owner_token(store: TokenStore, data: Path) -> str:
     """The secret in ``token``, made with the file if need be, and known to the store.
 
     It is an administrator's, for the account of the operating system's user. A store that does

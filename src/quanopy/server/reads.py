@@ -8,7 +8,7 @@ from quanopy.domain.accounts import Identity, Scope
 from quanopy.domain.errors import NotFound, QuanopyError
 from quanopy.domain.ids import is_id
 from quanopy.domain.jobs import Job
-from quanopy.ports.store import Store
+from quanopy.ports.jobs import JobStore
 from quanopy.server.loop import Mailbox
 from quanopy.services.batching import Batching
 from quanopy.services.results import Wanted, with_tasks
@@ -30,7 +30,7 @@ class _Ask:
 class JobReads:
     """Reads jobs in batches, in a thread of its own."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: JobStore) -> None:
         self._store = store
         self._mailbox: Mailbox[Found] | None = None
         self._batches = Batching("job-reads", self._read, failed=self._fail)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from quanopy.domain.accounts import Identity
 from quanopy.domain.resources import ResourceStatus
 from quanopy.domain.sightings import Sighting
-from quanopy.ports.store import JobQuery
+from quanopy.ports.jobs import JobQuery
 from quanopy.server.auth import is_operator
 from quanopy.server.web import Web
 from quanopy.services.calibration_reads import no_snapshot

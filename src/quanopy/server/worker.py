@@ -17,10 +17,12 @@ from quanopy.domain.errors import NotFound, QuanopyError
 from quanopy.domain.ids import new_id
 from quanopy.domain.jobs import Extent
 from quanopy.domain.resources import Resource
+from quanopy.ports.claims import Claim, Swept
 from quanopy.ports.objects import Objects
 from quanopy.ports.programs import Compiler, Reader
 from quanopy.ports.providers import LocalProvider, RemoteProvider, is_remote
-from quanopy.ports.store import Claim, Offering, Store, Swept
+from quanopy.ports.store import Store
+from quanopy.ports.submissions import Offering
 from quanopy.ports.wakeups import Topic, Wakeups
 from quanopy.services.alarm import Alarm
 from quanopy.services.calibrate import Calibrations, Pace

@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 
 from quanopy.domain.errors import QuanopyError
 from quanopy.domain.jobs import Job
+from quanopy.ports.claims import Claim
 from quanopy.ports.objects import Objects
-from quanopy.ports.store import Claim, Entry, Offering, Store, Submission
+from quanopy.ports.submissions import Entry, Offering, Submission, SubmissionStore
 from quanopy.services.drafting import Draft, accept, pack
 from quanopy.services.packing import Accepted
 
@@ -43,7 +44,7 @@ class Acceptance:
 class Accepting:
     """Makes jobs of candidates, many in one commit."""
 
-    def __init__(self, store: Store, objects: Objects) -> None:
+    def __init__(self, store: SubmissionStore, objects: Objects) -> None:
         self._store = store
         self._objects = objects
 

@@ -25,7 +25,8 @@ from quanopy.domain.jobs import Execution, JobSpec, Slice
 from quanopy.domain.states import ExecutionState, JobState, TaskState, WayOut
 from quanopy.ports.objects import Objects
 from quanopy.ports.providers import Foreign, RemoteProvider
-from quanopy.ports.store import Store, Submission
+from quanopy.ports.store import Store
+from quanopy.ports.submissions import Submission
 from quanopy.ports.wakeups import Topic, Wakeups
 from quanopy.services.drafting import pack
 from quanopy.services.ending import problem_of

@@ -7,7 +7,7 @@ from threading import Lock
 
 from quanopy.domain.errors import NotFound
 from quanopy.domain.resources import Resource
-from quanopy.ports.store import Store
+from quanopy.ports.resources import ResourceStore
 
 _FEW = 10
 """So many names are all told; of more, those that look most alike."""
@@ -34,7 +34,7 @@ def _hint(name: str, known: Collection[str]) -> str:
 class Catalogue:
     """Resources by name, at most ``fresh_s`` old; a name not seen before is looked for at once."""
 
-    def __init__(self, store: Store, *, fresh_s: float = 2.0) -> None:
+    def __init__(self, store: ResourceStore, *, fresh_s: float = 2.0) -> None:
         self._store = store
         self._fresh_s = fresh_s
         self._lock = Lock()

@@ -11,9 +11,10 @@ from typing import Protocol
 from quanopy.domain.errors import Unavailable
 from quanopy.domain.resources import Resource
 from quanopy.domain.states import ResourceState
+from quanopy.ports.claims import Claim, Offer
 from quanopy.ports.objects import Objects
 from quanopy.ports.providers import LocalProvider, RemoteProvider
-from quanopy.ports.store import Claim, Offer, Store
+from quanopy.ports.store import Store
 from quanopy.ports.wakeups import Wakeups
 from quanopy.services.adopting import Adopting
 from quanopy.services.alarm import Alarm

@@ -16,7 +16,7 @@ from quanopy.domain.ids import is_id, made_at
 from quanopy.domain.jobs import Options, Task
 from quanopy.domain.sightings import Standing
 from quanopy.domain.states import ExecutionState, TaskState
-from quanopy.ports.store import Store
+from quanopy.ports.jobs import JobStore
 from quanopy.services.ending import Verdict, again, failed, problem_of
 from quanopy.services.packing import Awaiting
 
@@ -49,7 +49,7 @@ def demands(options: Options) -> bool:
 class Demands:
     """Holds what jobs ask against what is known."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: JobStore) -> None:
         self._store = store
 
     def at_submission(

@@ -9,8 +9,8 @@ from threading import Event, Lock
 from quanopy.domain.errors import Conflict, QuanopyError, TaskFailed, Transient, Unavailable
 from quanopy.domain.jobs import Task
 from quanopy.domain.resources import Resource
+from quanopy.ports.claims import Claim
 from quanopy.ports.providers import LocalProvider, Outcome, Running, Work
-from quanopy.ports.store import Claim
 from quanopy.services.calibrate import Calibrations
 from quanopy.services.demands import demands
 from quanopy.services.ending import Endings, Verdict, by_account, judge

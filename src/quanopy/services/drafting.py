@@ -14,7 +14,7 @@ from quanopy.domain.requirements import Choice, Need, Requirements, Verdict
 from quanopy.domain.resources import Resource
 from quanopy.domain.states import JobState, TaskState
 from quanopy.ports.programs import Reader
-from quanopy.ports.store import Submission
+from quanopy.ports.submissions import Submission
 from quanopy.services.candidates import Candidates
 from quanopy.services.catalogue import Catalogue
 from quanopy.services.choosing import choose, none_fits

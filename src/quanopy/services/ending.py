@@ -10,9 +10,9 @@ from quanopy.domain.errors import QuanopyError, Transient, Unavailable, retry_af
 from quanopy.domain.ids import new_id
 from quanopy.domain.jobs import Execution, Extent, Problem, Task
 from quanopy.domain.states import FINAL_TASK_STATES, ExecutionState, TaskState
+from quanopy.ports.executions import Ending, ExecutionStore, Finished, TaskEnd
 from quanopy.ports.objects import Objects
 from quanopy.ports.providers import Outcome
-from quanopy.ports.store import Ending, Finished, Store, TaskEnd
 from quanopy.ports.wakeups import Topic, Wakeups
 from quanopy.services.hints import JobHints
 from quanopy.services.holding import Holding
@@ -153,7 +153,7 @@ class Endings:
     def __init__(
         self,
         *,
-        store: Store,
+        store: ExecutionStore,
         objects: Objects,
         wakeups: Wakeups,
         holding: Holding,

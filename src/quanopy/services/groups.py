@@ -12,8 +12,9 @@ from quanopy.domain.errors import Unavailable
 from quanopy.domain.groups import Group, GroupState, Ruling, StopRules
 from quanopy.domain.jobs import Task
 from quanopy.domain.states import TaskState
+from quanopy.ports.groups import GroupWork, Stepped
 from quanopy.ports.objects import Objects
-from quanopy.ports.store import GroupWork, Stepped, Store
+from quanopy.ports.store import Store
 from quanopy.ports.wakeups import Topic, Wakeups
 from quanopy.services.packing import Ended, EndedTask, pack_endings, pack_requests
 from quanopy.services.stopping import Rule

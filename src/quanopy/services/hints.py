@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from threading import Lock
 from typing import Protocol
 
-from quanopy.ports.store import Claim
+from quanopy.ports.claims import Claim
 from quanopy.services.results import Wanted
 
 log = logging.getLogger(__name__)

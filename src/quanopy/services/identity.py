@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from quanopy.domain.errors import QuanopyError, ResourceMismatch
 from quanopy.domain.jobs import Execution
 from quanopy.domain.states import ExecutionState
+from quanopy.ports.executions import ExecutionChange
 from quanopy.ports.providers import Provider, RemoteProvider
-from quanopy.ports.store import ExecutionChange
 from quanopy.services.ending import problem_of
 
 log = logging.getLogger(__name__)

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 from quanopy.domain.errors import Denied, QuanopyError, Transient, Unavailable, retry_after
 from quanopy.domain.jobs import Execution
 from quanopy.domain.texts import is_showable
+from quanopy.ports.executions import ExecutionChange
 from quanopy.ports.providers import RemoteProvider
-from quanopy.ports.store import ExecutionChange
 
 T = TypeVar("T")
 

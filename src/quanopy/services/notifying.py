@@ -17,7 +17,8 @@ from threading import Lock, Thread
 from quanopy.domain.errors import Unavailable
 from quanopy.domain.events import Event, Position
 from quanopy.domain.webhooks import FURTHEST, Webhook
-from quanopy.ports.store import EventQuery, Store
+from quanopy.ports.events import EventQuery
+from quanopy.ports.store import Store
 from quanopy.ports.wakeups import Topic, Wakeups
 from quanopy.services.alarm import Alarm
 from quanopy.services.delivering import Delivering, Later

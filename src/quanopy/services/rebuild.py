@@ -14,8 +14,9 @@ from quanopy.domain.groups import Group, GroupState
 from quanopy.domain.jobs import Job, OnFailure
 from quanopy.domain.sightings import Sighting
 from quanopy.domain.states import FINAL_JOB_STATES, ExecutionState
+from quanopy.ports.archive import ArchiveStore, Member, Restoring
 from quanopy.ports.objects import Objects
-from quanopy.ports.store import Member, Restoring, Store, Submission
+from quanopy.ports.submissions import Submission
 from quanopy.services.archive_index import ArchiveIndex, Found
 from quanopy.services.archive_packs import Damage, packs
 from quanopy.services.packing import sighting_in
@@ -52,7 +53,7 @@ class Rebuilt:
 
 
 def rebuild(
-    objects: Objects, store: Store, on_progress: Callable[[int, int], None] | None = None
+    objects: Objects, store: ArchiveStore, on_progress: Callable[[int, int], None] | None = None
 ) -> Rebuilt:
     """Restore the catalogue from ``pending/``, ``completed/`` and ``calibrations/``.
 
@@ -130,7 +131,7 @@ def _gather(
     return count, damaged
 
 
-def _restore_sightings(objects: Objects, store: Store, damaged: list[Damage]) -> int:
+def _restore_sightings(objects: Objects, store: ArchiveStore, damaged: list[Damage]) -> int:
     """Restore the snapshots of calibrations, and from when to when they were seen (of the last of
     each resource, when first); how many."""
     count = 0
@@ -182,7 +183,7 @@ def _batches(groups: Iterator[list[Found]]) -> Iterator[list[list[Found]]]:
 
 def _restore(
     objects: Objects,
-    store: Store,
+    store: ArchiveStore,
     batch: Sequence[Sequence[Found]],
     result: _Counter,
 ) -> None:
@@ -198,7 +199,9 @@ def _restore(
     result.stranded |= {e.id for e in executions if e.state is ExecutionState.STRANDED}
 
 
-def _restore_told(objects: Objects, store: Store, found: Sequence[Found], result: _Counter) -> None:
+def _restore_told(
+    objects: Objects, store: ArchiveStore, found: Sequence[Found], result: _Counter
+) -> None:
     """What was imported, as it was told."""
     told = load_told(objects, [(one.record, one.spec) for one in found])
     result.new += len(store.tell(told, []))
@@ -206,7 +209,7 @@ def _restore_told(objects: Objects, store: Store, found: Sequence[Found], result
         result.count(one.job)
 
 
-def _restore_told_groups(objects: Objects, store: Store, index: ArchiveIndex) -> None:
+def _restore_told_groups(objects: Objects, store: ArchiveStore, index: ArchiveIndex) -> None:
     """Groups that were imported, and their jobs' places in them; unless something else has taken
     the name since."""
     for pack, record in index.told_groups():
@@ -216,7 +219,7 @@ def _restore_told_groups(objects: Objects, store: Store, index: ArchiveIndex) ->
             log.warning("the jobs of %s come back on their own: %s", record.id, error)
 
 
-def _restore_groups(store: Store, index: ArchiveIndex) -> int:
+def _restore_groups(store: ArchiveStore, index: ArchiveIndex) -> int:
     """Groups, and what comes after what, once their jobs are there; how many groups were new."""
     new = 0
     for records in _many(one for one in index.groups() if one.fate is not GroupFate.REMOVED):

@@ -33,8 +33,9 @@ from quanopy.domain.events import TOLD, Event, Position
 from quanopy.domain.jobs import Execution, Extent, Task
 from quanopy.domain.programs import digest_of
 from quanopy.domain.sightings import Sighting
+from quanopy.ports.events import EventQuery
 from quanopy.ports.objects import Objects
-from quanopy.ports.store import EventQuery, Store
+from quanopy.ports.store import Store
 from quanopy.services.ran import Ran, load_ran, ran_of
 from quanopy.services.results import Wanted, assemble, with_tasks
 from quanopy.services.unpacking import load_jobs

@@ -13,8 +13,8 @@ from quanopy.domain.errors import (
 from quanopy.domain.jobs import Execution, Task
 from quanopy.domain.resources import Resource
 from quanopy.domain.states import ExecutionState
+from quanopy.ports.executions import Due, ExecutionChange
 from quanopy.ports.providers import RemoteProvider, Report, Work
-from quanopy.ports.store import Due, ExecutionChange
 from quanopy.services.ending import Endings, Verdict, problem_of
 from quanopy.services.looks import Looks, ask_of_many, broke, is_provider_id
 from quanopy.services.remote import Intent, Sending, refusal, search_delay_s

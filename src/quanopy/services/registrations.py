@@ -7,7 +7,7 @@ from threading import Lock
 from quanopy.codecs.targets import decode_target
 from quanopy.codecs.vqpu import LANES_FOR_EACH, MOST_CIRCUITS, MOST_SHOTS, NOT_GATES, SHOTS
 from quanopy.domain.resources import Capabilities, Limits, Registration, Resource
-from quanopy.ports.store import Store
+from quanopy.ports.resources import ResourceStore
 
 PROVIDER = "vqpu"
 """The provider that serves them."""
@@ -17,7 +17,9 @@ class CatalogueRegistrations:
     """The :class:`~quanopy.ports.registrations.Registrations` of a catalogue, remembered for a
     moment."""
 
-    def __init__(self, store: Store, token: Callable[[str], str], *, fresh_s: float = 2.0) -> None:
+    def __init__(
+        self, store: ResourceStore, token: Callable[[str], str], *, fresh_s: float = 2.0
+    ) -> None:
         """``token`` makes the token of a registration from its id."""
         self._store = store
         self._token = token

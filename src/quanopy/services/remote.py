@@ -21,9 +21,10 @@ from quanopy.domain.jobs import Execution, Task
 from quanopy.domain.resources import Resource
 from quanopy.domain.sightings import Standing
 from quanopy.domain.states import ExecutionState
+from quanopy.ports.claims import Claim
+from quanopy.ports.executions import ExecutionChange, ExecutionStore
 from quanopy.ports.objects import Objects
 from quanopy.ports.providers import Order, RemoteProvider, Work
-from quanopy.ports.store import Claim, ExecutionChange, Store
 from quanopy.services.alarm import Alarm
 from quanopy.services.calibrate import Calibrations
 from quanopy.services.demands import demands
@@ -66,7 +67,7 @@ class Sending:
         self,
         provider: RemoteProvider,
         *,
-        store: Store,
+        store: ExecutionStore,
         endings: Endings,
         holding: Holding,
         alarm: Alarm,
@@ -214,7 +215,7 @@ class RemoteDispatch:
         provider: RemoteProvider,
         *,
         worker: str,
-        store: Store,
+        store: ExecutionStore,
         objects: Objects,
         preparing: Preparing,
         endings: Endings,

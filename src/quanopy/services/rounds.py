@@ -4,8 +4,8 @@ import logging
 from threading import Event, Thread
 
 from quanopy.domain.errors import Unavailable
+from quanopy.ports.calibrations import CalibrationStore
 from quanopy.ports.providers import RemoteProvider
-from quanopy.ports.store import Store
 from quanopy.services.alarm import Alarm
 from quanopy.services.calibrate import Calibrations
 
@@ -22,7 +22,7 @@ class Rounds:
     """Asks one vendor on a thread of its own, so that a slow one delays nothing else."""
 
     def __init__(
-        self, provider: RemoteProvider, *, store: Store, calibrations: Calibrations
+        self, provider: RemoteProvider, *, store: CalibrationStore, calibrations: Calibrations
     ) -> None:
         self._provider = provider
         self._store = store

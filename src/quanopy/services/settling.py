@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from quanopy.domain.errors import Conflict, Invalid, TaskFailed
 from quanopy.domain.jobs import Execution, Task
 from quanopy.domain.states import ExecutionState, TaskState, WayOut
+from quanopy.ports.executions import Due, ExecutionChange, ExecutionStore
 from quanopy.ports.objects import Objects
-from quanopy.ports.store import Due, ExecutionChange, Store
 from quanopy.services.ending import Verdict, ended, ending_of, failed, problem_of, record_of
 from quanopy.services.packing import pack_endings
 
@@ -27,7 +27,7 @@ class Settlement:
 
 
 def settle(
-    store: Store, objects: Objects, execution_id: str, found: Settlement, *, actor: str
+    store: ExecutionStore, objects: Objects, execution_id: str, found: Settlement, *, actor: str
 ) -> Execution:
     """Settle a stranded execution; the execution after. The archive is told before the rows.
 
@@ -54,14 +54,14 @@ def settle(
         raise
 
 
-def _looked_for(store: Store, due: Due) -> Execution:
+def _looked_for(store: ExecutionStore, due: Due) -> Execution:
     """A worker asks the provider once more; it stays stranded unless it is found."""
     (execution,) = due.executions
     store.advance(due.claim_id, [ExecutionChange(execution_id=execution.id, due_in_s=0.0)])
     return execution
 
 
-def _goes_on(store: Store, due: Due, found: Settlement) -> Execution:
+def _goes_on(store: ExecutionStore, due: Due, found: Settlement) -> Execution:
     (execution,) = due.executions
     known = found.provider_job_id or execution.provider_job_id
     if known is None:
@@ -82,7 +82,7 @@ def _goes_on(store: Store, due: Due, found: Settlement) -> Execution:
     return replace(execution, state=ExecutionState.SUBMITTED, provider_job_id=known)
 
 
-def _ends(store: Store, objects: Objects, due: Due, found: Settlement) -> Execution:
+def _ends(store: ExecutionStore, objects: Objects, due: Due, found: Settlement) -> Execution:
     (execution,) = due.executions
     error = TaskFailed(f"an operator settled it: {found.reason}")
     after = ended(execution, ExecutionState.FAILED, error)

@@ -15,9 +15,11 @@ from typing import Protocol
 from quanopy.domain.errors import Conflict, QuanopyError, Unavailable
 from quanopy.domain.jobs import Job, JobSpec
 from quanopy.domain.requirements import Requirements
+from quanopy.ports.claims import Claim
 from quanopy.ports.objects import Objects
 from quanopy.ports.programs import Reader
-from quanopy.ports.store import Claim, Offering, Repeat, Store
+from quanopy.ports.store import Store
+from quanopy.ports.submissions import Offering, Repeat
 from quanopy.ports.wakeups import Topic, Wakeups
 from quanopy.services.accepting import Acceptance, Accepting, Candidate
 from quanopy.services.batching import Batching

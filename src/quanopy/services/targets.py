@@ -12,7 +12,7 @@ from quanopy.domain.programs import CONTROL_FLOW
 from quanopy.domain.resources import Capabilities, Target
 from quanopy.ports.programs import Compilation
 from quanopy.ports.providers import Provider, is_remote
-from quanopy.ports.store import Store
+from quanopy.ports.resources import ResourceStore
 from quanopy.services.catalogue import Catalogue
 from quanopy.services.matching import compilable
 
@@ -28,7 +28,11 @@ class ProviderTargets:
     their targets is first asked for; each target is remembered for ``fresh_s``."""
 
     def __init__(
-        self, store: Store, providers: Callable[[], Sequence[Provider]], *, fresh_s: float = 60.0
+        self,
+        store: ResourceStore,
+        providers: Callable[[], Sequence[Provider]],
+        *,
+        fresh_s: float = 60.0,
     ) -> None:
         self._catalogue = Catalogue(store)
         self._providers = providers

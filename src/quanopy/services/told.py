@@ -33,8 +33,8 @@ from quanopy.domain.groups import Group
 from quanopy.domain.imports import Imported
 from quanopy.domain.jobs import Execution, Extent, Job, JobSpec, Reading, Task
 from quanopy.domain.programs import Footprint, Program
+from quanopy.ports.archive import Told, ToldGroup
 from quanopy.ports.objects import Objects
-from quanopy.ports.store import Told, ToldGroup
 from quanopy.services.packing import Accepted, job_record, line_spans, result_lines
 
 

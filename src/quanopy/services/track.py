@@ -16,8 +16,8 @@ from quanopy.domain.errors import (
 from quanopy.domain.jobs import Execution, Task
 from quanopy.domain.resources import Resource
 from quanopy.domain.states import ExecutionState, TaskState
+from quanopy.ports.executions import Due, ExecutionChange, ExecutionStore
 from quanopy.ports.providers import Outcome, RemoteProvider, Report, Work
-from quanopy.ports.store import Due, ExecutionChange, Store
 from quanopy.services.calibrate import Calibrations
 from quanopy.services.ending import Endings, Verdict, ended, failed, problem_of, usage_of
 from quanopy.services.holding import Holding
@@ -40,7 +40,7 @@ class Tracking:
         provider: RemoteProvider,
         *,
         worker: str,
-        store: Store,
+        store: ExecutionStore,
         endings: Endings,
         holding: Holding,
         sending: Sending,

@@ -8,7 +8,7 @@ from sqlalchemy.types import BigInteger, Integer, Text
 from quanopy.domain.adoptions import Adoption
 from quanopy.domain.errors import Conflict
 from quanopy.domain.jobs import Execution, Problem
-from quanopy.ports.store import Submission
+from quanopy.ports.submissions import Submission
 from quanopy.storage import schema
 from quanopy.storage.compiled import Row
 from quanopy.storage.events import History

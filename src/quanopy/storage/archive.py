@@ -6,7 +6,7 @@ from sqlalchemy import exists, or_, select
 
 from quanopy.domain.jobs import Execution, Task
 from quanopy.domain.states import FINAL_TASK_STATES, TaskState
-from quanopy.ports.store import Submission
+from quanopy.ports.submissions import Submission
 from quanopy.storage import schema
 from quanopy.storage.events import History
 from quanopy.storage.executions import devices_of

@@ -17,7 +17,8 @@ from sqlalchemy.types import BigInteger, Text
 from quanopy.domain.ids import new_id
 from quanopy.domain.jobs import Task
 from quanopy.domain.states import ResourceState, TaskState
-from quanopy.ports.store import Claim, Offer, Offering
+from quanopy.ports.claims import Claim, Offer
+from quanopy.ports.submissions import Offering
 from quanopy.services.sharing import fair_order
 from quanopy.storage import ledger, parts, queue, schema
 from quanopy.storage.compiled import Row

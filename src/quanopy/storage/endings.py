@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 from quanopy.domain.jobs import Execution
 from quanopy.domain.states import FINAL_EXECUTION_STATES, ExecutionState, TaskState
-from quanopy.ports.store import Ending, Finished, TaskEnd
+from quanopy.ports.executions import Ending, Finished, TaskEnd
 from quanopy.storage import claims, ledger, schema
 from quanopy.storage.calibrations import await_younger
 from quanopy.storage.compiled import Row

@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 
 from quanopy.domain.events import Position
-from quanopy.ports.store import EventPage, EventQuery
+from quanopy.ports.events import EventPage, EventQuery
 from quanopy.storage.mapping import Values, event_of
 from quanopy.storage.rows import (
     Future,

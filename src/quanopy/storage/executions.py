@@ -11,7 +11,7 @@ from sqlalchemy.types import BigInteger, Integer, Text
 from quanopy.domain.errors import Conflict
 from quanopy.domain.jobs import Execution, Task
 from quanopy.domain.states import ExecutionState, TaskState
-from quanopy.ports.store import Due, ExecutionChange
+from quanopy.ports.executions import Due, ExecutionChange
 from quanopy.storage import claims, schema
 from quanopy.storage.clocks import shared_now
 from quanopy.storage.compiled import Row

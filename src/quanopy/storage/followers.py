@@ -9,7 +9,7 @@ from sqlalchemy.types import Text
 from quanopy.domain.errors import NotFound
 from quanopy.domain.jobs import Job, OnFailure
 from quanopy.domain.states import FINAL_JOB_STATES, JobState
-from quanopy.ports.store import Submission
+from quanopy.ports.submissions import Submission
 from quanopy.storage import schema
 from quanopy.storage.compiled import Row
 from quanopy.storage.mapping import job_of

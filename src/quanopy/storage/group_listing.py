@@ -10,7 +10,7 @@ from sqlalchemy.types import Text
 from quanopy.domain.groups import Group, Progress
 from quanopy.domain.jobs import Job
 from quanopy.domain.states import JobState
-from quanopy.ports.store import GroupQuery
+from quanopy.ports.groups import GroupQuery
 from quanopy.storage import schema
 from quanopy.storage.group_rows import group_of
 from quanopy.storage.mapping import job_of, stamp

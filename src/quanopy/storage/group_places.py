@@ -9,7 +9,7 @@ from sqlalchemy.types import Text
 from quanopy.domain.errors import Conflict
 from quanopy.domain.groups import GroupOrder, GroupPolicy, GroupState, no_group
 from quanopy.domain.jobs import Job
-from quanopy.ports.store import Submission
+from quanopy.ports.submissions import Submission
 from quanopy.storage import schema
 from quanopy.storage.compiled import Row
 from quanopy.storage.group_rows import LOCKED_GROUPS, change

@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 
 from quanopy.domain.jobs import Job
-from quanopy.ports.store import JobQuery
+from quanopy.ports.jobs import JobQuery
 from quanopy.storage.mapping import Values, job_of, stamp_or_none
 from quanopy.storage.rows import id_rows, ids_document
 from quanopy.storage.schema import job_states, job_tags, jobs

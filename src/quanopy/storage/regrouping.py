@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from quanopy.domain.groups import Closing, Group, GroupState
 from quanopy.domain.states import FINAL_JOB_STATES, JobState
-from quanopy.ports.store import Member, Restoring
+from quanopy.ports.archive import Member, Restoring
 from quanopy.storage import group_places, schema
 from quanopy.storage.compiled import Row
 from quanopy.storage.events import History

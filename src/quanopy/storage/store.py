@@ -17,31 +17,14 @@ from quanopy.domain.resources import Registration, Resource, ResourceStatus
 from quanopy.domain.sightings import Sighting, Standing
 from quanopy.domain.states import ExecutionState, ResourceState
 from quanopy.domain.webhooks import Webhook, WebhookChange
-from quanopy.ports.store import (
-    Claim,
-    Due,
-    Ending,
-    Entry,
-    EventPage,
-    EventQuery,
-    ExecutionChange,
-    Finished,
-    GroupQuery,
-    GroupWork,
-    JobQuery,
-    Make,
-    Member,
-    Offer,
-    Offering,
-    Repeat,
-    Restoring,
-    Stepped,
-    Store,
-    Submission,
-    Swept,
-    Told,
-    ToldGroup,
-)
+from quanopy.ports.archive import Member, Restoring, Told, ToldGroup
+from quanopy.ports.claims import Claim, Offer, Swept
+from quanopy.ports.events import EventPage, EventQuery
+from quanopy.ports.executions import Due, Ending, ExecutionChange, Finished
+from quanopy.ports.groups import GroupQuery, GroupWork, Stepped
+from quanopy.ports.jobs import JobQuery
+from quanopy.ports.store import Store
+from quanopy.ports.submissions import Entry, Make, Offering, Repeat, Submission
 from quanopy.ports.webhooks import Step, Taking
 from quanopy.storage import (
     adoptions,
@@ -533,7 +516,7 @@ class SqlStore:
     def add_webhook(
         self, webhook: Webhook, *, idempotency_key: str | None = None, request_digest: str = ""
     ) -> tuple[Webhook, bool]:
-        """See :meth:`Webhooks.add_webhook`."""
+        """See :meth:`Store.add_webhook`."""
 
         def work(connection: Transaction, now: int) -> tuple[Webhook, bool]:
             return webhooks.add(
@@ -554,7 +537,7 @@ class SqlStore:
         ids: Collection[str] | None = None,
         unpaused: bool = False,
     ) -> list[Webhook]:
-        """See :meth:`Webhooks.webhooks`."""
+        """See :meth:`Store.webhooks`."""
         return self._database.read(
             lambda c: webhooks.listed(c, account=account, ids=ids, unpaused=unpaused)
         )
@@ -562,13 +545,13 @@ class SqlStore:
     def change_webhook(
         self, id: str, change: WebhookChange, *, account: str | None, actor: str
     ) -> Webhook:
-        """See :meth:`Webhooks.change_webhook`."""
+        """See :meth:`Store.change_webhook`."""
         return self._write(
             lambda c, now: webhooks.change(c, id, change, account=account, actor=actor, now=now)
         )
 
     def remove_webhook(self, id: str, *, account: str | None, actor: str) -> Webhook:
-        """See :meth:`Webhooks.remove_webhook`."""
+        """See :meth:`Store.remove_webhook`."""
         return self._write(
             lambda c, now: webhooks.remove(c, id, account=account, actor=actor, now=now)
         )
@@ -576,14 +559,14 @@ class SqlStore:
     def claim_webhooks(
         self, claim_id: str, wanted: Mapping[str, Position | None], *, ttl_s: float
     ) -> list[Taking]:
-        """See :meth:`Webhooks.claim_webhooks`."""
+        """See :meth:`Store.claim_webhooks`."""
         ttl = span(ttl_s)
         return self._write(lambda c, now: webhooks.claim(c, claim_id, wanted, ttl=ttl, now=now))
 
     def settle_webhooks(
         self, claim_id: str, steps: Sequence[Step], *, ttl_s: float
     ) -> list[Webhook]:
-        """See :meth:`Webhooks.settle_webhooks`."""
+        """See :meth:`Store.settle_webhooks`."""
         ttl = span(ttl_s)
         return self._write(lambda c, now: webhooks.settle(c, claim_id, steps, ttl=ttl, now=now))
 

@@ -6,7 +6,7 @@ from sqlalchemy.types import Integer, Text
 from quanopy.domain.errors import Conflict, InvalidTransition, NotFound
 from quanopy.domain.jobs import Execution
 from quanopy.domain.states import ExecutionState
-from quanopy.ports.store import Due
+from quanopy.ports.executions import Due
 from quanopy.storage import schema
 from quanopy.storage.executions import take
 from quanopy.storage.lanes import ALIVE

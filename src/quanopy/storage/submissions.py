@@ -12,7 +12,8 @@ from sqlalchemy.types import Text
 from quanopy.domain.errors import Conflict, Invalid, QuanopyError
 from quanopy.domain.jobs import Job, Task
 from quanopy.domain.states import JobState, TaskState
-from quanopy.ports.store import Claim, Entry, Make, Offering, Repeat, Submission
+from quanopy.ports.claims import Claim
+from quanopy.ports.submissions import Entry, Make, Offering, Repeat, Submission
 from quanopy.storage import calibrations, claims, followers, group_places, schema
 from quanopy.storage.compiled import Row
 from quanopy.storage.events import History

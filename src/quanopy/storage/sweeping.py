@@ -8,7 +8,7 @@ from sqlalchemy.types import BigInteger
 
 from quanopy.domain.jobs import Problem
 from quanopy.domain.states import FINAL_TASK_STATES, TaskState
-from quanopy.ports.store import Swept
+from quanopy.ports.claims import Swept
 from quanopy.storage import ledger, queue, registrations, schema
 from quanopy.storage.compiled import Row
 from quanopy.storage.events import History

@@ -6,7 +6,7 @@ from dataclasses import replace
 from quanopy.domain.errors import Conflict
 from quanopy.domain.jobs import Execution
 from quanopy.domain.sightings import Sighting
-from quanopy.ports.store import Told, ToldGroup
+from quanopy.ports.archive import Told, ToldGroup
 from quanopy.storage import schema, told_groups, told_snapshots
 from quanopy.storage.events import History, write_told
 from quanopy.storage.executions import devices_of

@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, Text, bindparam, column, update
 from quanopy.domain.errors import Conflict
 from quanopy.domain.events import TOLD, Event
 from quanopy.domain.imports import Imported
-from quanopy.ports.store import ToldGroup
+from quanopy.ports.archive import ToldGroup
 from quanopy.storage import group_rows, groups, schema
 from quanopy.storage.events import History, write_told
 from quanopy.storage.mapping import Values, stamp

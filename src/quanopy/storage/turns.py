@@ -24,7 +24,7 @@ from quanopy.domain.groups import (
 )
 from quanopy.domain.jobs import OnFailure, Problem
 from quanopy.domain.states import FINAL_JOB_STATES, JobState, TaskState
-from quanopy.ports.store import GroupWork, Stepped
+from quanopy.ports.groups import GroupWork, Stepped
 from quanopy.storage import cancelling, followers, group_places, schema
 from quanopy.storage.compiled import Row
 from quanopy.storage.events import History

@@ -9,7 +9,10 @@ import pytest
 
 from quanopy.domain.jobs import Job, Task
 from quanopy.domain.states import JobState, ResourceState, TaskState
-from quanopy.ports.store import Claim, EventQuery, Offer, Offering, Store, Submission
+from quanopy.ports.claims import Claim, Offer
+from quanopy.ports.events import EventQuery
+from quanopy.ports.store import Store
+from quanopy.ports.submissions import Offering, Submission
 from quanopy.testing.catalogue import ending, execution, job, submission
 
 Made = tuple[Job, list[Task]]

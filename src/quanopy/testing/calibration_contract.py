@@ -11,7 +11,10 @@ from quanopy.domain.calibration import Binding, CalibrationLabel
 from quanopy.domain.jobs import Extent, Problem
 from quanopy.domain.sightings import Sighting, Standing
 from quanopy.domain.states import ExecutionState, TaskState
-from quanopy.ports.store import EventQuery, ExecutionChange, Offer, Store
+from quanopy.ports.claims import Offer
+from quanopy.ports.events import EventQuery
+from quanopy.ports.executions import ExecutionChange
+from quanopy.ports.store import Store
 from quanopy.testing.catalogue import MovableClock, ending, execution, job, submission
 
 BINDING = Binding(

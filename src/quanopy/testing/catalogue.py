@@ -8,7 +8,9 @@ from typing import Any
 from quanopy.domain.ids import new_id
 from quanopy.domain.jobs import Execution, Extent, Job, JobKind, Slice, Task
 from quanopy.domain.states import ExecutionState, JobState, TaskState
-from quanopy.ports.store import Claim, Ending, Submission, TaskEnd
+from quanopy.ports.claims import Claim
+from quanopy.ports.executions import Ending, TaskEnd
+from quanopy.ports.submissions import Submission
 
 
 class MovableClock:

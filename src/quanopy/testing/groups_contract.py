@@ -24,7 +24,10 @@ from quanopy.domain.jobs import Job, OnFailure
 from quanopy.domain.requirements import Bound
 from quanopy.domain.resources import Capabilities, Resource
 from quanopy.domain.states import JobState, ResourceState, TaskState
-from quanopy.ports.store import EventQuery, GroupQuery, Offer, Stepped, Store
+from quanopy.ports.claims import Offer
+from quanopy.ports.events import EventQuery
+from quanopy.ports.groups import GroupQuery, Stepped
+from quanopy.ports.store import Store
 from quanopy.testing.catalogue import MovableClock, ending, execution, job, submission
 from quanopy.testing.registrations_contract import registration, resource
 

@@ -10,7 +10,8 @@ import pytest
 
 from quanopy.domain.resources import Resource, overlapping
 from quanopy.domain.states import ResourceState
-from quanopy.ports.store import Claim, Offer, Store
+from quanopy.ports.claims import Claim, Offer
+from quanopy.ports.store import Store
 from quanopy.testing.accepting_contract import accept, offering
 from quanopy.testing.catalogue import MovableClock, ending, execution, job, submission
 

@@ -13,7 +13,9 @@ from quanopy.domain.ids import new_id
 from quanopy.domain.resources import Registration, Resource
 from quanopy.domain.sightings import Sighting, Standing
 from quanopy.domain.states import ResourceState
-from quanopy.ports.store import EventQuery, Offer, Store
+from quanopy.ports.claims import Offer
+from quanopy.ports.events import EventQuery
+from quanopy.ports.store import Store
 from quanopy.testing.accepting_contract import offering
 from quanopy.testing.calibration_contract import sighting
 from quanopy.testing.catalogue import MovableClock, job, submission

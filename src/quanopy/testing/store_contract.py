@@ -18,16 +18,12 @@ from quanopy.domain.ids import new_id
 from quanopy.domain.jobs import Execution, Extent, Job, JobKind, Problem, Task
 from quanopy.domain.resources import Resource
 from quanopy.domain.states import ExecutionState, JobState, ResourceState, TaskState
-from quanopy.ports.store import (
-    Claim,
-    EventQuery,
-    ExecutionChange,
-    JobQuery,
-    Offer,
-    Repeat,
-    Store,
-    Submission,
-)
+from quanopy.ports.claims import Claim, Offer
+from quanopy.ports.events import EventQuery
+from quanopy.ports.executions import ExecutionChange
+from quanopy.ports.jobs import JobQuery
+from quanopy.ports.store import Store
+from quanopy.ports.submissions import Repeat, Submission
 from quanopy.testing.accepting_contract import AcceptingContract, offering
 from quanopy.testing.calibration_contract import CalibrationContract
 from quanopy.testing.catalogue import MovableClock, ending, execution, job, submission

@@ -12,7 +12,10 @@ from quanopy.domain.ids import new_id
 from quanopy.domain.imports import Imported
 from quanopy.domain.jobs import Execution
 from quanopy.domain.states import ExecutionState, JobState, TaskState
-from quanopy.ports.store import EventQuery, Offer, Store, Told, ToldGroup
+from quanopy.ports.archive import Told, ToldGroup
+from quanopy.ports.claims import Offer
+from quanopy.ports.events import EventQuery
+from quanopy.ports.store import Store
 from quanopy.testing.calibration_contract import BINDING, note, sighting
 from quanopy.testing.catalogue import MovableClock, job
 

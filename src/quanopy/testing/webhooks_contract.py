@@ -9,7 +9,8 @@ from quanopy.domain.events import Event, Position
 from quanopy.domain.groups import GroupAction
 from quanopy.domain.ids import new_id
 from quanopy.domain.webhooks import PATIENCE, PING, Webhook, WebhookChange, WebhookState
-from quanopy.ports.store import EventQuery, Store
+from quanopy.ports.events import EventQuery
+from quanopy.ports.store import Store
 from quanopy.ports.webhooks import Step, Taking
 from quanopy.testing.catalogue import MovableClock, job, submission
 from quanopy.testing.groups_contract import fill, group

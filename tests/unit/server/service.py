@@ -16,8 +16,10 @@ from quanopy.domain.jobs import Execution, Job, JobSpec, Problem, Pub, Reading
 from quanopy.domain.programs import Footprint
 from quanopy.domain.resources import Capabilities, Limits, Resource, Target
 from quanopy.domain.states import ExecutionState, TaskState
+from quanopy.ports.claims import Offer
+from quanopy.ports.executions import Ending, TaskEnd
 from quanopy.ports.objects import Objects
-from quanopy.ports.store import Ending, Offer, Store, TaskEnd
+from quanopy.ports.store import Store
 from quanopy.ports.wakeups import Topic, Wakeups
 from quanopy.server.auth import make_token, new_secret
 from quanopy.server.listening import listening

@@ -14,7 +14,8 @@ from quanopy.domain.accounts import Scope
 from quanopy.domain.errors import Unavailable
 from quanopy.domain.jobs import Job, Task
 from quanopy.domain.states import TaskState
-from quanopy.ports.store import Claim, EventPage, EventQuery, Offer
+from quanopy.ports.claims import Claim, Offer
+from quanopy.ports.events import EventPage, EventQuery
 from quanopy.services.results import with_tasks
 from tests.unit.server.service import AER, BELL, JOB, WORKER, Service, running
 

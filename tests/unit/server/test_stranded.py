@@ -9,7 +9,8 @@ import pytest
 from quanopy.domain.accounts import Scope
 from quanopy.domain.errors import OutcomeUnknown
 from quanopy.domain.states import ExecutionState, JobState, TaskState
-from quanopy.ports.store import ExecutionChange, Offer
+from quanopy.ports.claims import Offer
+from quanopy.ports.executions import ExecutionChange
 from quanopy.services.ending import problem_of
 from quanopy.services.rebuild import rebuild
 from quanopy.storage.store import open_store

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from quanopy.domain.jobs import Execution, Job, Task
-from quanopy.ports.store import Member, Restoring, Submission
+from quanopy.ports.archive import Member, Restoring
+from quanopy.ports.submissions import Submission
 
 
 class Catalogue:

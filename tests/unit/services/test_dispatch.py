@@ -2,7 +2,7 @@
 
 from typing import Any, cast
 
-from quanopy.ports.store import Claim
+from quanopy.ports.claims import Claim
 from quanopy.services.dispatch import Commit, LocalDispatch
 from quanopy.services.hints import JobHints
 from quanopy.services.holding import Holding

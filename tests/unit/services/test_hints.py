@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from quanopy.ports.store import Claim
+from quanopy.ports.claims import Claim
 from quanopy.services.hints import JobHints, Told
 from quanopy.testing.catalogue import job
 

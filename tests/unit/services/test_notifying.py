@@ -15,7 +15,8 @@ import pytest
 from quanopy.domain.events import Position
 from quanopy.domain.ids import new_id
 from quanopy.domain.webhooks import Webhook, WebhookChange
-from quanopy.ports.store import EventPage, EventQuery, Store
+from quanopy.ports.events import EventPage, EventQuery
+from quanopy.ports.store import Store
 from quanopy.ports.wakeups import Topic, Wakeups
 from quanopy.ports.webhooks import Sender
 from quanopy.server.notes import note

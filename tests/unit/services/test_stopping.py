@@ -20,8 +20,9 @@ from quanopy.domain.ids import new_id
 from quanopy.domain.jobs import Extent, Job
 from quanopy.domain.requirements import Bound
 from quanopy.domain.resources import Resource
+from quanopy.ports.claims import Offer
 from quanopy.ports.objects import Objects
-from quanopy.ports.store import Offer, Store
+from quanopy.ports.store import Store
 from quanopy.services.stopping import Calibrated, Precision
 from quanopy.storage.objects import open_objects
 from quanopy.storage.store import open_store

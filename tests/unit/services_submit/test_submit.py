@@ -15,8 +15,10 @@ from quanopy.domain.errors import Conflict, Invalid, NotFound, Unavailable
 from quanopy.domain.jobs import JobKind, JobSpec
 from quanopy.domain.programs import Program
 from quanopy.domain.states import JobState
+from quanopy.ports.claims import Claim, Offer
 from quanopy.ports.objects import Objects
-from quanopy.ports.store import Claim, Offer, Offering, Store
+from quanopy.ports.store import Store
+from quanopy.ports.submissions import Offering
 from quanopy.ports.wakeups import Topic
 from quanopy.services.submit import Answer, Request, Submit, Submitted
 from quanopy.services.unpacking import load_jobs, load_programs

@@ -11,7 +11,7 @@ from starlette.responses import Response, StreamingResponse
 
 from quanopy.domain.errors import Invalid, QuanopyError
 from quanopy.domain.events import Event, Position
-from quanopy.ports.store import EventPage, EventQuery
+from quanopy.ports.events import EventPage, EventQuery
 from quanopy.server.feed import Subscription
 from quanopy.server.openapi import problems, shows
 from quanopy.server.routes import examples

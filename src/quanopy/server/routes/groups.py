@@ -24,7 +24,7 @@ from quanopy.domain.groups import (
 from quanopy.domain.ids import is_id, new_id
 from quanopy.domain.jobs import Job, JobSpec
 from quanopy.domain.requirements import Bound
-from quanopy.ports.store import GroupQuery
+from quanopy.ports.groups import GroupQuery
 from quanopy.ports.wakeups import Topic
 from quanopy.server.bodies import parse
 from quanopy.server.openapi import problems, shows, takes

@@ -18,7 +18,7 @@ from quanopy.domain.jobs import Job, JobKind, JobSpec
 from quanopy.domain.requirements import Requirements
 from quanopy.domain.states import FINAL_JOB_STATES, JobState
 from quanopy.domain.texts import is_showable
-from quanopy.ports.store import JobQuery
+from quanopy.ports.jobs import JobQuery
 from quanopy.ports.wakeups import Topic
 from quanopy.server.auth import require
 from quanopy.server.bodies import parse, read_body
