@@ -258,9 +258,20 @@ def _group(name: str) -> "Iterator[Group]":
 
 
 def followed(group: "Group", timeout: float | None) -> "GroupOut":
-    """A group once it has ended or pauses; whoever ends this command is told how to go on."""
+    """A group once it has ended or pauses; whoever ends this command, or is left with a pause, is
+    told how to go on. Raises :class:`NotReady` as :meth:`Group.watch`."""
+    from quanopy.client.standstill import standstill
+    from quanopy.domain.groups import GroupState
+
+    found = group.detail()
+    still = None if found.state is GroupState.PAUSED else standstill(found)
+    if still is not None and timeout is None:
+        raise still
     with goes_on("group", "show", group.id, "--watch"):
-        return group.watch(timeout)
+        found = group.watch(timeout)
+    if found.state is GroupState.PAUSED:
+        typer.echo(f"it is paused; go on with it: quanopy group resume {found.id}", err=True)
+    return found
 
 
 def say(found: "GroupOut", *, as_json: bool) -> None:

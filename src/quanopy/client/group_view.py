@@ -96,8 +96,9 @@ class GroupView:
         )
 
     def _title(self) -> str:
-        why = f" ({self.group.reason})" if self.group.reason else ""
-        return f"{self.group.name}: {self.group.state}{why}"
+        idle = "not run yet" if self.group.state is GroupState.OPEN else None
+        why = self.group.reason or idle
+        return f"{self.group.name}: {self.group.state}" + (f" ({why})" if why else "")
 
     def _jobs(self) -> list[str]:
         """How many jobs are in each state, where there are any."""

@@ -13,6 +13,7 @@ from quanopy.client.handles import Job
 from quanopy.client.http import Http
 from quanopy.client.polling import LONGEST_S, rounds
 from quanopy.client.results import Result, result_of
+from quanopy.client.standstill import STILL, standstill
 from quanopy.client.streams import BEGINNING, follow, history
 from quanopy.client.watching import EVERY_S, display
 from quanopy.domain.errors import Invalid, NotReady, QuanopyError
@@ -264,17 +265,28 @@ class Group:
         """Wait for its end, or for one of ``states``; what the broker says of it then. ``told`` is
         called with its progress about once a second meanwhile.
 
-        Raises :class:`NotReady` after ``timeout`` seconds.
+        Raises :class:`NotReady` after ``timeout`` seconds. Without one, also for a group of which
+        nothing more comes by itself: it was never run, is paused and none of its jobs is under
+        way, or has none. With a timeout (``math.inf``: however long), or where ``running`` is one
+        of the states, it is waited for somebody to run it.
         """
         wanted = all_chosen(GroupState, states, "state")
+        by_itself = timeout is None and GroupState.RUNNING not in wanted
+        until = wanted.union(STILL if by_itself else ())
         for wait_s in rounds(timeout, longest_s=LONGEST_S if told is None else 1.0):
-            params = {"wait": wait_s, "until": sorted(wanted)}
+            params = {"wait": wait_s, "until": sorted(until)}
             detail = self._see(self._http.get(GroupOut, self._path(), params=params, wait_s=wait_s))
             if told is not None:
                 told(detail)
             if detail.ended_at is not None or detail.state in wanted:
                 return detail
-        raise NotReady(f"the group is not done after {timeout or 0:g} s", hint="It goes on.")
+            if by_itself:
+                if (error := standstill(detail)) is not None:
+                    raise error
+                # What still runs of a paused one is waited for.
+                until = wanted.union(() if detail.state in STILL else STILL)
+        late = f"the group is not done after {timeout or 0:g} s"
+        raise standstill(detail) or NotReady(late, hint="It goes on.")
 
     def watch(self, timeout: float | None = None, *, every: float = EVERY_S) -> GroupOut:
         """Follow it until it has ended or pauses, and show how far it is: jobs by state, shots,
@@ -282,7 +294,7 @@ class Group:
 
         In a notebook and in a terminal (standard error) that is shown in place; elsewhere as a
         line when something has changed, at most every so many seconds. Letting go stops nothing.
-        Raises :class:`NotReady` after ``timeout`` seconds.
+        Raises :class:`NotReady` as :meth:`wait`.
         """
         with display(every_s=every) as show:
             return self.wait(
@@ -293,8 +305,8 @@ class Group:
         self, timeout: float | None = None, *, partial: bool = False
     ) -> list[Result[Any] | None]:
         """Results of its jobs in order, ``None`` where there is none: the job failed, was
-        cancelled or (``partial``) has not ended. Waits for the end of the group without
-        ``partial``; raises :class:`NotReady` after ``timeout`` seconds."""
+        cancelled or (``partial``) has not ended. Without ``partial``, waits for the end of the
+        group, and raises :class:`NotReady` as :meth:`wait`."""
         if not partial:
             self.wait(timeout)
         found: list[Result[Any] | None] = []

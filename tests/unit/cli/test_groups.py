@@ -29,6 +29,9 @@ class OneGroup:
     reason: str | None = None
     id: str = field(default_factory=lambda: new_id("group"))
     jobs: list[str] = field(default_factory=lambda: [new_id("job") for _ in range(3)])
+    progress: dict[str, int] = field(
+        default_factory=lambda: {"completed": 2, "failed": 1, "shots": 2000}
+    )
     asked: list[tuple[str, str, Any]] = field(default_factory=list)
     """Method, path and body of what was not only looked at."""
 
@@ -71,7 +74,7 @@ class OneGroup:
             "reason": self.reason,
             "resource": self.resource,
             "size": 3,
-            "progress": {"completed": 2, "failed": 1, "shots": 2000},
+            "progress": self.progress,
             "policy": {"order": "sequential", "gap": 600.0},
             "created_at": AT,
             "started_at": AT,
@@ -142,6 +145,24 @@ def test_a_group_is_made_as_its_options_say(broker: OneGroup) -> None:
 def test_whoever_stops_watching_is_told_how_to_go_on(broker: OneGroup) -> None:
     said = run("group", "show", NAME, "--watch", "--timeout", 0.05, ends=75)
     assert f"it goes on; follow it: quanopy group show {broker.id} --watch" in said
+
+
+def test_a_group_that_was_not_run_is_not_followed_for_ever(broker: OneGroup) -> None:
+    broker.state, broker.progress = "open", {"blocked": 3}
+    for command in (("show", NAME, "--watch"), ("results", NAME, "--wait")):
+        said = run("group", *command, ends=75)
+        assert "has not been run" in said
+        assert f"quanopy group run '{NAME}'" in said
+        assert "it goes on" not in said
+    said = run("group", "show", NAME, "--watch", "--timeout", 0.05, ends=75)
+    assert f"{NAME}: open (not run yet)" in said
+
+
+def test_whoever_follows_a_group_to_a_pause_is_told_how_to_go_on(broker: OneGroup) -> None:
+    broker.state, broker.reason = "paused", "3 jobs have failed"
+    for command in (("show", NAME, "--watch"), ("results", NAME, "--wait")):
+        said = run("group", *command)
+        assert f"it is paused; go on with it: quanopy group resume {broker.id}" in said
 
 
 def test_it_is_shown_with_how_far_it_is_and_why_it_stopped(broker: OneGroup) -> None:

@@ -2,10 +2,12 @@
 
 import io
 import json
+import math
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from rich.console import Console
@@ -205,3 +207,68 @@ def test_a_notebook_s_cell_shows_it_in_place(tmp_path: Path) -> None:
     assert len(outputs) == 1, json.dumps(cell.outputs)
     assert "10 of 10" in outputs[0].data["text/html"]
     assert "10 of 10" in handle.outputs[-1].data["text/html"]
+
+
+NEVER_RUN: dict[str, Any] = {"state": "open", "started_at": None, "progress": {"blocked": 10}}
+PAUSED: dict[str, Any] = {
+    "state": "paused",
+    "reason": "3 jobs failed",
+    "progress": {"completed": 3, "blocked": 7},
+}
+EMPTY: dict[str, Any] = {"size": 0, "progress": {}}
+
+
+@pytest.mark.parametrize(
+    ("given", "said", "hint"),
+    [
+        (NEVER_RUN, "'bell' has not been run", "quanopy group run bell"),
+        (PAUSED, "'bell' is paused (3 jobs failed)", "quanopy group resume bell"),
+        (PAUSED | {"started_at": None, "progress": {}}, "'bell' is paused", "group.resume()"),
+        (EMPTY, "'bell' has no jobs", "group.add"),
+        (NEVER_RUN | {"name": "a b"}, "'a b' has not been run", "quanopy group run 'a b'"),
+    ],
+)
+def test_an_end_that_does_not_come_by_itself_is_waited_for_by_nobody(
+    given: dict[str, Any], said: str, hint: str
+) -> None:
+    with Stub(document(shown(**given))) as stub:
+        for wait in (group(stub).wait, group(stub).results):
+            with pytest.raises(NotReady) as raised:
+                wait()
+            assert said in raised.value.message
+            assert hint in (raised.value.hint or "")
+
+
+@pytest.mark.parametrize("given", [NEVER_RUN, EMPTY], ids=["never run", "empty"])
+def test_what_was_never_run_is_not_watched_for_ever(
+    given: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Stub(document(shown(**given))) as stub, pytest.raises(NotReady, match="nothing more"):
+        group(stub).watch()
+    assert capsys.readouterr().err.startswith("bell: ")
+
+
+def test_a_group_that_somebody_may_run_yet_is_waited_for_where_it_is_said() -> None:
+    """With a timeout, however long, or where it is the running that is waited for."""
+    later = [document(shown(**NEVER_RUN))] * 2 + [document(shown())]
+    done = document(shown(state="done", ended_at=BEGAN.isoformat()))
+    with Stub(*later, done) as stub:
+        assert group(stub).wait(math.inf).state == "done"
+    with Stub(*later) as stub:
+        assert group(stub).wait(states=["running"]).state == "running"
+    with Stub(document(shown(**NEVER_RUN))) as stub, pytest.raises(NotReady, match="not been run"):
+        group(stub).wait(0.05)
+
+
+def test_what_still_runs_of_a_paused_group_is_waited_for() -> None:
+    last = {"state": "paused", "progress": {"completed": 9, "running": 1}}
+    ending = {"state": "paused", "progress": {"completed": 10}}
+    done = {"state": "done", "ended_at": BEGAN.isoformat()}
+    with Stub(*(document(shown(**one)) for one in (last, ending, done))) as stub:
+        assert group(stub).wait().state == "done"
+    asked = [parse_qs(urlsplit(one.path).query).get("until", []) for one in stub.seen]
+    assert asked == [["open", "paused"], [], []], "a pause that is known is no answer"
+
+
+def test_it_is_said_of_a_group_that_it_was_not_run() -> None:
+    assert str(view(**NEVER_RUN)).startswith("bell: open (not run yet), 0 of 10 jobs ended")
