@@ -4,6 +4,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import datetime
 
 import psycopg
 import pytest
@@ -81,6 +82,18 @@ class TestPostgresStore(StoreContract):
         page = store.events(EventQuery(after=page.position))
         assert [event.subject for event in page.events] == [one.id]
         assert not page.held_back
+
+    def test_an_answer_that_comes_late_makes_no_clock_wrong(self, make_store: MakeStore) -> None:
+        """Nor does a process that is stopped before it reads it."""
+        times = MovableClock()
+        times.move(-180)
+
+        def clock() -> datetime:
+            times.move(120)
+            return times()
+
+        with contextlib.closing(make_store(clock)) as store:
+            assert store.skew_s() == 0
 
     @pytest.mark.parametrize("ahead_min", [-20, 20])
     def test_how_old_an_execution_is_no_workers_clock_says(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from quanopy.services import ending
 from tests.integration.workplace import Workplace
 from tests.servers.vendor import FakeVendorServer
 
@@ -28,3 +29,9 @@ def place(tmp_path: Path) -> Iterator[Workplace]:
     """A place for workers, on SQLite."""
     with Workplace(f"sqlite:///{tmp_path / 'catalogue.db'}", tmp_path / "objects") as place:
         yield place
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What may be tried again is so soon."""
+    monkeypatch.setattr(ending, "_FIRST_RETRY_S", 0.05)

@@ -9,21 +9,20 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from quanopy.server.worker import Rhythm
 from quanopy.testing.fake_local import FakeEmulator
 from quanopy.testing.fake_provider import FakeProvider
 from quanopy.testing.fake_vendor import TOKEN
-from tests.integration.workplace import Workplace
+from tests.integration.workplace import QUICK, Workplace
 
 STEPS = {"claim", "read", "put", "begin", "start", "advance", "due", "poll", "result", "finish"}
 """What is counted, from the first call that had something to do on."""
-BRIEF = Rhythm(ttl_s=0.6, sweep_s=0.2)
-"""Its claims are soon anybody's."""
 DONE = 7
 """Exit status when all work ended before the step came."""
+PATIENCE_S = 30.0
 
 
 class Doom:
@@ -71,7 +70,7 @@ def work_until(step: int, database: str, folder: Path, *vendor: str) -> bool:
     context.set_forkserver_preload([__name__])
     process = context.Process(target=_work, args=(step, database, folder, *vendor))
     process.start()
-    process.join(30)
+    process.join(2 * PATIENCE_S)
     assert process.exitcode in (-signal.SIGKILL, DONE)
     return process.exitcode != DONE
 
@@ -84,11 +83,11 @@ def _work(step: int, database: str, folder: Path, *vendor: str) -> None:
             Doomed(real, doom),
             store=Doomed(place.store, doom),
             objects=Doomed(place.objects, doom),
-            rhythm=BRIEF,
         )
         place.wait_for(
             lambda: [(s.queued, s.active) for s in place.store.resources()],
             lambda counts: counts == [(0, 0)],
+            timeout_s=PATIENCE_S,
         )
     sys.exit(DONE)
 
@@ -99,7 +98,12 @@ def remote(url: str, mode: str) -> FakeProvider:
         url,
         token=TOKEN,
         mode=mode,
-        request_timeout_s=0.3,
-        visibility_delay_s=0.1,
+        request_timeout_s=PATIENCE_S,
         poll_interval_s=0.05,
     )
+
+
+def long_after() -> datetime:
+    """The clock of those who come when the claims of who died have run out, and whatever he asked
+    a vendor for has been answered."""
+    return datetime.now(UTC) + timedelta(seconds=QUICK.ttl_s + PATIENCE_S)

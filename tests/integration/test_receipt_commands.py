@@ -6,6 +6,7 @@ import pty
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -39,21 +40,34 @@ def job(client: Client) -> Job:
 def run(data: Path, *arguments: object) -> tuple[str, str]:
     """What a command says on stdout, and in the terminal that its stderr is."""
     ours, theirs = pty.openpty()
-    done = subprocess.run(
-        [sys.executable, "-c", "from quanopy.cli.main import run; run()", *map(str, arguments)],
-        env=os.environ | {"QUANOPY_DATA": str(data), "TERM": "xterm", "COLUMNS": "100"},
-        stdout=subprocess.PIPE,
-        stderr=theirs,
-        text=True,
-        check=True,
-        timeout=60,
-    )
-    os.close(theirs)
-    with os.fdopen(ours, "rb") as terminal:
-        said = b""
-        while piece := _read(terminal.fileno()):
-            said += piece
-    return done.stdout, said.decode()
+    with os.fdopen(ours, "rb") as terminal, ThreadPoolExecutor(1) as reader:
+        # While it runs, for a terminal takes only so much that nobody reads.
+        said = reader.submit(_read_all, terminal.fileno())
+        try:
+            done = subprocess.run(
+                [
+                    sys.executable,
+                    "-c",
+                    "from quanopy.cli.main import run; run()",
+                    *map(str, arguments),
+                ],
+                env=os.environ | {"QUANOPY_DATA": str(data), "TERM": "xterm", "COLUMNS": "100"},
+                stdout=subprocess.PIPE,
+                stderr=theirs,
+                text=True,
+                check=True,
+                timeout=60,
+            )
+        finally:
+            os.close(theirs)
+        return done.stdout, said.result().decode()
+
+
+def _read_all(terminal: int) -> bytes:
+    said = b""
+    while piece := _read(terminal):
+        said += piece
+    return said
 
 
 def _read(terminal: int) -> bytes:

@@ -37,7 +37,9 @@ LIMIT_S = 120.0
 def origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """Where jobs run."""
     folder: Path = tmp_path_factory.mktemp("origin")
-    with Client.embedded(folder, emulator_processes=1, emulator_memory_mb=1024) as client:
+    emulators = {"emulator_processes": 1, "emulator_memory_mb": 1024}
+    # What is read late is kept elsewhere.
+    with Client.embedded(folder, read_deadline_s=LIMIT_S, **emulators) as client:
         yield client
 
 

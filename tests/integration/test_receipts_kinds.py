@@ -36,6 +36,7 @@ def origin(vendor: FakeVendorServer, tmp_path_factory: pytest.TempPathFactory) -
         "url": vendor.url,
         "token": TOKEN,
         "poll_interval_s": 0.05,
+        "request_timeout_s": LIMIT_S,
     }
     folder = tmp_path_factory.mktemp("origin")
     providers = {"fake": fake, "aer": {"processes": 1}}
@@ -86,7 +87,7 @@ def retried(client: Client, vendor: FakeVendorServer) -> Job:
 
 
 def cancelled(client: Client, vendor: FakeVendorServer) -> Job:
-    vendor.script(queue_s=30.0)
+    vendor.script(queue_s=3600.0)
     job = client.sample(bell(), resource="fake", shots=10)
     job.cancel()
     job.wait(LIMIT_S)
@@ -102,7 +103,7 @@ def adopted(client: Client, vendor: FakeVendorServer) -> Job:
         data=json.dumps({"orders": [order]}).encode(),
         headers={"Authorization": f"Bearer {TOKEN}"},
     )
-    with urllib.request.urlopen(request, timeout=5) as answer:
+    with urllib.request.urlopen(request, timeout=LIMIT_S) as answer:
         id_ = str(json.load(answer)["answers"][0]["id"])
     return client.adopt("fake", id_, name="old")
 

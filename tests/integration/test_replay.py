@@ -18,7 +18,7 @@ SHOTS = 8000
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    with Client.embedded(tmp_path_factory.mktemp("broker")) as client:
+    with Client.embedded(tmp_path_factory.mktemp("broker"), read_deadline_s=60.0) as client:
         yield client
 
 

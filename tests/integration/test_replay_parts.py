@@ -34,8 +34,10 @@ def client(vendor: IbmService, tmp_path_factory: pytest.TempPathFactory) -> Iter
             patch.setenv(name, value)
         haste = {"tasks_per_execution": 1, "poll_interval_s": 0.2}
         tables = {"ibm": {**vendor.options(), **haste}, "aer": {}}
+        # What is read late is not split.
+        settings = {"providers": tables, "calibration_fresh_s": 0.0, "read_deadline_s": 60.0}
         folder = tmp_path_factory.mktemp("broker")
-        with Client.embedded(folder, providers=tables, calibration_fresh_s=0.0) as client:
+        with Client.embedded(folder, **settings) as client:
             yield client
 
 
@@ -50,7 +52,6 @@ def flip() -> QuantumCircuit:
 @pytest.fixture(scope="module")
 def job(client: Client, vendor: IbmService, flip: QuantumCircuit) -> Job:
     """One of its two parts ran before the machine was calibrated anew, the other after it."""
-    client.sample(flip, resource="aer", shots=1).result(100)  # what is read late is not split
     vendor.faults.plan("start", Fault.REJECT)
     job = client.sample(flip, resource="ibm-nairobi", shots=SHOTS)
     with pytest.raises(TaskFailed):

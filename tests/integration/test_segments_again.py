@@ -20,7 +20,8 @@ _CALLED = iter(range(1000))
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    with Client.embedded(tmp_path_factory.mktemp("broker"), emulator_processes=1) as client:
+    folder = tmp_path_factory.mktemp("broker")
+    with Client.embedded(folder, emulator_processes=1, read_deadline_s=PATIENCE_S) as client:
         yield client
 
 

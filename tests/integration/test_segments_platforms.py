@@ -1,6 +1,7 @@
 """A photonic experiment begun on a chip, and picked up by a script that names its simulator."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,13 +57,24 @@ def begin(client: Client, resource: str, **how: Any) -> Group:
     )
 
 
+def until(holds: Callable[[], object]) -> None:
+    """Wait until something holds."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def test_what_was_begun_on_a_chip_is_no_simulator_s(
     client: Client, vendor: PercevalVendor, tmp_path: Path
 ) -> None:
+    vendor.hold()
     group = begin(client, CHIP_HERE)
+    until(lambda: vendor.jobs)
+    group.pause()
+    vendor.release()
     first, *_ = group.jobs()
     first.wait(timeout=PATIENCE_S)
-    group.pause()
     vendor.recalibrate()
     with pytest.raises(ResourceMismatch, match="of qpu-loopback, not of sim-loopback"):
         begin(client, SIMULATOR_HERE)
@@ -95,5 +107,6 @@ def test_what_was_begun_on_a_chip_is_no_simulator_s(
 
 
 def test_its_owner_sees_no_mismatch(client: Client) -> None:
-    table = str(begin(client, CHIP_HERE).segments().table())
-    assert "named here" not in table
+    group = begin(client, CHIP_HERE)
+    group.wait(PATIENCE_S)
+    assert "named here" not in str(group.segments().table())

@@ -13,6 +13,7 @@ from quanopy.domain.jobs import Job, JobKind, JobSpec, Options, Pub, Reading
 from quanopy.domain.programs import Program
 from quanopy.domain.states import JobState
 from quanopy.ports.programs import Compilation, Compiled
+from quanopy.sandbox.reader import ProcessReader
 from quanopy.services.ran import all_as_run, read_late
 from quanopy.services.results import Wanted, load
 from quanopy.services.submit import Answer, Request, Submit
@@ -23,6 +24,24 @@ from tests.unit.server.service import PlainReader
 HEAD = 'OPENQASM 3.0;\ninclude "stdgates.inc";\n'
 TWICE = HEAD + "qubit q;\nbit c;\nx q;\nx q;\nc = measure q;\n"
 BELL = HEAD + "qubit[2] q;\nbit[2] c;\nh q[0];\ncx q[0], q[1];\nc = measure q;\n"
+
+
+HURRY_S = 1e-3
+
+
+@pytest.fixture
+def late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Readers are late for those who are in a hurry, whoever of the two is kept from their work."""
+    read = ProcessReader.read
+
+    def read_late(
+        self: ProcessReader, specs: Sequence[JobSpec], *, deadline_s: float
+    ) -> list[Reading | QuanopyError | None]:
+        if deadline_s <= HURRY_S:
+            return [None for _ in specs]
+        return read(self, specs, deadline_s=deadline_s)
+
+    monkeypatch.setattr(ProcessReader, "read", read_late)
 
 
 class TooLate(PlainReader):
@@ -91,11 +110,14 @@ def test_an_unread_job_that_is_bad_fails_with_the_reason(place: Workplace) -> No
     assert "foo" in job.problem.message
 
 
+@pytest.mark.usefixtures("late")
 @pytest.mark.parametrize("level", [None, 3])
 def test_the_circuits_of_an_unread_job_are_given_back_once_it_was_read(
     tmp_path: Path, level: int | None
 ) -> None:
-    with Client.embedded(tmp_path / "data", emulator_processes=1, read_deadline_s=1e-3) as client:
+    with Client.embedded(
+        tmp_path / "data", emulator_processes=1, read_deadline_s=HURRY_S
+    ) as client:
         client.set_resource_state("aer", "maintenance", "tests")
         job = client.sample([TWICE, BELL], resource="aer", shots=10, optimization_level=level)
         with pytest.raises(NotReady):

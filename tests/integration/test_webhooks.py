@@ -18,7 +18,7 @@ from quanopy import Client
 from quanopy.domain.errors import Unavailable
 from quanopy.domain.webhooks import WebhookState
 from tests.integration.processes import QUANOPY, START_S, outside, running
-from tests.servers.process import ServerProcess, free_port
+from tests.servers.process import KeptPort, ServerProcess
 from tests.servers.receiver import Call, Receiver, cut, says
 from tests.unit.docs.blocks import DOCS, files
 
@@ -112,8 +112,8 @@ def test_a_broker_that_is_killed_between_request_and_answer_loses_nothing(
         released.set()
     with broker.start() as client:
         client.sample(BELL, shots=10, name="n3").result(WAIT_S)
-        requests = receiver.await_requests(5, WAIT_S)
-        assert requests[1].id == requests[2].id
+        receiver.await_events(4, WAIT_S)
+        assert receiver.ids.count(receiver.ids[1]) > 1
         assert about(receiver, hook.secret or "") == [
             ("job.completed", f"n{number}") for number in range(4)
         ]
@@ -132,6 +132,7 @@ def test_what_a_bad_target_does_delays_events_and_loses_none(
         until = time.monotonic() + WAIT_S
         while client.webhooks.get(hook.id).attempts < 3:  # the third is being noted
             assert time.monotonic() < until
+            time.sleep(0.02)
         with pytest.raises(Unavailable, match="it answered 500"):
             client.webhooks.test(hook.id, WAIT_S)
         assert client.webhooks.get(hook.id).state is WebhookState.FAILING
@@ -180,8 +181,6 @@ def received(folder: Path, secret: str, port: int) -> Iterator["subprocess.Popen
 def test_the_receiver_of_the_guide_receives_what_commands_ask_for(
     broker: Broker, tmp_path: Path
 ) -> None:
-    port = free_port()
-
     def quanopy_(*arguments: str) -> str:
         environ = outside() | {"QUANOPY_URL": broker.url, "QUANOPY_TOKEN": broker.token}
         done = subprocess.run(
@@ -195,12 +194,12 @@ def test_the_receiver_of_the_guide_receives_what_commands_ask_for(
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    with broker.start() as client:
-        url = f"http://127.0.0.1:{port}/"
+    with broker.start() as client, KeptPort() as port:
+        url = f"http://127.0.0.1:{port.number}/"
         made = json.loads(quanopy_("webhook", "add", url, "-k", "job.completed", "--json"))
         secret = quanopy_("webhook", "secret", made["id"]).strip()
         assert secret == made["secret"]
-        with received(tmp_path, secret, port) as process:
+        with received(tmp_path, secret, port.number) as process:
             assert process.stdout is not None
             client.sample(BELL, shots=10, name="bell").result(WAIT_S)
             assert process.stdout.readline() == "job.completed bell\n"

@@ -3,6 +3,7 @@
 import math
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from functools import partial
@@ -23,7 +24,9 @@ from quanopy.services.ending import ATTEMPTS
 from quanopy.storage.store import open_store
 from quanopy.testing.catalogue import MovableClock
 from quanopy.testing.fake_local import FakeEmulator
-from tests.integration.workplace import QUICK, Workplace, task_ids
+from tests.integration.workplace import BRIEF, Workplace, task_ids
+
+pytestmark = pytest.mark.usefixtures("impatient")
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
@@ -50,6 +53,24 @@ def test_a_job_runs_and_its_result_is_kept(place: Workplace) -> None:
     assert "job.completed" in place.history(job_id)
 
 
+class Counting:
+    """A store that counts what was asked of it and answered."""
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+        self.calls: Counter[str] = Counter()
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._real, name)
+
+        def counted(*args: Any, **how: Any) -> Any:
+            answer = found(*args, **how)
+            self.calls[name] += 1
+            return answer
+
+        return counted
+
+
 @pytest.mark.postgres
 def test_a_worker_whose_clock_is_not_the_databases_says_so_once(
     postgres_dsn: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
@@ -58,9 +79,10 @@ def test_a_worker_whose_clock_is_not_the_databases_says_so_once(
     late.move(-600)
     with Workplace(postgres_dsn, tmp_path / "objects") as place:
         with closing(open_store(postgres_dsn, clock=late)) as elsewhere:
-            worker = place.worker(FakeEmulator(), store=elsewhere)
-            place.wait([*place.submit(1)])
-            time.sleep(1.2)  # Two beats more.
+            asked = Counting(elsewhere)
+            worker = place.worker(FakeEmulator(), store=cast("Store", asked), rhythm=BRIEF)
+            place.wait(place.submit(1))
+            place.wait_for(lambda: asked.calls["skew_s"], lambda beats: beats >= 3)
             worker.stop()
         place.worker(FakeEmulator())
     told = [r.getMessage() for r in caplog.records if "clock" in r.getMessage()]
@@ -152,25 +174,32 @@ class Silent(FakeEmulator):
 
 
 def test_a_provider_that_is_slow_to_say_what_it_serves_costs_no_claim(place: Workplace) -> None:
-    emulator, silent = FakeEmulator(), Silent()
+    """Time goes on a good half of what a claim lives whenever the worker's heart has beaten."""
+    emulator, silent, clock = FakeEmulator(), Silent(), MovableClock()
     emulator.gate.clear()
-    place.worker(emulator, silent)
-    ids = place.submit(1)
-    place.wait_for(lambda: emulator.ran, bool)
-    silent.told.clear()
-    try:
-        until = time.monotonic() + 3 * QUICK.ttl_s
-        while time.monotonic() < until:
-            assert place.store.sweep().claims_expired == 0
-            time.sleep(QUICK.sweep_s)
-        assert {one.resource.name: one.workers for one in place.store.resources()} == {
-            "noop": 1,
-            "silent": 1,
-        }
-    finally:
-        silent.told.set()
-        emulator.gate.set()
-    assert {job.state for job in place.wait(ids)} == {JobState.COMPLETED}
+    clock.move(60)  # What is submitted now is ready by it.
+    with closing(open_store(place.database, clock=clock)) as store:
+        asked = Counting(store)
+        worker = place.worker(emulator, silent, store=cast("Store", asked), rhythm=BRIEF)
+        ids = place.submit(1)
+        place.wait_for(lambda: emulator.ran, bool)
+        silent.told.clear()
+        try:
+            for _ in range(3):
+                # One may have begun before the time it was.
+                beats = asked.calls["register"] + 2
+                place.wait_for(lambda: asked.calls["register"], beats.__le__)
+                clock.move(0.6 * BRIEF.ttl_s)
+                assert store.sweep().claims_expired == 0
+                assert {one.resource.name: one.workers for one in store.resources()} == {
+                    "noop": 1,
+                    "silent": 1,
+                }
+        finally:
+            silent.told.set()
+            emulator.gate.set()
+        assert {job.state for job in place.wait(ids)} == {JobState.COMPLETED}
+        worker.stop()
     assert list(emulator.ran.values()) == [1]
 
 
@@ -194,7 +223,7 @@ def test_a_running_task_is_cancelled_and_its_neighbour_completes(place: Workplac
     ids = place.submit(2)
     place.wait_for(lambda: emulator.ran, lambda ran: len(ran) == 2)
     place.cancel(ids[:1])
-    time.sleep(0.1)
+    place.wait_for(lambda: emulator.cancelled, bool)
     emulator.gate.set()
     place.wait(ids)
     states = {job.id: job.state for job in place.store.jobs(ids)}
@@ -215,12 +244,12 @@ def test_a_stopping_worker_finishes_what_runs(place: Workplace) -> None:
 def test_what_does_not_end_in_time_is_done_by_another_at_once(place: Workplace) -> None:
     stuck, other = FakeEmulator(), FakeEmulator()
     stuck.gate.clear()
-    worker = place.worker(stuck, rhythm=Rhythm(ttl_s=60, sweep_s=0.2))
+    worker = place.worker(stuck)
     ids = place.submit(2)
     place.wait_for(lambda: stuck.ran, lambda ran: len(ran) == 2)
     worker.stop(grace_s=0.1)
     place.worker(other)
-    assert {job.state for job in place.wait(ids, timeout_s=10)} == {JobState.COMPLETED}
+    assert {job.state for job in place.wait(ids)} == {JobState.COMPLETED}
     assert len(other.ran) == 2
 
 
@@ -267,7 +296,7 @@ def test_a_lost_claim_is_given_up_and_the_work_done_again(place: Workplace) -> N
     store = Away(place.store, "claim", "finish", "renew", "register", "sweep", "cancel_requests")
     first, second = FakeEmulator(), FakeEmulator()
     first.gate.clear()
-    place.worker(first, store=store)
+    worker = place.worker(first, store=cast("Store", store), rhythm=BRIEF)
     ids = place.submit(5)
     place.wait_for(lambda: first.ran, lambda ran: len(ran) == 5)
     store.away.set()
@@ -277,7 +306,7 @@ def test_a_lost_claim_is_given_up_and_the_work_done_again(place: Workplace) -> N
     before = [place.result(job) for job in ids]
     first.gate.set()
     store.away.clear()
-    time.sleep(QUICK.ttl_s)
+    worker.stop()  # What it had has ended by then.
     assert [place.result(job) for job in ids] == before
 
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -31,7 +32,10 @@ from quanopy.storage.wakeups import open_wakeups
 
 T = TypeVar("T")
 CALIBRATE = Pace(every_s=0.2, fresh_s=0.0)
-QUICK = Rhythm(ttl_s=1.5, sweep_s=0.3, retry_s=0.05, batch_s=0.25, calibrate=CALIBRATE)
+QUICK = Rhythm(ttl_s=60.0, sweep_s=0.3, retry_s=0.05, batch_s=0.25, calibrate=CALIBRATE)
+"""Looks often; what it claims stays its own, however long a busy machine keeps it from it."""
+BRIEF = replace(QUICK, ttl_s=0.6)
+"""What it claims and does not renew is soon anybody's, and what it gives back is so at once."""
 
 
 class Unneeded:
@@ -136,12 +140,17 @@ class Workplace:
             before()
             self.objects.put(pack)
 
-        with worker.offering("noop") as offering:
-            assert offering is not None
-            _, claims = self.store.accept(
-                [submission.entry], lambda new: [submission] * len(new), offering, keep=keep
-            )
-            worker.take(claims)
+        def given() -> bool:
+            with worker.offering("noop") as offering:
+                if offering is None:
+                    return False  # It looks for work itself, as it does now and then.
+                _, claims = self.store.accept(
+                    [submission.entry], lambda new: [submission] * len(new), offering, keep=keep
+                )
+                worker.take(claims)
+                return True
+
+        self.wait_for(given, bool)
         return submission.jobs[0].id
 
     def cancel(self, ids: Sequence[str]) -> None:

@@ -25,7 +25,13 @@ from tests.servers.process import (
 
 OLDEST_VERSION = 15
 _SUPERUSER = "quanopy"
-_FAST_BUT_FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+_FAST_BUT_FORGETFUL = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    # Its transactions, in whatever database, hold back what readers may see of history.
+    "autovacuum": "off",
+}
 _DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
 
 

@@ -33,6 +33,27 @@ def free_port() -> int:
         return port
 
 
+class KeptPort:
+    """A TCP port of 127.0.0.1 that nobody else is given until it is closed. Servers may listen on
+    it, one after another, that reuse addresses as most do (`SO_REUSEADDR`)."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket()
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._socket.bind(("127.0.0.1", 0))
+        self.number: int = self._socket.getsockname()[1]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let others have it."""
+        self._socket.close()
+
+
 def on_a_free_port(launch: Callable[[int], T]) -> T:
     """Return what `launch` makes of a free port; of another one if somebody took that first."""
     for _ in range(_PORTS_TRIED - 1):

@@ -129,6 +129,13 @@ class Receiver:
             assert come, f"{len(self.requests)} of {count} requests came"
             return list(self.requests)
 
+    def await_events(self, count: int, timeout_s: float = 30.0) -> list[Request]:
+        """Once so many different events have come: all requests that have."""
+        with self._come:
+            come = self._come.wait_for(lambda: len(set(self.ids)) >= count, timeout_s)
+            assert come, f"{len(set(self.ids))} of {count} events came"
+            return list(self.requests)
+
     def __enter__(self) -> Self:
         self._threads[0].start()
         return self

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import httpx
 
-from tests.servers.process import ScratchDirectory, ServerProcess, free_port, is_listening
+from tests.servers.process import KeptPort, ScratchDirectory, ServerProcess, is_listening
 
 
 class FakeVendorServer:
@@ -16,7 +16,8 @@ class FakeVendorServer:
 
     def __init__(self, **script: Any) -> None:
         self._script = script
-        self.port = free_port()
+        self._kept = KeptPort()
+        self.port = self._kept.number
         self.url = f"http://127.0.0.1:{self.port}"
         # Reading the certificates that it would trust takes longer than all requests.
         self._http = httpx.Client(base_url=self.url, trust_env=False, verify=False, timeout=30)
@@ -35,6 +36,7 @@ class FakeVendorServer:
     ) -> None:
         self._http.close()
         self._process.stop()
+        self._kept.close()
         self._scratch.remove()
 
     def start(self) -> None:

@@ -43,7 +43,7 @@ class Store(
         """Raise unless the database answers (for readiness)."""
 
     def skew_s(self) -> float:
-        """How far the store's own clock is ahead of the one that all workers share, the
+        """How far the store's own clock is at least ahead of the one that all workers share, the
         database's (behind: negative); 0 where there is but one."""
 
     def close(self) -> None:

@@ -273,8 +273,11 @@ class SqlStore:
         """See :meth:`Store.skew_s`."""
 
         def ahead(connection: Transaction) -> float:
-            shared = shared_now(connection, self._now())
-            return (self._now() - shared) / 1_000_000
+            asked = self._now()
+            shared = shared_now(connection, asked)
+            # However long the answer took, it was given between these two.
+            least = max(asked, min(shared, self._now()))
+            return (least - shared) / 1_000_000
 
         return self._database.read(ahead)
 

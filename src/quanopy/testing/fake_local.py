@@ -34,6 +34,7 @@ class FakeEmulator:
         self._decide = decide or (lambda work: None)
         self._lock = Lock()
         self._ran: dict[str, int] = {}
+        self._cancelled: set[str] = set()
         self._now = self._most = 0
 
     @property
@@ -41,6 +42,12 @@ class FakeEmulator:
         """How often each task was begun."""
         with self._lock:
             return dict(self._ran)
+
+    @property
+    def cancelled(self) -> frozenset[str]:
+        """The tasks whose end was asked for while their batch was there."""
+        with self._lock:
+            return frozenset(self._cancelled)
 
     @property
     def most_at_once(self) -> int:
@@ -81,11 +88,15 @@ class FakeEmulator:
             self._most = max(self._most, self._now)
             for work in works:
                 self._ran[work.task_id] = self._ran.get(work.task_id, 0) + 1
-        return _Batch(works, self.gate, self._decide, self._ended)
+        return _Batch(works, self.gate, self._decide, self._asked, self._ended)
 
     def close(self) -> None:
         """Let whatever waits go."""
         self.gate.set()
+
+    def _asked(self, task_ids: Sequence[str]) -> None:
+        with self._lock:
+            self._cancelled |= set(task_ids)
 
     def _ended(self) -> None:
         with self._lock:
@@ -98,11 +109,13 @@ class _Batch:
         works: Sequence[Work],
         gate: Event,
         decide: Callable[[Work], Outcome | None],
+        asked: Callable[[Sequence[str]], None],
         ended: Callable[[], None],
     ) -> None:
         self._works = works
         self._gate = gate
         self._decide = decide
+        self._asked = asked
         self._ended = ended
         self._cancelled: set[str] = set()
 
@@ -119,6 +132,7 @@ class _Batch:
     def cancel(self, task_ids: Sequence[str]) -> None:
         """These fail instead."""
         self._cancelled |= set(task_ids)
+        self._asked(task_ids)
 
     def _outcome(self, work: Work) -> Outcome:
         if work.task_id in self._cancelled:

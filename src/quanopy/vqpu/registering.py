@@ -4,6 +4,7 @@ import logging
 import socket
 import threading
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
@@ -26,13 +27,24 @@ _ANYWHERE = ("0.0.0.0", "::")
 class Registered:
     """Registers when it is entered; its heart beats in a thread until it leaves."""
 
-    def __init__(self, machine: Machine, url: str, stop: Stop) -> None:
+    def __init__(
+        self,
+        machine: Machine,
+        url: str,
+        stop: Stop,
+        *,
+        client: Client | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """The broker is the one that a client finds (``QUANOPY_URL``, ``QUANOPY_TOKEN``); ``stop``
         is asked where the broker removed the registration."""
         self._machine = machine
         self._url = url
         self._stop = stop
-        self._client = Client()
+        self._client = client or Client()
+        self._clock = clock
+        self._heard_at = clock()
+        """When it last said something that the broker answered: that came no earlier."""
         self._leaving = self._news = False
         self._again = threading.Condition()
         self._ended = False
@@ -90,17 +102,19 @@ class Registered:
             self._again.notify_all()
 
     def _register(self) -> RegistrationOut:
-        machine = self._machine
-        return self._client.register_resource(
+        machine, asked_at = self._machine, self._clock()
+        made = self._client.register_resource(
             machine.name,
             self._url,
             machine.target,
             description=machine.description,
             lanes=machine.pace.lanes,
         )
+        self._heard_at = asked_at
+        return made
 
     def _beat_on(self) -> None:
-        beats, heard_at = 0, time.monotonic()
+        beats = 0
         while True:
             made = self._registration
             with self._again:
@@ -108,9 +122,10 @@ class Registered:
                 if self._ended:
                     return
                 leaving, self._news = self._leaving, False
+            asked_at = self._clock()
             try:
                 self._client.heartbeat(made.name, made.id, leaving=leaving)
-                beats, heard_at = beats + 1, time.monotonic()
+                beats, self._heard_at = beats + 1, asked_at
                 if beats == _SERVED and not self._client.resource(made.name).workers:
                     log.warning(
                         "%s is registered, but no worker serves it: "
@@ -118,7 +133,7 @@ class Registered:
                         made.name,
                     )
             except NotFound:
-                if not self._came_back(time.monotonic() - heard_at):
+                if not self._came_back(self._clock() - self._heard_at):
                     self._stop.ask("the broker removed its registration")
                     return
             except QuanopyError as error:
