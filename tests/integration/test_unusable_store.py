@@ -10,13 +10,22 @@ from typing import Any
 import pytest
 
 from quanopy.domain.errors import Unavailable
+from quanopy.server import wiring
 from quanopy.server.settings import Settings
 from quanopy.server.wiring import build
 from tests.servers import S3Server
 
 pytestmark = pytest.mark.s3
 LONGEST_S = 30.0
+TRIES = 4
 Make = Callable[..., Settings]
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each try has less time than it usually has, of which there is enough for all of them."""
+    assert TRIES * wiring.CHECK_S < LONGEST_S
+    monkeypatch.setattr(wiring, "CHECK_S", 0.5)
 
 
 @pytest.fixture
@@ -51,6 +60,7 @@ def test_a_missing_bucket_is_said_at_start(settings: Make) -> None:
         build(settings("nowhere"))
 
 
+@pytest.mark.usefixtures("hurried")
 def test_no_key_at_all_is_said_at_start(settings: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name, raising=False)
@@ -61,6 +71,7 @@ def test_no_key_at_all_is_said_at_start(settings: Make, monkeypatch: pytest.Monk
     assert monotonic() - began < LONGEST_S
 
 
+@pytest.mark.usefixtures("hurried")
 def test_a_service_that_never_answers_is_not_waited_for_long(settings: Make) -> None:
     with create_server(("127.0.0.1", 0)) as silent:
         began = monotonic()

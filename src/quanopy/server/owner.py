@@ -111,18 +111,16 @@ def account() -> str:
 
 
 def _read_or_make(path: Path) -> str:
-    """The secret in a file; a new one where there is no file yet, whoever makes it first."""
+    """The secret in a file; a new one where there is none yet. Whoever asks has the folder
+    alone."""
+    secret = path.read_text(encoding="ascii").strip() if path.exists() else ""
+    if secret:
+        return secret
+    secret = new_secret()
     try:
-        file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    except FileExistsError:
-        return path.read_text(encoding="ascii").strip()
+        _replace(path, secret + "\n")
     except OSError as error:
         raise Unavailable(f"{path} cannot be written: {error.strerror}") from error
-    with os.fdopen(file, "w", encoding="ascii") as handle:
-        secret = new_secret()
-        handle.write(secret + "\n")
-        handle.flush()
-        os.fsync(handle.fileno())
     return secret
 
 
@@ -142,7 +140,10 @@ def announced(data: Path, place: dict[str, str]) -> Iterator[None]:
 
 
 def _replace(path: Path, content: str) -> None:
+    """For its owner alone, and whole as soon as it is there."""
     file, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     with os.fdopen(file, "w", encoding="utf-8") as handle:
         handle.write(content)
+        handle.flush()
+        os.fsync(handle.fileno())
     Path(name).replace(path)

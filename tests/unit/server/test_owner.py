@@ -1,13 +1,16 @@
 """The data folder is its owner's alone."""
 
 import os
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from quanopy.domain.errors import Unavailable
-from quanopy.server.owner import CATALOGUE, LOCK, open_folder, sole
+from quanopy.server.auth import digest_of_secret
+from quanopy.server.owner import CATALOGUE, LOCK, TOKEN, open_folder, owner_token, sole
 from quanopy.server.settings import Settings
+from quanopy.storage.store import open_store
 
 
 def mode(path: Path) -> int:
@@ -48,3 +51,29 @@ def test_a_lock_names_its_holder_until_that_stops_and_another_cannot_have_it(
             pass
         assert lock.read_text() == f"{os.getpid()}\n"
     assert lock.read_text() == ""
+
+
+def test_a_token_file_that_a_killed_server_left_empty_is_made_anew(tmp_path: Path) -> None:
+    with closing(open_store(f"sqlite:///{tmp_path / CATALOGUE}")) as store:
+        (tmp_path / TOKEN).touch(mode=0o600)
+        secret = owner_token(store, tmp_path)
+        assert len(secret) > 20
+        assert owner_token(store, tmp_path) == secret
+        assert store.token(digest_of_secret("")) is None
+    assert (tmp_path / TOKEN).read_text() == f"{secret}\n"
+    assert mode(tmp_path / TOKEN) == 0o600
+
+
+def test_nobody_is_shown_half_a_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    there: list[bool] = []
+    sync = os.fsync
+
+    def look(descriptor: int) -> None:
+        there.append((tmp_path / TOKEN).exists())
+        sync(descriptor)
+
+    with closing(open_store(f"sqlite:///{tmp_path / CATALOGUE}")) as store:
+        monkeypatch.setattr(os, "fsync", look)
+        owner_token(store, tmp_path)
+        monkeypatch.undo()
+    assert there == [False]
