@@ -26,6 +26,7 @@ from quanopy.server.routes import (
     receipts,
     resources,
     results,
+    segments,
     stranded,
     tokens,
     webhooks,
@@ -68,8 +69,8 @@ def create_app(web: Web) -> ASGIApp:
     )
     app.state.web = web
     for part in (
-        *(jobs, groups, results, programs, events, webhooks, resources, matching, calibrations),
-        *(receipts, stranded, adoptions, tokens, health),
+        *(jobs, groups, segments, results, programs, events, webhooks, resources, matching),
+        *(calibrations, receipts, stranded, adoptions, tokens, health),
     ):
         app.include_router(part.router)
     for error in (QuanopyError, HTTPException, RequestValidationError):

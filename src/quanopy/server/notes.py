@@ -4,7 +4,7 @@ from quanopy.domain.events import Event
 from quanopy.domain.groups import Group
 from quanopy.domain.jobs import Job
 from quanopy.domain.webhooks import Webhook
-from quanopy.server.shapes import event_out
+from quanopy.server.shown import event_out
 from quanopy.wire.webhooks import Note, NoteData, NotedGroup, NotedJob, WebhookOut
 
 

@@ -14,6 +14,7 @@ from quanopy.ports.providers import Targets
 from quanopy.ports.store import Store
 from quanopy.ports.wakeups import Wakeups
 from quanopy.server.auth import Authenticator
+from quanopy.server.bodies import read_body
 from quanopy.server.feed import Feed
 from quanopy.server.loop import Calls, Mailbox
 from quanopy.server.metrics import Metrics
@@ -103,6 +104,12 @@ def identity_of(request: Request) -> Identity:
     """Who a request speaks for, as the gate found."""
     identity: Identity = request.scope["identity"]
     return identity
+
+
+async def body_of(request: Request, web: Web) -> bytes:
+    """The JSON body of a request."""
+    settings = web.settings
+    return await read_body(request, limit=settings.body_limit, timeout_s=settings.body_timeout_s)
 
 
 def answer(model: BaseModel, status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -15,8 +15,8 @@ from quanopy.server.auth import require
 from quanopy.server.bodies import parse, read_body
 from quanopy.server.openapi import problems, shows, takes
 from quanopy.server.routes import examples
-from quanopy.server.routes.jobs import Wait
-from quanopy.server.shapes import problem_out
+from quanopy.server.routes.parameters import Wait
+from quanopy.server.shown import problem_out
 from quanopy.server.waiting import wait_for_try
 from quanopy.server.web import answer, identity_of, web_of
 from quanopy.wire.service import AdoptIn, AdoptionOut

@@ -12,17 +12,11 @@ from quanopy.domain.calibration import Metric
 from quanopy.domain.sightings import Sighting
 from quanopy.server.openapi import problems, shows
 from quanopy.server.routes import examples
-from quanopy.server.routes.jobs import aware
-from quanopy.server.shapes import problem_out
+from quanopy.server.routes.parameters import aware
+from quanopy.server.shown import problem_out
 from quanopy.server.visible import sighting_of, status_of
 from quanopy.server.web import Web, answer, identity_of, web_of
-from quanopy.wire.calibrations import (
-    CalibrationOut,
-    MetricOut,
-    Metrics,
-    SnapshotOut,
-    SnapshotsOut,
-)
+from quanopy.wire.calibrations import CalibrationOut, MetricOut, Metrics, SnapshotOut, SnapshotsOut
 
 router = APIRouter(prefix="/v1", tags=["calibrations"])
 

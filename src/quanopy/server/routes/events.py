@@ -16,8 +16,8 @@ from quanopy.server.feed import Subscription
 from quanopy.server.openapi import problems, shows
 from quanopy.server.routes import examples
 from quanopy.server.routes.groups import owned
-from quanopy.server.routes.jobs import JobId, account_asked
-from quanopy.server.shapes import event_out
+from quanopy.server.routes.parameters import JobId, account_asked
+from quanopy.server.shown import event_out
 from quanopy.server.web import Web, answer, identity_of, web_of
 from quanopy.wire.problems import to_problem
 from quanopy.wire.service import EventsOut

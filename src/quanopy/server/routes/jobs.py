@@ -1,39 +1,32 @@
 """Jobs: submit, list, look at, wait for, cancel, retry."""
 
-import asyncio
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from quanopy.domain.accounts import Identity, Scope
-from quanopy.domain.errors import Invalid, TooLarge
-from quanopy.domain.jobs import Job, JobKind, JobSpec
-from quanopy.domain.requirements import Requirements
+from quanopy.domain.jobs import Job, JobKind
 from quanopy.domain.states import FINAL_JOB_STATES, JobState
-from quanopy.domain.texts import is_showable
 from quanopy.ports.jobs import JobQuery
 from quanopy.ports.wakeups import Topic
-from quanopy.server.auth import require
-from quanopy.server.bodies import parse, read_body
+from quanopy.server.asked import requirements_in, spec_of
+from quanopy.server.bodies import parse
 from quanopy.server.cursors import cursor_after, position_of
-from quanopy.server.loop import Mailbox
 from quanopy.server.openapi import problems, shows, takes
 from quanopy.server.routes import examples
-from quanopy.server.shapes import job_detail, job_out, requirements_in, spec_of
-from quanopy.server.waiting import MOST_S, wait_for_jobs
-from quanopy.server.web import Web, answer, identity_of, web_of
-from quanopy.services.candidates import look_up
+from quanopy.server.routes.parameters import KEY, JobId, Wait, account_asked, aware, text_of
+from quanopy.server.routes.submitting import status_of, submit_specs
+from quanopy.server.shown import job_detail, job_out, jobs_out
+from quanopy.server.waiting import wait_for_jobs
+from quanopy.server.web import Web, answer, body_of, identity_of, web_of
 from quanopy.services.requests import cancel, retry
 from quanopy.services.results import Wanted
-from quanopy.services.submit import Request as Submission
-from quanopy.services.submit import Submitted
 from quanopy.services.waits import waits_of
 from quanopy.wire.jobs import (
     CancelIn,
@@ -49,19 +42,7 @@ from quanopy.wire.jobs import (
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
-JobId = Annotated[str, Path(description="A job's id.", max_length=100, examples=[examples.JOB_ID])]
-Wait = Annotated[
-    float, Query(ge=0, le=MOST_S, description="Seconds to wait, at most.", alias="wait")
-]
-MOST_AFTER = 100_000
-"""Jobs that those of one request come after, counted for each of them."""
 First = Annotated[bool, Query(description="Answer as soon as any of the jobs is final.")]
-KEY = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 200},
-    "description": "The same key with the same body gives the same jobs, however often sent.",
-}
 
 
 @router.post(
@@ -112,80 +93,8 @@ async def submit_jobs(request: Request) -> Response:
     return answer(jobs_out(submitted.jobs), status_of(submitted))
 
 
-async def body_of(request: Request, web: Web) -> bytes:
-    """The JSON body of a request."""
-    settings = web.settings
-    return await read_body(request, limit=settings.body_limit, timeout_s=settings.body_timeout_s)
-
-
 def _digest(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
-
-
-async def submit_specs(
-    request: Request,
-    web: Web,
-    digest: str,
-    specs: Sequence[JobSpec],
-    requirements: Mapping[int, Requirements],
-    *,
-    group_id: str | None = None,
-    key: str | None = None,
-) -> Submitted:
-    """Submit the jobs of a request, whose body the ``digest`` names, perhaps into a group; its
-    idempotency key is by default the one in its header."""
-    account = identity_of(request).account
-    named = sum(len(spec.after) for spec in specs)
-    if named > MOST_AFTER:
-        raise TooLarge(
-            f"these jobs name {named} others to come after, {MOST_AFTER} are taken at once",
-            where="after",
-            hint="Let many jobs come after one, and that one after the others.",
-        )
-    if requirements:
-        await web.asks.run(look_up, web.candidates, account, requirements.values())
-    submission = Submission(
-        account=account,
-        specs=specs,
-        requirements=requirements,
-        idempotency_key=key or idempotency_key(request),
-        digest=digest,
-        group_id=group_id,
-    )
-    if web.submitted is None:
-        web.submitted = Mailbox(asyncio.get_running_loop())
-    future = web.submitted.future()
-    web.submit.submit(submission, partial(web.submitted.post, future))
-    submitted = await future
-    if not submitted.replayed:
-        web.metrics.jobs.inc(len(submitted.jobs))
-    return submitted
-
-
-CUT = "segments group_"
-"""How the keys begin that stand for the segments of groups; none of a request does."""
-
-
-def idempotency_key(request: Request) -> str | None:
-    """What makes a repeated request the same; raises :class:`Invalid`."""
-    key = request.headers.get("idempotency-key")
-    if key is None:
-        return None
-    if not (1 <= len(key) <= 200 and key.isascii() and key.isprintable()):
-        raise Invalid("it is not 1 to 200 printable ASCII characters", where="Idempotency-Key")
-    if key.startswith(CUT):
-        raise Invalid(f"keys that begin with {CUT!r} are the broker's own", where="Idempotency-Key")
-    return key
-
-
-def status_of(submitted: Submitted) -> int:
-    """200 where the request's key had made the jobs before."""
-    return 200 if submitted.replayed else 201
-
-
-def jobs_out(jobs: Sequence[Job]) -> JobsOut:
-    """Jobs, as an answer."""
-    return JobsOut(jobs=[job_out(job) for job in jobs])
 
 
 @router.get(
@@ -239,28 +148,6 @@ async def _page(web: Web, query: JobQuery, cursor: str | None) -> JobPage:
     page = jobs[: query.limit]
     following = cursor_after(query, page[-1].id) if len(jobs) > query.limit else None
     return JobPage(jobs=[job_out(job) for job in page], next=following)
-
-
-def account_asked(identity: Identity, account: str | None) -> str | None:
-    """Whose things to show: the caller's own, or for operators another's or (``*``) all."""
-    if account is None or account == identity.account:
-        return identity.account
-    require(identity, Scope.OPERATOR)
-    return None if account == "*" else text_of("account", account)
-
-
-def text_of(where: str, text: str | None) -> str | None:
-    """A text that is asked for; raises :class:`Invalid` for one that none can be."""
-    if text is not None and not is_showable(text):
-        raise Invalid("it has characters that cannot be shown", where=where)
-    return text
-
-
-def aware(where: str, at: datetime | None) -> datetime | None:
-    """A time that is asked for; raises :class:`Invalid` for one without a zone."""
-    if at is not None and at.tzinfo is None:
-        raise Invalid("the time has no zone", where=where, hint="End it with Z for UTC.")
-    return at
 
 
 @router.post(

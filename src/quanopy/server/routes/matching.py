@@ -5,10 +5,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from quanopy.domain.requirements import Choice, Need
+from quanopy.server.asked import requirements_of
 from quanopy.server.bodies import parse, read_body
 from quanopy.server.openapi import problems, shows, takes
 from quanopy.server.routes import examples
-from quanopy.server.shapes import match_out, requirements_of
+from quanopy.server.shown import match_out
 from quanopy.server.web import Web, answer, identity_of, web_of
 from quanopy.services.choosing import choose
 from quanopy.wire.matching import MatchIn, MatchOut

@@ -14,8 +14,8 @@ from quanopy.domain.jobs import Job, OnFailure
 from quanopy.domain.programs import Program
 from quanopy.server.openapi import problems, shows
 from quanopy.server.routes import examples
-from quanopy.server.routes.jobs import JobId
-from quanopy.server.shapes import options_out, pub_out
+from quanopy.server.routes.parameters import JobId
+from quanopy.server.shown import options_out, pub_out
 from quanopy.server.web import Web, answer, identity_of, web_of
 from quanopy.services.ran import AsRun, all_as_run, read_late
 from quanopy.services.unpacking import load_circuits, load_jobs, load_programs

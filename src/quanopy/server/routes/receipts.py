@@ -18,8 +18,8 @@ from quanopy.ports.wakeups import Topic
 from quanopy.server.bodies import spool_body
 from quanopy.server.openapi import problems, shows
 from quanopy.server.routes import examples
-from quanopy.server.routes.groups import GroupId, owned
-from quanopy.server.routes.jobs import JobId
+from quanopy.server.routes.groups import owned
+from quanopy.server.routes.parameters import GroupId, JobId
 from quanopy.server.web import Web, answer, identity_of, web_of
 from quanopy.services.importing import TakenIn
 from quanopy.services.receipts import Made, members_of, receipt_of

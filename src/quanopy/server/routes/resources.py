@@ -18,7 +18,7 @@ from quanopy.server.bodies import parse, read_body
 from quanopy.server.openapi import problems, shows, takes
 from quanopy.server.registering import checked_url
 from quanopy.server.routes import examples
-from quanopy.server.shapes import resource_out
+from quanopy.server.shown import resource_out
 from quanopy.server.visible import status_of, visible
 from quanopy.server.web import Web, answer, identity_of, json_response, web_of
 from quanopy.services.registrations import resource_of

@@ -14,7 +14,7 @@ from quanopy.server.bodies import parse, read_body
 from quanopy.server.openapi import problems, shows, takes
 from quanopy.server.problems import plain_response
 from quanopy.server.routes import examples
-from quanopy.server.routes.jobs import JobId, Wait
+from quanopy.server.routes.parameters import JobId, Wait
 from quanopy.server.waiting import wait_for_results
 from quanopy.server.web import identity_of, json_response, web_of
 from quanopy.services.results import at_hand, load, why_none

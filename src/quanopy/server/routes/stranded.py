@@ -13,7 +13,7 @@ from quanopy.server.auth import require
 from quanopy.server.bodies import parse, read_body
 from quanopy.server.openapi import problems, shows, takes
 from quanopy.server.routes import examples
-from quanopy.server.shapes import stranded_out
+from quanopy.server.shown import stranded_out
 from quanopy.server.web import Web, answer, identity_of, web_of
 from quanopy.services.settling import Settlement, settle
 from quanopy.wire.service import StrandedListOut, StrandedOut, WayOutIn

@@ -11,7 +11,7 @@ from quanopy.server.auth import make_token, new_secret, require
 from quanopy.server.bodies import parse, read_body
 from quanopy.server.openapi import problems, shows, takes
 from quanopy.server.routes import examples
-from quanopy.server.shapes import token_out
+from quanopy.server.shown import token_out
 from quanopy.server.web import answer, identity_of, web_of
 from quanopy.wire.service import TokenIn, TokenOut, TokensOut
 

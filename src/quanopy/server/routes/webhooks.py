@@ -19,7 +19,7 @@ from quanopy.server.notes import webhook_out
 from quanopy.server.openapi import problems, shows, takes
 from quanopy.server.routes import examples
 from quanopy.server.routes.groups import owned
-from quanopy.server.routes.jobs import KEY, Wait, account_asked, aware, idempotency_key
+from quanopy.server.routes.parameters import KEY, Wait, account_asked, aware, idempotency_key
 from quanopy.server.waiting import wait_for_try
 from quanopy.server.web import Web, answer, identity_of, web_of
 from quanopy.wire.webhooks import WebhookIn, WebhookOut, WebhookSecretOut, WebhooksOut
