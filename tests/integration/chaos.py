@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from quanopy.client.streams import parse
-from tests.servers.process import ServerProcess, free_port
+from tests.servers.process import KeptPort, ServerProcess
 
 BELL = (
     'OPENQASM 3.0;\ninclude "stdgates.inc";\nqubit[2] q;\nbit[2] c;\n'
@@ -28,7 +28,8 @@ class Broker:
     def __init__(
         self, folder: Path, database: str, *, workers: int, options: Mapping[str, object]
     ) -> None:
-        self.port = free_port()
+        self._kept = KeptPort()
+        self.port = self._kept.number
         self.url = f"http://127.0.0.1:{self.port}"
         self._folder = folder
         config = folder / "quanopy.toml"
@@ -69,6 +70,7 @@ class Broker:
         """End everything."""
         for process in self._running.values():
             process.kill()
+        self._kept.close()
 
     def _answers(self) -> bool:
         try:

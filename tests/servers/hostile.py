@@ -29,6 +29,7 @@ class Hostile:
         self._misdeed = misdeed
         self._description = description
         self._ended = threading.Event()
+        self._counting = threading.Lock()
         self.asked = 0
         """Requests that it took and did not answer."""
 
@@ -40,6 +41,7 @@ class Hostile:
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
+        self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
 
     def _accept(self) -> None:
@@ -56,7 +58,8 @@ class Hostile:
                 head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
                 connection.sendall(head % len(body) + body)
                 return
-            self.asked += 1
+            with self._counting:
+                self.asked += 1
             self._misbehave(connection)
 
     def _misbehave(self, connection: socket.socket) -> None:

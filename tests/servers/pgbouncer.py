@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 import psycopg
 
 from tests.servers.process import (
+    KeptPort,
     ScratchDirectory,
     ServerProcess,
-    on_a_free_port,
     program,
     unprivileged_user,
 )
@@ -59,7 +59,8 @@ class PgBouncer:
             self._binary, self._user = program("pgbouncer"), unprivileged_user()
             self._scratch = ScratchDirectory("pgbouncer")
             cleanup.callback(self._scratch.remove)
-            cleanup.callback(on_a_free_port(self._launch).stop)
+            self.port = cleanup.enter_context(KeptPort()).number
+            cleanup.callback(self._launch().stop)
             self._cleanup = cleanup.pop_all()
         return self
 
@@ -71,14 +72,15 @@ class PgBouncer:
     ) -> None:
         self._cleanup.close()
 
-    def _launch(self, port: int) -> ServerProcess:
-        self.port = port
+    def _launch(self) -> ServerProcess:
         server, folder = urlsplit(self._server), self._scratch.path
         users, settings = folder / "users", folder / "settings"
         users.touch(mode=0o600)
         users.write_text(f'"{server.username}" "{server.password}"\n')
         settings.write_text(
-            _SETTINGS.format(host=server.hostname, server_port=server.port, port=port, users=users)
+            _SETTINGS.format(
+                host=server.hostname, server_port=server.port, port=self.port, users=users
+            )
         )
         self._scratch.hand_over(self._user)
         process = ServerProcess([self._binary, settings], log=folder / "log", user=self._user)

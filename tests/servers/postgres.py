@@ -16,10 +16,10 @@ import psycopg
 from psycopg import sql
 
 from tests.servers.process import (
+    KeptPort,
     ScratchDirectory,
     ServerProcess,
     ServerUnavailable,
-    on_a_free_port,
     unprivileged_user,
 )
 
@@ -100,6 +100,7 @@ class PostgresServer:
             password_file.write_text(self._password)
             scratch.hand_over(self._user)
             self._initialise(password_file)
+            self.port = cleanup.enter_context(KeptPort()).number
             self.start()
             cleanup.callback(self.stop)
             self._cleanup = cleanup.pop_all()
@@ -114,8 +115,20 @@ class PostgresServer:
         self._cleanup.close()
 
     def start(self) -> None:
-        """Start the server, on a new port the first time and on the same one again later."""
-        self.port = self._launch(self.port) if self.port else on_a_free_port(self._launch)
+        """Start the server, on the same port each time."""
+        settings = self._settings | {
+            "listen_addresses": "127.0.0.1",
+            "port": str(self.port),
+            "unix_socket_directories": str(self._directory),
+        }
+        command: list[str | Path] = [self._binaries / "postgres", "-D", self._directory / "data"]
+        for name, value in settings.items():
+            command += ["-c", f"{name}={value}"]
+        # SIGINT is PostgreSQL's fast shutdown: it does not wait for clients to leave.
+        process = ServerProcess(
+            command, log=self._directory / "log", user=self._user, stop_signal=signal.SIGINT
+        )
+        self._process = process.wait_until(self._accepts)
 
     def stop(self) -> None:
         """Shut the server down; its data stays until the block ends."""
@@ -123,9 +136,11 @@ class PostgresServer:
             self._process.stop()
 
     def kill(self) -> None:
-        """End the postmaster as a crash would; `start` then recovers from the log."""
+        """End the postmaster as a crash would, and wait for what it had started, which finds out
+        by itself: until then that serves whoever is connected, and nothing else can be started.
+        `start` then recovers from the log."""
         if self._process:
-            self._process.kill()
+            self._process.kill_and_outlive_children()
 
     @contextmanager
     def database(self, *, template: str = "template1") -> Iterator[str]:
@@ -182,27 +197,11 @@ class PostgresServer:
         if done.returncode:
             raise ServerUnavailable(f"initdb failed:\n{done.stdout}{done.stderr}")
 
-    def _launch(self, port: int) -> int:
-        settings = self._settings | {
-            "listen_addresses": "127.0.0.1",
-            "port": str(port),
-            "unix_socket_directories": str(self._directory),
-        }
-        command: list[str | Path] = [self._binaries / "postgres", "-D", self._directory / "data"]
-        for name, value in settings.items():
-            command += ["-c", f"{name}={value}"]
-        # SIGINT is PostgreSQL's fast shutdown: it does not wait for clients to leave.
-        process = ServerProcess(
-            command, log=self._directory / "log", user=self._user, stop_signal=signal.SIGINT
-        )
-        self._process = process.wait_until(lambda: self._accepts(port))
-        return port
-
-    def _accepts(self, port: int) -> bool:
+    def _accepts(self) -> bool:
         try:
             psycopg.connect(
                 host="127.0.0.1",
-                port=port,
+                port=self.port,
                 user=_SUPERUSER,
                 password=self._password,
                 dbname="postgres",

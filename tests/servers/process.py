@@ -3,34 +3,25 @@
 import ctypes
 import os
 import pwd
+import select
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Self, TypeVar
-
-T = TypeVar("T")
+from typing import Self
 
 _PR_SET_PDEATHSIG = 1
 _PREFIX = "quanopy-servers"
-_PORTS_TRIED = 3
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class ServerUnavailable(Exception):
     """A server or tool that tests need is not installed, or did not start."""
-
-
-def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class KeptPort:
@@ -52,16 +43,6 @@ class KeptPort:
     def close(self) -> None:
         """Let others have it."""
         self._socket.close()
-
-
-def on_a_free_port(launch: Callable[[int], T]) -> T:
-    """Return what `launch` makes of a free port; of another one if somebody took that first."""
-    for _ in range(_PORTS_TRIED - 1):
-        try:
-            return launch(free_port())
-        except ServerUnavailable:
-            continue
-    return launch(free_port())
 
 
 def program(name: str) -> Path:
@@ -151,7 +132,7 @@ class ServerProcess:
                 preexec_fn=_die_with(os.getpid(), stop_signal),
             )
 
-    def wait_until(self, ready: Callable[[], bool], *, timeout_s: float = 30) -> Self:
+    def wait_until(self, ready: Callable[[], bool], *, timeout_s: float = 60) -> Self:
         """Return once `ready()`; raise ServerUnavailable, with the log, if it ends or is late."""
         deadline = time.monotonic() + timeout_s
         while not ready():
@@ -170,7 +151,21 @@ class ServerProcess:
         self._process.kill()
         self._process.wait()
 
-    def stop(self, *, timeout_s: float = 10) -> None:
+    def kill_and_outlive_children(self, *, timeout_s: float = 60) -> None:
+        """The same; returns once all that it had started has found out, and ended."""
+        self._process.send_signal(signal.SIGSTOP)  # it starts no more
+        with ExitStack() as opened:
+            handles = []
+            for pid in _children_of(self._process.pid):
+                with suppress(ProcessLookupError):  # it has ended
+                    handles.append(os.pidfd_open(pid))
+                    opened.callback(os.close, handles[-1])
+            self.kill()
+            for handle in handles:
+                ended, _, _ = select.select([handle], [], [], timeout_s)
+                assert ended, f"a process of {self._process.args!r} runs on"
+
+    def stop(self, *, timeout_s: float = 30) -> None:
         """End the server, gently at first. May be called more than once."""
         if self._process.poll() is not None:
             return
@@ -179,6 +174,14 @@ class ServerProcess:
             self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             self.kill()
+
+
+def _children_of(parent: int) -> Iterator[int]:
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has ended
+            _state, ppid, *_ = stat.read_text().rpartition(")")[2].split()
+            if int(ppid) == parent:
+                yield int(stat.parent.name)
 
 
 def _die_with(parent: int, stop_signal: signal.Signals) -> Callable[[], None]:

@@ -9,11 +9,11 @@ from types import TracebackType
 from typing import Self
 
 from tests.servers.process import (
+    KeptPort,
     ScratchDirectory,
     ServerProcess,
     ServerUnavailable,
     is_listening,
-    on_a_free_port,
 )
 
 VERSION = "v1.8.0"
@@ -75,7 +75,8 @@ class S3Server:
             self._root.mkdir()
             (scratch.path / "users").mkdir()
             self.create_bucket(self.bucket)
-            cleanup.callback(on_a_free_port(self._launch).stop)
+            self.port = cleanup.enter_context(KeptPort()).number
+            cleanup.callback(self._launch().stop)
             self._cleanup = cleanup.pop_all()
         return self
 
@@ -87,8 +88,7 @@ class S3Server:
     ) -> None:
         self._cleanup.close()
 
-    def _launch(self, port: int) -> ServerProcess:
-        self.port = port
+    def _launch(self) -> ServerProcess:
         keys = {"ROOT_ACCESS_KEY": self.access_key, "ROOT_SECRET_KEY": self.secret_key}
         command: list[str | Path] = [binary(), "--quiet", "--region", self.region]
         command += ["--port", f"127.0.0.1:{self.port}", "--keep-alive"]
