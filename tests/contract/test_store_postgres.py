@@ -169,9 +169,10 @@ def _deadlocks(connection: psycopg.Connection) -> int:
 
 
 def _wait_until(there: Callable[[], bool]) -> None:
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while not there():
         assert time.monotonic() < until
+        time.sleep(0.005)
 
 
 @pytest.mark.postgres

@@ -8,7 +8,8 @@ import pytest
 
 from quanopy.ports.wakeups import Topic, Wakeups
 
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
+"""How long is waited at most for what takes a moment."""
 
 
 class Bell:

@@ -23,7 +23,7 @@ def _access(server: S3Server | FaultyS3Server, **changes: str | float) -> S3Acce
         "region": server.region,
         "access_key_id": server.access_key,
         "secret_access_key": server.secret_key,
-        "timeout_s": 2.0,
+        "timeout_s": 30.0,
     }
     return S3Access(**{**settings, **changes})  # type: ignore[arg-type]
 

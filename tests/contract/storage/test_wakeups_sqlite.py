@@ -112,12 +112,14 @@ def test_a_long_path_is_no_obstacle(tmp_path: Path) -> None:
 
 
 def test_a_full_queue_blocks_nobody(wakeups: SqliteWakeups, echo: subprocess.Popen[str]) -> None:
+    bell = Bell()
+    wakeups.subscribe(Topic.EVENTS, bell)
     os.kill(echo.pid, signal.SIGSTOP)
     for _ in range(1000):
         wakeups.notify(Topic.WORK)
-    bell = Bell()
-    wakeups.subscribe(Topic.EVENTS, bell)
+    bell.reset()
     os.kill(echo.pid, signal.SIGCONT)
+    wakeups.notify(Topic.WORK)
     assert bell.rang()
 
 
