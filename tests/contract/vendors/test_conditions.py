@@ -27,6 +27,8 @@ from quanopy.testing.vendors.iqm import IqmVendor
 from quanopy.testing.vendors.pasqal import PasqalVendor
 from quanopy.testing.vendors.perceval import PercevalVendor
 from quanopy.testing.vendors.vqpu import VqpuVendor
+from quanopy.vqpu.machine import Machine, Pace, build
+from quanopy.vqpu.noise import Parameters
 from tests.contract.vendors.test_braket import native
 from tests.contract.vendors.test_perceval import hong_ou_mandel
 
@@ -126,6 +128,12 @@ def photons() -> Work:
     return work("sim-loopback", hong_ou_mandel(), JobKind.RUN, PERCEVAL)
 
 
+def misread() -> Machine:
+    """A vQPU that errs often enough to count it."""
+    noise = Parameters(depolarising=0.001, readout=0.05)
+    return build(name="vqpu", qubits=5, noise=noise, memory_bytes=2**28, pace=Pace())
+
+
 def through_qrmi(vendor: Vendor) -> Mapping[str, Any]:
     token = vendor.options()["token"]
     server = {"type": "iqm-server", "QRMI_IQM_ISA_ENDPOINT": vendor.url}
@@ -167,7 +175,7 @@ CASES = {
         expected=lambda visibility: (1 - visibility) / 2,
     ),
     "vqpu": Case(
-        vendor=VqpuVendor,
+        vendor=lambda: VqpuVendor(machine=misread()),
         module=vqpu,
         work=lambda: flip("vqpu", "rx", math.pi, qubits=5),
         metric="measure.error",
@@ -181,7 +189,7 @@ def measured(provider: RemoteProvider, work: Work) -> Mapping[str, int]:
     (execution,) = start(
         provider, [Order(key=new_id("exec"), resource=work.resource, works=[work])]
     )
-    wait_all(provider, [execution], timeout_s=60.0)
+    wait_all(provider, [execution])
     (outcome,) = provider.result(execution, lambda: [work])
     assert outcome.result is not None, outcome.error
     (pub,) = json.loads(outcome.result)

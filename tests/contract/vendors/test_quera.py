@@ -100,7 +100,8 @@ def test_atoms_far_apart_do_not_see_each_other(emulators: BraketSimulators) -> N
         "sites": [["0", "0"], ["2e-5", "0"], ["4e-5", "0"]],
         "filling": [1, 0, 1],
     }
-    (outcome,) = emulators.start([atoms(far, on="bloqade", shots=300)]).wait()
+    seeded = Options(seed=1)
+    (outcome,) = emulators.start([atoms(far, on="bloqade", shots=300, options=seeded)]).wait()
     found = outcomes(outcome)
     assert all(label[1] == "e" for label in found)
     both, one = found.get("rer", 0) / 300, (found.get("rer", 0) + found.get("reg", 0)) / 300
