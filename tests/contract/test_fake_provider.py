@@ -38,7 +38,7 @@ class FakeBench:
             f"http://{account}.example" if account else self._vendor.url,
             token=secret or TOKEN,
             mode=self._mode,
-            request_timeout_s=timeout_s or 5.0,
+            request_timeout_s=timeout_s or 30.0,
         )
 
     def work(self) -> Work:

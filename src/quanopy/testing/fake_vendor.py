@@ -18,7 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock
 from typing import Any
 
-from quanopy.testing.vendors.faults import STATUSES, Fault, spoilt
+from quanopy.testing.vendors.faults import STATUSES, Fault, linger, spoilt
 
 TOKEN = "fake-vendor-key"
 
@@ -57,8 +57,8 @@ class Script:
     idempotent: bool = True
     """Whether a key that was sent before gives the execution of then."""
     retry_after_s: float = 0.05
-    slow_s: float = 3.0
-    """How late an answer with the fault ``slow`` comes."""
+    slow_s: float = 60.0
+    """How late an answer with the fault ``slow`` comes, to whoever still waits for it."""
     fail: bool = False
     """Every execution ends in an error."""
     calibration: dict[str, Any] = field(default_factory=dict)
@@ -328,7 +328,7 @@ class _Handler(BaseHTTPRequestHandler):
         if known is Fault.CUT:
             raise Cut
         if known is Fault.SLOW:
-            time.sleep(self.server.vendor.script.slow_s)
+            linger(self.connection, self.server.vendor.script.slow_s)
         answer = act(body, fault)
         if known is Fault.LOST:
             raise Cut

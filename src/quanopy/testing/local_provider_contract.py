@@ -5,7 +5,6 @@ class TestMine(LocalProviderContract):
 """
 
 import threading
-import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -121,9 +120,7 @@ class LocalProviderContract:
         running = bench.provider.start(works)
         timer = threading.Timer(0.5, running.cancel, [[works[1].task_id]])
         timer.start()
-        began = time.monotonic()
         good, cancelled = running.wait()
-        assert time.monotonic() - began < 20
         assert isinstance(cancelled.error, TaskFailed)
         assert pubs_of(good)
 

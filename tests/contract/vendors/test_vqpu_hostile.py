@@ -25,12 +25,12 @@ from quanopy.providers.vqpu import create
 from quanopy.providers.vqpu.connection import Connection
 from quanopy.providers.vqpu.deadline import connections
 from quanopy.providers.vqpu.errands import PATIENCE_S
-from quanopy.testing.remote_provider_contract import wait_all
+from quanopy.testing.remote_provider_contract import caught, polled, wait_all
 from quanopy.testing.vendors.vqpu import VqpuVendor
 from tests.contract.vendors.test_vqpu import order_of, work
 from tests.servers.hostile import Hostile, Misdeed
 
-PROMPT_S = 10.0
+PROMPT_S = 30.0
 """What somebody else's slow vQPU may cost at most; its requests have twice that."""
 
 
@@ -95,14 +95,12 @@ def test_the_healthy_one_is_served_meanwhile(provider: RemoteProvider) -> None:
     assert all(isinstance(one, OutcomeUnknown | Transient) for one in answers[:3])
     assert all(isinstance(one, str) for one in answers[3:])
     ids = [*answers[3:], *(f"bad//abc{index}" for index in range(5))]
-    deadline = time.monotonic() + 20
-    while True:
-        reports = prompt(lambda: provider.poll(ids))
+
+    def done(reports: object) -> bool:
         assert isinstance(reports, dict)
-        if all(reports[one].state is ExecutionState.COMPLETED for one in answers[3:]):
-            break
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+        return all(reports[one].state is ExecutionState.COMPLETED for one in answers[3:])
+
+    polled(lambda: prompt(lambda: provider.poll(ids)), done)
     for order, execution in zip(good, answers[3:], strict=True):
         (outcome,) = provider.result(execution, lambda works=order.works: works)  # type: ignore[misc]
         assert outcome.error is None
@@ -120,13 +118,15 @@ def test_whoever_asks_it_soon_goes_on(provider: RemoteProvider, hostile: Hostile
         lambda: provider.start([order]),
         lambda: provider.result("bad//abd", lambda: order.works),
     )
-    began = time.monotonic()
+    waited: list[float] = []
     for ask in asks:
+        began = time.monotonic()
         found = prompt(ask)
+        waited.append(time.monotonic() - began)
         (found,) = found if isinstance(found, list) else (found,)
         assert isinstance(found, OutcomeUnknown | Transient | Unavailable)
     # Once it has kept somebody waiting, the next ones wait less.
-    assert time.monotonic() - began < len(asks) * PATIENCE_S - 1
+    assert sorted(waited)[len(asks) // 2] < PATIENCE_S
     assert hostile.asked <= 8
 
 
@@ -134,15 +134,13 @@ def test_one_that_took_long_for_nothing_is_offline_for_a_while(
     options: Mapping[str, Any], description: Mapping[str, Any]
 ) -> None:
     with Hostile(Misdeed.DRIPS, description) as hostile:
-        provider = create(vqpus={"bad": {**options, "url": hostile.url}}, request_timeout_s=4.0)
+        provider = create(
+            vqpus={"bad": {**options, "url": hostile.url}}, request_timeout_s=PATIENCE_S + 0.2
+        )
         assert provider.resources()[0].state is ResourceState.ONLINE
         with pytest.raises((OutcomeUnknown, Transient)):
             raise provider.start(bad(1))[0]  # type: ignore[misc]
-        deadline = time.monotonic() + 10
-        while provider.resources()[0].state is ResourceState.ONLINE:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-        assert "left alone" in (provider.resources()[0].reason or "")
+        polled(provider.resources, lambda found: "left alone" in (found[0].reason or ""))
         asked = hostile.asked
         assert isinstance(prompt(lambda: provider.poll(["bad//abc"])), Transient)
         assert hostile.asked == asked
@@ -153,22 +151,27 @@ def test_one_that_took_long_for_nothing_is_offline_for_a_while(
 def test_a_request_ends_when_its_time_is_up(misdeed: Misdeed) -> None:
     with Hostile(misdeed) as hostile:
         pool = connections()
-        to = Connection("bad", hostile.url, lambda: "token", timeout_s=1.0, pool=pool)
-        began = time.monotonic()
-        with pytest.raises(OutcomeUnknown):
-            to.tell("/api/v1/circuits", {"a": 1}, key="key")
-        with pytest.raises(Transient):
-            to.ask("GET", "/api/v1/device")
-        assert time.monotonic() - began < 10
+        to = Connection("bad", hostile.url, lambda: "token", timeout_s=0.3, pool=pool)
+        # What had no time to be sent is sent again.
+        told = polled(
+            lambda: caught(lambda: to.tell("/api/v1/circuits", {"a": 1}, key="key")),
+            lambda told: not isinstance(told, Unavailable),
+        )
+        assert isinstance(told, OutcomeUnknown)
+        asked = polled(
+            lambda: caught(lambda: to.ask("GET", "/api/v1/device")),
+            lambda told: not isinstance(told, Unavailable),
+        )
+        assert isinstance(asked, Transient)
         pool.clear()
 
 
 def test_what_cannot_have_left_is_told_from_what_may_have() -> None:
     pool = connections()
-    plain = Connection("gone", "http://127.0.0.1:1", lambda: "token", timeout_s=1.0, pool=pool)
+    plain = Connection("gone", "http://127.0.0.1:1", lambda: "token", timeout_s=0.3, pool=pool)
     with Hostile(Misdeed.HANGS) as hostile:
         tls = hostile.url.replace("http", "https")
-        deaf = Connection("deaf", tls, lambda: "token", timeout_s=1.0, pool=pool)
+        deaf = Connection("deaf", tls, lambda: "token", timeout_s=0.3, pool=pool)
         for to in (plain, deaf):
             with pytest.raises(Unavailable):
                 to.tell("/api/v1/circuits", {"a": 1}, key="key")

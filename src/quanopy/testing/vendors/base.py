@@ -7,6 +7,7 @@ a job runs. Routes that say ``start``, ``poll``, ``result``, ``stop``, ``find``,
 
 import json
 import re
+import socket
 import sys
 import threading
 import time
@@ -20,7 +21,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from quanopy.testing.vendors.faults import STATUSES, Fault, Faults, spoilt
+from quanopy.testing.vendors.faults import STATUSES, Fault, Faults, linger, spoilt
 
 CONTROL = "/quanopy/"
 """Routes under this steer the server itself: ``fault``, ``clear``, ``latency``, ``hold``,
@@ -41,6 +42,8 @@ class Request:
     headers: Mapping[str, str]
     """Names in lower case."""
     body: bytes
+    connection: socket.socket = field(repr=False)
+    """Whom it comes from."""
     names: Mapping[str, str] = field(default_factory=dict)
     """What the route's pattern names, unquoted."""
     fault: Fault | None = None
@@ -284,7 +287,7 @@ class Vendor:
         planned = self.faults.next(about)
         fault = planned.kind if planned is not None else None
         if planned is not None and planned.delay_s:
-            time.sleep(planned.delay_s)
+            linger(request.connection, planned.delay_s)
         if fault in STATUSES:
             return self._misbehaved(request, fault)
         if fault is Fault.CUT:
@@ -417,6 +420,7 @@ class _Handler(BaseHTTPRequestHandler):
                 queries=queries,
                 headers={name.lower(): value for name, value in self.headers.items()},
                 body=self.rfile.read(int(self.headers.get("Content-Length", 0))),
+                connection=self.connection,
             )
         )
         if isinstance(reply, _Cut):

@@ -11,8 +11,8 @@ from quanopy.ports.providers import RemoteProvider, Work
 from quanopy.providers.secrets import Secret
 from quanopy.testing.vendors.base import Vendor
 
-_LATE = 3.0
-"""A slow answer takes this many times as long as the most hasty provider waits."""
+_LATE_S = 60.0
+"""How long a slow answer is in coming, to a provider that waits for it so long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +51,6 @@ class VendorBench:
         self._sample = sample
         self._timeout_s = timeout_s
         self._account = account
-        self._haste_s = timeout_s
         vendor.faults.clear()
         vendor.latency_s = 0.0
         self.skew(0.0)
@@ -75,13 +74,11 @@ class VendorBench:
         account: str | None = None,
     ) -> RemoteProvider:
         """A provider as a fresh process would build it."""
-        waits_s = timeout_s or self._timeout_s
-        self._haste_s = min(self._haste_s, waits_s)
         return self._make(
             Given(
                 url=self._vendor.url,
                 secret=_kept(secret or self.secret),
-                timeout_s=waits_s,
+                timeout_s=timeout_s or self._timeout_s,
                 account=account or self._account,
             )
         )
@@ -99,11 +96,10 @@ class VendorBench:
         self._vendor.release()
 
     def fault(self, route: str, kind: str) -> None:
-        """What the next request to a route meets; one that comes late is longer in coming than
-        any provider here waits."""
+        """What the next request to a route meets; an answer that is slow comes once the provider
+        has given it up."""
         self._vendor.faults.clear(route)
-        late_s = _LATE * self._haste_s if kind == "slow" else 0.0
-        self._vendor.faults.plan(route, kind, delay_s=late_s)
+        self._vendor.faults.plan(route, kind, delay_s=_LATE_S if kind == "slow" else 0.0)
 
     def accepted(self, key: str) -> int:
         """How many jobs the vendor has made of a key."""

@@ -1,5 +1,7 @@
 """How a loopback vendor misbehaves: once, so many times, or until it is told otherwise."""
 
+import select
+import socket
 from collections import defaultdict
 from dataclasses import dataclass
 from enum import StrEnum
@@ -40,7 +42,7 @@ class Fault(StrEnum):
     STRANGE = "strange"
     """JSON, but not what belongs there."""
     SLOW = "slow"
-    """The answer comes late, after ``delay_s``."""
+    """The answer comes late: after ``delay_s``, or once nobody waits for it any more."""
     REJECT = "reject"
     """The vendor's own refusal of a program, for good."""
     UNSEEN = "unseen"
@@ -73,6 +75,13 @@ def spoilt(data: bytes, fault: Fault | None) -> tuple[bytes, int]:
         case Fault.STRANGE:
             data = b'{"nothing": ["that", "belongs", "here"]}'
     return data, len(data)
+
+
+def linger(connection: socket.socket, seconds: float) -> None:
+    """Wait so long, or until whoever is at the other end has gone away."""
+    waiting = select.poll()
+    waiting.register(connection, select.POLLRDHUP)
+    waiting.poll(1000 * seconds)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -127,7 +127,8 @@ class IbmService(Vendor):
 
     def secrets(self) -> list[str]:
         """The key, and every token that was given for it."""
-        return [self.secret, *self._tokens]
+        with self.lock:
+            return [self.secret, *self._tokens]
 
     def run(self, job: VendorJob) -> str:
         """Run the pubs; the result is text, as the service sends it."""
@@ -158,7 +159,8 @@ class IbmService(Vendor):
         now = int(self.now().timestamp())
         claims = {"iat": now, "exp": now + _TOKEN_S, "jti": secrets.token_hex(8)}
         token = f"{_part({'alg': 'HS256'})}.{_part(claims)}.{secrets.token_urlsafe(24)}"
-        self._tokens.add(token)
+        with self.lock:
+            self._tokens.add(token)
         return Reply(
             body={
                 "access_token": token,
