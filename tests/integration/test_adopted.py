@@ -35,9 +35,24 @@ from tests.servers.vendor import FakeVendorServer
 
 
 class Strict(FakeProvider):
-    """Notes whether it was told what was sent."""
+    """Asks often, and waits for answers; notes whether it was told what was sent."""
 
     told: bool | None = None
+
+    def __init__(
+        self,
+        vendor: FakeVendorServer,
+        *,
+        mode: str = "idempotent",
+        request_timeout_s: float = 20.0,
+    ) -> None:
+        super().__init__(
+            vendor.url,
+            token=TOKEN,
+            mode=mode,
+            request_timeout_s=request_timeout_s,
+            poll_interval_s=0.05,
+        )
 
     def result(self, id: str, works: Callable[[], Sequence[Work]] | None) -> list[Outcome]:
         """Note it."""
@@ -57,10 +72,6 @@ class Strict(FakeProvider):
         )
 
 
-def provider(vendor: FakeVendorServer) -> Strict:
-    return Strict(vendor.url, token=TOKEN, request_timeout_s=0.5, poll_interval_s=0.05)
-
-
 def made_elsewhere(vendor: FakeVendorServer) -> str:
     """The vendor's id of a job that nobody here has sent."""
     works = [{"task": "t", "kind": "sample", "pubs": [{"program": 0, "shots": 7}]}]
@@ -70,7 +81,7 @@ def made_elsewhere(vendor: FakeVendorServer) -> str:
         data=json.dumps({"orders": [order]}).encode(),
         headers={"Authorization": f"Bearer {TOKEN}"},
     )
-    with urllib.request.urlopen(request, timeout=5) as answer:
+    with urllib.request.urlopen(request, timeout=20) as answer:
         return str(json.load(answer)["answers"][0]["id"])
 
 
@@ -102,8 +113,8 @@ def answered(place: Workplace, id: str) -> Adoption:
 def test_a_job_made_elsewhere_is_followed_and_its_result_kept(
     place: Workplace, vendor: FakeVendorServer
 ) -> None:
-    vendor.script(queue_s=0.3, run_s=0.3)
-    own = provider(vendor)
+    vendor.script(run_s=3600.0)
+    own = Strict(vendor)
     place.worker(own)
     vendors = made_elsewhere(vendor)
     assert ask(place, vendors).open
@@ -118,6 +129,7 @@ def test_a_job_made_elsewhere_is_followed_and_its_result_kept(
         7,
     )
     assert job.state is JobState.RUNNING
+    vendor.script()
     assert {one.state for one in place.wait([job_id])} == {JobState.COMPLETED}
     (result,) = place.result(job_id)
     assert json.loads(result)[0]["shots"] == 7
@@ -131,7 +143,7 @@ def test_a_job_made_elsewhere_is_followed_and_its_result_kept(
 
 
 def test_adopting_twice_gives_the_same_job(place: Workplace, vendor: FakeVendorServer) -> None:
-    place.worker(provider(vendor))
+    place.worker(Strict(vendor))
     vendors = made_elsewhere(vendor)
     ask(place, vendors)
     first = answered(place, vendors).job_id
@@ -142,7 +154,7 @@ def test_adopting_twice_gives_the_same_job(place: Workplace, vendor: FakeVendorS
 def test_what_was_sent_from_here_is_refused_with_the_name_of_its_job(
     place: Workplace, vendor: FakeVendorServer
 ) -> None:
-    place.worker(provider(vendor))
+    place.worker(Strict(vendor))
     (job_id,) = place.submit(1, "fake")
     place.wait([job_id])
     (execution,) = place.store.executions(job_id)
@@ -153,7 +165,7 @@ def test_what_was_sent_from_here_is_refused_with_the_name_of_its_job(
 def test_what_the_vendor_does_not_know_is_refused_and_may_be_asked_again(
     place: Workplace, vendor: FakeVendorServer
 ) -> None:
-    place.worker(provider(vendor))
+    place.worker(Strict(vendor))
     ask(place, "nowhere")
     refused = answered(place, "nowhere")
     assert refused.problem is not None
@@ -163,7 +175,7 @@ def test_what_the_vendor_does_not_know_is_refused_and_may_be_asked_again(
 
 
 def test_a_vendor_that_is_busy_is_asked_again(place: Workplace, vendor: FakeVendorServer) -> None:
-    place.worker(provider(vendor))
+    place.worker(Strict(vendor))
     vendors = made_elsewhere(vendor)
     vendor.script(next={"poll": ["busy", "busy"]})
     ask(place, vendors)
@@ -183,7 +195,7 @@ class Forgetful(Strict):
 def test_those_that_the_vendor_never_tells_of_keep_no_other_waiting(
     place: Workplace, vendor: FakeVendorServer
 ) -> None:
-    place.worker(Forgetful(vendor.url, token=TOKEN, request_timeout_s=0.5, poll_interval_s=0.05))
+    place.worker(Forgetful(vendor))
     for number in range(8):
         ask(place, f"lost-{number}")
     vendors = made_elsewhere(vendor)
@@ -198,7 +210,7 @@ def test_however_many_the_vendor_does_not_tell_of_all_have_their_turn(
         ask(place, f"lost-{number}")
     vendors = made_elsewhere(vendor)
     ask(place, vendors)
-    forgetful = Forgetful(vendor.url, token=TOKEN)
+    forgetful = Forgetful(vendor)
     place.store.register("worker_1", forgetful.resources(), ttl_s=60.0)
     adopting = Adopting(forgetful, store=place.store, objects=place.objects, wakeups=place.wakeups)
     for _ in range(231 // 5 + 1):
@@ -217,7 +229,7 @@ class Zoneless(Strict):
 def test_what_is_told_of_one_and_cannot_be_kept_stops_nothing_else(
     place: Workplace, vendor: FakeVendorServer
 ) -> None:
-    place.worker(Zoneless(vendor.url, token=TOKEN, request_timeout_s=0.5, poll_interval_s=0.05))
+    place.worker(Zoneless(vendor))
     vendors = made_elsewhere(vendor)
     ask(place, vendors)
     refused = answered(place, vendors)
@@ -240,7 +252,7 @@ class BeforeTime(Strict):
 def test_one_made_before_time_began_is_followed_like_any(
     place: Workplace, vendor: FakeVendorServer
 ) -> None:
-    place.worker(BeforeTime(vendor.url, token=TOKEN, request_timeout_s=0.5, poll_interval_s=0.05))
+    place.worker(BeforeTime(vendor))
     vendors = made_elsewhere(vendor)
     ask(place, vendors)
     job_id = answered(place, vendors).job_id or ""
@@ -251,7 +263,7 @@ def test_a_job_of_which_no_program_is_known_cannot_run_again(
     place: Workplace, vendor: FakeVendorServer
 ) -> None:
     vendor.script(fail=True)
-    place.worker(provider(vendor))
+    place.worker(Strict(vendor))
     vendors = made_elsewhere(vendor)
     ask(place, vendors)
     job_id = answered(place, vendors).job_id or ""
@@ -269,7 +281,7 @@ def test_a_rebuild_knows_it_and_finds_it_at_the_vendor(
     place: Workplace, vendor: FakeVendorServer, tmp_path: Path, ended: bool
 ) -> None:
     vendor.script(run_s=0.0 if ended else 3600.0)
-    place.worker(provider(vendor))
+    place.worker(Strict(vendor))
     vendors = made_elsewhere(vendor)
     ask(place, vendors)
     job_id = answered(place, vendors).job_id or ""
@@ -323,9 +335,9 @@ def stranded(place: Workplace, vendor: FakeVendorServer) -> tuple[str, Execution
 def test_what_was_lost_is_found_by_its_adoption_and_is_no_second_job(
     place: Workplace, vendor: FakeVendorServer
 ) -> None:
-    place.worker(Refusing(vendor.url, token=TOKEN, request_timeout_s=0.3, poll_interval_s=0.05))
+    place.worker(Refusing(vendor))
     job_id, lost = stranded(place, vendor)
-    (vendors,) = provider(vendor).find([lost.id]).values()
+    (vendors,) = Strict(vendor).find([lost.id]).values()
     ask(place, vendors)
     refused = answered(place, vendors)
     assert refused.job_id is None
@@ -341,7 +353,7 @@ def test_what_was_lost_is_found_by_its_adoption_and_is_no_second_job(
 def test_what_somebody_else_sent_is_adopted_beside_what_was_lost(
     place: Workplace, vendor: FakeVendorServer
 ) -> None:
-    place.worker(Refusing(vendor.url, token=TOKEN, request_timeout_s=0.3, poll_interval_s=0.05))
+    place.worker(Refusing(vendor))
     job_id, _ = stranded(place, vendor)
     vendors = made_elsewhere(vendor)
     ask(place, vendors)
@@ -362,9 +374,7 @@ class Silent(Strict):
 def test_where_nobody_can_tell_whether_it_is_ours_an_operator_has_to(
     place: Workplace, vendor: FakeVendorServer
 ) -> None:
-    silent = Silent(
-        vendor.url, token=TOKEN, mode="neither", request_timeout_s=0.3, poll_interval_s=0.05
-    )
+    silent = Silent(vendor, mode="neither", request_timeout_s=0.3)
     place.worker(silent)
     job_id, lost = stranded(place, vendor)
     vendors = made_elsewhere(vendor)
@@ -394,7 +404,7 @@ def test_where_nobody_can_tell_whether_it_is_ours_an_operator_has_to(
 def test_workers_say_which_of_their_resources_may_have_jobs_to_adopt(
     place: Workplace, vendor: FakeVendorServer
 ) -> None:
-    place.worker(provider(vendor), FakeEmulator())
+    place.worker(Strict(vendor), FakeEmulator())
     found = place.wait_for(place.store.resources, lambda found: len(found) == 2)
     able = {one.resource.provider: one.resource.capabilities.adopts for one in found}
     assert able == {"fake": True, "noop": False}

@@ -25,6 +25,7 @@ from tests.servers.vendor import FakeVendorServer
 
 MORNING: dict[str, Any] = {"id": "cal-1", "at": "2026-03-01T08:00:00+00:00", "t1_us": [90, 110]}
 EVENING: dict[str, Any] = {"id": "cal-2", "at": "2026-03-01T20:00:00+00:00", "t1_us": [80, 120]}
+MS = timedelta(milliseconds=1)
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +41,9 @@ def vendor(servers: FakeVendorServer) -> FakeVendorServer:
 
 
 def provider(vendor: FakeVendorServer, **options: Any) -> FakeProvider:
-    """The fake, in a hurry."""
+    """The fake, which asks often and waits for answers."""
     return FakeProvider(
-        vendor.url, token=TOKEN, request_timeout_s=0.5, poll_interval_s=0.05, **options
+        vendor.url, token=TOKEN, request_timeout_s=20.0, poll_interval_s=0.05, **options
     )
 
 
@@ -53,7 +54,11 @@ def seen(place: Workplace, name: str = "cal-1") -> Sighting:
         (standing,) = place.store.standings(["fake"])
         return standing.sighting
 
-    found = place.wait_for(look, lambda one: one is not None and one.vendor_id == name)
+    def known(one: Sighting | None) -> bool:
+        # Jobs made from now on were made after it: their ids tell whole milliseconds.
+        return one is not None and one.vendor_id == name and datetime.now(UTC) > one.seen_from + MS
+
+    found = place.wait_for(look, known)
     assert found is not None
     return found
 
@@ -93,13 +98,14 @@ def test_an_execution_under_one_calibration_is_bound_to_it_exactly(
 def test_a_change_while_it_runs_leaves_the_closest_and_a_warning(
     place: Workplace, vendor: FakeVendorServer
 ) -> None:
-    vendor.script(calibration=MORNING, run_s=1.0)
+    vendor.script(calibration=MORNING, run_s=3600.0)
     place.worker(provider(vendor))
     morning = seen(place)
     (job_id,) = place.submit(1, "fake")
     running(place, job_id)
-    vendor.script(calibration=EVENING, run_s=1.0)
+    vendor.script(calibration=EVENING, run_s=3600.0)
     evening = seen(place, "cal-2")
+    vendor.script(calibration=EVENING)
     found = ended(place, job_id).calibration
     assert found.label is CalibrationLabel.CLOSEST
     assert (found.submitted, found.started, found.ended) == (
@@ -114,13 +120,14 @@ def test_a_change_while_it_runs_leaves_the_closest_and_a_warning(
 def test_a_result_that_names_its_calibration_is_exact_though_it_changed(
     place: Workplace, vendor: FakeVendorServer
 ) -> None:
-    vendor.script(calibration=MORNING, run_s=1.0, names_calibration=True)
+    vendor.script(calibration=MORNING, run_s=3600.0, names_calibration=True)
     place.worker(provider(vendor))
     morning = seen(place)
     (job_id,) = place.submit(1, "fake")
     running(place, job_id)
-    vendor.script(calibration=EVENING, run_s=1.0, names_calibration=True)
+    vendor.script(calibration=EVENING, run_s=3600.0, names_calibration=True)
     seen(place, "cal-2")
+    vendor.script(calibration=EVENING, names_calibration=True)
     found = ended(place, job_id).calibration
     assert (found.label, found.snapshot) == (CalibrationLabel.EXACT, morning.digest)
     assert found.named == "cal-1"
@@ -196,7 +203,7 @@ def test_a_job_waits_for_a_calibration_that_is_young_enough(
 def test_a_job_waits_only_so_long(place: Workplace, vendor: FakeVendorServer) -> None:
     place.worker(provider(vendor))
     seen(place)
-    options = Options(max_calibration_age_s=3600.0, max_calibration_wait_s=1.0)
+    options = Options(max_calibration_age_s=3600.0, max_calibration_wait_s=0.3)
     (job_id,) = place.submit(1, "fake", options=options)
     (job,) = place.wait([job_id])
     assert job.state is JobState.FAILED

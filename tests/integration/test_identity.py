@@ -30,7 +30,7 @@ class Watched(FakeProvider):
         super().__init__(
             vendor.url,
             token=TOKEN,
-            request_timeout_s=0.5,
+            request_timeout_s=20.0,
             visibility_delay_s=0.1,
             poll_interval_s=0.05,
         )
@@ -78,7 +78,7 @@ class NeverTheSame:
 def test_what_is_sent_again_and_asked_for_later_is_what_was_sent(
     place: Workplace, vendor: FakeVendorServer
 ) -> None:
-    vendor.script(next={"start": ["lost", "busy"]}, run_s=0.2)
+    vendor.script(next={"start": ["lost", "busy"]})
     provider = Watched(vendor)
     place.worker(provider, compiler=NeverTheSame())
     ids = place.submit(1, "fake")
@@ -120,7 +120,7 @@ def test_a_rebuild_knows_what_ran_and_where(
 def test_what_was_sent_under_another_account_is_not_asked_for_as_if_it_were_ours(
     place: Workplace, vendor: FakeVendorServer
 ) -> None:
-    vendor.script(queue_s=0.6)
+    vendor.script(queue_s=3600.0)
     provider = Watched(vendor)
     place.worker(provider, compiler=NeverTheSame())
     ids = place.submit(1, "fake")
@@ -137,6 +137,7 @@ def test_what_was_sent_under_another_account_is_not_asked_for_as_if_it_were_ours
     assert stranded.problem.type == "ResourceMismatch"
     assert "another account" in stranded.problem.message
     assert place.states(ids) == {JobState.RUNNING}
+    vendor.script()
     # Whoever has looked it up says that this account has it after all (its name changed).
     settle(
         place.store,
