@@ -1,5 +1,6 @@
 """Groups on a whole broker: what users begin and find again, with real programs and results."""
 
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -9,6 +10,7 @@ import pytest
 
 from quanopy.client import Client, drafts
 from quanopy.client.drafts import Draft
+from quanopy.client.groups import Group
 from quanopy.domain.errors import Conflict, NotReady, ResourceMismatch
 from quanopy.domain.groups import GroupState
 from quanopy.domain.jobs import OnFailure
@@ -147,22 +149,33 @@ def test_it_pauses_where_its_resource_is_calibrated_too_badly(client: Client) ->
 
 def test_a_gap_outlives_the_broker(tmp_path: Path) -> None:
     with Client.embedded(tmp_path) as client:
-        group = client.group("gap", order="sequential", gap=3.0)
+        group = client.group("gap", order="sequential", gap="1h")
         group.extend([bell(), bell()])
         group.run()
         first, second = group.jobs()
-        first.wait(timeout=PATIENCE_S)
-        group_id = group.id
+        over = next_look(group)
     with Client.embedded(tmp_path) as client:
-        (found,) = [one for one in client.groups() if one.id == group_id]
+        (found,) = [one for one in client.groups() if one.id == group.id]
+        assert client.job(first.id).status() is JobState.COMPLETED
         assert client.job(second.id).status() is JobState.QUEUED
+        assert next_look(found) == over
+        found.change(order="sequential", gap=0.2)
         done = found.wait(PATIENCE_S)
         assert done.progress.completed == 2
         ended = client.job(first.id).detail().ended_at
         began = client.job(second.id).detail().started_at
         assert ended is not None
         assert began is not None
-        assert began - ended >= timedelta(seconds=2.9)
+        assert began - ended >= timedelta(seconds=0.2)
+
+
+def next_look(group: Group) -> datetime:
+    """When the gap in which a group is ends, once it is in one."""
+    until = time.monotonic() + PATIENCE_S
+    while (found := group.detail().next_at) is None:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    return found
 
 
 def test_one_comes_after_another(client: Client) -> None:

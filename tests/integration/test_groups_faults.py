@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from quanopy.client import Client, drafts
+from quanopy.client.groups import Group
 from quanopy.domain.errors import Conflict, Denied, NotFound, QuanopyError
 from quanopy.domain.groups import GroupState
+from quanopy.domain.states import JobState
 from quanopy.server.run import Embedded
 from quanopy.server.settings import Settings
 from quanopy.testing.fake_vendor import TOKEN
@@ -215,23 +217,46 @@ def test_two_scripts_may_resume_a_group_at_once(client: Client) -> None:
     assert kinds.count("group.running") == 1
 
 
-@pytest.mark.parametrize("expires", [True, False])
-def test_a_group_belongs_to_its_account_not_to_the_token(
-    client: Client, embedded: Embedded, expires: bool
-) -> None:
+def left(client: Client, embedded: Embedded, *, lives_s: float | None) -> Group:
+    """A group that is between two jobs, begun with a token that has no more to say by now."""
     (owner, *_) = client.tokens()
-    asked = TokenIn(account=owner.account, expires_in_s=1.0 if expires else None)
-    token = client.create_token(asked)
+    token = client.create_token(TokenIn(account=owner.account, expires_in_s=lives_s))
+    name = f"left after {lives_s}"
     with Client(f"unix://{embedded.socket}", token.secret) as laptop:
-        group = laptop.group(f"left {expires}", order="sequential", gap=1.5)
-        group.extend([mine() for _ in range(2)])
-        group.run()
-        if not expires:
+        try:
+            group = laptop.group(name, order="sequential", gap="1h")
+            group.extend([mine() for _ in range(2)])
+            group.run()
+        except Denied:
+            assert lives_s is not None
+            return left(client, embedded, lives_s=4 * lives_s)  # It was over before that.
+        if lives_s is None:
             client.revoke_token(token.id)
-        found = client.find_group(f"left {expires}")
-        assert found.wait(PATIENCE_S).progress.completed == 2
-        with pytest.raises(Denied):
+        await_denied(group)
+    return client.find_group(name)
+
+
+def await_denied(group: Group) -> None:
+    """Until its token is good for nothing."""
+    until = time.monotonic() + PATIENCE_S
+    while time.monotonic() < until:
+        try:
             group.detail()
+        except Denied:
+            return
+        time.sleep(0.05)
+    pytest.fail("its token is still taken")
+
+
+@pytest.mark.parametrize("lives_s", [0.5, None], ids=["expired", "revoked"])
+def test_a_group_belongs_to_its_account_not_to_the_token(
+    client: Client, embedded: Embedded, lives_s: float | None
+) -> None:
+    group = left(client, embedded, lives_s=lives_s)
+    group.jobs()[0].wait(timeout=PATIENCE_S)
+    assert group.detail().progress.blocked == 1
+    group.change(order="sequential", gap=0.1)
+    assert group.wait(PATIENCE_S).progress.completed == 2
 
 
 def test_a_group_waits_for_a_resource_that_went_away(client: Client) -> None:
@@ -239,12 +264,14 @@ def test_a_group_waits_for_a_resource_that_went_away(client: Client) -> None:
     group.extend([mine() for _ in range(2)])
     client.set_resource_state("aer", "maintenance")
     group.run()
-    group.wait(PATIENCE_S, states=["running"])
-    time.sleep(0.5)
-    found = group.detail()
-    assert (found.state, found.progress.queued, found.progress.blocked) == (
-        *(GroupState.RUNNING, 1),
-        1,
-    )
+    first, second = group.jobs()
+    until = time.monotonic() + PATIENCE_S
+    while first.detail().blocked:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    # Whoever looks for work has looked since.
+    client.submit(BELL, resource="aer-mps", shots=10).result(PATIENCE_S)
+    assert (first.status(), second.detail().blocked) == (JobState.QUEUED, True)
+    assert group.detail().state is GroupState.RUNNING
     client.set_resource_state("aer", "online")
     assert group.wait(PATIENCE_S).progress.completed == 2
