@@ -1,8 +1,10 @@
 """The real servers that the other tests stand on do what they are there for."""
 
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -64,6 +66,17 @@ def test_durable_postgres_syncs_and_survives_a_crash() -> None:
         server.start()
         with psycopg.connect(server.dsn) as connection:
             assert connection.execute("SELECT id FROM kept").fetchone() == (1,)
+
+
+def test_postgres_starts_again_though_a_process_of_the_crashed_one_is_slow_to_end() -> None:
+    with PostgresServer() as server, psycopg.connect(server.dsn) as connection:
+        stuck = connection.info.backend_pid
+        os.kill(stuck, signal.SIGSTOP)
+        threading.Timer(0.3, os.kill, (stuck, signal.SIGCONT)).start()
+        server.kill()
+        server.start()
+        with psycopg.connect(server.dsn) as again:
+            assert again.execute("SELECT 1").fetchone() == (1,)
 
 
 def test_nothing_outlives_its_transaction_behind_the_pooler(
