@@ -20,20 +20,29 @@ BELL = (
     "h q[0];\ncx q[0], q[1];\nc = measure q;\n"
 )
 PROVIDER = "quanopy.testing.fake_provider:FakeProvider"
+START_S = 60.0
+PATIENCE_S = 20.0
+"""With one answer: it comes at once, or the connection breaks off."""
 
 
 class Broker:
     """A server process and worker processes on one catalogue."""
 
     def __init__(
-        self, folder: Path, database: str, *, workers: int, options: Mapping[str, object]
+        self,
+        folder: Path,
+        database: str,
+        *,
+        workers: int,
+        options: Mapping[str, object],
+        worker_ttl_s: float = 2.0,
     ) -> None:
         self._kept = KeptPort()
         self.port = self._kept.number
         self.url = f"http://127.0.0.1:{self.port}"
         self._folder = folder
         config = folder / "quanopy.toml"
-        config.write_text(_toml(folder / "data", database, options))
+        config.write_text(_toml(folder / "data", database, options, worker_ttl_s))
         quanopy = [Path(sys.executable).with_name("quanopy")]
         serve = ["serve", "--no-worker", "--port", str(self.port), "--config", str(config)]
         work = ["worker", "--providers", "fake", "--config", str(config)]
@@ -55,7 +64,7 @@ class Broker:
 
     def wait_ready(self) -> None:
         """Until the server answers."""
-        self._running["server"].wait_until(self._answers)
+        self._running["server"].wait_until(self._answers, timeout_s=START_S)
 
     def kill_at_random(self, dice: random.Random, times: int, *, pause_s: float) -> None:
         """SIGKILL one of them, start it again at once, and let them work for a while."""
@@ -74,16 +83,16 @@ class Broker:
 
     def _answers(self) -> bool:
         try:
-            return httpx.get(f"{self.url}/v1/ready", timeout=2, trust_env=False).is_success
+            return httpx.get(f"{self.url}/v1/ready", timeout=PATIENCE_S, trust_env=False).is_success
         except httpx.HTTPError:
             return False
 
 
-def _toml(data: Path, database: str, options: Mapping[str, object]) -> str:
+def _toml(data: Path, database: str, options: Mapping[str, object], worker_ttl_s: float) -> str:
     lines = [
         f'data = "{data}"',
         f'database = "{database}"',
-        "worker_ttl_s = 2.0",
+        f"worker_ttl_s = {worker_ttl_s}",
         'log_format = "json"',
         "[providers.fake]",
         f'plugin = "{PROVIDER}"',
@@ -107,7 +116,7 @@ class Submitter(Thread):
         """Submit everything."""
         headers = {"Authorization": f"Bearer {self._broker.token}"}
         with httpx.Client(
-            base_url=self._broker.url, headers=headers, timeout=20, trust_env=False
+            base_url=self._broker.url, headers=headers, timeout=PATIENCE_S, trust_env=False
         ) as http:
             for number, size in enumerate(self._sizes):
                 self._submit(http, number, size)
@@ -166,7 +175,7 @@ class Follower(Thread):
             "GET",
             f"{self._broker.url}/v1/events/stream",
             headers=headers,
-            timeout=httpx.Timeout(20, connect=2),
+            timeout=PATIENCE_S,
             trust_env=False,
         ) as response:
             response.raise_for_status()
@@ -187,7 +196,7 @@ def all_events(broker: Broker) -> list[dict[str, Any]]:
             f"{broker.url}/v1/events",
             params={"after": position, "limit": 1000},
             headers=headers,
-            timeout=30,
+            timeout=PATIENCE_S,
             trust_env=False,
         ).json()
         if not page["events"]:
