@@ -347,10 +347,21 @@ class RemoteDispatch:
             for i in intents
         ]
         executions = [intent.execution for intent in intents]
-        persist = self._holding.persist
-        persist(claim.id, lambda: self._objects.put({key: data}))
-        persist(claim.id, lambda: self._store.begin(claim.id, executions, ttl_s=self._ttl_s))
+        self._holding.persist(claim.id, lambda: self._objects.put({key: data}))
+        self._begin(claim, executions)
         self._sending.send(claim.id, intents)
+
+    def _begin(self, claim: Claim, executions: Sequence[Execution]) -> None:
+        """Write these down as about to be sent. Where that took so long that somebody may have
+        taken them for lost, and looked for them in vain, it is done again: only who still has them
+        sends them. Raises as :meth:`Sending.send`."""
+        since = None
+        while since is None or abs(datetime.now(UTC) - since).total_seconds() > self._ttl_s:
+            since = datetime.now(UTC)
+            self._holding.persist(
+                claim.id,
+                lambda: self._store.begin(claim.id, executions, ttl_s=self._ttl_s),
+            )
 
     def _intents(
         self,
