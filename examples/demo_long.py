@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -36,7 +35,7 @@ PATIENCE_S = 100.0
 
 
 class Broker:
-    """A broker in a process of its own, on one port however often it is started."""
+    """A broker in a process of its own; clients find it anew each time it is started."""
 
     def __init__(self, vendor: Vendor) -> None:
         options = {**vendor.options(), "poll_interval_s": 0.1, **SOON}
@@ -47,12 +46,11 @@ class Broker:
         haste = ["calibration_fresh_s = 0", "worker_ttl_s = 2"]
         self._config.write_text("\n".join([*haste, "[providers.ibm]", *lines, ""]))
         self._config.chmod(0o600)
-        self._port = free_port()
         self.start()
 
     def start(self) -> None:
         """Start it; returns when it answers."""
-        command = [QUANOPY, "serve", "--port", str(self._port), "--config", self._config]
+        command = [QUANOPY, "serve", "--port", "0", "--config", self._config]
         with (DATA / "serve.log").open("a") as log:
             self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log)
         if self._process.stdout is None or not self._process.stdout.readline():
@@ -66,13 +64,6 @@ class Broker:
         """End it."""
         self._process.terminate()
         self._process.wait()
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def kill(process: "subprocess.Popen[bytes]") -> None:

@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from quanopy.testing.vendors import registry
-from tests.integration.test_readme import Desk, broker
+from tests.integration.test_readme import RUN_S, START_S, Desk, broker
 from tests.unit.docs.blocks import DOCS, files, script
 
 PAGE = DOCS / "calibration.md"
 VENDOR = "http://127.0.0.1:9001"
+
+pytestmark = pytest.mark.timeout(RUN_S + START_S)
 
 
 @pytest.fixture(scope="module")
