@@ -1,6 +1,5 @@
 """A worker that a machine stops between two steps, and that goes on when others did its work."""
 
-from dataclasses import replace
 from threading import Event
 from typing import Any, cast
 
@@ -8,11 +7,8 @@ from quanopy.domain.states import JobState
 from quanopy.ports.store import Store
 from quanopy.testing.fake_provider import FakeProvider
 from quanopy.testing.fake_vendor import TOKEN
-from tests.integration.workplace import QUICK, Workplace, task_ids
+from tests.integration.workplace import BRIEF, Workplace, task_ids
 from tests.servers.vendor import FakeVendorServer
-
-SOON = replace(QUICK, ttl_s=0.6)
-"""What it keeps not is soon anybody's."""
 
 
 class Stopping:
@@ -45,7 +41,7 @@ def test_what_was_about_to_be_sent_is_not_sent_after_another_has(
 ) -> None:
     vendor.script(idempotent=False)
     store = Stopping(place.store)
-    late = place.worker(searching(vendor), store=cast("Store", store), rhythm=SOON)
+    late = place.worker(searching(vendor), store=cast("Store", store), rhythm=BRIEF)
     ids = place.submit(1, "fake")
     try:
         assert store.stopped.wait(20)
