@@ -41,7 +41,7 @@ class Slow:
         if self.began.is_set():
             return [ONE]
         self.began.set()
-        self.overtaken.wait(0.3)
+        self.overtaken.wait(0.1)
         return []
 
     def token(self, registration_id: str) -> str:
@@ -62,7 +62,7 @@ def fleet(slow: Slow) -> Fleet:
 def test_an_older_list_does_not_replace_a_newer_one(fleet: Fleet, slow: Slow) -> None:
     late = Thread(target=fleet.all)
     late.start()
-    assert slow.began.wait(5)
+    assert slow.began.wait(60)
     newer = fleet.all(anew=True)["vq1"]
     slow.overtaken.set()
     late.join()

@@ -48,10 +48,17 @@ class _Errand:
 class Errands:
     """The requests to one vQPU."""
 
-    def __init__(self, who: str, *, patience_s: float = PATIENCE_S) -> None:
+    def __init__(
+        self,
+        who: str,
+        *,
+        patience_s: float = PATIENCE_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """``patience_s``: an answer that takes longer is slow."""
         self._who = who
         self._slow_s = patience_s
+        self._clock = clock
         self._changed = Condition()
         self._errands: dict[str, _Errand] = {}
         self._paused_until = 0.0
@@ -97,7 +104,7 @@ class Errands:
             refusal = self._pause()
             if refusal is not None:
                 raise refusal
-            errand = self._errands[name] = _Errand(began=time.monotonic())
+            errand = self._errands[name] = _Errand(began=self._clock())
         thread = Thread(target=self._do, args=(errand, do), name=f"vqpu-{self._who}", daemon=True)
         try:
             thread.start()
@@ -113,7 +120,7 @@ class Errands:
         except BaseException as raised:  # noqa: BLE001 - it is who waits that it is raised to
             answer, error = None, raised
         with self._changed:
-            errand.ended = time.monotonic()
+            errand.ended = self._clock()
             self._note(errand, error)
             if error is None:
                 errand.future.set_result(answer)
@@ -134,7 +141,7 @@ class Errands:
 
     def _pause(self) -> ProviderError | None:
         """Why nothing is asked now; what was not asked cannot have been heard."""
-        left_s = self._paused_until - time.monotonic()
+        left_s = self._paused_until - self._clock()
         if left_s <= 0 or self._why is None:
             return None
         kind = Unavailable if isinstance(self._why, Unavailable) else Transient
@@ -145,11 +152,11 @@ class Errands:
         """How long to wait for one; once that was waited, by whomever, no longer."""
         if patience_s is None:
             return None
-        waited_s = time.monotonic() - errand.began
+        waited_s = self._clock() - errand.began
         return max(0.0, (self._shortened(patience_s) or 0.0) - waited_s)
 
     def _shortened(self, patience_s: float | None) -> float | None:
-        overdue = time.monotonic() - self._slow_s
+        overdue = self._clock() - self._slow_s
         late = any(one.began < overdue for one in self._under_way())
         return min(_IMPATIENCE_S, patience_s) if late and patience_s is not None else patience_s
 
@@ -161,7 +168,7 @@ class Errands:
 
     def _forget(self) -> None:
         """Answers that nobody came back for."""
-        old = time.monotonic() - _KEPT_S
+        old = self._clock() - _KEPT_S
         self._errands = {
             name: one for name, one in self._errands.items() if not one.ended or one.ended > old
         }
