@@ -88,11 +88,25 @@ class Call(Generic[A]):
         return self.future.result()
 
     def cancel(self) -> None:
-        """Kill the child that does this call, or take the call from the queue."""
+        """Kill the child that does this call, or answer it at once: no child takes it then."""
         with self._lock:
             self.cancelled = True
             if self._child is not None:
                 self._child.kill()
+                return
+        self.fail(ChildCancelled())
+
+    def succeed(self, answers: list[A]) -> None:
+        """Answer it, unless it was."""
+        with self._lock:
+            if not self.future.done():
+                self.future.set_result(answers)
+
+    def fail(self, error: Exception) -> None:
+        """Answer it with an error, unless it was answered."""
+        with self._lock:
+            if not self.future.done():
+                self.future.set_exception(error)
 
     def enter(self, child: Isolated) -> bool:
         """A child takes the call; not if it has been cancelled."""
@@ -231,9 +245,9 @@ class _Slot:
         try:
             answer = self._attempt(call)
         except Exception as error:  # noqa: BLE001 - the caller's answer, whatever it is
-            call.future.set_exception(error)
+            call.fail(error)
         else:
-            call.future.set_result(answer)
+            call.succeed(answer)
 
     def close(self) -> None:
         """End the child."""

@@ -152,10 +152,7 @@ def _misfits(
     try:
         requests = child.requests_of(wanted.values())
         call = lane.submit(child.compile, *requests, timeout_s=timeout_s)
-        answers = call.future.result(timeout_s)
-    except TimeoutError:
-        call.cancel()  # and not waited for: its process may be starting
-        return {}
+        answers = call.result(timeout_s)
     except (ChildFailed, Unavailable):
         return {}
     found: dict[int, QuanopyError] = {}

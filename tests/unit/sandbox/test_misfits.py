@@ -64,7 +64,7 @@ def a_job(*circuits: QuantumCircuit, resource: str = "line", compile: bool = Fal
 
 
 def read(reader: ProcessReader, *specs: JobSpec) -> Sequence[Reading | QuanopyError | None]:
-    return reader.read(specs, deadline_s=30)
+    return reader.read(specs, deadline_s=100)
 
 
 def test_what_does_not_fit_is_refused_and_its_neighbours_are_read(reader: ProcessReader) -> None:

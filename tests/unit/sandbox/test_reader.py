@@ -27,6 +27,8 @@ from quanopy.sandbox.pool import Children
 from quanopy.sandbox.reader import ProcessReader, _misfits
 from tests.unit.sandbox import calls
 
+PATIENCE_S = 100.0
+"""For what is read at all, with the start of the process that reads it."""
 HEAD = 'OPENQASM 3.0;\ninclude "stdgates.inc";\n'
 BELL = HEAD + "qubit[2] q; bit[2] c;\nh q[0]; cx q[0], q[1];\nc = measure q;\n"
 BELL2 = (
@@ -62,7 +64,7 @@ def to_qpy(circuit: QuantumCircuit, version: int = 15) -> bytes:
 
 
 def read(reader: ProcessReader, spec: JobSpec) -> Reading:
-    [answer] = reader.read([spec], deadline_s=30)
+    [answer] = reader.read([spec], deadline_s=PATIENCE_S)
     if isinstance(answer, QuanopyError):
         raise answer
     assert answer is not None
@@ -144,7 +146,7 @@ def test_idle_qubits_of_a_wide_circuit_do_not_count(reader: ProcessReader) -> No
 def test_bad_text_is_invalid_and_says_where(
     reader: ProcessReader, text: str, says: str, where: str
 ) -> None:
-    bad, good = reader.read([job(text), job(BELL)], deadline_s=30)
+    bad, good = reader.read([job(text), job(BELL)], deadline_s=PATIENCE_S)
     assert isinstance(bad, Invalid)
     assert says in bad.message
     assert (bad.where or "").startswith(where)
@@ -167,7 +169,7 @@ def test_a_gate_defined_under_a_standard_name_keeps_its_definition(
 def test_a_gate_that_doubles_forty_times_fails_alone(reader: ProcessReader) -> None:
     bomb = HEAD + "gate g0 a { x a; }\n"
     bomb += "".join(f"gate g{i + 1} a {{ g{i} a; g{i} a; }}\n" for i in range(40))
-    bad, good = reader.read([job(bomb + "qubit q; g40 q;"), job(BELL)], deadline_s=30)
+    bad, good = reader.read([job(bomb + "qubit q; g40 q;"), job(BELL)], deadline_s=PATIENCE_S)
     assert isinstance(bad, TooLarge)
     assert isinstance(good, Reading)
 
@@ -191,7 +193,7 @@ def test_damaged_qpy_harms_no_other_job(reader: ProcessReader) -> None:
     # In batches, as they come: a batch that loses its process is read one by one.
     for first in range(0, len(damaged), 50):
         specs = [job(data, "qpy") for data in damaged[first : first + 50]]
-        *answers, good = reader.read([*specs, bell], deadline_s=60)
+        *answers, good = reader.read([*specs, bell], deadline_s=PATIENCE_S)
         assert isinstance(good, Reading)
         assert all(isinstance(answer, Reading | Invalid) for answer in answers)
 
@@ -303,7 +305,9 @@ def test_bad_observables_are_named(reader: ProcessReader, observables: Any) -> N
 def test_integers_beyond_64_bits_are_refused_for_their_own_job(
     reader: ProcessReader, pub: Pub
 ) -> None:
-    bad, good = reader.read([job(to_qpy(rotations()), "qpy", pubs=[pub]), job(BELL)], deadline_s=30)
+    bad, good = reader.read(
+        [job(to_qpy(rotations()), "qpy", pubs=[pub]), job(BELL)], deadline_s=PATIENCE_S
+    )
     assert isinstance(bad, Invalid)
     assert bad.where == "pubs"
     assert "2**64" in bad.message
@@ -401,7 +405,7 @@ def test_reading_loads_no_qiskit_where_it_is_called() -> None:
         f"program = Program(format='openqasm3', data={BELL.encode()!r})\n"
         "spec = JobSpec(kind=JobKind.SAMPLE, resource='aer', programs=[program])\n"
         "reader = ProcessReader()\n"
-        "assert reader.read([spec], deadline_s=30)[0].footprints\n"
+        "assert reader.read([spec], deadline_s=100)[0].footprints\n"
         "reader.close()\n"
         "assert not {'qiskit', 'numpy'} & set(sys.modules)\n"
     )
@@ -416,6 +420,6 @@ def test_what_goes_wrong_while_a_fit_is_tried_refuses_nobody(error: type[Excepti
         circuits=b"", target=encode_target(qubits=1, instructions={}), level=0, options=Options()
     )
     try:
-        assert _misfits(lane, {(0, 0): trial}, 30) == {}
+        assert _misfits(lane, {(0, 0): trial}, PATIENCE_S) == {}
     finally:
         lane.close()

@@ -76,7 +76,7 @@ def test_what_is_no_answer_breaks_its_own_call_alone(
     children: Children, said: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     before = pid(children)
-    bad = children.submit(calls.answer_with, [said], timeout_s=30)
+    bad = children.submit(calls.answer_with, [said], timeout_s=100)
     next_ = children.submit(calls.pid, [0])
     with pytest.raises(ChildBroken):
         bad.result()
@@ -90,7 +90,7 @@ def test_a_pickle_is_not_loaded(
 ) -> None:
     pickled = pickle.dumps(calls.Touch(str(trace)))
     with pytest.raises(ChildBroken):
-        children.submit(calls.answer_with, [frame(pickled)], timeout_s=30).result()
+        children.submit(calls.answer_with, [frame(pickled)], timeout_s=100).result()
     assert not trace.exists()
     pickle.loads(pickled)  # noqa: S301 - our own bytes
     assert trace.exists()
@@ -99,12 +99,12 @@ def test_a_pickle_is_not_loaded(
 def test_nesting_without_end_is_no_answer(children: Children) -> None:
     deep = calls.framed(b"\x91" * 10**5 + b"\xc0")
     with pytest.raises(ChildBroken, match="Recursion"):
-        children.submit(calls.answer_with_anything, [deep], timeout_s=30).result()
+        children.submit(calls.answer_with_anything, [deep], timeout_s=100).result()
 
 
 def test_an_answer_that_is_broken_off_ends_with_its_child(children: Children) -> None:
     with pytest.raises(ChildDied):
-        children.submit(calls.break_off_after, [packed([1])[:-1]], timeout_s=30).result()
+        children.submit(calls.break_off_after, [packed([1])[:-1]], timeout_s=100).result()
 
 
 @pytest.mark.parametrize("kept", [3, -1])
@@ -158,7 +158,7 @@ def test_a_reader_that_is_taken_over(trace: Path) -> None:
         for name in ("first", "taken", "last")
     ]
     with closing(reader):
-        first, bad, last = reader.read(specs, deadline_s=60)
+        first, bad, last = reader.read(specs, deadline_s=100)
     assert isinstance(bad, Invalid)
     assert "it gave no proper answer" in bad.message
     assert isinstance(first, Reading)
