@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -170,8 +169,7 @@ def test_precision_is_the_spread_of_estimates(aer: AerProvider) -> None:
     assert set(result["stds"]) == {0.1}
 
 
-@pytest.mark.parametrize("precision", [0.0, 0.05])
-@pytest.mark.parametrize("seed", [None, 3])
+@pytest.mark.parametrize(("precision", "seed"), [(0.05, None), (0.0, 3)])
 def test_an_average_over_runs_that_differ_tells_its_error(
     aer: AerProvider, precision: float, seed: int | None
 ) -> None:
@@ -184,7 +182,7 @@ def test_an_average_over_runs_that_differ_tells_its_error(
     theory = np.hypot(2 * np.sin(angles) / np.sqrt(1024), precision)
     assert np.all(np.abs(np.array(result["stds"]) / theory - 1) < 0.75)
     off = (np.array(result["evs"]) - 2 * np.cos(angles)) / theory
-    assert 0.4 < np.sqrt(np.mean(off**2)) < 1.8
+    assert 0.3 < np.sqrt(np.mean(off**2)) < 2.0  # but for one run in a million
     assert result["precision"] == precision
 
 
@@ -298,6 +296,18 @@ def _command(process: Path) -> str:
         return ""
 
 
+def cpu_s(process: int) -> float:
+    """Seconds of processor time that it has used."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def await_work(child: int, since: float) -> None:
+    """Return once a child has used more processor time than to hear of something to do takes."""
+    while cpu_s(child) < since + 0.05:
+        time.sleep(0.005)
+
+
 def test_works_that_share_a_killed_child_are_run_again_alone() -> None:
     before = children()
     aer = create(processes=1, memory_bytes=2**28)
@@ -305,8 +315,9 @@ def test_works_that_share_a_killed_child_are_run_again_alone() -> None:
         run(aer, work(slow(1), Pub(shots=1)))
         [child] = children() - before
         works = [work(slow(60 + extra), Pub(shots=20), estimate_s=0.1) for extra in range(2)]
+        before_work = cpu_s(child)
         running = aer.start(works)
-        time.sleep(0.2)
+        await_work(child, since=before_work)
         os.kill(child, signal.SIGKILL)
         assert [len(pubs_of(outcome)) for outcome in running.wait()] == [1, 1]
     finally:
@@ -319,8 +330,10 @@ def test_a_work_whose_child_is_killed_under_it_alone_fails_with_the_reason() -> 
     try:
         run(aer, work(slow(1), Pub(shots=1)))
         [child] = children() - before
+        before_work = cpu_s(child)
         running = aer.start([work(slow(2000), Pub(shots=100))])
-        threading.Timer(0.3, os.kill, [child, signal.SIGKILL]).start()
+        await_work(child, since=before_work)
+        os.kill(child, signal.SIGKILL)
         [outcome] = running.wait()
         assert isinstance(outcome.error, TaskFailed)
         assert "killed" in outcome.error.message
@@ -329,11 +342,11 @@ def test_a_work_whose_child_is_killed_under_it_alone_fails_with_the_reason() -> 
 
 
 def test_a_batch_over_its_time_limit_fails() -> None:
-    aer = create(processes=1, memory_bytes=2**28, time_limit_s=0.5)
+    aer = create(processes=1, memory_bytes=2**28, time_limit_s=0.1)
     try:
         [outcome] = aer.start([work(slow(2000), Pub(shots=100))]).wait()
         assert isinstance(outcome.error, TaskFailed)
-        assert "0.5 s" in outcome.error.message
+        assert "0.1 s" in outcome.error.message
     finally:
         aer.close()
 
