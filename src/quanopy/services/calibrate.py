@@ -102,17 +102,24 @@ class Calibrations:
         rounds. ``noted``: not as this process remembers it, but with what others have noted since.
         Raises as :meth:`ask`."""
         oldest = timedelta(seconds=self.pace.fresh_s if fresh_s is None else fresh_s)
+        return self._told_since(provider, resource, datetime.now(UTC) - oldest, noted=noted)
+
+    def _told_since(
+        self, provider: Provider, resource: str, since: datetime, *, noted: bool = False
+    ) -> Standing:
+        """The same, seen at this time or later."""
         with self._lock:
             asking = self._asking[resource]
         with asking:
             known = self._known.get(resource)
             # The name of what somebody registered may be another's by now.
             passes = known is not None and known.owner is not None
-            if known is None or noted or passes or _age(known) > oldest:
+            if known is None or noted or passes or not _is_told_since(known, since):
                 (known,) = self._store.standings([resource])
-            # Who did not answer may be slow to, and is asked again where nothing waits for it.
-            enough = oldest if known.problem is None else timedelta(seconds=self.pace.every_s)
-            if _age(known) <= enough:
+            if known.problem is not None:
+                # Who did not answer may be slow to, and is asked again where nothing waits for it.
+                since = datetime.now(UTC) - timedelta(seconds=self.pace.every_s)
+            if _is_told_since(known, since):
                 with self._lock:
                     self._known[resource] = known
                 return known
@@ -158,9 +165,10 @@ class Calibrations:
         """
         resource, begun = execution.resource, execution.calibration
         run = _times(execution, outcomes)
-        over_s = (datetime.now(UTC) - run.ended_at).total_seconds()
+        now = datetime.now(UTC)
+        over_s = (now - run.ended_at).total_seconds()
         fresh_s = min(max(over_s, _MOMENT_S), self.pace.fresh_s)
-        standing = self.current(provider, resource, fresh_s=fresh_s)
+        standing = self._told_since(provider, resource, now - timedelta(seconds=fresh_s))
         named, since = _named(outcomes), min(execution.created_at, run.began_at)
         if named is None and standing.seen is None and begun == UNBOUND:
             return UNBOUND
@@ -221,11 +229,12 @@ def _asked(provider: Provider, resource: str) -> tuple[Snapshot | None, Problem 
         return None, problem_of(TaskFailed(f"the provider broke: {type(error).__name__}"))
 
 
-def _age(standing: Standing) -> timedelta:
+def _is_told_since(standing: Standing, since: datetime) -> bool:
     if standing.asked_at is None:
-        return timedelta.max
+        return False
+    now = datetime.now(UTC)
     # A clock that went backwards makes nothing young.
-    return abs(datetime.now(UTC) - standing.asked_at)
+    return abs(now - standing.asked_at) <= now - since
 
 
 def _named(outcomes: Sequence[Outcome]) -> str | None:

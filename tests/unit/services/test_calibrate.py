@@ -5,9 +5,10 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event, Thread
+from time import monotonic, sleep
 from typing import Any, cast
 
 import pytest
@@ -33,6 +34,7 @@ from quanopy.testing.registrations_contract import registration, resource
 from tests.catalogues import new_catalogue
 
 NOW = datetime.now(UTC)
+PATIENCE_S = 60.0
 SNAPSHOT = Snapshot(
     resource="qpu",
     format="test/1",
@@ -61,7 +63,7 @@ class Vendor:
     def calibration(self, resource: str) -> Any:
         self.asked[resource] += 1
         self.here.set()
-        assert self.hold.wait(10)
+        assert self.hold.wait(PATIENCE_S)
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
@@ -207,13 +209,14 @@ def test_a_thousand_that_end_under_an_older_set_cost_one_look(calibrations: Cali
     sent = ended(calibrations.begun("qpu", datetime.now(UTC), calibrations.current(of, "qpu")))
     vendor.answer = replace(SNAPSHOT, raw=b'{"new":1}', vendor_id="set-2")
     calibrations.ask(of, "qpu")
-    before = vendor.asked["qpu"]
+    before, began = vendor.asked["qpu"], monotonic()
     for name in ("set-1", "set-never-seen"):
         outcome = Outcome(result=b"[]", calibration=name)
         found = {calibrations.concluded(of, sent, [outcome]).label for _ in range(500)}
         known = name == "set-1"
         assert found == {CalibrationLabel.EXACT if known else CalibrationLabel.CLOSEST}
-    assert vendor.asked["qpu"] - before <= 5, "a second has one look at most"
+    looks, took_s = vendor.asked["qpu"] - before, monotonic() - began
+    assert looks <= took_s + 1, "a second has one look at most"
 
 
 def ended(begun: Binding) -> Execution:
@@ -240,10 +243,10 @@ def test_many_threads_ask_once(calibrations: Calibrations) -> None:
     ]
     for thread in threads:
         thread.start()
-    assert vendor.here.wait(10)
+    assert vendor.here.wait(PATIENCE_S)
     vendor.hold.set()
     for thread in threads:
-        thread.join(10)
+        thread.join()
     assert vendor.asked["qpu"] == 1
 
 
@@ -319,7 +322,7 @@ def test_a_slow_resource_is_asked_beside_all_else_and_ends_with_its_worker(
     slow.name = "slow"
     rounds = Rounds(cast("Any", slow), store=store, calibrations=calibrations)
     try:
-        assert slow.here.wait(10)
+        assert slow.here.wait(PATIENCE_S)
         assert calibrations.ask(provider(quick), "quick").seen is not None
         rounds.halt()
     finally:
@@ -339,10 +342,9 @@ def test_of_two_workers_one_asks(store: Store, objects: Objects, wakeups: Wakeup
         )
         for _ in range(2)
     ]
-    until = datetime.now(UTC) + timedelta(seconds=20)
-    pause = Event()
-    while sum(vendor.asked.values()) < 2 and datetime.now(UTC) < until:
-        pause.wait(0.01)
+    until = monotonic() + PATIENCE_S
+    while sum(vendor.asked.values()) < 2 and monotonic() < until:
+        sleep(0.01)
     for rounds in both:
         rounds.halt()
     for rounds in both:
