@@ -101,10 +101,11 @@ class Holding:
 
     def abandon(self) -> None:
         """Give up all claims, and what is being tried under them: the worker has to end now."""
-        self._abandoned.set()
         with self._lock:
             gone = frozenset(self._claims)
             self._claims.clear()
+        # After that: who hears of it finds no claim any more.
+        self._abandoned.set()
         for claim_id in gone:
             self._lost(claim_id)
 

@@ -119,7 +119,7 @@ def test_the_tar_command_opens_a_pack(tmp_path: Path) -> None:
     job = accepted()
     path = tmp_path / "pack.tar"
     path.write_bytes(pack_submissions([job], NOW).data)
-    subprocess.run(["tar", "xf", path, "-C", tmp_path], check=True, timeout=10)
+    subprocess.run(["tar", "xf", path, "-C", tmp_path], check=True, timeout=60)
     (program,) = (tmp_path / "programs").iterdir()
     assert program.read_bytes() == job.spec.programs[0].data
     assert json.loads((tmp_path / "jobs.jsonl").read_text())["id"] == job.id
