@@ -8,6 +8,8 @@ from typing import Generic, ParamSpec, TypeVar
 
 T = TypeVar("T")
 P = ParamSpec("P")
+THREADS = 8
+"""How many blocking calls are under way at once, unless told otherwise."""
 
 
 class Mailbox(Generic[T]):
@@ -48,7 +50,7 @@ class Mailbox(Generic[T]):
 class Calls:
     """Blocking calls in a few threads, awaited from the loop."""
 
-    def __init__(self, threads: int = 8) -> None:
+    def __init__(self, threads: int = THREADS) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="call")
 
     async def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

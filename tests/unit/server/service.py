@@ -1,11 +1,12 @@
 """A served broker without worker or Qiskit, and what a worker would do, by hand."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import Event
+from threading import Event, Semaphore
 
 import httpx
 
@@ -43,6 +44,7 @@ from quanopy.testing.fake_local import FakeEmulator
 from tests.catalogues import new_catalogue
 
 WORKER = "worker_test"
+PATIENCE_S = 60.0
 AER = Resource(
     name="aer",
     provider="aer",
@@ -58,10 +60,16 @@ class Vendor(FakeEmulator):
 
     hold: Event | None = None
 
+    def __init__(self, name: str) -> None:
+        super().__init__(name=name)
+        self.asked = Semaphore(0)
+        """Released by each who is held."""
+
     def target(self, resource: str) -> Target:
         """When it is time."""
         if self.hold is not None:
-            self.hold.wait(10)
+            self.asked.release()
+            self.hold.wait(PATIENCE_S)
         return super().target(resource)
 
 
@@ -77,7 +85,7 @@ class Key:
         """When it is time."""
         if self.hold is not None:
             self.asked.set()
-            self.hold.wait(10)
+            self.hold.wait(PATIENCE_S)
         return "a key of these tests"
 
 
@@ -95,7 +103,7 @@ class PlainReader:
     ) -> list[Reading | QuanopyError | None]:
         """One answer each, by what the programs say."""
         if self.hold is not None:
-            self.hold.wait(10)
+            self.hold.wait(PATIENCE_S)
         self.batches.append(len(specs))
         return [_read(spec, self.bad) for spec in specs]
 
@@ -153,6 +161,8 @@ class Service:
     socket: Path
     first: list[str]
     """Something in it once a first job has been taken."""
+    waiting: Callable[[], int]
+    """How many callers wait or follow now."""
     clients: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     def secret(
@@ -177,12 +187,23 @@ class Service:
         )
         return self.clients.enter_context(client)
 
+    def await_callers(self, count: int) -> None:
+        """Until so many wait for something."""
+        self.await_that(lambda: self.waiting() == count)
+
+    def await_that(self, holds: Callable[[], object]) -> None:
+        """Until something comes true in the server, which says nothing of it."""
+        until = time.monotonic() + PATIENCE_S
+        while not holds():
+            assert time.monotonic() < until
+            time.sleep(0.005)
+
     def complete(
         self, pub: bytes = PUB, state: TaskState = TaskState.COMPLETED, *, tell: bool = True
     ) -> None:
         """Do all that is queued, as a worker would; unless ``tell``, nobody hears of it."""
-        self.store.register(WORKER, [AER], ttl_s=30)
-        for claim in self.store.claim(WORKER, [Offer(resource="aer", seconds=1e9)], ttl_s=30):
+        self.store.register(WORKER, [AER], ttl_s=600)
+        for claim in self.store.claim(WORKER, [Offer(resource="aer", seconds=1e9)], ttl_s=600):
             execution = _ended_execution(claim.tasks[0].account, [task.id for task in claim.tasks])
             good = state is TaskState.COMPLETED
             problem = None if good else Problem(type="TaskFailed", message="the fridge is warm")
@@ -293,6 +314,7 @@ def running(data: Path) -> Iterator[Service]:
             key=key,
             socket=Path(place["socket"]),
             first=first,
+            waiting=lambda: web.feed.waiting,
         )
         stack.enter_context(service.clients)
         yield service

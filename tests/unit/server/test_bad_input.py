@@ -278,10 +278,10 @@ def test_a_bug_shows_an_id_and_no_trace(service: Service) -> None:
 
 def test_headers_without_end_are_refused(service: Service) -> None:
     with socket.socket(socket.AF_UNIX) as caller:
-        caller.settimeout(10)
+        caller.settimeout(60)
         caller.connect(str(service.socket))
         caller.sendall(b"GET /v1/health HTTP/1.1\r\nHost: q\r\n")
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(ConnectionError):  # it has been answered meanwhile
             for index in range(300):
                 caller.sendall(b"X-%d: " % index + b"x" * 1000 + b"\r\n")
         assert caller.recv(100).startswith(b"HTTP/1.1 400")

@@ -52,7 +52,7 @@ def request_of(parts: list[bytes]) -> Request:
 
 def spooled(file: Slow, parts: list[bytes], calls: Calls, limit: int) -> None:
     asyncio.run(
-        spool_body(request_of(parts), file, ZIP, calls, limit=limit, timeout_s=5.0),
+        spool_body(request_of(parts), file, ZIP, calls, limit=limit, timeout_s=60.0),
     )
 
 

@@ -215,7 +215,7 @@ def test_a_job_that_is_no_model_for_another_is_refused(service: Service) -> None
 
 def test_a_jobs_detail_says_what_it_ran_under_and_warns(service: Service) -> None:
     _, found = submitted(service, "aer")
-    (claim,) = service.store.claim(WORKER, [Offer(resource="aer", seconds=1e9)], ttl_s=30)
+    (claim,) = service.store.claim(WORKER, [Offer(resource="aer", seconds=1e9)], ttl_s=600)
     bound = Binding(
         label=CalibrationLabel.CLOSEST, snapshot="b", submitted="a", started="a", ended="b"
     )

@@ -40,7 +40,7 @@ def test_so_are_refusals(ada: httpx.Client, path: str) -> None:
     assert (short.status_code, short.json()) == (long.status_code, long.json()) != (200, {})
 
 
-@pytest.mark.parametrize("wait", ["61", "9999", "-1", "nan", "1e-1", "", "1&wait=2", "٣"])
+@pytest.mark.parametrize("wait", ["61", "9999", "-1", "nan", "1e-1", "", "0&wait=0.1", "٣"])
 def test_what_is_wrong_with_a_wait_is_said(ada: httpx.Client, wait: str) -> None:
     job_id = ada.post("/v1/jobs", json=JOB).json()["id"]
     answer = ada.get(f"/v1/jobs/{job_id}/result?wait={wait}")

@@ -1,7 +1,9 @@
 """When somebody who waits for jobs is told to look at them again."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -21,14 +23,18 @@ def seen(**states: JobState) -> list[Wanted]:
     ]
 
 
-async def woken(watch: Watch) -> bool:
-    """Whether a wait ends at once, for whatever reason."""
-    try:
-        async with asyncio.timeout(0.05):
-            await watch.wait(10)
-    except TimeoutError:
-        return False
-    return True
+async def woken(watch: Watch, *meanwhile: Callable[[], object]) -> bool:
+    """Whether a wait ends at once, for whatever reason: within a few turns of the loop.
+    ``meanwhile`` is done when it has begun."""
+    waiting = asyncio.ensure_future(watch.wait(3600))
+    await asyncio.sleep(0)
+    for act in meanwhile:
+        act()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    return not waiting.cancelled()
 
 
 def test_what_was_read_alone_ends_a_wait() -> None:
@@ -97,13 +103,11 @@ def test_the_first_is_enough_where_that_was_asked() -> None:
 def test_what_is_shown_while_waiting_ends_the_wait() -> None:
     async def test() -> None:
         watch = Watch(["a", "b"], FINAL_JOB_STATES)
-        later = asyncio.get_running_loop().call_soon
-        later(watch.hint, "a", seen(a=DONE)[0])
-        later(watch.hint, "b", seen(b=QUEUED)[0])
-        assert await woken(watch)
+        a_is_done = partial(watch.hint, "a", *seen(a=DONE))
+        b_is_queued = partial(watch.hint, "b", *seen(b=QUEUED))
+        assert await woken(watch, a_is_done, b_is_queued)
         assert (watch.over, watch.pending, watch.hinted) == (False, {"b"}, set())
-        later(watch.hint, "b", seen(b=DONE)[0])
-        assert await woken(watch)
+        assert await woken(watch, partial(watch.hint, "b", *seen(b=DONE)))
         assert watch.over
         assert {name: one.job.state for name, one in watch.known.items()} == {"a": DONE, "b": DONE}
 

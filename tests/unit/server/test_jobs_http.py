@@ -138,14 +138,14 @@ def test_the_same_key_gives_the_same_job_and_another_body_is_a_conflict(service:
 def test_a_long_poll_ends_as_soon_as_the_job_does(service: Service) -> None:
     ada = service.client("poll")
     unending = ada.post("/v1/jobs", json=JOB).json()["id"]
-    service.store.register(WORKER, [AER], ttl_s=30)
-    (claim,) = service.store.claim(WORKER, [Offer(resource="aer", seconds=1e9)], ttl_s=30)
+    service.store.register(WORKER, [AER], ttl_s=600)
+    (claim,) = service.store.claim(WORKER, [Offer(resource="aer", seconds=1e9)], ttl_s=600)
     job_id = ada.post("/v1/jobs", json=JOB | {"options": {"shots": 100}}).json()["id"]
     with ThreadPoolExecutor(7) as pool:
         other = pool.submit(ada.get, f"/v1/jobs/{unending}?wait=20")
         waits = [pool.submit(ada.get, f"/v1/jobs/{job_id}?wait=20") for _ in range(5)]
         waits.append(pool.submit(ada.get, f"/v1/jobs/{job_id}/result?wait=20"))
-        time.sleep(0.2)
+        service.await_callers(7)
         service.complete()
         assert {wait.result().json()["state"] for wait in waits} == {"completed"}
         assert not other.done()
@@ -155,13 +155,27 @@ def test_a_long_poll_ends_as_soon_as_the_job_does(service: Service) -> None:
         assert other.result().json()["state"] == "completed"
 
 
-def test_a_hint_alone_ends_a_long_poll_and_a_wrong_one_does_not(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def watched(service: Service, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Jobs as they are read from now on by those who wait, who are told nothing by history."""
+
     def unread(_: EventQuery) -> EventPage:
         raise Unavailable("history cannot be read")
 
+    def read(ids: Collection[str], parts_of: Collection[str]) -> tuple[list[Job], list[Task]]:
+        found = look(ids, parts_of)
+        seen.extend(ids)
+        return found
+
+    look, seen = service.store.jobs_with_tasks, list[str]()
     monkeypatch.setattr(service.store, "events", unread)
+    monkeypatch.setattr(service.store, "jobs_with_tasks", read)
+    return seen
+
+
+def test_a_hint_alone_ends_a_long_poll_and_a_wrong_one_does_not(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = watched(service, monkeypatch)
     ada = service.client("hinted")
     body = JOB | {"options": {"shots": 100}}
     ids = [ada.post("/v1/jobs", json=body).json()["id"] for _ in range(2)]
@@ -169,10 +183,10 @@ def test_a_hint_alone_ends_a_long_poll_and_a_wrong_one_does_not(
     with ThreadPoolExecutor() as pool:
         waits = [pool.submit(ada.get, path) for path in paths]
         many = pool.submit(ada.post, "/v1/jobs/wait?wait=20", json={"ids": ids})
-        time.sleep(0.2)
+        service.await_callers(3)
+        seen.clear()
         service.hints.tell(dict.fromkeys(ids))  # nothing has happened to them
-        time.sleep(0.2)
-        assert not any(wait.done() for wait in [*waits, many])
+        service.await_that(lambda: set(seen) == set(ids))
         service.complete(tell=False)
         service.hints.tell({ids[0]: None})
         assert waits[0].result().json()["state"] == "completed"
@@ -189,17 +203,10 @@ def test_jobs_that_are_worked_on_here_are_not_read_while_somebody_waits_for_them
     claim = Claim(id="claim_1", resource="aer", tasks=service.store.tasks([job_id]))
     service.hints.hold(claim)
     read = service.store.jobs_with_tasks
-    seen: list[Collection[str]] = []
-
-    def watched(ids: Collection[str], parts_of: Collection[str]) -> tuple[list[Job], list[Task]]:
-        seen.append(ids)
-        return read(ids, parts_of)
-
-    monkeypatch.setattr(service.store, "jobs_with_tasks", watched)
+    seen = watched(service, monkeypatch)
     with ThreadPoolExecutor() as pool:
         wait = pool.submit(ada.get, f"/v1/jobs/{job_id}/result?wait=20")
-        while not service.hints.wanted([job_id]):
-            time.sleep(0.01)
+        service.await_that(lambda: service.hints.wanted([job_id]))
         assert bob.get(f"/v1/jobs/{job_id}/result?wait=20").status_code == 404
         seen.clear()
         service.complete(tell=False)
@@ -214,8 +221,8 @@ def test_a_long_poll_answers_the_present_state_when_time_is_over(service: Servic
     ada = service.client("over")
     job_id = ada.post("/v1/jobs", json=JOB).json()["id"]
     began = time.monotonic()
-    assert ada.get(f"/v1/jobs/{job_id}?wait=0.3").json()["state"] == "queued"
-    assert time.monotonic() - began >= 0.3
+    assert ada.get(f"/v1/jobs/{job_id}?wait=0.1").json()["state"] == "queued"
+    assert time.monotonic() - began >= 0.1
     assert ada.get(f"/v1/jobs/{job_id}?wait=20&until=queued").json()["state"] == "queued"
 
 
@@ -225,7 +232,7 @@ def test_waiting_for_many_ends_when_all_are_final(service: Service) -> None:
     ids = [job["id"] for job in ada.post("/v1/jobs/batch", json=body).json()["jobs"]]
     with ThreadPoolExecutor() as pool:
         wait = pool.submit(ada.post, "/v1/jobs/wait?wait=20", json={"ids": ids})
-        time.sleep(0.2)
+        service.await_callers(1)
         service.complete()
         states = [job["state"] for job in wait.result().json()["jobs"]]
     assert states == ["completed"] * 3

@@ -25,9 +25,9 @@ def strand(service: Service, account: str) -> tuple[str, str]:
     """Ids of a job and of its execution, which is stranded."""
     job: str = service.client(account).post("/v1/jobs", json=JOB).json()["id"]
     service.store.register(WORKER, [AER], ttl_s=600)
-    (claim,) = service.store.claim(WORKER, [Offer(resource="aer", seconds=1e9)], ttl_s=30)
+    (claim,) = service.store.claim(WORKER, [Offer(resource="aer", seconds=1e9)], ttl_s=600)
     run = execution(claim, provider="acme")
-    service.store.begin(claim.id, [run], ttl_s=30)
+    service.store.begin(claim.id, [run], ttl_s=600)
     change = ExecutionChange(
         execution_id=run.id,
         state=ExecutionState.STRANDED,
@@ -95,7 +95,7 @@ def test_one_that_the_provider_has_is_followed_again(service: Service, settle: S
     assert settle(run, way="found", reason="found").status_code == 422
     found = settle(run, way="found", reason="found", provider_job_id="v7")
     assert (found.json()["state"], found.json()["provider_job_id"]) == ("submitted", "v7")
-    (due,) = service.store.due("worker_acme", ["acme"], limit=9, ttl_s=30)
+    (due,) = service.store.due("worker_acme", ["acme"], limit=9, ttl_s=600)
     assert due.executions[0].provider_job_id == "v7"
     assert service.job(job).state is JobState.RUNNING
 
@@ -105,7 +105,7 @@ def test_a_job_of_the_providers_is_found_for_one_execution_alone(
 ) -> None:
     _, run = strand(service, "dana")
     assert settle(run, way="found", reason="seen", provider_job_id="d9").status_code == 200
-    service.store.due("worker_acme", ["acme"], limit=9, ttl_s=30)
+    service.store.due("worker_acme", ["acme"], limit=9, ttl_s=600)
     _, other = strand(service, "dora")
     refused = settle(other, way="found", reason="seen", provider_job_id="d9")
     assert refused.status_code == 409
@@ -125,6 +125,6 @@ def test_what_cannot_be_settled_is_refused(service: Service, settle: Settle) -> 
 def test_one_is_looked_for_once_more_and_stays_stranded(service: Service, settle: Settle) -> None:
     job, run = strand(service, "fay")
     assert settle(run, way="look", reason="again").json()["state"] == "stranded"
-    (due,) = service.store.due("worker_acme", ["acme"], limit=9, ttl_s=30)
+    (due,) = service.store.due("worker_acme", ["acme"], limit=9, ttl_s=600)
     assert due.executions[0].id == run
     assert service.job(job).state is JobState.RUNNING

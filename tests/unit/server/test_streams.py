@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import pytest
 
 from quanopy.ports.wakeups import Topic
+from quanopy.server import feed
 from tests.unit.server.service import JOB, Service
 
 
@@ -76,11 +78,15 @@ def test_a_follower_sees_each_event_once_in_order_while_much_happens(service: Se
     assert seen == made
 
 
-def test_a_lost_hint_costs_time_but_no_event(service: Service) -> None:
+def test_a_lost_hint_costs_time_but_no_event(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "SWEEP_S", 0.05)
     ada = service.client("lost")
-    job_id = ada.post("/v1/jobs", json=JOB).json()["id"]
     with ada.stream("GET", "/v1/events/stream") as answer:
         events = lines(answer)
+        job_id = service.client("lost").post("/v1/jobs", json=JOB).json()["id"]
+        assert next(e for e in events if e["kind"] == "job.queued")["job_id"] == job_id
         service.store.cancel([job_id], actor="test")
         assert next(e for e in events if e["kind"] == "job.cancelled")["job_id"] == job_id
         service.wakeups.notify(Topic.EVENTS)

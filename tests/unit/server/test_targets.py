@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
-from time import sleep
 from typing import Any
 
 import pytest
@@ -18,11 +17,12 @@ from quanopy.domain.programs import Footprint
 from quanopy.domain.resources import Capabilities, Resource, Target
 from quanopy.ports.providers import RemoteCapabilities
 from quanopy.ports.store import Store
+from quanopy.server.loop import THREADS
 from quanopy.services.targets import ProviderTargets
 from quanopy.storage.store import open_store
 from quanopy.testing.fake_local import FakeEmulator
 from tests.catalogues import new_catalogue
-from tests.unit.server.service import AER, WORKER, Service
+from tests.unit.server.service import AER, PATIENCE_S, WORKER, Service
 
 ELSEWHERE = Resource(name="iqm-garnet", provider="iqm")
 
@@ -30,7 +30,7 @@ ELSEWHERE = Resource(name="iqm-garnet", provider="iqm")
 @pytest.fixture(scope="module", autouse=True)
 def elsewhere(service: Service) -> None:
     """A resource that is known before anybody looks for resources."""
-    service.store.register("worker_far", [ELSEWHERE], ttl_s=60)
+    service.store.register("worker_far", [ELSEWHERE], ttl_s=600)
 
 
 def test_a_target_is_its_json_under_its_digest(service: Service) -> None:
@@ -46,11 +46,12 @@ def test_a_target_is_its_json_under_its_digest(service: Service) -> None:
 def test_who_waits_for_a_vendor_keeps_nobody_else_waiting(service: Service) -> None:
     service.store.register(WORKER, [replace(AER, name="slow")], ttl_s=600)
     service.vendor.hold = Event()
-    clients = [service.client() for _ in range(12)]
+    clients = [service.client() for _ in range(THREADS + 4)]
     with ThreadPoolExecutor(len(clients)) as threads:
         asked = [threads.submit(one.get, "/v1/resources/slow/target") for one in clients]
-        sleep(0.5)
         try:
+            for _ in range(THREADS):  # as many as are asked at once
+                assert service.vendor.asked.acquire(timeout=PATIENCE_S)
             assert service.client().get("/v1/jobs").status_code == 200
             assert [one.result().text for one in asked if one.done()] == []
         finally:
@@ -78,7 +79,7 @@ class Counting(FakeEmulator):
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     store = open_store(new_catalogue(tmp_path / "q.db"))
-    store.register(WORKER, [AER], ttl_s=60)
+    store.register(WORKER, [AER], ttl_s=600)
     yield store
     store.close()
 
@@ -145,7 +146,7 @@ def a_job(*gates: str, resource: str = "device", **options: Any) -> tuple[JobSpe
 def test_only_what_gates_names_do_not_tell_is_tried(
     store: Store, resource: str, gates: tuple[str, ...], options: dict[str, Any], doubted: list[int]
 ) -> None:
-    store.register(WORKER, [DEVICE, LISTED], ttl_s=60)
+    store.register(WORKER, [DEVICE, LISTED], ttl_s=600)
     provider = Exposing(name="aer")
     trials = ProviderTargets(store, lambda: [provider]).trials(
         *a_job(*gates, resource=resource, **options)
@@ -159,14 +160,14 @@ def test_only_what_gates_names_do_not_tell_is_tried(
 
 
 def test_a_trial_is_compiled_as_the_job_will_be(store: Store) -> None:
-    store.register(WORKER, [LISTED], ttl_s=60)
+    store.register(WORKER, [LISTED], ttl_s=600)
     targets = ProviderTargets(store, lambda: [Exposing(name="aer")])
     (trial,) = targets.trials(*a_job("t", resource="clifford", optimization_level=3)).values()
     assert (trial.level, trial.options) == (3, Options(optimization_level=3))
 
 
 def test_control_flow_that_the_target_has_is_not_doubted(store: Store) -> None:
-    store.register(WORKER, [DEVICE], ttl_s=60)
+    store.register(WORKER, [DEVICE], ttl_s=600)
     targets = ProviderTargets(store, lambda: [Exposing(name="aer")])
     assert not targets.trials(*a_job("while_loop"))
 
@@ -174,7 +175,7 @@ def test_control_flow_that_the_target_has_is_not_doubted(store: Store) -> None:
 def test_what_would_have_to_be_asked_for_elsewhere_is_left_to_whoever_runs_it(
     store: Store,
 ) -> None:
-    store.register(WORKER, [DEVICE], ttl_s=60)
+    store.register(WORKER, [DEVICE], ttl_s=600)
     provider = Remote(name="aer")
     targets = ProviderTargets(store, lambda: [provider])
     job = a_job("if_else")

@@ -13,7 +13,8 @@ from quanopy.domain.ids import new_id
 from quanopy.domain.webhooks import MOST, Webhook
 from quanopy.ports.wakeups import Topic
 from quanopy.ports.webhooks import Step
-from tests.unit.server.service import JOB, Service
+from quanopy.server import waiting
+from tests.unit.server.service import JOB, PATIENCE_S, Service
 
 URL = "https://lab.example/quanopy?key=sesame"
 
@@ -50,8 +51,8 @@ def test_who_waits_for_the_key_keeps_nobody_else_waiting(service: Service) -> No
             threads.submit(client.post, "/v1/webhooks", json={"url": URL}),
         ]
         try:
-            assert service.key.asked.wait(5)
-            assert other.get("/v1/jobs", timeout=5.0).status_code == 200
+            assert service.key.asked.wait(PATIENCE_S)
+            assert other.get("/v1/jobs").status_code == 200
             assert not any(one.done() for one in asked)
         finally:
             service.key.hold.set()
@@ -201,21 +202,24 @@ def test_a_secret_is_shown_again_and_changed(service: Service) -> None:
     assert client.get(path).json() == changed.json()
 
 
-def test_who_waits_is_told_when_something_was_sent(service: Service) -> None:
+def test_who_waits_is_told_when_something_was_sent(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "SWEEP_S", 3600.0)
     client = service.client("awaits")
     path = f"/v1/webhooks/{add(client)['id']}"
     assert client.get(path, params={"wait": 0.1}).json()["attempts"] == 0
     with ThreadPoolExecutor(1) as threads:
-        waiting = threads.submit(client.get, path, params={"wait": 15})
-        while "quanopy_waiting_callers 1.0" not in client.get("/metrics").text:
-            pass
+        # Longer than a client waits for an answer.
+        told = threads.submit(client.get, path, params={"wait": 60})
+        service.await_callers(1)
         claim_id, hook = new_id("claim"), path.rpartition("/")[2]
-        service.store.claim_webhooks(claim_id, {hook: None}, ttl_s=15)
+        service.store.claim_webhooks(claim_id, {hook: None}, ttl_s=600)
         service.store.settle_webhooks(
-            claim_id, [Step(webhook_id=hook, problem="it answered 500", retry_in_s=9)], ttl_s=15
+            claim_id, [Step(webhook_id=hook, problem="it answered 500", retry_in_s=9)], ttl_s=600
         )
         service.wakeups.notify(Topic.TRIED)
-        found = waiting.result().json()
+        found = told.result().json()
     assert (found["attempts"], found["problem"]) == (1, "it answered 500")
     assert client.get(path, params={"wait": 0.1, "attempts": 1}).json() == found
 
@@ -224,9 +228,9 @@ def test_why_it_fails_is_shown(service: Service) -> None:
     client = service.client("fails")
     made = add(client)
     claim_id = new_id("claim")
-    service.store.claim_webhooks(claim_id, {made["id"]: None}, ttl_s=15)
+    service.store.claim_webhooks(claim_id, {made["id"]: None}, ttl_s=600)
     step = Step(webhook_id=made["id"], problem="it answered 500", retry_in_s=9)
-    service.store.settle_webhooks(claim_id, [step], ttl_s=15)
+    service.store.settle_webhooks(claim_id, [step], ttl_s=600)
     found = client.get(f"/v1/webhooks/{made['id']}").json()
     assert (found["state"], found["problem"], found["attempts"]) == (
         "failing",
