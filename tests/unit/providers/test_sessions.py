@@ -3,11 +3,13 @@
 import contextlib
 import gzip
 import logging
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -21,6 +23,7 @@ from quanopy.domain.errors import (
     Unavailable,
 )
 from quanopy.providers.sessions import VendorSession, asking, sending
+from tests.servers.process import held_port
 
 Say = Callable[[BaseHTTPRequestHandler], None]
 
@@ -180,14 +183,20 @@ def test_a_packed_answer_is_bounded_as_it_is_unpacked(
 
 def test_an_answer_that_drips_ends_in_time(server: Server) -> None:
     server.say = drip
-    with VendorSession("Acme", home=server.url, timeout_s=0.5) as hasty:
+    with VendorSession("Acme", home=server.url, timeout_s=0.2) as hasty:
         assert isinstance(met(hasty, server.url), OutcomeUnknown)
 
 
-def test_who_cannot_be_reached_got_nothing() -> None:
-    with VendorSession("Acme", home="http://127.0.0.1:9", timeout_s=0.5) as session:
-        assert isinstance(met(session, "http://127.0.0.1:9/jobs"), Unavailable)
-        assert isinstance(met(session, "https://no-such-host.invalid"), Unavailable)
+def test_who_cannot_be_reached_got_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(host: object, *how: object) -> NoReturn:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    with held_port() as closed:
+        home = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        with VendorSession("Acme", home=home, timeout_s=20.0) as session:
+            assert isinstance(met(session, f"{home}/jobs"), Unavailable)
+            monkeypatch.setattr(socket, "getaddrinfo", unknown)
+            assert isinstance(met(session, "https://no-such-host.invalid"), Unavailable)
 
 
 @pytest.mark.parametrize("url", ["http://169.254.169.254/", "ftp://acme.example/", "no address"])
