@@ -23,7 +23,7 @@ from quanopy.domain.errors import (
     Unavailable,
 )
 from quanopy.providers.sessions import VendorSession, asking, sending
-from tests.servers.process import held_port
+from tests.servers.process import KeptPort
 
 Say = Callable[[BaseHTTPRequestHandler], None]
 
@@ -191,8 +191,8 @@ def test_who_cannot_be_reached_got_nothing(monkeypatch: pytest.MonkeyPatch) -> N
     def unknown(host: object, *how: object) -> NoReturn:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    with held_port() as closed:
-        home = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    with KeptPort() as closed:
+        home = f"http://127.0.0.1:{closed.number}"
         with VendorSession("Acme", home=home, timeout_s=20.0) as session:
             assert isinstance(met(session, f"{home}/jobs"), Unavailable)
             monkeypatch.setattr(socket, "getaddrinfo", unknown)
