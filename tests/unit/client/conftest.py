@@ -2,7 +2,7 @@
 
 import pytest
 
-from quanopy.client import http
+from quanopy.client import http, polling
 
 
 @pytest.fixture
@@ -10,3 +10,9 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who has never answered is asked once."""
     monkeypatch.setattr(http, "STARTING_S", 0.0)
     monkeypatch.setattr(http, "FIRST_PATIENCE_S", 0.0)
+
+
+@pytest.fixture
+def breathless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broker that holds no request is asked again at once."""
+    monkeypatch.setattr(polling, "BREATH_S", 0.0)

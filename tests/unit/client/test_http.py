@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from quanopy.client import Client, polling
+from quanopy.client import Client
 from quanopy.client.http import FIRST_PATIENCE_S, PATIENCE_S, Http
 from quanopy.client.settings import STARTING_S, Settings
 from quanopy.domain import errors
@@ -265,8 +265,8 @@ def test_threads_share_a_client() -> None:
     assert len(stub.seen) == 16
 
 
-def test_waiting_goes_on_until_the_result_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(polling, "BREATH_S", 0.0)
+@pytest.mark.usefixtures("breathless")
+def test_waiting_goes_on_until_the_result_is_there() -> None:
     result = {
         "job_id": JOB["id"],
         "kind": "sample",

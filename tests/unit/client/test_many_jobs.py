@@ -32,6 +32,7 @@ def test_more_ids_than_one_request_takes_are_asked_for_in_several() -> None:
     assert [json.loads(seen.body)["ids"] for seen in stub.seen] == [ids[:-1], ids[-1:]]
 
 
+@pytest.mark.usefixtures("breathless")
 def test_jobs_come_as_they_end_and_each_once() -> None:
     first, second = new_id("job"), new_id("job")
     answers = [

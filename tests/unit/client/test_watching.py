@@ -12,7 +12,6 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from rich.console import Console
 
-from quanopy.client import polling
 from quanopy.client.group_view import GroupView
 from quanopy.client.groups import Group
 from quanopy.client.http import Http
@@ -153,11 +152,9 @@ def group(stub: Stub) -> Group:
     return Group(Http(Settings(url=stub.url, token="t")), ID, resource="aer")
 
 
+@pytest.mark.usefixtures("breathless")
 @pytest.mark.parametrize("ends", ["done", "paused"])
-def test_it_is_watched_to_its_end_or_pause(
-    ends: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(polling, "BREATH_S", 0.0)
+def test_it_is_watched_to_its_end_or_pause(ends: str, capsys: pytest.CaptureFixture[str]) -> None:
     with Stub(Broker(ends)) as stub:
         found = group(stub).watch(3600.0, every=0.0)
     assert found.state == ends
@@ -248,6 +245,7 @@ def test_what_was_never_run_is_not_watched_for_ever(
     assert capsys.readouterr().err.startswith("bell: ")
 
 
+@pytest.mark.usefixtures("breathless")
 def test_a_group_that_somebody_may_run_yet_is_waited_for_where_it_is_said() -> None:
     """With a timeout, however long, or where it is the running that is waited for."""
     later = [document(shown(**NEVER_RUN))] * 2 + [document(shown())]
@@ -260,6 +258,7 @@ def test_a_group_that_somebody_may_run_yet_is_waited_for_where_it_is_said() -> N
         group(stub).wait(0.05)
 
 
+@pytest.mark.usefixtures("breathless")
 def test_what_still_runs_of_a_paused_group_is_waited_for() -> None:
     last = {"state": "paused", "progress": {"completed": 9, "running": 1}}
     ending = {"state": "paused", "progress": {"completed": 10}}

@@ -73,8 +73,8 @@ def test_exact_values_agree_or_do_not() -> None:
 def test_chance_alone_seldom_deviates(bits: int) -> None:
     rng = np.random.default_rng(bits)
     chances = rng.dirichlet(np.ones(2**bits)).tolist()
-    found = sigmas([counts(rng, chances, 2000, bits) for _ in range(200)])
-    assert len(found) == 200
+    found = sigmas([counts(rng, chances, 2000, bits) for _ in range(100)])
+    assert len(found) == 100
     assert sum(one > 2 for one in found) < 0.1 * len(found)
     assert max(found) < 4.5
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from io import BytesIO
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quanopy.codecs.packs import BLOCK, PackBuilder, Span, digest_in, members
@@ -17,6 +17,7 @@ NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 NAMES = st.from_regex(r"[a-z0-9][a-z0-9._-]{0,40}(/[a-z0-9][a-z0-9._-]{0,40})?", fullmatch=True)
 
 
+@settings(max_examples=40)
 @given(st.dictionaries(NAMES, st.binary(max_size=2 * BLOCK + 1), max_size=8))
 def test_members_lie_where_the_builder_said(contents: dict[str, bytes]) -> None:
     builder = PackBuilder(NOW)
