@@ -13,17 +13,11 @@ from quanopy.storage import schema
 from quanopy.storage.compiled import Row
 from quanopy.storage.events import History
 from quanopy.storage.executions import devices_of
-from quanopy.storage.mapping import (
-    Values,
-    execution_row,
-    moment,
-    problem_of,
-    problem_text,
-    stamp,
-)
+from quanopy.storage.job_rows import execution_row
 from quanopy.storage.statements import insert_rows
 from quanopy.storage.submissions import insert_jobs
 from quanopy.storage.transaction import Transaction
+from quanopy.storage.values import Values, moment, problem_of, problem_text, stamp
 
 _adoptions, _executions, _tasks = schema.adoptions, schema.executions, schema.tasks
 _provider = bindparam("of_provider", type_=Text)

@@ -10,7 +10,7 @@ from quanopy.ports.submissions import Submission
 from quanopy.storage import schema
 from quanopy.storage.events import History
 from quanopy.storage.executions import devices_of
-from quanopy.storage.mapping import execution_row, task_row
+from quanopy.storage.job_rows import execution_row, task_row
 from quanopy.storage.rows import id_rows
 from quanopy.storage.statements import (
     EXECUTIONS,

@@ -1,35 +1,30 @@
-"""Calibrations: whom to ask for them when, which were seen, and which tasks wait for one."""
+"""Calibrations: whom to ask for them when, what was answered, and which tasks wait for one."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
-from typing import Any
 
-from sqlalchemy import bindparam, delete, func, or_, select, true, update
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.types import BigInteger, Boolean, Integer, Text
+from sqlalchemy import bindparam, delete, func, or_, select, update
+from sqlalchemy.types import BigInteger, Boolean, Text
 
 from quanopy.domain.jobs import Problem
 from quanopy.domain.sightings import Sighting, Standing
 from quanopy.domain.states import TaskState
-from quanopy.storage import schema, told_snapshots
-from quanopy.storage.compiled import Row
+from quanopy.storage import schema
 from quanopy.storage.events import History
-from quanopy.storage.mapping import (
+from quanopy.storage.rows import document, id_rows, ids_document, rows_of
+from quanopy.storage.sighting_rows import sighting_in, sighting_of, sighting_row
+from quanopy.storage.sightings import LATEST, NEWEST, OWNER, age, see
+from quanopy.storage.statements import insert_rows, keep_rows, update_rows
+from quanopy.storage.transaction import Transaction
+from quanopy.storage.values import (
     AT_ONCE,
     Values,
     moment,
     moment_or_none,
     problem_of,
     problem_text,
-    sighting_of,
-    sighting_row,
     span,
-    stamp,
 )
-from quanopy.storage.rows import document, id_rows, ids_document, rows_of
-from quanopy.storage.statements import insert_rows, update_rows
-from quanopy.storage.transaction import Transaction
 
 _standings, _sightings, _waits = schema.calibrations, schema.sightings, schema.calibration_waits
 _LOOKS = 4
@@ -37,19 +32,7 @@ _LOOKS = 4
 _now = bindparam("now", type_=BigInteger)
 _resource = bindparam("resource", type_=Text)
 _names = id_rows()
-_INSERT: Mapping[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-
-
-def _ignoring(dialect: str, table: Any) -> Any:
-    rows = rows_of(*table.c)
-    names = [column.name for column in table.c]
-    source = select(*(rows.c[name] for name in names)).where(true()).order_by(rows.c[names[0]])
-    return _INSERT[dialect](table).from_select(names, source).on_conflict_do_nothing()
-
-
 _FORGET_STANDING = delete(_standings).where(_standings.c.resource == _resource)
-_KNOW = {dialect: _ignoring(dialect, _standings) for dialect in _INSERT}
-_RESTORE = {dialect: _ignoring(dialect, _sightings) for dialect in _INSERT}
 _impatience = (
     select(func.min(_waits.c.most_us) // _LOOKS)
     .where(_waits.c.resource == _standings.c.resource)
@@ -75,38 +58,17 @@ _TAKE = (
     .returning(_standings.c.resource)
 )
 _LOCKED = select(_standings).where(_standings.c.resource == _resource).with_for_update()
-_owner = (
-    select(schema.resources.c.owner).where(schema.resources.c.name == _resource).scalar_subquery()
-)
-"""Whose resource it is now: what was seen of it under another is not its history."""
 _registration = (
     select(schema.registrations.c.id)
     .where(schema.registrations.c.name == _resource)
     .scalar_subquery()
 )
-_NOW_OF = select(_owner.label("owner"), _registration.label("registration"))
+_NOW_OF = select(OWNER.label("owner"), _registration.label("registration"))
 _LOCK_ALL = (
     select(_standings.c.resource)
     .where(_standings.c.resource.in_(select(_names.c.id)))
     .order_by(_standings.c.resource)
     .with_for_update()
-)
-_LATEST = (
-    select(_sightings)
-    .where(_sightings.c.resource == _resource, _sightings.c.owner.is_not_distinct_from(_owner))
-    .order_by(_sightings.c.seen_from.desc())
-    .limit(1)
-)
-_NEWEST = select(func.max(_sightings.c.seen_from).label("at")).where(
-    _sightings.c.resource == _resource
-)
-_EXTEND = (
-    update(_sightings)
-    .where(
-        _sightings.c.resource == _resource,
-        _sightings.c.seen_from == bindparam("first", type_=BigInteger),
-    )
-    .values(seen_until=_now)
 )
 _NOTE = (
     update(_standings)
@@ -149,41 +111,6 @@ _STANDINGS = (
             .scalar_subquery()
         ),
     )
-)
-_until = bindparam("until", type_=BigInteger)
-_earlier = (
-    select(func.max(_first.c.seen_from))
-    .where(
-        _first.c.resource == _resource,
-        _first.c.owner.is_not_distinct_from(_owner),
-        _first.c.seen_from <= bindparam("since", type_=BigInteger),
-    )
-    .scalar_subquery()
-)
-_BETWEEN = (
-    select(_sightings)
-    .where(
-        _sightings.c.resource == _resource,
-        _sightings.c.owner.is_not_distinct_from(_owner),
-        _sightings.c.seen_from <= _until,
-        _sightings.c.seen_from >= func.coalesce(_earlier, 0),
-    )
-    .order_by(_sightings.c.seen_from.desc())
-    .limit(bindparam("most", type_=Integer))
-)
-_BY_DIGEST = (
-    select(_sightings)
-    .where(_sightings.c.digest == bindparam("wanted", type_=Text))
-    .order_by(_sightings.c.seen_from.desc())
-    .limit(1)
-)
-_OF_DIGESTS = (
-    select(_sightings)
-    .select_from(_names.join(_sightings, _sightings.c.digest == _names.c.id))
-    .order_by(_sightings.c.seen_from, _sightings.c.resource)
-)
-_PACKS = select(_sightings.c.pack).select_from(
-    _names.join(_sightings, _sightings.c.pack == _names.c.id)
 )
 _satisfied = (
     _waits.c.resource == _resource,
@@ -229,7 +156,7 @@ def _know(connection: Transaction, names: Sequence[str]) -> None:
         "due_in": 0,
     }
     rows = [{"resource": name, **never} for name in names]
-    connection.later(_KNOW[connection.dialect], {"r": document(rows)})
+    keep_rows(connection, _standings, rows)
 
 
 def note(
@@ -248,7 +175,7 @@ def note(
     _know(connection, [resource])
     given_name = {"resource": resource}
     (before,), latest, (newest,), (of,) = connection.together(
-        (_LOCKED, given_name), (_LATEST, given_name), (_NEWEST, given_name), (_NOW_OF, given_name)
+        (_LOCKED, given_name), (LATEST, given_name), (NEWEST, given_name), (_NOW_OF, given_name)
     )
     if of.registration != registration:
         connection.later(_HASTEN, given_name)
@@ -260,7 +187,7 @@ def note(
     if found is not None:
         # Two within a microsecond, or under a clock that went backwards, still have an order.
         first = now if newest.at is None else max(now, newest.at + 1)
-        row = _see(
+        row = see(
             connection, sighting_row(replace(found, owner=of.owner)), last, history, first, now
         )
         released = _release(connection, row, now)
@@ -272,7 +199,7 @@ def note(
     return Standing(
         resource=resource,
         asked_at=moment(now),
-        sighting=None if seen is None else _sighting(seen),
+        sighting=None if seen is None else sighting_in(seen),
         published=shown,
         problem=problem,
         owner=of.owner,
@@ -280,51 +207,12 @@ def note(
     ), released
 
 
-def _see(
-    connection: Transaction, found: Values, last: Row | None, history: History, first: int, now: int
-) -> Values:
-    """The row of what is seen now: that of before, or a new one that begins at ``first``."""
-    resource = found["resource"]
-    if last is not None and last.digest == found["digest"]:
-        connection.later(_EXTEND, {"resource": resource, "first": last.seen_from, "now": now})
-        same: Values = last._asdict()
-        return same | {"seen_until": now}
-    row = found | {"seen_from": first, "seen_until": first}
-    insert_rows(connection, _sightings, [row])
-    at = moment_or_none(found["calibrated_at"])
-    history.add(
-        resource,
-        "resource.calibrated",
-        account=found["owner"],
-        before=None if last is None else last.digest,
-        after=found["digest"],
-        data=None if at is None else {"calibrated_at": at.isoformat()},
-    )
-    return row
-
-
 def _release(connection: Transaction, row: Values, now: int) -> int:
     """Let tasks go on that this is young enough for; how many."""
-    given = {"resource": row["resource"], "age": _age(row, now)}
+    given = {"resource": row["resource"], "age": age(row, now)}
     released = connection.execute(_RELEASE, given)
     connection.later(_FORGET, given)
     return len(released)
-
-
-def _age(row: Values, now: int) -> int:
-    at: int = row["seen_from"] if row["calibrated_at"] is None else row["calibrated_at"]
-    return max(0, now - at)
-
-
-class _Named:
-    """A row of values, by name."""
-
-    def __init__(self, values: Values) -> None:
-        self.__dict__.update(values)
-
-
-def _sighting(values: Values) -> Sighting:
-    return sighting_of(_Named(values))
 
 
 def standings(connection: Transaction, names: Sequence[str]) -> list[Standing]:
@@ -345,48 +233,9 @@ def standings(connection: Transaction, names: Sequence[str]) -> list[Standing]:
     return [known[name] for name in names]
 
 
-def between(
-    connection: Transaction, resource: str, since: datetime | None, until: datetime, limit: int
-) -> list[Sighting]:
-    """What was seen of a resource in a time, newest first; what was there when it began, too."""
-    given = {
-        "resource": resource,
-        "since": -1 if since is None else stamp(since),
-        "until": stamp(until),
-        "most": limit,
-    }
-    return [sighting_of(row) for row in connection.last(_BETWEEN, given)]
-
-
-def by_digest(connection: Transaction, digest: str) -> Sighting | None:
-    """Where and when a snapshot was last seen."""
-    rows = connection.execute(_BY_DIGEST, {"wanted": digest})
-    if rows:
-        return sighting_of(rows[0])
-    return told_snapshots.by_digest(connection, [digest]).get(digest)
-
-
-def first(connection: Transaction, digests: Collection[str]) -> list[Sighting]:
-    """Where and when each of these snapshots was seen first."""
-    rows = connection.execute(_OF_DIGESTS, {"r": ids_document(sorted(digests))})
-    found: dict[str, Sighting] = {}
-    for row in rows:
-        found.setdefault(row.digest, sighting_of(row))
-    told = told_snapshots.by_digest(connection, set(digests) - found.keys())
-    return [*found.values(), *told.values()]
-
-
 def forget(connection: Transaction, resource: str) -> None:
     """The name has passed on: of the resource that has it now nothing was ever asked."""
     connection.later(_FORGET_STANDING, {"resource": resource})
-
-
-def restore(connection: Transaction, found: Sequence[Sighting]) -> None:
-    """Insert what is not there."""
-    wanted = ids_document([sighting.raw.key for sighting in found])
-    there = set(connection.scalars(_PACKS, {"r": wanted}))
-    rows = [sighting_row(one) for one in found if one.raw.key not in there]
-    connection.later(_RESTORE[connection.dialect], {"r": document(rows)})
 
 
 def await_younger(
@@ -416,10 +265,10 @@ def _ages(connection: Transaction, names: Sequence[str], now: int) -> Mapping[st
     _know(connection, names)
     given = [{"resource": name} for name in names]
     answers = connection.together(
-        *((_LOCKED, one) for one in given), *((_LATEST, one) for one in given)
+        *((_LOCKED, one) for one in given), *((LATEST, one) for one in given)
     )
     found = zip(names, answers[len(names) :], strict=True)
-    return {name: _age(latest[0]._asdict(), now) for name, latest in found if latest}
+    return {name: age(latest[0]._asdict(), now) for name, latest in found if latest}
 
 
 def wait_no_more(connection: Transaction, task_ids: Collection[str]) -> None:

@@ -10,7 +10,7 @@ from quanopy.domain.states import FINAL_TASK_STATES, TaskState
 from quanopy.storage import schema
 from quanopy.storage.compiled import Row
 from quanopy.storage.events import History
-from quanopy.storage.mapping import Values, job_of
+from quanopy.storage.job_rows import job_of
 from quanopy.storage.rows import id_rows, ids_document
 from quanopy.storage.statements import (
     JOBS,
@@ -23,6 +23,7 @@ from quanopy.storage.statements import (
 )
 from quanopy.storage.transaction import Transaction
 from quanopy.storage.transitions import Move, move_tasks
+from quanopy.storage.values import Values
 
 _jobs = id_rows()
 OPEN = [state.value for state in TaskState if state not in FINAL_TASK_STATES]

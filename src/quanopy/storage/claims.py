@@ -4,14 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from sqlalchemy import (
-    bindparam,
-    delete,
-    exists,
-    func,
-    select,
-    update,
-)
+from sqlalchemy import bindparam, delete, exists, func, select, update
 from sqlalchemy.types import BigInteger, Text
 
 from quanopy.domain.ids import new_id
@@ -24,11 +17,12 @@ from quanopy.storage import ledger, parts, queue, schema
 from quanopy.storage.compiled import Row
 from quanopy.storage.events import History
 from quanopy.storage.lanes import ALIVE, CLAIMS_IN_USE, EXECUTIONS_IN_USE
-from quanopy.storage.mapping import Values, accounts_of, moment, span
+from quanopy.storage.resource_rows import accounts_of
 from quanopy.storage.rows import id_rows, ids_document
 from quanopy.storage.statements import LOCKED_JOBS, LOCKED_TASKS, by_ids, insert_rows
 from quanopy.storage.transaction import Asked, Transaction
 from quanopy.storage.transitions import Move, move_tasks
+from quanopy.storage.values import Values, moment, span
 
 _claims, _tasks, _executions = schema.claims, schema.tasks, schema.executions
 _now = bindparam("now", type_=BigInteger)

@@ -11,14 +11,7 @@ from quanopy.storage.calibrations import await_younger
 from quanopy.storage.compiled import Row
 from quanopy.storage.events import History
 from quanopy.storage.executions import DEVICES, WORKER, by_name
-from quanopy.storage.mapping import (
-    Values,
-    execution_row,
-    moment,
-    problem_text,
-    ready_stamp,
-    stamp_or_none,
-)
+from quanopy.storage.job_rows import execution_row
 from quanopy.storage.reading import jobs_with_tasks
 from quanopy.storage.rows import ids_document
 from quanopy.storage.statements import (
@@ -31,6 +24,7 @@ from quanopy.storage.statements import (
 )
 from quanopy.storage.transaction import Transaction
 from quanopy.storage.transitions import Move, move_execution, move_tasks
+from quanopy.storage.values import Values, moment, problem_text, ready_stamp, stamp_or_none
 
 Rows = Mapping[str, Row]
 _LONGEST_REASON = 500

@@ -27,9 +27,9 @@ from sqlalchemy import (
     update,
 )
 
-from quanopy.domain.events import Position
+from quanopy.domain.events import Event, Position
 from quanopy.ports.events import EventPage, EventQuery
-from quanopy.storage.mapping import Values, event_of
+from quanopy.storage.compiled import Row
 from quanopy.storage.rows import (
     Future,
     Horizon,
@@ -42,6 +42,7 @@ from quanopy.storage.rows import (
 from quanopy.storage.schema import events, jobs
 from quanopy.storage.statements import insert_rows
 from quanopy.storage.transaction import Transaction
+from quanopy.storage.values import Values, moment
 
 _WRITTEN = ("subject", "kind", "before", "after", "account", "job_id", "data")
 _rows = rows_of(*(events.c[name] for name in _WRITTEN))
@@ -156,7 +157,7 @@ def read_events(connection: Transaction, query: EventQuery) -> EventPage:
         (_later(shape), given),
         (_HERE[connection.dialect], {}),
     )
-    found = [event_of(row) for row in rows]
+    found = [_event_of(row) for row in rows]
     if len(found) == query.limit:
         return EventPage(events=found, position=found[-1].position, held_back=False)
     behind = Position(*here[0])
@@ -246,4 +247,20 @@ def _is_of_kind() -> ColumnElement[bool]:
     return or_(
         events.c.kind.in_(select(id_rows("kinds").c.id)),
         subject.in_(select(id_rows("subjects").c.id)),
+    )
+
+
+def _event_of(row: Row) -> Event:
+    """An event from its row."""
+    return Event(
+        position=Position(row.tx, row.seq),
+        at=moment(row.at),
+        subject=row.subject,
+        kind=row.kind,
+        before=row.before,
+        after=row.after,
+        actor=row.actor,
+        account=row.account,
+        job_id=row.job_id,
+        data=json.loads(row.data),
     )

@@ -16,8 +16,8 @@ from quanopy.storage import claims, schema
 from quanopy.storage.clocks import shared_now
 from quanopy.storage.compiled import Row
 from quanopy.storage.events import History
+from quanopy.storage.job_rows import execution_of, execution_row, task_of
 from quanopy.storage.lanes import ALIVE
-from quanopy.storage.mapping import Values, execution_of, execution_row, problem_text, span, task_of
 from quanopy.storage.rows import id_rows, ids_document
 from quanopy.storage.statements import (
     EXECUTIONS,
@@ -30,6 +30,7 @@ from quanopy.storage.statements import (
 )
 from quanopy.storage.transaction import Transaction
 from quanopy.storage.transitions import Move, move_execution, move_tasks
+from quanopy.storage.values import Values, problem_text, span
 
 _executions = schema.executions
 _now = bindparam("now", type_=BigInteger)

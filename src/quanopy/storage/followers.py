@@ -12,7 +12,7 @@ from quanopy.domain.states import FINAL_JOB_STATES, JobState
 from quanopy.ports.submissions import Submission
 from quanopy.storage import schema
 from quanopy.storage.compiled import Row
-from quanopy.storage.mapping import job_of
+from quanopy.storage.job_rows import job_of
 from quanopy.storage.rows import id_rows, ids_document
 from quanopy.storage.statements import LOCKED_JOBS, insert_rows, read_ids, update_rows
 from quanopy.storage.transaction import Transaction

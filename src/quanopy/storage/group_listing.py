@@ -13,10 +13,11 @@ from quanopy.domain.states import JobState
 from quanopy.ports.groups import GroupQuery
 from quanopy.storage import schema
 from quanopy.storage.group_rows import group_of
-from quanopy.storage.mapping import job_of, stamp
+from quanopy.storage.job_rows import job_of
 from quanopy.storage.rows import id_rows, ids_document
 from quanopy.storage.statements import read_ids
 from quanopy.storage.transaction import Transaction
+from quanopy.storage.values import stamp
 
 _groups, _jobs = schema.groups, schema.jobs
 _AFTER_ALL = "\U0010ffff"

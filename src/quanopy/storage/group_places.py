@@ -13,10 +13,10 @@ from quanopy.ports.submissions import Submission
 from quanopy.storage import schema
 from quanopy.storage.compiled import Row
 from quanopy.storage.group_rows import LOCKED_GROUPS, change
-from quanopy.storage.mapping import Values, span
 from quanopy.storage.rows import document, rows_of
 from quanopy.storage.statements import insert_rows, read_ids
 from quanopy.storage.transaction import Transaction
+from quanopy.storage.values import Values, span
 
 _places, _jobs = schema.group_places, schema.jobs
 _group = bindparam("group", type_=Text)

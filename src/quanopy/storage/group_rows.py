@@ -8,22 +8,15 @@ from datetime import datetime
 from sqlalchemy import bindparam, select
 from sqlalchemy.types import Text
 
-from quanopy.domain.groups import (
-    Group,
-    GroupOrder,
-    GroupPolicy,
-    GroupState,
-    StopRules,
-    no_group,
-)
+from quanopy.domain.groups import Group, GroupOrder, GroupPolicy, GroupState, StopRules, no_group
 from quanopy.domain.requirements import Bound
 from quanopy.storage import schema
 from quanopy.storage.compiled import Row
 from quanopy.storage.events import History
-from quanopy.storage.mapping import Values, moment, moment_or_none, stamp
 from quanopy.storage.rows import id_rows
 from quanopy.storage.statements import read_ids, update_rows
 from quanopy.storage.transaction import Transaction
+from quanopy.storage.values import Values, moment, moment_or_none, stamp
 
 _groups = schema.groups
 _ids = id_rows()

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from quanopy.storage import schema
 from quanopy.storage.compiled import Row
-from quanopy.storage.mapping import resource_of
+from quanopy.storage.resource_rows import resource_of
 from quanopy.storage.rows import id_rows
 from quanopy.storage.statements import read_ids
 from quanopy.storage.transaction import Transaction

@@ -25,10 +25,10 @@ from quanopy.storage.group_rows import (
     row_of,
     tell_alone,
 )
-from quanopy.storage.mapping import Values, moment
 from quanopy.storage.rows import document, rows_of
 from quanopy.storage.statements import read_ids, update_rows
 from quanopy.storage.transaction import Transaction
+from quanopy.storage.values import Values, moment
 
 _groups, _jobs, _places = schema.groups, schema.jobs, schema.group_places
 _INSERT: Mapping[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}

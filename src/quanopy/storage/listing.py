@@ -22,10 +22,11 @@ from sqlalchemy import (
 
 from quanopy.domain.jobs import Job
 from quanopy.ports.jobs import JobQuery
-from quanopy.storage.mapping import Values, job_of, stamp_or_none
+from quanopy.storage.job_rows import job_of
 from quanopy.storage.rows import id_rows, ids_document
 from quanopy.storage.schema import job_states, job_tags, jobs
 from quanopy.storage.transaction import Asked, Transaction
+from quanopy.storage.values import Values, stamp_or_none
 
 Columns = ColumnCollection[str, Any]
 

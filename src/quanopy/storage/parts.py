@@ -10,7 +10,7 @@ from quanopy.domain.resources import overlapping
 from quanopy.storage import queue, schema
 from quanopy.storage.compiled import Row
 from quanopy.storage.lanes import CLAIMS_IN_USE, EXECUTIONS_IN_USE
-from quanopy.storage.mapping import part_of
+from quanopy.storage.resource_rows import part_of
 from quanopy.storage.transaction import Transaction
 
 PATIENCE = 30 * 1_000_000

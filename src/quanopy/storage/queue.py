@@ -10,7 +10,7 @@ from sqlalchemy.types import BigInteger, Integer, Text
 from quanopy.domain.jobs import Task
 from quanopy.domain.states import ResourceState
 from quanopy.storage.compiled import Row
-from quanopy.storage.mapping import task_of
+from quanopy.storage.job_rows import task_of
 from quanopy.storage.rows import document, rows_of
 from quanopy.storage.schema import resources, tasks, usage
 from quanopy.storage.statements import with_spec

@@ -7,7 +7,7 @@ from sqlalchemy.types import Text
 
 from quanopy.domain.jobs import Execution, Job, Task
 from quanopy.storage import schema
-from quanopy.storage.mapping import execution_of, job_of, task_of
+from quanopy.storage.job_rows import execution_of, job_of, task_of
 from quanopy.storage.rows import id_rows
 from quanopy.storage.statements import EXECUTIONS, JOBS, by_ids, with_spec
 from quanopy.storage.transaction import Transaction

@@ -13,20 +13,13 @@ from quanopy.domain.states import ResourceState
 from quanopy.storage import calibrations
 from quanopy.storage.compiled import Row
 from quanopy.storage.events import History
-from quanopy.storage.mapping import (
-    Values,
-    accounts_of,
-    device_row,
-    moment,
-    resource_of,
-    resource_row,
-    span,
-)
+from quanopy.storage.resource_rows import accounts_of, device_row, resource_of, resource_row
 from quanopy.storage.resources import upsert
 from quanopy.storage.rows import document
 from quanopy.storage.schema import devices, registrations, resources, tasks, workers
 from quanopy.storage.statements import insert_rows
 from quanopy.storage.transaction import Transaction
+from quanopy.storage.values import Values, moment, span
 
 FORGOTTEN = 24 * 3600 * 1_000_000
 """A resource that was silent for so long has left."""

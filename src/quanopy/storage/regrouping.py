@@ -12,10 +12,10 @@ from quanopy.storage import group_places, schema
 from quanopy.storage.compiled import Row
 from quanopy.storage.events import History
 from quanopy.storage.group_rows import GROUPS, LOCKED_GROUPS, named, row_of, tell
-from quanopy.storage.mapping import Values
 from quanopy.storage.rows import id_rows
 from quanopy.storage.statements import LOCKED_JOBS, insert_rows, read_ids, update_rows
 from quanopy.storage.transaction import Transaction
+from quanopy.storage.values import Values
 
 REBUILT = "the catalogue was rebuilt from the archive: resume it when you have looked"
 _ACTOR = "rebuild"

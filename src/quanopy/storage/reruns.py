@@ -14,18 +14,12 @@ from quanopy.storage import group_places, schema
 from quanopy.storage.compiled import Row
 from quanopy.storage.events import History
 from quanopy.storage.group_rows import LOCKED_GROUPS, change, locked, policy_of
-from quanopy.storage.mapping import AT_ONCE, Values, job_of
+from quanopy.storage.job_rows import job_of
 from quanopy.storage.rows import id_rows
-from quanopy.storage.statements import (
-    JOBS,
-    LOCKED_JOBS,
-    by_ids,
-    insert_rows,
-    read_ids,
-    update_rows,
-)
+from quanopy.storage.statements import JOBS, LOCKED_JOBS, by_ids, insert_rows, read_ids, update_rows
 from quanopy.storage.transaction import Transaction
 from quanopy.storage.transitions import roll_up_jobs
+from quanopy.storage.values import AT_ONCE, Values
 
 _jobs, _tasks = schema.jobs, schema.tasks
 _ids = id_rows()

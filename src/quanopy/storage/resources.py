@@ -26,17 +26,11 @@ from quanopy.domain.states import ResourceState
 from quanopy.storage import schema
 from quanopy.storage.compiled import Row
 from quanopy.storage.events import History
-from quanopy.storage.mapping import (
-    AT_ONCE,
-    Values,
-    device_row,
-    moment_or_none,
-    resource_of,
-    resource_row,
-)
+from quanopy.storage.resource_rows import device_row, resource_of, resource_row
 from quanopy.storage.rows import document, rows_of
 from quanopy.storage.schema import devices, resources, tasks, workers
 from quanopy.storage.transaction import Transaction
+from quanopy.storage.values import AT_ONCE, Values, moment_or_none
 
 _now = bindparam("now", type_=BigInteger)
 _INSERT: Mapping[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}

@@ -7,23 +7,14 @@ from collections.abc import Collection, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import (
-    Insert,
-    Select,
-    Table,
-    Text,
-    Update,
-    bindparam,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import Insert, Select, Table, Text, Update, bindparam, insert, select, true, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from quanopy.storage import schema
 from quanopy.storage.compiled import Row
-from quanopy.storage.mapping import Values
 from quanopy.storage.rows import document, id_rows, ids_document, rows_of
 from quanopy.storage.transaction import Asked, SqliteTransaction, Transaction
+from quanopy.storage.values import Values
 
 _SPEC = (schema.jobs.c.spec_key, schema.jobs.c.spec_offset, schema.jobs.c.spec_length)
 
@@ -37,6 +28,12 @@ def insert_rows(connection: Transaction, table: Table, rows: Sequence[Values]) -
         connection.each(_insert_one(table), columns, rows)
     else:
         connection.later(_insert(table, columns), {"r": document(rows)})
+
+
+def keep_rows(connection: Transaction, table: Table, rows: Sequence[Values]) -> None:
+    """Insert those of these that are not there; each has a value for every column."""
+    if rows:
+        connection.later(_keep(connection.dialect, table), {"r": document(rows)})
 
 
 def update_rows(connection: Transaction, table: Table, rows: Sequence[Values]) -> None:
@@ -72,6 +69,14 @@ def _insert(table: Table, columns: tuple[str, ...]) -> Insert:
 @cache
 def _insert_one(table: Table) -> Insert:
     return insert(table)
+
+
+@cache
+def _keep(dialect: str, table: Table) -> Insert:
+    rows, names = rows_of(*table.c), table.c.keys()
+    source = select(*(rows.c[name] for name in names)).where(true()).order_by(rows.c[names[0]])
+    insertion = sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
+    return insertion.from_select(names, source).on_conflict_do_nothing()
 
 
 @cache

@@ -46,6 +46,7 @@ from quanopy.storage import (
     regrouping,
     reruns,
     resources,
+    sightings,
     stranded,
     submissions,
     sweeping,
@@ -57,9 +58,9 @@ from quanopy.storage import (
 from quanopy.storage.clocks import shared_now
 from quanopy.storage.engine import Database
 from quanopy.storage.faults import Refused
-from quanopy.storage.mapping import span, stamp
 from quanopy.storage.migrations import migrate
 from quanopy.storage.transaction import Transaction
+from quanopy.storage.values import span, stamp
 
 T = TypeVar("T")
 
@@ -459,20 +460,20 @@ class SqlStore:
         self, resource: str, *, since: datetime | None, until: datetime, limit: int
     ) -> list[Sighting]:
         """See :meth:`Store.sightings`."""
-        return self._database.read(lambda c: calibrations.between(c, resource, since, until, limit))
+        return self._database.read(lambda c: sightings.between(c, resource, since, until, limit))
 
     def sighting(self, digest: str) -> Sighting | None:
         """See :meth:`Store.sighting`."""
-        return self._database.read(lambda c: calibrations.by_digest(c, digest))
+        return self._database.read(lambda c: sightings.by_digest(c, digest))
 
     def first_sightings(self, digests: Collection[str]) -> list[Sighting]:
         """See :meth:`Store.first_sightings`."""
-        return self._database.read(lambda c: calibrations.first(c, digests)) if digests else []
+        return self._database.read(lambda c: sightings.first(c, digests)) if digests else []
 
     def restore_sightings(self, found: Sequence[Sighting]) -> None:
         """See :meth:`Store.restore_sightings`."""
         if found:
-            self._database.write(lambda c: calibrations.restore(c, found))
+            self._database.write(lambda c: sightings.restore(c, found))
 
     def ask_adoption(self, asked: Adoption) -> Adoption:
         """See :meth:`Store.ask_adoption`."""

@@ -9,8 +9,8 @@ from quanopy.domain.states import ExecutionState
 from quanopy.ports.executions import Due
 from quanopy.storage import schema
 from quanopy.storage.executions import take
+from quanopy.storage.job_rows import execution_of
 from quanopy.storage.lanes import ALIVE
-from quanopy.storage.mapping import execution_of
 from quanopy.storage.statements import LOCKED_EXECUTIONS, read_ids
 from quanopy.storage.transaction import Transaction
 

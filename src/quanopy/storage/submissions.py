@@ -18,10 +18,11 @@ from quanopy.storage import calibrations, claims, followers, group_places, schem
 from quanopy.storage.compiled import Row
 from quanopy.storage.events import History
 from quanopy.storage.faults import Refused
-from quanopy.storage.mapping import Values, job_of, job_row, moment, ready_stamp, task_row
+from quanopy.storage.job_rows import job_of, job_row, task_row
 from quanopy.storage.rows import document, rows_of
 from quanopy.storage.statements import JOBS, insert_rows, read_ids
 from quanopy.storage.transaction import Asked, Transaction
+from quanopy.storage.values import Values, moment, ready_stamp
 
 Answer = Sequence[Job] | QuanopyError
 

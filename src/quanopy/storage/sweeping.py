@@ -14,11 +14,11 @@ from quanopy.storage.compiled import Row
 from quanopy.storage.events import History
 from quanopy.storage.executions import devices_of
 from quanopy.storage.lanes import ALIVE
-from quanopy.storage.mapping import AT_ONCE, moment_or_none, problem_text
 from quanopy.storage.rows import id_rows, ids_document
 from quanopy.storage.statements import LOCKED_EXECUTIONS, LOCKED_TASKS, read_ids, update_rows
 from quanopy.storage.transaction import Transaction
 from quanopy.storage.transitions import Move, move_tasks
+from quanopy.storage.values import AT_ONCE, moment_or_none, problem_text
 
 MOST_LOST = 10
 """How many workers may die with a task before it is taken for the reason."""

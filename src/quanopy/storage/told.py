@@ -10,15 +10,12 @@ from quanopy.ports.archive import Told, ToldGroup
 from quanopy.storage import schema, told_groups, told_snapshots
 from quanopy.storage.events import History, write_told
 from quanopy.storage.executions import devices_of
-from quanopy.storage.mapping import (
-    Values,
-    execution_of,
-    execution_row,
-)
+from quanopy.storage.job_rows import execution_of, execution_row
 from quanopy.storage.statements import EXECUTIONS, JOBS, insert_rows, read_ids
 from quanopy.storage.submissions import insert_jobs
 from quanopy.storage.told_groups import line_of, said_of
 from quanopy.storage.transaction import Transaction
+from quanopy.storage.values import Values
 
 
 def tell(

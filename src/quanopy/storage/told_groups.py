@@ -11,9 +11,9 @@ from quanopy.domain.imports import Imported
 from quanopy.ports.archive import ToldGroup
 from quanopy.storage import group_rows, groups, schema
 from quanopy.storage.events import History, write_told
-from quanopy.storage.mapping import Values, stamp
 from quanopy.storage.rows import document, rows_of
 from quanopy.storage.transaction import Transaction
+from quanopy.storage.values import Values, stamp
 
 _placed = rows_of(column("of_job", Text), column("at_position", BigInteger))
 _JOIN = (

@@ -23,10 +23,10 @@ from quanopy.storage import schema
 from quanopy.storage.calibrations import wait_no_more
 from quanopy.storage.compiled import Row
 from quanopy.storage.events import History
-from quanopy.storage.mapping import AT_ONCE, Values
 from quanopy.storage.rows import document, id_rows, rows_of
 from quanopy.storage.statements import LOCKED_JOBS, insert_rows, read_ids, update_rows
 from quanopy.storage.transaction import Transaction
+from quanopy.storage.values import AT_ONCE, Values
 
 _wanted = id_rows()
 _STATES = (

@@ -31,7 +31,6 @@ from quanopy.storage.events import History
 from quanopy.storage.group_places import BEGUN, LEFT, RUNNING, WAITING
 from quanopy.storage.group_rows import GROUPS, LOCKED_GROUPS, group_of, policy_of, tell
 from quanopy.storage.group_usage import add_usage
-from quanopy.storage.mapping import AT_ONCE, Values, moment_or_none, problem_text, span, stamp
 from quanopy.storage.rows import document, id_rows, rows_of
 from quanopy.storage.statements import (
     JOBS,
@@ -44,6 +43,7 @@ from quanopy.storage.statements import (
 )
 from quanopy.storage.transaction import Transaction
 from quanopy.storage.transitions import Move, move_tasks
+from quanopy.storage.values import AT_ONCE, Values, moment_or_none, problem_text, span, stamp
 
 _BATCH = 1_000
 """Turns, what waits for those that ended, and jobs that groups begin or cancel, in one

@@ -13,11 +13,11 @@ from quanopy.domain.webhooks import FURTHEST, MOST, PATIENCE, PING, Webhook, Web
 from quanopy.ports.webhooks import Step, Taking
 from quanopy.storage.compiled import Row
 from quanopy.storage.events import History, here
-from quanopy.storage.mapping import Values, moment, moment_or_none, span
 from quanopy.storage.rows import id_rows
 from quanopy.storage.schema import webhooks
 from quanopy.storage.statements import insert_rows, read_ids, update_rows
 from quanopy.storage.transaction import Transaction
+from quanopy.storage.values import Values, moment, moment_or_none, span
 
 _account = bindparam("of_account", type_=Text)
 _wanted = id_rows()

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from quanopy.storage.mapping import moment, stamp
+from quanopy.storage.values import moment, stamp
 
 
 @pytest.mark.parametrize("text", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"])

@@ -1,65 +1,26 @@
-"""Rows to domain objects and back. Times are microseconds, JSON is text (see the schema)."""
+"""Jobs, tasks and executions as rows."""
 
 import json
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
-from typing import Any
+from datetime import datetime
 
-from quanopy.domain.accounts import Scope, Token
 from quanopy.domain.calibration import UNBOUND, Binding, CalibrationLabel
-from quanopy.domain.events import Event, Position
 from quanopy.domain.imports import Imported
-from quanopy.domain.jobs import Execution, Extent, Job, JobKind, Problem, Slice, Task
-from quanopy.domain.resources import Capabilities, Limits, Resource
-from quanopy.domain.sightings import Sighting
-from quanopy.domain.states import ExecutionState, JobState, ResourceState, TaskState
+from quanopy.domain.jobs import Execution, Extent, Job, JobKind, Slice, Task
+from quanopy.domain.states import ExecutionState, JobState, TaskState
 from quanopy.storage.compiled import Row
-
-Values = dict[str, Any]
-
-AT_ONCE = 0
-"""``ready_at`` of what need not wait: a clock that goes backwards cannot delay it."""
-_SECOND = 1_000_000
-_FIRST = round(datetime(1, 1, 2, tzinfo=UTC).timestamp()) * _SECOND
-_LAST = round(datetime(9999, 12, 30, tzinfo=UTC).timestamp()) * _SECOND
-_compact = json.JSONEncoder(separators=(",", ":")).encode
-
-
-def stamp(time: datetime) -> int:
-    """Microseconds since 1970. A vendor's time at the very edge of the calendar, which in UTC lies
-    beyond it, is the last or first that :func:`moment` can read."""
-    return max(_FIRST, min(round(time.timestamp() * _SECOND), _LAST))
-
-
-def stamp_or_none(time: datetime | None) -> int | None:
-    """As :func:`stamp`."""
-    return None if time is None else stamp(time)
-
-
-def span(seconds: float) -> int:
-    """Microseconds of a duration."""
-    return round(seconds * _SECOND)
-
-
-def moment(stamped: int) -> datetime:
-    """The time of a stamp."""
-    return datetime.fromtimestamp(stamped / _SECOND, UTC)
-
-
-def moment_or_none(stamped: int | None) -> datetime | None:
-    """As :func:`moment`."""
-    return None if stamped is None else datetime.fromtimestamp(stamped / _SECOND, UTC)
-
-
-def problem_text(problem: Problem | None) -> str | None:
-    """A problem as it is stored."""
-    return None if problem is None else _compact(asdict(problem))
-
-
-def problem_of(text: str | None) -> Problem | None:
-    """A problem as it was stored."""
-    return None if text is None else Problem(**json.loads(text))
+from quanopy.storage.values import (
+    AT_ONCE,
+    Values,
+    compact,
+    moment,
+    moment_or_none,
+    problem_of,
+    problem_text,
+    ready_stamp,
+    stamp,
+    stamp_or_none,
+)
 
 
 def job_row(job: Job) -> Values:
@@ -71,7 +32,7 @@ def job_row(job: Job) -> Values:
         "resource": job.resource,
         "state": job.state.value,
         "name": job.name,
-        "tags": _compact(job.tags),
+        "tags": compact(job.tags),
         "priority": job.priority,
         "pubs": job.pubs,
         "shots": job.shots,
@@ -98,7 +59,7 @@ def _imported_text(imported: Imported | None) -> str | None:
     if imported is None:
         return None
     times = {name: getattr(imported, name).isoformat() for name in _IMPORT_TIMES}
-    return _compact(asdict(imported) | times)
+    return compact(asdict(imported) | times)
 
 
 def _imported_of(text: str | None) -> Imported | None:
@@ -173,13 +134,6 @@ def task_row(task: Task) -> Values:
     }
 
 
-def ready_stamp(ready_at: datetime | None, queued_at: datetime | None) -> int | None:
-    """When a task may be taken: at once, unless that is later than when it was queued."""
-    if ready_at is None:
-        return None
-    return stamp(ready_at) if queued_at is not None and ready_at > queued_at else AT_ONCE
-
-
 def task_of(row: Row) -> Task:
     """A task from its row, which has its job's ``spec_…`` columns too."""
     result = row.result_key
@@ -219,7 +173,7 @@ def execution_row(execution: Execution, *, device: str) -> Values:
         "provider": execution.provider,
         "account": execution.account,
         "state": execution.state.value,
-        "tasks": _compact(execution.tasks),
+        "tasks": compact(execution.tasks),
         "created_at": stamp(execution.created_at),
         "claim_id": execution.claim_id,
         "provider_job_id": execution.provider_job_id,
@@ -228,7 +182,7 @@ def execution_row(execution: Execution, *, device: str) -> Values:
         "due_in": None,
         "started_at": stamp_or_none(execution.started_at),
         "ended_at": stamp_or_none(execution.ended_at),
-        "usage": _compact(dict(execution.usage)),
+        "usage": compact(dict(execution.usage)),
         "problem": problem_text(execution.problem),
         "stop_requested": execution.stop_requested,
         "stop_seen": False,
@@ -243,7 +197,7 @@ def execution_row(execution: Execution, *, device: str) -> Values:
 
 
 def _binding_text(binding: Binding) -> str | None:
-    return None if binding == UNBOUND else _compact(asdict(binding))
+    return None if binding == UNBOUND else compact(asdict(binding))
 
 
 def _binding(text: str | None) -> Binding:
@@ -278,152 +232,4 @@ def execution_of(row: Row) -> Execution:
         fingerprint=row.fingerprint,
         record=record and Extent(key=record, offset=row.record_offset, length=row.record_length),
         adopted=row.adopted,
-    )
-
-
-def event_of(row: Row) -> Event:
-    """An event from its row."""
-    return Event(
-        position=Position(row.tx, row.seq),
-        at=moment(row.at),
-        subject=row.subject,
-        kind=row.kind,
-        before=row.before,
-        after=row.after,
-        actor=row.actor,
-        account=row.account,
-        job_id=row.job_id,
-        data=json.loads(row.data),
-    )
-
-
-def resource_row(resource: Resource) -> Values:
-    """A resource as a row."""
-    return {
-        "name": resource.name,
-        "provider": resource.provider,
-        "description": resource.description,
-        "lanes": resource.lanes,
-        "device": resource.device,
-        "part": None if resource.part is None else _compact(sorted(set(resource.part))),
-        "state": resource.state.value,
-        "reason": resource.reason,
-        "operated": False,
-        "capabilities": _compact(asdict(resource.capabilities)),
-        "owner": resource.owner,
-        "accounts": None if resource.accounts is None else _compact(resource.accounts),
-    }
-
-
-def resource_of(row: Row) -> Resource:
-    """A resource from its row."""
-    return Resource(
-        name=row.name,
-        provider=row.provider,
-        description=row.description,
-        lanes=row.lanes,
-        device=row.device,
-        part=part_of(row.part),
-        state=ResourceState(row.state),
-        reason=row.reason,
-        capabilities=_capabilities(json.loads(row.capabilities)),
-        owner=row.owner,
-        accounts=accounts_of(row.accounts),
-    )
-
-
-def device_row(name: str) -> Values:
-    """A device that nobody has said anything of yet, as a row."""
-    return {
-        "name": name,
-        "parted": False,
-        **dict.fromkeys(("wanted_by", "wanted_at", "tried_at")),
-    }
-
-
-def part_of(stored: str | None) -> tuple[str, ...] | None:
-    """What of its device a resource takes, as its row has it."""
-    return None if stored is None else tuple(json.loads(stored))
-
-
-def accounts_of(stored: str | None) -> tuple[str, ...] | None:
-    """The accounts that a resource serves, as its row has them; ``None``: all."""
-    return None if stored is None else tuple(json.loads(stored))
-
-
-def _capabilities(stored: Mapping[str, Any]) -> Capabilities:
-    gates: Sequence[str] | None = stored["gates"]
-    return Capabilities(
-        **{
-            **stored,
-            "kinds": tuple(JobKind(kind) for kind in stored["kinds"]),
-            "limits": Limits(**stored["limits"]),
-            "gates": None if gates is None else tuple(gates),
-            "formats": tuple(stored["formats"]),
-        }
-    )
-
-
-def sighting_row(sighting: Sighting) -> Values:
-    """A sighting as a row."""
-    return {
-        "resource": sighting.resource,
-        "seen_from": stamp(sighting.seen_from),
-        "seen_until": stamp(sighting.seen_until),
-        "digest": sighting.digest,
-        "format": sighting.format,
-        "metrics": sighting.metrics,
-        "calibrated_at": stamp_or_none(sighting.calibrated_at),
-        "vendor_id": sighting.vendor_id,
-        "pack": sighting.raw.key,
-        "raw_offset": sighting.raw.offset,
-        "raw_length": sighting.raw.length,
-        "normal_offset": sighting.normal.offset,
-        "normal_length": sighting.normal.length,
-        "owner": sighting.owner,
-    }
-
-
-def sighting_of(row: Row) -> Sighting:
-    """A sighting from its row."""
-    return Sighting(
-        resource=row.resource,
-        digest=row.digest,
-        format=row.format,
-        metrics=row.metrics,
-        calibrated_at=moment_or_none(row.calibrated_at),
-        vendor_id=row.vendor_id,
-        seen_from=moment(row.seen_from),
-        seen_until=moment(row.seen_until),
-        raw=Extent(key=row.pack, offset=row.raw_offset, length=row.raw_length),
-        normal=Extent(key=row.pack, offset=row.normal_offset, length=row.normal_length),
-        owner=row.owner,
-    )
-
-
-def token_row(token: Token) -> Values:
-    """A token as a row."""
-    return {
-        "id": token.id,
-        "account": token.account,
-        "scope": token.scope.value,
-        "digest": token.digest,
-        "created_at": stamp(token.created_at),
-        "expires_at": stamp_or_none(token.expires_at),
-        "revoked_at": stamp_or_none(token.revoked_at),
-        "label": token.label,
-    }
-
-
-def token_of(row: Row) -> Token:
-    """A token from its row."""
-    return Token(
-        id=row.id,
-        account=row.account,
-        scope=Scope(row.scope),
-        digest=row.digest,
-        created_at=moment(row.created_at),
-        expires_at=moment_or_none(row.expires_at),
-        revoked_at=moment_or_none(row.revoked_at),
-        label=row.label,
     )
