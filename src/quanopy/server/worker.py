@@ -32,7 +32,7 @@ from quanopy.services.groups import Groups
 from quanopy.services.hints import JobHints
 from quanopy.services.holding import Holding
 from quanopy.services.preparing import Preparing
-from quanopy.services.rosters import Rosters
+from quanopy.services.serving import Serving
 from quanopy.services.stopping import Calibrated, Limits, Precision, Rule
 
 log = logging.getLogger(__name__)
@@ -84,8 +84,8 @@ class Worker:
         self._store = store
         self._wakeups = wakeups
         self._providers = providers
-        self._rosters = Rosters(providers)
         self._rhythm = rhythm or Rhythm()
+        self._serving = Serving(store, self.id, providers, ttl_s=self._rhythm.ttl_s)
         self._stopping, self._ended = Event(), Event()
         self._claiming, self._keeping, self._turning = Alarm(), Alarm(), Alarm()
         rules: list[Rule] = [Limits(), Calibrated(store, objects), Precision(store, objects)]
@@ -116,12 +116,7 @@ class Worker:
             dispatch=self._claiming,
         )
         self._crews: list[Crew] = []
-        self._resources: dict[str, Resource] = {}
         self._skewed = False
-        self._twice: set[tuple[str, str]] = set()
-        """Resources, with their providers, whose name another provider's has."""
-        self._served: dict[str, tuple[str, ...]] = {}
-        """Names of resources by provider."""
         self._taking = Lock()
         """Held from an offer until what was claimed on it has been taken."""
         self._begun: dict[str, Begun] = {}
@@ -148,7 +143,7 @@ class Worker:
 
     def start(self) -> None:
         """Register the providers' resources and begin to work."""
-        self._try(lambda: self._register(_FIRST_S))
+        self._try(lambda: self._serving.tell(patience_s=_FIRST_S))
         self._try(self._compare_clocks)
         self._crews = [self._crew(provider) for provider in self._providers]
         self._unsubscribe = [
@@ -181,7 +176,7 @@ class Worker:
         self._ended.set()
         self._keeping.ring()
         keep.join()
-        self._rosters.close()
+        self._serving.close()
         for unsubscribe in self._unsubscribe:
             unsubscribe()
         self._try(lambda: self._store.retire(self.id))
@@ -213,11 +208,12 @@ class Worker:
 
     def _claim_for(self, crew: Crew) -> bool:
         """Whether something was claimed, and there may be more."""
-        served = self._served.get(crew.name)
+        served = self._serving.names.get(crew.name)
         if crew.name not in self._perhaps_more or not crew.free or not served:
             return False
         ready = self._store.ready(served)
-        own = [self._resources[name] for name in sorted(ready) if name in self._resources]
+        known = self._serving.resources
+        own = [known[name] for name in sorted(ready) if name in known]
         with self._taking:
             free = crew.free
             if not own:
@@ -237,7 +233,7 @@ class Worker:
     @contextmanager
     def offering(self, resource: str) -> Iterator[Offering | None]:
         """What it would take at once of a resource; ``None`` while it is busy or claiming."""
-        known = self._resources.get(resource)
+        known = self._serving.resources.get(resource)
         if known is None or resource in self._declined or not self._taking.acquire(blocking=False):
             yield None
             return
@@ -264,7 +260,7 @@ class Worker:
         self._drop_begun()
         for claim in claims:
             try:
-                resource = self._resources[claim.resource]
+                resource = self._serving.resources[claim.resource]
                 begun = self._crew_of(resource).begin(claim, resource)
                 if begun is not None:
                     self._begun[claim.id] = begun
@@ -287,7 +283,7 @@ class Worker:
                 if begun is not None:
                     begun.keep()
                     continue
-                resource = self._resources[claim.resource]
+                resource = self._serving.resources[claim.resource]
                 self._crew_of(resource).take(claim, resource)
             except Exception:
                 log.exception("%s cannot be worked on, and is given back", claim.id)
@@ -329,7 +325,8 @@ class Worker:
     def _beat(self) -> None:
         self._holding.renew()
         if not self._stopping.is_set():
-            self._register(self._rhythm.ttl_s / 6)
+            # No vendor holds it up for longer than half of its length.
+            self._serving.tell(patience_s=self._rhythm.ttl_s / 6)
             self._compare_clocks()
 
     def _compare_clocks(self) -> None:
@@ -342,34 +339,6 @@ class Worker:
                 *(abs(ahead_s), "ahead of" if ahead_s > 0 else "behind"),
             )
         self._skewed = skewed
-
-    def _register(self, patience_s: float) -> None:
-        """Say that it lives, and what it serves: at half a beat's length no vendor holds it up."""
-        found: dict[str, Resource] = {}
-        for provider, resources in self._rosters.look(patience_s=patience_s):
-            for resource in resources:
-                able = replace(resource.capabilities, adopts=is_remote(provider))
-                resource = replace(resource, capabilities=able)
-                if found.setdefault(resource.name, resource).provider != resource.provider:
-                    self._tell_twice(resource, found[resource.name])
-        taken = self._store.register(self.id, list(found.values()), ttl_s=self._rhythm.ttl_s)
-        for name in taken:
-            left_out = found.pop(name)
-            log.warning("%s is another's: that of %s is left out", name, left_out.provider)
-        self._resources = found
-        self._served = {
-            provider.name: tuple(n for n, r in found.items() if r.provider == provider.name)
-            for provider in self._providers
-        }
-
-    def _tell_twice(self, resource: Resource, first: Resource) -> None:
-        """Two providers have a resource of one name: the first has it, for jobs name it alone."""
-        if (resource.name, resource.provider) not in self._twice:
-            self._twice.add((resource.name, resource.provider))
-            log.error(
-                "%s of provider %s is not served: provider %s has a resource of that name",
-                *(resource.name, resource.provider, first.provider),
-            )
 
     def _sweep(self) -> None:
         swept: Swept = self._store.sweep()
