@@ -9,14 +9,7 @@ import pytest
 
 from quanopy.client import Client, drafts
 from quanopy.codecs.records import GroupFate
-from quanopy.domain.groups import (
-    Group,
-    GroupAction,
-    GroupOrder,
-    GroupPolicy,
-    GroupState,
-    StopRules,
-)
+from quanopy.domain.groups import Group, GroupAction, GroupOrder, GroupPolicy, GroupState, StopRules
 from quanopy.domain.ids import new_id
 from quanopy.domain.jobs import OnFailure
 from quanopy.domain.requirements import Bound
@@ -27,8 +20,9 @@ from quanopy.ports.store import Store
 from quanopy.ports.wakeups import Topic
 from quanopy.services.groups import Groups
 from quanopy.services.orphans import find_orphans
-from quanopy.services.packing import Accepted, pack_group
+from quanopy.services.packing import pack_group
 from quanopy.services.rebuild import Rebuilt, rebuild
+from quanopy.services.recording import Accepted
 from quanopy.services.requests import act_on_group, make_group, remove_group, revise_group
 from quanopy.services.verify import verify
 from quanopy.storage.objects import open_objects

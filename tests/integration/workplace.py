@@ -25,7 +25,8 @@ from quanopy.ports.wakeups import Topic, Wakeups
 from quanopy.server.worker import Rhythm, Worker
 from quanopy.services.calibrate import Pace
 from quanopy.services.hints import JobHints
-from quanopy.services.packing import Accepted, pack_submissions
+from quanopy.services.packing import pack_submissions
+from quanopy.services.recording import Accepted
 from quanopy.storage.objects import open_objects
 from quanopy.storage.store import open_store
 from quanopy.storage.wakeups import open_wakeups

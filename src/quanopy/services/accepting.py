@@ -14,7 +14,7 @@ from quanopy.ports.claims import Claim
 from quanopy.ports.objects import Objects
 from quanopy.ports.submissions import Entry, Offering, Submission, SubmissionStore
 from quanopy.services.drafting import Draft, accept, pack
-from quanopy.services.packing import Accepted
+from quanopy.services.recording import Accepted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,7 +30,8 @@ from quanopy.ports.submissions import Submission
 from quanopy.ports.wakeups import Topic, Wakeups
 from quanopy.services.drafting import pack
 from quanopy.services.ending import problem_of
-from quanopy.services.packing import Accepted, Sent, pack_executions
+from quanopy.services.packing import pack_executions
+from quanopy.services.recording import Accepted, Sent
 from quanopy.services.settling import Settlement, settle
 
 log = logging.getLogger(__name__)

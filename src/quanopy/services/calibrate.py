@@ -17,9 +17,9 @@ from quanopy.ports.providers import Outcome, Provider
 from quanopy.ports.store import Store
 from quanopy.ports.wakeups import Topic, Wakeups
 from quanopy.services.binding import Run, concluded, constant
+from quanopy.services.calibration_packs import pack_snapshot
 from quanopy.services.demands import Demands
 from quanopy.services.ending import problem_of
-from quanopy.services.packing import pack_snapshot
 
 log = logging.getLogger(__name__)
 

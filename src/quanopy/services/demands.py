@@ -18,7 +18,7 @@ from quanopy.domain.sightings import Standing
 from quanopy.domain.states import ExecutionState, TaskState
 from quanopy.ports.jobs import JobStore
 from quanopy.services.ending import Verdict, again, failed, problem_of
-from quanopy.services.packing import Awaiting
+from quanopy.services.recording import Awaiting
 
 AGE, WAIT, SAME = (
     f"options.{name}"

@@ -20,7 +20,8 @@ from quanopy.services.catalogue import Catalogue
 from quanopy.services.choosing import choose, none_fits
 from quanopy.services.demands import Demands, Standings, demands
 from quanopy.services.matching import check_request, default_shots, settle
-from quanopy.services.packing import Accepted, Awaiting, pack_submissions
+from quanopy.services.packing import pack_submissions
+from quanopy.services.recording import Accepted, Awaiting
 from quanopy.services.splitting import Part, split
 
 _MOST_REJECTED = 20

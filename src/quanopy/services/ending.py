@@ -16,8 +16,9 @@ from quanopy.ports.providers import Outcome
 from quanopy.ports.wakeups import Topic, Wakeups
 from quanopy.services.hints import JobHints
 from quanopy.services.holding import Holding
-from quanopy.services.packing import Ended, EndedTask, pack_endings
+from quanopy.services.packing import pack_endings
 from quanopy.services.ran import Ran
+from quanopy.services.recording import Ended, EndedTask
 from quanopy.services.results import with_tasks
 
 log = logging.getLogger(__name__)

@@ -16,7 +16,8 @@ from quanopy.ports.groups import GroupWork, Stepped
 from quanopy.ports.objects import Objects
 from quanopy.ports.store import Store
 from quanopy.ports.wakeups import Topic, Wakeups
-from quanopy.services.packing import Ended, EndedTask, pack_endings, pack_requests
+from quanopy.services.packing import pack_endings, pack_requests
+from quanopy.services.recording import Ended, EndedTask
 from quanopy.services.stopping import Rule
 
 log = logging.getLogger(__name__)

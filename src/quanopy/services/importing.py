@@ -11,9 +11,7 @@ from quanopy.codecs.members import circuits_member
 from quanopy.codecs.receipt_checks import faults
 from quanopy.codecs.receipt_files import ReceiptFile, most_of
 from quanopy.codecs.receipt_records import JobEntry
-from quanopy.codecs.receipts import (
-    calibration_member,
-)
+from quanopy.codecs.receipts import calibration_member
 from quanopy.domain.errors import Conflict, Invalid, QuanopyError, TooLarge
 from quanopy.domain.groups import Group
 from quanopy.domain.imports import Imported
@@ -24,6 +22,7 @@ from quanopy.domain.states import FINAL_JOB_STATES
 from quanopy.ports.objects import Objects
 from quanopy.ports.programs import Reader
 from quanopy.ports.store import Store
+from quanopy.services.calibration_packs import pack_snapshot
 from quanopy.services.import_reading import (
     circuits_of,
     read_entry,
@@ -31,7 +30,6 @@ from quanopy.services.import_reading import (
     read_job,
     read_snapshot,
 )
-from quanopy.services.packing import pack_snapshot
 from quanopy.services.receipts import (
     Made,
     contents,

@@ -19,7 +19,7 @@ from quanopy.ports.objects import Objects
 from quanopy.ports.submissions import Submission
 from quanopy.services.archive_index import ArchiveIndex, Found
 from quanopy.services.archive_packs import Damage, packs
-from quanopy.services.packing import sighting_in
+from quanopy.services.calibration_packs import sighting_in
 from quanopy.services.restoring import Restored, executions_of, restored
 from quanopy.services.told import load_told, load_told_group
 

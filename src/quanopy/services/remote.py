@@ -32,9 +32,10 @@ from quanopy.services.ending import Endings, Verdict, again, ended, failed, prob
 from quanopy.services.holding import Holding
 from quanopy.services.identity import target_digest
 from quanopy.services.looks import broke, is_provider_id, pause_s
-from quanopy.services.packing import Sent, pack_executions
+from quanopy.services.packing import pack_executions
 from quanopy.services.preparing import Prepared, Preparing, Ready, checked
 from quanopy.services.ran import Ran
+from quanopy.services.recording import Sent
 
 log = logging.getLogger(__name__)
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from quanopy.codecs.lines import line_spans, result_lines
 from quanopy.codecs.members import circuits_member
 from quanopy.codecs.packs import PENDING, PackBuilder, Span
 from quanopy.codecs.plain import from_plain, to_plain
@@ -35,7 +36,7 @@ from quanopy.domain.jobs import Execution, Extent, Job, JobSpec, Reading, Task
 from quanopy.domain.programs import Footprint, Program
 from quanopy.ports.archive import Told, ToldGroup
 from quanopy.ports.objects import Objects
-from quanopy.services.packing import Accepted, job_record, line_spans, result_lines
+from quanopy.services.recording import Accepted, job_record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,7 +33,8 @@ from quanopy.services.calibration_reads import CalibrationReads
 from quanopy.services.candidates import Candidates
 from quanopy.services.egress import Egress
 from quanopy.services.hints import JobHints
-from quanopy.services.packing import Ended, EndedTask, pack_endings
+from quanopy.services.packing import pack_endings
+from quanopy.services.recording import Ended, EndedTask
 from quanopy.services.submit import Submit
 from quanopy.services.targets import ProviderTargets
 from quanopy.services.webhook_secrets import WebhookSecrets

@@ -11,7 +11,7 @@ from quanopy.domain.accounts import Scope
 from quanopy.domain.calibration import Binding, CalibrationLabel, Metric, Snapshot
 from quanopy.domain.resources import Resource
 from quanopy.ports.claims import Offer
-from quanopy.services.packing import pack_snapshot
+from quanopy.services.calibration_packs import pack_snapshot
 from quanopy.testing.catalogue import ending, execution
 from tests.unit.server.service import JOB, WORKER, Service
 

@@ -21,16 +21,8 @@ from quanopy.domain.jobs import (
 from quanopy.domain.programs import OPENQASM3, Footprint, Program
 from quanopy.domain.states import ExecutionState, TaskState
 from quanopy.ports.objects import Objects
-from quanopy.services.packing import (
-    Accepted,
-    Ended,
-    EndedTask,
-    Packed,
-    Sent,
-    pack_endings,
-    pack_executions,
-    pack_submissions,
-)
+from quanopy.services.packing import Packed, pack_endings, pack_executions, pack_submissions
+from quanopy.services.recording import Accepted, Ended, EndedTask, Sent
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 FOOTPRINT = Footprint(

@@ -12,7 +12,8 @@ from quanopy.codecs.records import EndRecord
 from quanopy.domain.errors import NotFound
 from quanopy.domain.jobs import Extent
 from quanopy.ports.objects import Objects
-from quanopy.services.packing import Ended, pack_endings, pack_submissions
+from quanopy.services.packing import pack_endings, pack_submissions
+from quanopy.services.recording import Ended
 from quanopy.services.unpacking import load_circuits, load_jobs, load_programs
 from quanopy.storage.objects import open_objects
 from tests.unit.services.archives import (

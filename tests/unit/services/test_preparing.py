@@ -8,13 +8,7 @@ from pathlib import Path
 import pytest
 
 from quanopy.codecs.records import TaskRecord
-from quanopy.domain.errors import (
-    Invalid,
-    NotFound,
-    QuanopyError,
-    ResourceMismatch,
-    Transient,
-)
+from quanopy.domain.errors import Invalid, NotFound, QuanopyError, ResourceMismatch, Transient
 from quanopy.domain.ids import new_id
 from quanopy.domain.jobs import (
     Execution,
@@ -33,8 +27,9 @@ from quanopy.domain.states import ExecutionState, TaskState
 from quanopy.ports.objects import Objects
 from quanopy.ports.programs import Compilation, Compiled
 from quanopy.ports.providers import Work
-from quanopy.services.packing import Accepted, Sent, pack_executions, pack_submissions
+from quanopy.services.packing import pack_executions, pack_submissions
 from quanopy.services.preparing import Prepared, Preparing, Ready
+from quanopy.services.recording import Accepted, Sent
 from quanopy.storage.objects import open_objects
 
 RESOURCE = Resource(

@@ -14,8 +14,9 @@ from quanopy.domain.ids import new_id
 from quanopy.domain.states import ExecutionState, JobState, TaskState
 from quanopy.ports.objects import Objects
 from quanopy.ports.store import Store
-from quanopy.services.packing import EndedTask, pack_requests
+from quanopy.services.packing import pack_requests
 from quanopy.services.rebuild import Rebuilt, rebuild
+from quanopy.services.recording import EndedTask
 from quanopy.storage.objects import open_objects
 from tests.unit.services.archives import (
     NOW,

@@ -8,7 +8,8 @@ import pytest
 from quanopy.codecs.packs import PackBuilder, members
 from quanopy.domain.programs import digest_of
 from quanopy.ports.objects import Objects
-from quanopy.services.packing import Accepted, pack_submissions
+from quanopy.services.packing import pack_submissions
+from quanopy.services.recording import Accepted
 from quanopy.services.verify import verify
 from quanopy.storage.objects import open_objects
 from tests.unit.services.archives import (

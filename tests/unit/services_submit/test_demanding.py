@@ -12,7 +12,7 @@ from quanopy.domain.sightings import Sighting, Standing
 from quanopy.domain.states import TaskState
 from quanopy.services.demands import Demands
 from quanopy.services.drafting import Draft, demanding
-from quanopy.services.packing import Awaiting
+from quanopy.services.recording import Awaiting
 from quanopy.storage.store import open_store
 from quanopy.testing.catalogue import job
 from tests.catalogues import new_catalogue
