@@ -182,11 +182,16 @@ def rerun(
     as_json: AsJson = False,
 ) -> None:
     """Run what failed of a group, or was cancelled, again."""
-    from quanopy.cli.output import emit_all, show_jobs
+    from quanopy.cli.output import emit_all, progress, show_jobs
     from quanopy.client import Client
 
     with Client() as client:
-        again = client.find_group(name).rerun_failed(replace=not append)
+        with progress(quiet=as_json) as bar:
+            shown = bar.add_task("jobs", total=None)
+            again = client.find_group(name).rerun_failed(
+                replace=not append,
+                on_progress=lambda done, total: bar.update(shown, completed=done, total=total),
+            )
         found = client.states(again) if again else []
     emit_all(found) if as_json else show_jobs(found, none="nothing failed or was cancelled")
 

@@ -9,7 +9,7 @@ from quanopy.client.handles import Job, checked_id
 from quanopy.client.http import Http
 from quanopy.client.polling import ends_at, rounds
 from quanopy.client.results import Result, result_of
-from quanopy.domain.errors import NotReady, TaskFailed
+from quanopy.domain.errors import NotReady, QuanopyError, TaskFailed
 from quanopy.domain.states import FINAL_JOB_STATES, JobState
 from quanopy.wire.jobs import (
     CancelIn,
@@ -20,10 +20,14 @@ from quanopy.wire.jobs import (
     ResultOut,
     ResultsIn,
     ResultsOut,
+    SubmissionsOut,
+    SubmittedOut,
 )
 
 AT_ONCE = 10_000
 """Ids in one request, at most."""
+_TOLD_AT_ONCE = 1_000
+"""Of jobs whose programs come back."""
 
 
 def ids_of(jobs: Iterable[Job | str]) -> list[str]:
@@ -43,6 +47,19 @@ def details(http: Http, jobs: Iterable[Job | str]) -> list[JobDetail]:
         for chunk in _chunks(ids_of(jobs))
         for detail in http.post(DetailsOut, "/jobs/details", CancelIn(ids=chunk)).jobs
     ]
+
+
+def submitted(http: Http, jobs: Iterable[Job | str]) -> Iterator[SubmittedOut]:
+    """What was submitted of each of these, in their order, as it comes: many at a time, without the
+    circuits as they were read."""
+    ids = ids_of(jobs)
+    while ids:
+        # As many of the first as the broker tells of together.
+        found = http.post(SubmissionsOut, "/jobs/programs", CancelIn(ids=ids[:_TOLD_AT_ONCE])).jobs
+        if not found or [one.job_id for one in found] != ids[: len(found)]:
+            raise QuanopyError("the broker tells of other jobs than it was asked of")
+        yield from found
+        ids = ids[len(found) :]
 
 
 def cancelled(http: Http, jobs: Iterable[Job | str]) -> list[JobOut]:

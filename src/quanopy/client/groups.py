@@ -1,10 +1,11 @@
 """Groups: many jobs under one policy, which the broker keeps while scripts come and go."""
 
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from quanopy.client import bulk, drafts
+from quanopy.client.again import added_again
 from quanopy.client.choices import all_chosen
 from quanopy.client.cutting import cut
 from quanopy.client.drafts import Circuit, Draft, How
@@ -20,6 +21,7 @@ from quanopy.domain.errors import Invalid, NotReady, QuanopyError
 from quanopy.domain.groups import GroupAction, GroupOrder, GroupState
 from quanopy.domain.ids import is_id
 from quanopy.domain.jobs import JobKind
+from quanopy.domain.lots import lots
 from quanopy.domain.states import JobState
 from quanopy.wire.groups import (
     GroupActionIn,
@@ -34,10 +36,8 @@ from quanopy.wire.jobs import (
     JobOut,
     JobsIn,
     JobsOut,
-    ProgramIn,
     ResultsIn,
     ResultsOut,
-    SubmittedOut,
 )
 from quanopy.wire.refusals import checked
 from quanopy.wire.service import EventOut
@@ -47,7 +47,9 @@ if TYPE_CHECKING:
 
 _PAGE = 10_000
 _AT_ONCE = 1_000
-"""Jobs in one request."""
+"""Jobs in one request, at most."""
+_MOST_SENT = 8 * 1024 * 1024
+"""Bytes of programs in it, unless one job has more."""
 _ENDED = (GroupState.DONE, GroupState.CANCELLED)
 
 
@@ -149,18 +151,18 @@ class Group:
         return self.extend([draft])[0]
 
     def extend(self, jobs: Iterable[Draft | Circuit]) -> list[Job]:
-        """Put many jobs at its end, in this order: drafts, or programs; thousands at a time, each
-        lot all or none."""
+        """Put many jobs at its end, in this order: drafts, or programs; a thousand at a time, or
+        fewer where they are large, each lot all or none."""
         return self._added([one.to_wire(self._resource) for one in drafts.drafted_each(jobs)])
 
     def _added(self, wanted: list[JobIn]) -> list[Job]:
         return [
             Job(self._http, one.id)
-            for start in range(0, len(wanted), _AT_ONCE)
+            for lot in lots(wanted, _size, most=_MOST_SENT, count=_AT_ONCE)
             for one in self._http.post(
                 JobsOut,
                 self._path("/jobs"),
-                JobsIn(jobs=wanted[start : start + _AT_ONCE]),
+                JobsIn(jobs=lot),
                 headers={"Idempotency-Key": str(uuid.uuid4())},
             ).jobs
         ]
@@ -202,34 +204,19 @@ class Group:
         """End it: what waits is cancelled, and it is asked of what runs."""
         return self._act(GroupAction.CANCEL)
 
-    def rerun_failed(self, *, replace: bool = True) -> list[Job]:
+    def rerun_failed(
+        self, *, replace: bool = True, on_progress: Callable[[int, int], object] | None = None
+    ) -> list[Job]:
         """Give jobs that failed or were cancelled their turn again, in their places; with
         ``replace=False`` as new jobs at the end, which leaves the old ones as they are, and come
-        after each other as those did."""
+        after each other as those did: ``on_progress`` is told of how many is known what was
+        submitted, of so many."""
         if replace:
             answer = self._http.post(JobsOut, self._path("/rerun"))
             return [Job(self._http, one.id) for one in answer.jobs]
         missed = (JobState.FAILED, JobState.CANCELLED)
-        return self._added_again([one for one in self.listing() if one.state in missed])
-
-    def _added_again(self, missed: Sequence[JobOut]) -> list[Job]:
-        """These at its end as new jobs. One that came after another of them comes after the new
-        one, which has to be there first."""
-        made: dict[str, Job] = {}
-        wanted: dict[str, JobIn] = {}
-
-        def add() -> None:
-            made.update(zip(wanted, self._added(list(wanted.values())), strict=True))
-            wanted.clear()
-
-        for one in missed:
-            given = self._http.get(SubmittedOut, f"/jobs/{one.id}/programs")
-            if not wanted.keys().isdisjoint(given.after):
-                add()
-            after = [made[each].id if each in made else each for each in given.after]
-            wanted[one.id] = submitted_again(one, given).model_copy(update={"after": after})
-        add()
-        return list(made.values())
+        found = [one for one in self.listing() if one.state in missed]
+        return added_again(self._http, found, self._added, on_progress)
 
     def change(
         self,
@@ -367,18 +354,6 @@ class Group:
         return self
 
 
-def submitted_again(job: JobOut, given: SubmittedOut) -> JobIn:
-    """What was submitted, to be submitted as another job."""
-    return JobIn(
-        kind=job.kind,
-        resource=job.resource,
-        programs=[
-            ProgramIn(format=one.format, text=one.text, data=one.data) for one in given.programs
-        ],
-        pubs=given.pubs,
-        options=given.options,
-        name=job.name,
-        tags=job.tags,
-        priority=job.priority,
-        on_failure=given.on_failure,
-    )
+def _size(job: JobIn) -> int:
+    """Bytes of its programs, as they are sent."""
+    return sum(len(one.text or one.data or "") for one in job.programs)

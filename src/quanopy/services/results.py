@@ -14,6 +14,7 @@ from typing import Any
 from quanopy.codecs.results import decode_result, encode_result, merge_shots
 from quanopy.domain.errors import NotReady, QuanopyError, TaskFailed
 from quanopy.domain.jobs import Extent, Job, Task
+from quanopy.domain.lots import lots
 from quanopy.domain.states import JobState
 from quanopy.ports.objects import Objects
 
@@ -66,25 +67,20 @@ def load(objects: Objects, wanted: Sequence[Wanted]) -> list[bytes]:
 def in_batches(wanted: Iterable[Wanted], *, most: int) -> Iterator[Sequence[Wanted]]:
     """These, in order, as many at a time as have results of ``most`` bytes together; one that has
     more comes alone."""
-    some: list[Wanted] = []
-    size = 0
-    for one in wanted:
-        own = sum(extent.length for extent in _extents([one]))
-        if some and size + own > most:
-            yield some
-            some, size = [], 0
-        some.append(one)
-        size += own
-    if some:
-        yield some
+    return lots(wanted, _length, most=most)
 
 
 def at_hand(objects: Objects, wanted: Sequence[Wanted]) -> list[bytes] | None:
     """The same where no waiting is needed: one small result that has just come back."""
-    if len(wanted) > 1 or sum(extent.length for extent in _extents(wanted)) > _SMALL:
+    if len(wanted) > 1 or sum(map(_length, wanted)) > _SMALL:
         return None
     arrays = objects.at_hand(_extents(wanted))
     return None if arrays is None else _assembled(wanted, arrays)
+
+
+def _length(one: Wanted) -> int:
+    """Bytes of its arrays."""
+    return sum(extent.length for extent in _extents([one]))
 
 
 def _extents(wanted: Sequence[Wanted]) -> list[Extent]:

@@ -301,6 +301,13 @@ class SubmittedOut(Answer):
     )
 
 
+class SubmissionsOut(Answer):
+    """What was submitted of several jobs, in the order asked for: of as many of the first as are
+    told of together."""
+
+    jobs: list[SubmittedOut]
+
+
 class CompiledOut(Answer):
     """A program as a part of the job ran it."""
 

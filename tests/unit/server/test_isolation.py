@@ -22,6 +22,7 @@ ROUTES = [
     ("POST", "/v1/jobs/{id}/retry", None),
     ("POST", "/v1/jobs/cancel", "{id}"),
     ("POST", "/v1/jobs/wait", "{id}"),
+    ("POST", "/v1/jobs/programs", "{id}"),
     ("POST", "/v1/results", "{id}"),
 ]
 

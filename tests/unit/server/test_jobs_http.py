@@ -53,6 +53,35 @@ def test_many_jobs_are_looked_at_as_one_is(service: Service) -> None:
     assert ada.post("/v1/jobs/details", json={"ids": []}).status_code == 422
 
 
+def test_programs_of_many_jobs_are_told_as_those_of_one_are(service: Service) -> None:
+    ada = service.client()
+    other = JOB | {"programs": [BELL | {"text": f"// another\n{BELL['text']}"}]}
+    ids = [ada.post("/v1/jobs", json=one).json()["id"] for one in (JOB, other)]
+    asked = [ids[1], ids[0], ids[1]]
+    found = ada.post("/v1/jobs/programs", json={"ids": asked}).json()["jobs"]
+    alone = [ada.get(f"/v1/jobs/{one}/programs").json() for one in asked]
+    for one in alone:
+        assert one["programs"][0].pop("qpy")
+        one["programs"][0]["qpy"] = None
+    assert found == alone
+
+
+def test_programs_that_are_many_bytes_are_told_few_at_a_time(service: Service) -> None:
+    ada = service.client()
+    long = f"{BELL['text']} // " + "x" * 900_000
+    ids = [
+        ada.post("/v1/jobs", json=JOB | {"programs": [BELL | {"text": f"{long}{end}"}]}).json()[
+            "id"
+        ]
+        for end in range(12)
+    ]
+    found = ada.post("/v1/jobs/programs", json={"ids": ids}).json()["jobs"]
+    assert [one["job_id"] for one in found] == ids[:9]
+    assert found[8]["programs"][0]["text"] == f"{long}8"
+    rest = ada.post("/v1/jobs/programs", json={"ids": ids[9:]}).json()["jobs"]
+    assert [one["job_id"] for one in rest] == ids[9:]
+
+
 def test_bytes_come_back_as_bytes(service: Service) -> None:
     ada = service.client()
     data = base64.b64encode(b"QISKIT\xff\x00").decode()
