@@ -22,7 +22,7 @@ from quanopy.domain.states import FINAL_JOB_STATES, JobState, TaskState
 from quanopy.ports.claims import Claim, Offer
 from quanopy.storage.store import open_store
 from quanopy.testing.catalogue import MovableClock, ending, execution, job, submission
-from quanopy.testing.groups_contract import group
+from quanopy.testing.groups import group
 from tests.catalogues import new_catalogue
 
 TTL = 1e9

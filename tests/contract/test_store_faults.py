@@ -12,7 +12,7 @@ from quanopy.ports.jobs import JobQuery
 from quanopy.storage.filesystem import refuse_network
 from quanopy.storage.store import SqlStore, open_store
 from quanopy.testing.catalogue import job, submission
-from quanopy.testing.store_contract import accepted
+from quanopy.testing.store_cases import accepted
 from tests.servers import PostgresServer
 
 

@@ -21,8 +21,9 @@ from quanopy.ports.store import Store
 from quanopy.storage.engine import STATEMENT_TIMEOUT_S
 from quanopy.storage.store import SqlStore, open_store
 from quanopy.testing.catalogue import MovableClock, job, submission
-from quanopy.testing.groups_contract import fill, group, step
-from quanopy.testing.store_contract import TTL, MakeStore, StoreContract
+from quanopy.testing.groups import fill, group, step
+from quanopy.testing.store_cases import TTL, MakeStore
+from quanopy.testing.store_contract import StoreContract
 from tests.servers import PgBouncer, PostgresServer
 
 

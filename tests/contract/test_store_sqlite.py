@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from quanopy.storage.store import open_store
-from quanopy.testing.store_contract import MakeStore, StoreContract
+from quanopy.testing.store_cases import MakeStore
+from quanopy.testing.store_contract import StoreContract
 from tests.catalogues import new_catalogue
 
 

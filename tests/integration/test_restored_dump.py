@@ -13,7 +13,7 @@ from quanopy.ports.events import EventQuery
 from quanopy.ports.store import Store
 from quanopy.storage.store import open_store
 from quanopy.testing.catalogue import job, submission
-from quanopy.testing.store_contract import accepted
+from quanopy.testing.store_cases import accepted
 from tests.servers import PostgresServer
 from tests.servers.postgres import find_binaries
 

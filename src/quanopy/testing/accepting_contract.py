@@ -1,7 +1,7 @@
 """What every catalogue must do with jobs that a free worker takes in the commit that keeps them.
 Part of :class:`~quanopy.testing.store_contract.StoreContract`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -14,6 +14,7 @@ from quanopy.ports.events import EventQuery
 from quanopy.ports.store import Store
 from quanopy.ports.submissions import Offering, Submission
 from quanopy.testing.catalogue import ending, execution, job, submission
+from quanopy.testing.store_cases import StoreCases
 
 Made = tuple[Job, list[Task]]
 
@@ -40,13 +41,8 @@ def history(store: Store) -> list[tuple[str, str | None, str | None, str]]:
     return [(event.kind, event.before, event.after, event.actor) for event in events]
 
 
-class AcceptingContract:
+class AcceptingContract(StoreCases):
     """Cases over the ``store`` of the contract: ``aer`` and ``qpu`` (two lanes)."""
-
-    @pytest.fixture
-    def store(self) -> Iterator[Store]:
-        """Override: a fresh catalogue."""
-        raise NotImplementedError
 
     def test_what_a_free_worker_takes_looks_as_if_it_was_claimed_after(self, store: Store) -> None:
         def finished(made: Made, claims: Sequence[Claim]) -> list[object]:

@@ -16,6 +16,7 @@ from quanopy.ports.events import EventQuery
 from quanopy.ports.executions import ExecutionChange
 from quanopy.ports.store import Store
 from quanopy.testing.catalogue import MovableClock, ending, execution, job, submission
+from quanopy.testing.store_cases import StoreCases
 
 BINDING = Binding(
     label=CalibrationLabel.CLOSEST,
@@ -50,7 +51,7 @@ def note(store: Store, found: Sighting | None, problem: Problem | None = None) -
     return store.note_calibration("aer", found, problem, pause_s=300.0, actor="worker_1")[0]
 
 
-class CalibrationContract:
+class CalibrationContract(StoreCases):
     """Cases over a fresh catalogue each, with a worker that serves ``aer`` and ``qpu``."""
 
     def test_what_was_never_asked_for_is_known_as_that(self, store: Store) -> None:

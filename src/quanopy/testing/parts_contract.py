@@ -1,7 +1,7 @@
 """What every catalogue must do with resources that are parts of one device: those that overlap are
 never run on at the same time. Part of :class:`~quanopy.testing.store_contract.StoreContract`."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations
 from random import Random
@@ -14,6 +14,7 @@ from quanopy.ports.claims import Claim, Offer
 from quanopy.ports.store import Store
 from quanopy.testing.accepting_contract import accept, offering
 from quanopy.testing.catalogue import MovableClock, ending, execution, job, submission
+from quanopy.testing.store_cases import StoreCases
 
 TTL = 30.0
 
@@ -42,13 +43,8 @@ def end(store: Store, taken: Claim) -> None:
     store.finish(taken.id, [ending(execution(taken))])
 
 
-class PartsContract:
+class PartsContract(StoreCases):
     """Cases over the ``store`` of the contract."""
-
-    @pytest.fixture
-    def store(self) -> Iterator[Store]:
-        """Override: a fresh catalogue."""
-        raise NotImplementedError
 
     @pytest.fixture
     def machine(self, store: Store) -> Store:

@@ -19,6 +19,7 @@ from quanopy.ports.store import Store
 from quanopy.testing.accepting_contract import offering
 from quanopy.testing.calibration_contract import sighting
 from quanopy.testing.catalogue import MovableClock, job, submission
+from quanopy.testing.store_cases import StoreCases
 
 TTL = 15.0
 _TARGET = encode_target(qubits=2, instructions={"rx": {"parameters": 1, "qubits": None}})
@@ -57,7 +58,7 @@ def told(store: Store, name: str = "vq1") -> list[str]:
     return [event.kind for event in events if event.subject == name]
 
 
-class RegistrationsContract:
+class RegistrationsContract(StoreCases):
     """The checks of :class:`~quanopy.testing.store_contract.StoreContract` about these; its
     fixtures ``store`` and ``clock`` are used."""
 

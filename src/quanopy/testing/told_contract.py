@@ -18,6 +18,7 @@ from quanopy.ports.events import EventQuery
 from quanopy.ports.store import Store
 from quanopy.testing.calibration_contract import BINDING, note, sighting
 from quanopy.testing.catalogue import MovableClock, job
+from quanopy.testing.store_cases import StoreCases
 
 RECEIPT = "sha256:5f1c"
 
@@ -76,7 +77,7 @@ def told(clock: MovableClock, account: str = "alice", **changes: object) -> Told
     return Told(job=final, tasks=[part], executions=[of], events=[event])
 
 
-class ToldContract:
+class ToldContract(StoreCases):
     """Cases over a fresh catalogue each, with a worker that serves ``aer`` and ``qpu``."""
 
     def test_what_is_told_of_reads_back_as_it_was_told(

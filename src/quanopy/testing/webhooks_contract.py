@@ -13,7 +13,8 @@ from quanopy.ports.events import EventQuery
 from quanopy.ports.store import Store
 from quanopy.ports.webhooks import Step, Taking
 from quanopy.testing.catalogue import MovableClock, job, submission
-from quanopy.testing.groups_contract import fill, group
+from quanopy.testing.groups import fill, group
+from quanopy.testing.store_cases import StoreCases
 
 TTL = 15.0
 URL = "https://lab.example/quanopy?key=1"
@@ -57,7 +58,7 @@ def told(store: Store, made: Webhook) -> list[Event]:
     return [event for event in store.events(EventQuery()).events if event.subject == made.id]
 
 
-class WebhooksContract:
+class WebhooksContract(StoreCases):
     """The checks of :class:`~quanopy.testing.store_contract.StoreContract` about these; its
     fixtures ``store`` and ``clock`` are used."""
 

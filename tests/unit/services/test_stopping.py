@@ -8,14 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from quanopy.domain.groups import (
-    Group,
-    GroupAction,
-    GroupOrder,
-    GroupPolicy,
-    GroupState,
-    StopRules,
-)
+from quanopy.domain.groups import Group, GroupAction, GroupOrder, GroupPolicy, GroupState, StopRules
 from quanopy.domain.ids import new_id
 from quanopy.domain.jobs import Extent, Job
 from quanopy.domain.requirements import Bound
@@ -27,7 +20,7 @@ from quanopy.services.stopping import Calibrated, Precision
 from quanopy.storage.objects import open_objects
 from quanopy.storage.store import open_store
 from quanopy.testing.catalogue import ending, execution
-from quanopy.testing.groups_contract import fill, group, step
+from quanopy.testing.groups import fill, group, step
 from tests.catalogues import new_catalogue
 
 OPEN = Resource(name="open", provider="aer")
