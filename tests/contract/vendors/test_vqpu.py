@@ -34,8 +34,9 @@ from quanopy.testing.remote_provider_contract import (
     start,
     wait_all,
 )
-from quanopy.testing.vendors.base import Reply, Request, Route, Vendor, route
+from quanopy.testing.vendors.base import Vendor
 from quanopy.testing.vendors.bench import Given, VendorBench
+from quanopy.testing.vendors.messages import Reply, Request, Route, route
 from quanopy.testing.vendors.vqpu import VqpuVendor
 from quanopy.vqpu.machine import build
 from tests.servers.hostile import Hostile, Misdeed

@@ -2,7 +2,7 @@
 
 import re
 
-from quanopy.testing.vendors.base import Request
+from quanopy.testing.vendors.messages import Request
 
 _SIGNED = re.compile(
     r"AWS4-HMAC-SHA256 Credential=(?P<id>[^/]+)/(?P<day>\d{8})/(?P<region>[^/]+)/"

@@ -5,111 +5,26 @@ a job runs. Routes that say ``start``, ``poll``, ``result``, ``stop``, ``find``,
 ``target`` or ``calibration`` can be told to misbehave under that name.
 """
 
-import json
-import re
-import socket
-import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote
 
-from quanopy.testing.vendors.faults import STATUSES, Fault, Faults, linger, spoilt
+from quanopy.testing.vendors.faults import STATUSES, Fault, Faults, linger
+from quanopy.testing.vendors.jobs import ENDED, State, VendorJob
+from quanopy.testing.vendors.messages import Cut, Reply, Request, Route, spoilt_reply
+from quanopy.testing.vendors.serving import Server
 
 CONTROL = "/quanopy/"
 """Routes under this steer the server itself: ``fault``, ``clear``, ``latency``, ``hold``,
 ``release``, ``recalibrate``, ``skew`` (POST), ``jobs`` and ``requests`` (GET)."""
 _ELSEWHERE = "/elsewhere"
 """Routes under this are another host's."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """A request to a route."""
-
-    method: str
-    path: str
-    query: Mapping[str, str]
-    queries: Sequence[tuple[str, str]]
-    """The same with repeated names kept."""
-    headers: Mapping[str, str]
-    """Names in lower case."""
-    body: bytes
-    connection: socket.socket = field(repr=False)
-    """Whom it comes from."""
-    names: Mapping[str, str] = field(default_factory=dict)
-    """What the route's pattern names, unquoted."""
-    fault: Fault | None = None
-    """One that the route itself has to act out: ``reject``, ``unseen`` or ``vanished``."""
-
-    def json(self) -> Any:
-        """The body."""
-        return json.loads(self.body or b"null")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
-    """An answer: ``body`` is bytes as they are, or anything else as JSON."""
-
-    body: Any = None
-    status: int = 200
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-
-class State(StrEnum):
-    """Where a job is at the vendor."""
-
-    QUEUED = "queued"
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-
-ENDED = frozenset({State.DONE, State.FAILED, State.CANCELLED})
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class VendorJob:
-    """A job as the vendor has it."""
-
-    id: str
-    key: str | None
-    """What tells our executions apart, where the protocol carries such a thing."""
-    payload: Any
-    created_at: datetime
-    state: State = State.QUEUED
-    started_at: datetime | None = None
-    ended_at: datetime | None = None
-    result: Any = None
-    error: str | None = None
-    forgotten: bool = False
-
-
-class Rejected(Exception):
-    """A vendor refuses what it was sent; the message says why."""
-
-
-Handler = Callable[[Request], Reply]
-About = str | Callable[[Request], str]
-"""What a route is about; one that serves two purposes tells by the request."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Route:
-    """A route: ``pattern`` is a regular expression with named groups, for the whole path."""
-
-    method: str
-    pattern: re.Pattern[str]
-    about: About
-    handle: Handler
 
 
 class Vendor:
@@ -135,14 +50,15 @@ class Vendor:
         self._open.set()
         self._runners = ThreadPoolExecutor(runners, thread_name_prefix=f"{self.name}-run")
         self._routes = list(self.routes())
-        self._server = _Server(port, self)
+        self._server = Server(port, self.answer, self.now)
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
         )
 
     # -- what a vendor says -------------------------------------------------------------------
     def routes(self) -> Sequence[Route]:
-        """Its routes, the first that matches is taken; use :func:`route`."""
+        """Its routes, the first that matches is taken; use
+        :func:`~quanopy.testing.vendors.messages.route`."""
         raise NotImplementedError
 
     def run(self, job: VendorJob) -> Any:
@@ -264,7 +180,7 @@ class Vendor:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def answer(self, request: Request) -> "Reply | _Cut":
+    def answer(self, request: Request) -> Reply | Cut:
         """The reply to a request, with whatever fault is due."""
         if request.path.startswith(CONTROL):
             try:
@@ -291,13 +207,13 @@ class Vendor:
         if fault in STATUSES:
             return self._misbehaved(request, fault)
         if fault is Fault.CUT:
-            return _Cut()
+            return Cut()
         acted = fault if fault in (Fault.REJECT, Fault.UNSEEN, Fault.VANISHED) else None
         try:
             reply = route.handle(replace(request, names=names, fault=acted))
         except Exception as error:  # noqa: BLE001 - a request may be anything
             return self.refuse(500, f"{type(error).__name__}: {error}")
-        return _spoilt(reply, fault)
+        return spoilt_reply(reply, fault)
 
     def _misbehaved(self, request: Request, fault: Fault) -> Reply:
         said = f"told to answer {fault}"
@@ -358,110 +274,3 @@ class Vendor:
             case other:
                 return Reply(status=404, body={"message": f"no control {other}"})
         return Reply(body={})
-
-
-def route(method: str, pattern: str, about: About, handle: Handler) -> Route:
-    """A route; ``pattern`` with ``(?P<name>[^/]+)`` for its parts."""
-    return Route(method=method, pattern=re.compile(pattern), about=about, handle=handle)
-
-
-@dataclass(frozen=True, slots=True)
-class _Cut:
-    """The connection ends after so many bytes of this."""
-
-    data: bytes = b""
-
-
-_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
-
-
-def _spoilt(reply: Reply, fault: Fault | None) -> Reply | _Cut:
-    if fault is Fault.LOST:
-        return _Cut()
-    if fault not in (Fault.TRUNCATED, Fault.MALFORMED, Fault.STRANGE):
-        return reply
-    data, length = spoilt(_bytes(reply.body), fault)
-    if length != len(data):
-        return _Cut(_HEAD % length + data)
-    return Reply(status=reply.status, body=data, headers=reply.headers)
-
-
-def _bytes(body: Any) -> bytes:
-    return body if isinstance(body, bytes) else json.dumps(body).encode()
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 256
-
-    def __init__(self, port: int, vendor: Vendor) -> None:
-        super().__init__(("127.0.0.1", port), _Handler)
-        self.vendor = vendor
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hung up, or was killed, is no error of the server's."""
-        if not isinstance(sys.exception(), ConnectionError):
-            super().handle_error(request, client_address)
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    server: _Server
-
-    def _serve(self) -> None:
-        split = urlsplit(self.path)
-        queries = parse_qsl(split.query, keep_blank_values=True)
-        reply = self.server.vendor.answer(
-            Request(
-                method=self.command,
-                path=split.path,
-                query=dict(queries),
-                queries=queries,
-                headers={name.lower(): value for name, value in self.headers.items()},
-                body=self.rfile.read(int(self.headers.get("Content-Length", 0))),
-                connection=self.connection,
-            )
-        )
-        if isinstance(reply, _Cut):
-            self.wfile.write(reply.data)
-            self.close_connection = True
-            return
-        data = _bytes(reply.body)
-        self.send_response(reply.status)
-        named = {name.lower() for name in reply.headers}
-        if "content-type" not in named:
-            self.send_header("Content-Type", "application/json")
-        for name, value in reply.headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(data)
-
-    def do_GET(self) -> None:
-        self._serve()
-
-    def do_POST(self) -> None:
-        self._serve()
-
-    def do_PUT(self) -> None:
-        self._serve()
-
-    def do_PATCH(self) -> None:
-        self._serve()
-
-    def do_DELETE(self) -> None:
-        self._serve()
-
-    def do_HEAD(self) -> None:
-        self._serve()
-
-    def date_time_string(self, timestamp: float | None = None) -> str:
-        """The ``Date`` header tells the vendor's clock."""
-        return super().date_time_string(
-            (timestamp or time.time()) + self.server.vendor.skew.total_seconds()
-        )
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Say nothing: there is a request a poll."""

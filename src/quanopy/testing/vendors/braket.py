@@ -17,16 +17,12 @@ from typing import Any
 from uuid import uuid4
 
 from quanopy.testing.vendors.aws_signatures import is_signed, key_of
-from quanopy.testing.vendors.base import Reply, Request, Route, State, Vendor, VendorJob, route
-from quanopy.testing.vendors.braket_devices import (
-    AQUILA,
-    REGION,
-    SV1,
-    capabilities,
-    summaries,
-)
+from quanopy.testing.vendors.base import Vendor
+from quanopy.testing.vendors.braket_devices import AQUILA, REGION, SV1, capabilities, summaries
 from quanopy.testing.vendors.braket_runs import simulated, simulators
 from quanopy.testing.vendors.faults import Fault
+from quanopy.testing.vendors.jobs import State, VendorJob
+from quanopy.testing.vendors.messages import Reply, Request, Route, route
 
 ACCOUNT = "123456789012"
 BUCKET = f"amazon-braket-{REGION}-{ACCOUNT}"

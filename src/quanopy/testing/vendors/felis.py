@@ -10,18 +10,10 @@ from email.parser import BytesParser
 from email.policy import HTTP
 from typing import Any
 
-from quanopy.testing.vendors.base import (
-    ENDED,
-    Rejected,
-    Reply,
-    Request,
-    Route,
-    State,
-    Vendor,
-    VendorJob,
-    route,
-)
+from quanopy.testing.vendors.base import Vendor
 from quanopy.testing.vendors.faults import Fault
+from quanopy.testing.vendors.jobs import ENDED, State, VendorJob
+from quanopy.testing.vendors.messages import Rejected, Reply, Request, Route, route
 
 TARGET = "EMU:6Q:LOOPBACK"
 MACHINE = "ab_emu_6q_loopback"

@@ -8,17 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qs
 
-from quanopy.testing.vendors.base import (
-    ENDED,
-    Rejected,
-    Reply,
-    Request,
-    Route,
-    State,
-    Vendor,
-    VendorJob,
-    route,
-)
+from quanopy.testing.vendors.base import Vendor
 from quanopy.testing.vendors.faults import Fault
 from quanopy.testing.vendors.ibm_devices import Machine
 from quanopy.testing.vendors.ibm_jobs import (
@@ -30,6 +20,8 @@ from quanopy.testing.vendors.ibm_jobs import (
     shown_job,
     time_of,
 )
+from quanopy.testing.vendors.jobs import ENDED, State, VendorJob
+from quanopy.testing.vendors.messages import Rejected, Reply, Request, Route, route
 
 CRN = "crn:v1:bluemix:public:quantum-computing:us-east:a/loopback:quanopy::"
 _PROGRAMS = ("sampler", "estimator")

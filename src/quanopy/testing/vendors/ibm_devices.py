@@ -13,7 +13,7 @@ from threading import Lock
 from typing import Any
 
 from quanopy.providers.aer.devices import devices
-from quanopy.testing.vendors.base import Rejected
+from quanopy.testing.vendors.messages import Rejected
 
 _MOST_BYTES = 256 * 2**20
 _DRIFT = 0.97

@@ -3,7 +3,8 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from quanopy.testing.vendors.base import ENDED, Request, State, VendorJob
+from quanopy.testing.vendors.jobs import ENDED, State, VendorJob
+from quanopy.testing.vendors.messages import Request
 
 _STATUS = {
     State.QUEUED: "Queued",

@@ -9,9 +9,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from quanopy.testing.vendors.aws_signatures import is_signed
-from quanopy.testing.vendors.base import ENDED, Reply, Request, Route, State, VendorJob, route
 from quanopy.testing.vendors.faults import Fault
 from quanopy.testing.vendors.ibm import CRN, IbmService
+from quanopy.testing.vendors.jobs import ENDED, State, VendorJob
+from quanopy.testing.vendors.messages import Reply, Request, Route, route
 
 BUCKET = "loopback-system"
 REGION = "us-east-1"

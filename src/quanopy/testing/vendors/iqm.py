@@ -12,9 +12,11 @@ from typing import Any
 from uuid import UUID, uuid4, uuid5
 
 from quanopy.testing.vendors import iqm_machine
-from quanopy.testing.vendors.base import Reply, Request, Route, State, Vendor, VendorJob, route
+from quanopy.testing.vendors.base import Vendor
 from quanopy.testing.vendors.faults import Fault
 from quanopy.testing.vendors.iqm_machine import Machine, Readings
+from quanopy.testing.vendors.jobs import State, VendorJob
+from quanopy.testing.vendors.messages import Reply, Request, Route, route
 
 _NAMESPACE = UUID("6f0f8c1e-6f70-4c1a-9f0e-51d2f0f0a001")
 _STATUSES = {

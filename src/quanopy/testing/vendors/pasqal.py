@@ -10,17 +10,10 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs
 
-from quanopy.testing.vendors.base import (
-    ENDED,
-    Reply,
-    Request,
-    Route,
-    State,
-    Vendor,
-    VendorJob,
-    route,
-)
+from quanopy.testing.vendors.base import Vendor
 from quanopy.testing.vendors.faults import Fault
+from quanopy.testing.vendors.jobs import ENDED, State, VendorJob
+from quanopy.testing.vendors.messages import Reply, Request, Route, route
 
 DEVICE, EMULATOR = "FRESNEL", "EMU_FREE"
 _STATUSES = {

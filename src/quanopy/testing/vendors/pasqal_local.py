@@ -10,17 +10,10 @@ from collections.abc import Sequence
 from itertools import count
 from typing import Any
 
-from quanopy.testing.vendors.base import (
-    ENDED,
-    Reply,
-    Request,
-    Route,
-    State,
-    Vendor,
-    VendorJob,
-    route,
-)
+from quanopy.testing.vendors.base import Vendor
 from quanopy.testing.vendors.faults import Fault
+from quanopy.testing.vendors.jobs import ENDED, State, VendorJob
+from quanopy.testing.vendors.messages import Reply, Request, Route, route
 from quanopy.testing.vendors.pasqal import DEVICE
 
 _STATUSES = {

@@ -10,8 +10,10 @@ from typing import Any
 from urllib.parse import unquote_plus
 from uuid import uuid4
 
-from quanopy.testing.vendors.base import Reply, Request, Route, State, Vendor, VendorJob, route
+from quanopy.testing.vendors.base import Vendor
 from quanopy.testing.vendors.faults import Fault
+from quanopy.testing.vendors.jobs import State, VendorJob
+from quanopy.testing.vendors.messages import Reply, Request, Route, route
 
 SIMULATOR, CHIP = "sim:loopback", "qpu:loopback"
 _STATUSES = {

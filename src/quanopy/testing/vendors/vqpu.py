@@ -5,8 +5,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from quanopy.testing.vendors.base import Reply, Request, Route, Vendor, route
+from quanopy.testing.vendors.base import Vendor
 from quanopy.testing.vendors.faults import Fault
+from quanopy.testing.vendors.messages import Reply, Request, Route, route
 from quanopy.vqpu.api import Api
 from quanopy.vqpu.device import Device
 from quanopy.vqpu.machine import Machine, Pace, build
