@@ -20,7 +20,7 @@ from quanopy.domain.jobs import Job, OnFailure
 from quanopy.domain.resources import Resource
 from quanopy.domain.states import FINAL_JOB_STATES, JobState, TaskState
 from quanopy.ports.claims import Claim, Offer
-from quanopy.storage.store import open_store
+from quanopy.storage.store import SqlStore, open_store
 from quanopy.testing.catalogue import MovableClock, ending, execution, job, submission
 from quanopy.testing.groups import group
 from tests.catalogues import new_catalogue
@@ -50,6 +50,12 @@ class GroupsMachine(RuleBasedStateMachine):
         self.path = Path(self.folder.name, "catalogue.db")
         self.clock = MovableClock()
         self.store = open_store(new_catalogue(self.path), clock=self.clock)
+        assert isinstance(self.store, SqlStore)
+        with self.store._database.writer.connect() as connection:
+            # Nothing crashes here: what is written need not be safe before anything goes on.
+            connection.exec_driver_sql("PRAGMA synchronous = OFF")
+        self.beside = sqlite3.connect(self.path)
+        self.beside.row_factory = sqlite3.Row
         self.store.register(
             "worker_1", [Resource(name="aer", provider="aer", lanes=None)], ttl_s=TTL
         )
@@ -67,6 +73,7 @@ class GroupsMachine(RuleBasedStateMachine):
             try:
                 self.finish_all()
             finally:
+                self.beside.close()
                 self.store.close()
                 self.folder.cleanup()
 
@@ -318,12 +325,7 @@ class GroupsMachine(RuleBasedStateMachine):
 
     def rows(self, statement: str, *given: object) -> list[dict[str, Any]]:
         """What the tables hold, beside the store."""
-        connection = sqlite3.connect(self.path)
-        try:
-            connection.row_factory = sqlite3.Row
-            return [dict(row) for row in connection.execute(statement, given)]
-        finally:
-            connection.close()
+        return [dict(row) for row in self.beside.execute(statement, given)]
 
 
 TestGroups = GroupsMachine.TestCase

@@ -21,7 +21,7 @@ class FollowersContract(Grouped):
 
     def test_what_many_wait_for_lets_all_of_them_begin(self, grouped: Store) -> None:
         first, second = self.one(grouped), self.one(grouped)
-        made = [job() for _ in range(1_200)]
+        made = [job() for _ in range(1_010)]
         after = (first.id, second.id)
         grouped.submit([submission(*[(replace(one, after=after), tasks) for one, tasks in made])])
         step(grouped)

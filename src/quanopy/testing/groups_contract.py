@@ -236,13 +236,13 @@ class GroupsContract(Grouped):
         assert grouped.groups([one.id]) == []
 
     def test_all_that_runs_of_a_cancelled_group_is_asked_to_end(self, grouped: Store) -> None:
-        one, _ = self.made(grouped, GroupPolicy(), 1_100)
+        one, _ = self.made(grouped, GroupPolicy(), 1_010)
         while begun(grouped):
             pass
-        assert grouped.progress([one.id])[one.id].running == 1_100
+        assert grouped.progress([one.id])[one.id].running == 1_010
         grouped.act_on_group(one.id, GroupAction.CANCEL, actor="alice")
         asked = step(grouped).cancelled
-        assert len(asked) == len(set(asked)) == 1_100
+        assert len(asked) == len(set(asked)) == 1_010
 
     def test_groups_are_listed_newest_first(self, grouped: Store) -> None:
         made = [grouped.create_group(group(f"group {index}"))[0] for index in range(5)]

@@ -208,7 +208,7 @@ class TurnsContract(Grouped):
     def test_large_groups_let_others_begin(self, grouped: Store) -> None:
         large = [self.made(grouped, GroupPolicy(), 0, f"large {n}")[0] for n in range(3)]
         for one in large:
-            fill(grouped, one.id, 1_500)
+            fill(grouped, one.id, 500)
         _, (small,) = self.made_unstepped(grouped, SEQUENTIAL)
         work = grouped.group_work()
         grouped.step_groups(work.turns, [one.id for one in work.groups], {})
