@@ -18,7 +18,7 @@ from httpcore import (
     WriteTimeout,
 )
 
-from quanopy.ports.webhooks import Refused
+from quanopy.ports.sender import Refused
 from quanopy.services.egress import Address, parsed
 
 CONNECT_S = 5.0

@@ -26,7 +26,7 @@ from quanopy.domain.durations import seconds_from_now
 from quanopy.domain.errors import QuanopyError
 from quanopy.outbound.connecting import Connecting, Deadline, Lookups, Resolve, Sockets, resolve
 from quanopy.outbound.trust import trusting
-from quanopy.ports.webhooks import Answer, Refused
+from quanopy.ports.sender import Answer, Refused
 from quanopy.services.egress import Egress, Place
 
 TOTAL_S = 10.0

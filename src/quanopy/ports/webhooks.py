@@ -1,10 +1,9 @@
-"""Webhooks: their part of the catalogue, and how a request is sent to a stranger's server."""
+"""Webhooks: their part of the catalogue."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol
 
 from quanopy.domain.events import Position
 from quanopy.domain.webhooks import Webhook, WebhookChange
@@ -80,43 +79,3 @@ class WebhookStore(Protocol):
     ) -> list[Webhook]:
         """Note what came of delivering, under the claim; those taken note of, as they are then.
         One that has failed for :data:`~quanopy.domain.webhooks.PATIENCE` is paused."""
-
-
-class Refused(Exception):
-    """A request was not sent, or not answered; the text says why to the webhook's owner, and
-    repeats neither its path nor what was answered."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """The head of an answer."""
-
-    status: int
-    retry_after_s: float | None = None
-
-
-class Line(Protocol):
-    """Requests to one url, one after another, over a connection that may be kept."""
-
-    def post(self, headers: Mapping[str, str], body: bytes) -> Answer:
-        """Send it; returns or raises :class:`Refused` within a bounded time, whatever the other
-        side does."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
-
-
-class Sender(Protocol):
-    """Sends requests to urls that strangers name."""
-
-    def line(self, url: str) -> Line:
-        """To be used in ``with``; nothing is connected yet."""
-
-    def close(self) -> None:
-        """End what is under way, which is :class:`Refused`; idempotent."""

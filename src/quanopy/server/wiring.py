@@ -13,7 +13,7 @@ from quanopy.outbound.trust import trusting
 from quanopy.ports.objects import Objects
 from quanopy.ports.providers import is_remote
 from quanopy.ports.registrations import Registrations
-from quanopy.ports.webhooks import Sender
+from quanopy.ports.sender import Sender
 from quanopy.providers.registry import AnyProvider, Plugin, load
 from quanopy.providers.secrets import Secret
 from quanopy.sandbox.reader import ProcessReader

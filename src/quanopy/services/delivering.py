@@ -16,8 +16,9 @@ from quanopy.domain.ids import is_id, new_id
 from quanopy.domain.jobs import Job
 from quanopy.domain.webhooks import FURTHEST, PING, Webhook
 from quanopy.ports.events import EventQuery
+from quanopy.ports.sender import Answer, Line, Refused, Sender
 from quanopy.ports.store import Store
-from quanopy.ports.webhooks import Answer, Line, Refused, Sender, Step
+from quanopy.ports.webhooks import Step
 from quanopy.services.webhook_secrets import Signing, WebhookSecrets
 from quanopy.webhooks import sign
 

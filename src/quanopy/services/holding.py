@@ -17,7 +17,7 @@ _LONGEST_PAUSE_S = 5.0
 
 
 class Renewals(Protocol):
-    """What it needs of :class:`~quanopy.ports.store.Store`."""
+    """What it needs of :class:`~quanopy.ports.claims.ClaimStore`."""
 
     def renew(self, worker: str, *, ttl_s: float) -> set[str]:
         """Prolong all of a worker's claims; the ids of those it still has."""

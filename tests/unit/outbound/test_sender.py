@@ -12,7 +12,7 @@ from quanopy.outbound import sender as outbound_sender
 from quanopy.outbound.connecting import Resolve, resolve
 from quanopy.outbound.sender import HttpSender
 from quanopy.outbound.trust import trusting
-from quanopy.ports.webhooks import Answer, Refused
+from quanopy.ports.sender import Answer, Refused
 from quanopy.services.egress import Egress
 from tests.servers.certificates import Authority
 from tests.servers.receiver import Behaviour, Call, Receiver, cut, says

@@ -10,7 +10,7 @@ import pytest
 from quanopy.domain.accounts import Identity, Scope
 from quanopy.domain.errors import NotFound
 from quanopy.domain.jobs import Job, Task
-from quanopy.ports.store import Store
+from quanopy.ports.jobs import JobStore
 from quanopy.server.reads import JobReads
 
 ADA = Identity(account="ada", scope=Scope.USER, token_id="token_ada")
@@ -31,7 +31,7 @@ class Picky:
 @pytest.mark.parametrize("id", ["\0", "job_" + "\0" * 32, "x" * 1000, "job_" + "0" * 31 + "\n"])
 def test_what_is_no_id_is_not_found_without_asking_the_store(id: str) -> None:
     async def ask() -> None:
-        with contextlib.closing(JobReads(cast(Store, Picky()))) as reads:
+        with contextlib.closing(JobReads(cast(JobStore, Picky()))) as reads:
             await reads.owned([id], ADA)
 
     with pytest.raises(NotFound):

@@ -13,8 +13,8 @@ from quanopy import webhooks
 from quanopy.domain.errors import Denied, Unavailable
 from quanopy.domain.ids import new_id
 from quanopy.domain.webhooks import PING, Webhook, WebhookChange, WebhookState
+from quanopy.ports.sender import Answer, Refused
 from quanopy.ports.store import Store
-from quanopy.ports.webhooks import Answer, Refused
 from quanopy.server.notes import note
 from quanopy.services.delivering import CLAIM_S, LONGEST_PAUSE_S, PAGE, Delivering
 from quanopy.services.webhook_secrets import WebhookSecrets

@@ -16,9 +16,10 @@ from quanopy.domain.events import Event, Position
 from quanopy.domain.ids import new_id
 from quanopy.domain.webhooks import PING, Webhook, WebhookChange
 from quanopy.ports.events import EventPage, EventQuery
+from quanopy.ports.sender import Sender
 from quanopy.ports.store import Store
 from quanopy.ports.wakeups import Topic, Wakeups
-from quanopy.ports.webhooks import Sender, Taking
+from quanopy.ports.webhooks import Taking
 from quanopy.server.notes import note
 from quanopy.services.delivering import Delivering, Later
 from quanopy.services.egress import Egress

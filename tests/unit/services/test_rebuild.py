@@ -12,8 +12,8 @@ from quanopy.codecs.packs import PackBuilder
 from quanopy.codecs.records import Asked
 from quanopy.domain.ids import new_id
 from quanopy.domain.states import ExecutionState, JobState, TaskState
+from quanopy.ports.archive import ArchiveStore
 from quanopy.ports.objects import Objects
-from quanopy.ports.store import Store
 from quanopy.services.packing import pack_requests
 from quanopy.services.rebuild import Rebuilt, rebuild
 from quanopy.services.recording import EndedTask
@@ -44,7 +44,7 @@ def catalogue() -> Catalogue:
 
 
 def _rebuild(objects: Objects, catalogue: Catalogue) -> Rebuilt:
-    return rebuild(objects, cast("Store", catalogue))
+    return rebuild(objects, cast("ArchiveStore", catalogue))
 
 
 def test_a_finished_job_is_as_it_was(objects: Objects, catalogue: Catalogue) -> None:
@@ -324,7 +324,9 @@ def test_progress_is_told(objects: Objects, catalogue: Catalogue) -> None:
     for number in range(3):
         submit(objects, accepted(str(number)))
     told: list[tuple[int, int]] = []
-    rebuild(objects, cast("Store", catalogue), lambda packs, jobs: told.append((packs, jobs)))
+    rebuild(
+        objects, cast("ArchiveStore", catalogue), lambda packs, jobs: told.append((packs, jobs))
+    )
     assert told == [(1, 0), (2, 0), (3, 0), (3, 3)]
 
 
