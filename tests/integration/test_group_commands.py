@@ -13,7 +13,7 @@ from quanopy.cli.main import app
 
 BELL = """OPENQASM 3.0; include "stdgates.inc";
 qubit[2] q; bit[2] c; h q[0]; cx q[0], q[1]; c = measure q;"""
-PATIENCE = ("--timeout", 60)
+PATIENCE = ("--timeout", 100)
 
 
 @pytest.fixture(scope="module")

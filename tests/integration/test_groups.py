@@ -19,7 +19,7 @@ from quanopy.domain.states import JobState
 BELL = """OPENQASM 3.0; include "stdgates.inc";
 qubit[2] q; bit[2] c; h q[0]; cx q[0], q[1]; c = measure q;"""
 BROKEN = BELL.replace("cx q[0]", "cx q[7]")
-PATIENCE_S = 60.0
+PATIENCE_S = 100.0
 
 
 def bell(shots: int = 100, **how: object) -> Draft:

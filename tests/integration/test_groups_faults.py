@@ -25,7 +25,7 @@ from tests.integration.test_chaos import wait_for_resource
 from tests.servers import PostgresServer
 from tests.servers.vendor import FakeVendorServer
 
-PATIENCE_S = 90.0
+PATIENCE_S = 100.0
 IN_FLIGHT, JOBS, MANY = 3, 60, 2000
 AWAY_S = 20.0
 

@@ -43,7 +43,7 @@ from tests.unit.services.archives import (
 
 BELL = """OPENQASM 3.0; include "stdgates.inc";
 qubit[2] q; bit[2] c; h q[0]; cx q[0], q[1]; c = measure q;"""
-PATIENCE_S = 60.0
+PATIENCE_S = 100.0
 POLICY = GroupPolicy(
     order=GroupOrder.SEQUENTIAL,
     max_in_flight=2,
