@@ -114,6 +114,7 @@ class Subscription:
         self._queue: asyncio.Queue[Event | None] = asyncio.Queue(most)
         self.lagging = False
         """Some were dropped because they were not taken in time: catch up from the store."""
+        self._ended = False
 
     def offer(self, event: Event) -> None:
         """Queue an event that is wanted, or drop it and mark the follower as lagging."""
@@ -126,14 +127,16 @@ class Subscription:
 
     def end(self) -> None:
         """Tell the follower that the feed ends."""
+        self._ended = True
         self.restart()
-        self._queue.put_nowait(None)
 
     def restart(self) -> None:
-        """Forget what is queued, before catching up."""
+        """Forget what is queued, before catching up; not that the feed has ended."""
         while not self._queue.empty():
             self._queue.get_nowait()
         self.lagging = False
+        if self._ended:
+            self._queue.put_nowait(None)
 
     async def next(self) -> Event | None:
         """The next event; ``None``: the feed has ended."""

@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from quanopy.domain.states import FINAL_JOB_STATES, JobState
-from quanopy.server.feed import Watch
+from quanopy.server.feed import Subscription, Watch
 from quanopy.services.results import Wanted
 from quanopy.testing.catalogue import job
 
@@ -121,5 +121,18 @@ def test_what_was_shown_before_something_was_read_is_looked_at_again() -> None:
         watch.found(seen(a=QUEUED))  # read before it was done, or after it was retried
         assert await woken(watch)
         assert not watch.over
+
+    asyncio.run(test())
+
+
+def test_who_catches_up_is_told_that_the_feed_has_ended_meanwhile() -> None:
+    async def test() -> None:
+        subscription = Subscription(lambda event: True, most=1)
+        subscription.end()
+        subscription.restart()
+        ended = asyncio.ensure_future(subscription.next())
+        await asyncio.wait([ended], timeout=0)
+        assert ended.done()
+        assert await ended is None
 
     asyncio.run(test())
