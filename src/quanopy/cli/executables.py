@@ -67,8 +67,7 @@ def _guarded(
     from quanopy.domain.errors import QuanopyError
 
     try:
-        with signals.listens():
-            draft = _draft(kind, payload, observables, running)
+        draft = signals.interruptible(lambda: _draft(kind, payload, observables, running))
         _execute(signals, draft, output)
     except QuanopyError as error:
         return explain(error)
@@ -105,28 +104,25 @@ def _draft(kind: str | None, payload: Path, observables: list[str], running: Run
 
 def _execute(signals: Signals, draft: "Draft", output: Path) -> None:
     """Submit, wait, write. A signal cancels the job, also one that came while submitting."""
-    with _client(signals, output) as client:
+    with signals.interruptible(lambda: _client(output)) as client:
         job = client.submit_many([draft])[0]
         with _named(job):
             try:
-                with signals.listens():
-                    document = _fetch(client, job)
+                document = signals.interruptible(lambda: _fetch(client, job))
             except Signalled:
                 job.cancel()
                 raise
-            with signals.listens():
-                _write(document, output)
+            signals.interruptible(lambda: _write(document, output))
 
 
-def _client(signals: Signals, output: Path) -> "Client":
+def _client(output: Path) -> "Client":
     """The way to the broker, once it is seen that there is a way for the result."""
     from quanopy.client import Client
     from quanopy.client.files import check_writable
 
-    with signals.listens():
-        if str(output) != "-":
-            check_writable(output)
-        return Client()
+    if str(output) != "-":
+        check_writable(output)
+    return Client()
 
 
 @contextmanager

@@ -1,10 +1,11 @@
 """Signals as exceptions, raised only where the work may be broken off."""
 
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
+
+A = TypeVar("A")
 
 CAUGHT = (signal.SIGTERM, signal.SIGINT)
 AGAIN_S = 1.0
@@ -19,8 +20,8 @@ class Signalled(BaseException):
 
 
 class Signals:
-    """Notes SIGTERM and SIGINT, and raises :class:`Signalled` in the main thread while it
-    :meth:`listens`."""
+    """Notes SIGTERM and SIGINT, and raises :class:`Signalled` out of what is
+    :meth:`interruptible`, in the main thread."""
 
     def __init__(self) -> None:
         self._listens = False
@@ -41,17 +42,17 @@ class Signals:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    @contextmanager
-    def listens(self) -> Iterator[None]:
-        """Raise a signal that comes, and one that has come already.
+    def interruptible(self, work: Callable[[], A]) -> A:
+        """What ``work`` returns; raises a signal that comes meanwhile, or has come already.
 
         What a handler raises while an object is finalised is dropped by Python, so it is raised
-        again and again until the block has been left.
+        again and again until ``work`` is left. This is no context manager, for a signal could be
+        raised in the call of its end.
         """
         try:
             self._listens = True
             self._raise()
-            yield
+            return work()
         finally:
             self._listens = False
             signal.setitimer(signal.ITIMER_REAL, 0.0)

@@ -1,6 +1,7 @@
 """Signals break off what may be broken off, and nothing else; none is lost."""
 
 import signal
+import sys
 import threading
 
 import pytest
@@ -23,34 +24,41 @@ def wait_after(dying: Dying) -> None:
     pytest.fail("the signal was lost")
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def ended() -> None:
+    """Be told to end."""
+    signal.raise_signal(signal.SIGTERM)
+
+
 def test_what_is_dropped_in_a_finaliser_is_raised_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "AGAIN_S", 0.01)
-    with Signals() as signals, pytest.raises(Signalled) as caught, signals.listens():
-        wait_after(Dying())
+    monkeypatch.setattr(sys, "unraisablehook", lambda _: None)
+    with Signals() as signals, pytest.raises(Signalled) as caught:
+        signals.interruptible(lambda: wait_after(Dying()))
     assert caught.value.exit_code == 143
 
 
-def test_what_came_before_is_raised_when_it_may_be() -> None:
+def test_what_came_before_is_raised_where_it_may_be() -> None:
     with Signals() as signals:
         signal.raise_signal(signal.SIGINT)
-        signal.raise_signal(signal.SIGTERM)
-        with pytest.raises(Signalled, match="SIGINT"), signals.listens():
-            pytest.fail("it was not raised")
+        ended()
+        with pytest.raises(Signalled, match="SIGINT"):
+            signals.interruptible(lambda: pytest.fail("it was not raised"))
 
 
 def test_what_must_not_be_torn_in_two_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "AGAIN_S", 0.01)
     with Signals() as signals:
-        with pytest.raises(Signalled), signals.listens():
-            signal.raise_signal(signal.SIGTERM)
-        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(Signalled):
+            signals.interruptible(ended)
+        ended()
         threading.Event().wait(0.05)
 
 
 def test_afterwards_signals_do_what_they_did() -> None:
     before = [signal.getsignal(one) for one in (*module.CAUGHT, signal.SIGALRM)]
-    with Signals() as signals, pytest.raises(Signalled), signals.listens():
-        signal.raise_signal(signal.SIGTERM)
+    with Signals() as signals:
+        assert signals.interruptible(lambda: 7) == 7
+        with pytest.raises(Signalled):
+            signals.interruptible(ended)
     assert [signal.getsignal(one) for one in (*module.CAUGHT, signal.SIGALRM)] == before
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
