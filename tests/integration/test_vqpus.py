@@ -30,6 +30,8 @@ TTL_S = 4.5
 
 
 WAIT_S = 60.0
+HELD_S = 18.0
+"""A request to a vQPU is given up after 20 s: who has to wait for one waits longer than this."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -275,7 +277,7 @@ def test_a_strangers_that_misbehaves_keeps_nobody_elses_jobs_waiting(
             began = time.monotonic()
             job = broker.alice.submit(BELL, resource="healthy", shots=10)
             assert sum(job.result(90)[0].counts.values()) == 10
-            assert time.monotonic() - began < 10
+            assert time.monotonic() - began < HELD_S
             broker.mallory.heartbeat(name, made.id)
         assert {job.status() for job in jobs} <= {"queued", "running"}
         broker.mallory.remove_resource(name)
