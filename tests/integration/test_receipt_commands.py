@@ -15,6 +15,7 @@ from quanopy import Client
 from quanopy.client import Job
 from quanopy.domain.programs import OPENQASM3, Program
 
+pytestmark = pytest.mark.timeout(400)
 BELL = b"""OPENQASM 3.0; include "stdgates.inc";
 qubit[2] q; bit[2] c; h q[0]; cx q[0], q[1]; c = measure q;"""
 

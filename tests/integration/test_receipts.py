@@ -28,7 +28,7 @@ from quanopy.storage.objects import open_objects
 from quanopy.storage.store import open_store
 from quanopy.wire.service import TokenIn
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.timeout(400)]
 DEVICE = "aer-fake-manila"
 LIMIT_S = 120.0
 

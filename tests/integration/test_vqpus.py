@@ -25,6 +25,7 @@ from tests.servers.process import ServerProcess
 
 BELL = """OPENQASM 3.0; include "stdgates.inc"; qubit[2] q; bit[2] c;
 h q[0]; cx q[0], q[1]; c = measure q;"""
+pytestmark = pytest.mark.timeout(400)
 TTL_S = 4.5
 """Heartbeats are three in this time: one that comes two seconds late has not missed it."""
 

@@ -18,7 +18,7 @@ from quanopy import Client
 from quanopy.domain.errors import Unavailable
 from quanopy.domain.webhooks import WebhookState
 from tests.integration.processes import QUANOPY, START_S, outside, running
-from tests.servers.process import KeptPort, ServerProcess
+from tests.servers.process import KeptPort, ServerProcess, is_listening
 from tests.servers.receiver import Call, Receiver, cut, says
 from tests.unit.docs.blocks import DOCS, files
 
@@ -28,6 +28,7 @@ BELL = (
 )
 ALLOWED = {"QUANOPY_WEBHOOK_NETWORKS": "127.0.0.0/8", "QUANOPY_PROVIDERS": "aer"}
 WAIT_S = 90.0
+pytestmark = pytest.mark.timeout(400)
 
 
 class Broker:
@@ -173,6 +174,11 @@ def received(folder: Path, secret: str, port: int) -> Iterator["subprocess.Popen
         command, cwd=folder, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         try:
+            until = time.monotonic() + WAIT_S
+            while not is_listening(port):
+                assert process.poll() is None
+                assert time.monotonic() < until
+                time.sleep(0.02)
             yield process
         finally:
             process.send_signal(signal.SIGTERM)

@@ -14,6 +14,7 @@ from tests.integration.workplace import Workplace, task_ids
 from tests.servers.vendor import FakeVendorServer
 
 MOST_STEPS = 60
+pytestmark = pytest.mark.timeout(400)
 
 
 @pytest.fixture
