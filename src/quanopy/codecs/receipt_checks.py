@@ -48,9 +48,11 @@ def faults(
     on_progress: Callable[[int, int], object] | None = None,
     *,
     arrays: bool = True,
+    on_job: Callable[[str], object] | None = None,
 ) -> Iterator[Fault]:
     """Everything that is wrong with a receipt, as it is found. ``on_progress`` is told (members
-    read, of so many). Without ``arrays``, NumPy's form of results is held to its digest alone."""
+    read, of so many), ``on_job`` the id of each job once it has been looked at. Without
+    ``arrays``, NumPy's form of results is held to its digest alone."""
     tell = on_progress or (lambda done, of: None)
     damaged: set[str] = set()
     for fault in _damage(file, tell):
@@ -62,6 +64,8 @@ def faults(
     known: set[str] = {MANIFEST, README, GROUP, GROUP_EVENTS}
     for job_id in file.manifest["jobs"]:
         yield from _job(file, job_id, damaged, known, arrays)
+        if on_job is not None:
+            on_job(job_id)
     yield from _snapshots(file, damaged)
     yield from _unowned(file, known)
 
@@ -180,8 +184,7 @@ def _wrong(file: ReceiptFile, job: JobEntry, job_id: str, known: set[str]) -> It
     for index, pub in enumerate(job.pubs or ()):
         if not 0 <= pub.program < len(job.programs):
             yield f"pub {index} is of program {pub.program} of {len(job.programs)}"
-    unfinished = job_id in file.manifest.get("unfinished", ())
-    if unfinished == (job.state in FINAL_JOB_STATES):
+    if (job_id in file.unfinished) == (job.state in FINAL_JOB_STATES):
         yield f"is {job.state}, and the manifest says otherwise"
 
 

@@ -7,9 +7,11 @@ import math
 import re
 import zipfile
 import zlib
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from threading import Lock
 from typing import IO, Any, NoReturn, Self, cast
 
 from quanopy.codecs.receipts import FORMAT, MANIFEST, Member
@@ -28,6 +30,9 @@ _LONGEST_NAME = 300
 _DEEPEST = 200
 """Levels of JSON, so that whatever reads or writes it can go down them."""
 _PIECE = 1024 * 1024
+_SMALL = 256 * 1024
+_MOST_AT_HAND = 64
+"""Members that may be at hand, each of so many bytes: those of a few jobs."""
 _RESULTS = ("result.json", "result.npz", "parts.jsonl")
 _VERSION = re.compile(r"quanopy\.receipt/[0-9]{1,6}")
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*){0,3}")
@@ -57,9 +62,10 @@ def is_receipt(path: Path | str) -> bool:
 
 
 class ReceiptFile:
-    """An open receipt. Members are read when they are asked for, and held to their digests.
+    """An open receipt. Members are read when they are asked for, and held to their digests; the
+    small ones that were read last are at hand still.
 
-    Threads may share it: each read opens the member anew.
+    Threads may share it.
     """
 
     def __init__(self, source: Path | str | IO[bytes]) -> None:
@@ -72,12 +78,15 @@ class ReceiptFile:
         """
         self.where = str(source) if isinstance(source, Path | str) else "receipt"
         self._stack = ExitStack()
+        self._at_hand: OrderedDict[str, bytes] = OrderedDict()
+        self._lock = Lock()
         try:
             self._zip = self._opened(source)
             self._infos = self._listed()
             self.manifest_data = self._manifest_data()
             self.manifest = _manifest(self.manifest_data, self.where)
             self.members = _members(self.manifest, self.where)
+            self.unfinished = frozenset(map(str, self.manifest.get("unfinished", ())))
         except BaseException:
             self.close()
             raise
@@ -141,6 +150,10 @@ class ReceiptFile:
         Raises :class:`NotFound` where there is none, :class:`Invalid` where its bytes are not
         those that the manifest names.
         """
+        with self._lock:
+            at_hand = self._at_hand.get(name)
+        if at_hand is not None:
+            return at_hand
         member = self.members.get(name)
         if member is None or name not in self._infos:
             raise NotFound(f"there is no {name[:120]}", where=self.where)
@@ -151,7 +164,15 @@ class ReceiptFile:
         data = b"".join(self.pieces(name))
         if digest_of(data) != f"sha256:{member.sha256}":
             raise Invalid(f"{name} has another digest than the manifest names", where=self.where)
+        if len(data) <= _SMALL:
+            self._keep(name, data)
         return data
+
+    def _keep(self, name: str, data: bytes) -> None:
+        with self._lock:
+            self._at_hand[name] = data
+            if len(self._at_hand) > _MOST_AT_HAND:
+                self._at_hand.popitem(last=False)
 
     def document(self, name: str) -> dict[str, Any]:
         """A member that is one JSON object; raises as :meth:`read`."""

@@ -2,6 +2,17 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
+
+
+class ImportStep(StrEnum):
+    """What is done with the jobs of a receipt that is imported, one after the other."""
+
+    CHECK = "check"
+    """Each is held against what a job can be; nothing is kept before all have been."""
+    READ = "read"
+    """Their circuits are read where they can harm nobody."""
+    KEEP = "keep"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """Importing: jobs of another broker, from a receipt. A stranger's file: all of it is checked
 before any of it is kept, and circuits are read where they can harm nobody."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from tempfile import TemporaryFile
@@ -14,11 +14,13 @@ from quanopy.codecs.receipt_records import JobEntry
 from quanopy.codecs.receipts import calibration_member
 from quanopy.domain.errors import Conflict, Invalid, QuanopyError, TooLarge
 from quanopy.domain.groups import Group
-from quanopy.domain.imports import Imported
+from quanopy.domain.imports import Imported, ImportStep
 from quanopy.domain.jobs import Job, JobKind, JobSpec, Reading
+from quanopy.domain.lots import lots
 from quanopy.domain.programs import QPY, Program
 from quanopy.domain.sightings import Sighting
 from quanopy.domain.states import FINAL_JOB_STATES
+from quanopy.ports.archive import Told, ToldGroup
 from quanopy.ports.objects import Objects
 from quanopy.ports.programs import Reader
 from quanopy.ports.store import Store
@@ -48,11 +50,18 @@ from quanopy.services.told import (
     placed,
 )
 
-_AT_ONCE = 100
+Tell = Callable[[ImportStep, int, int], object]
+"""Is told a step, of how many jobs (or circuits, as they are read) it is done, and of so many."""
+
+_AT_ONCE = 250
 _READ_AT_ONCE = 50
 _READ_S = 120.0
 _MOST_HELD = 64 * 1024 * 1024
 """Bytes of jobs that are packed together."""
+
+
+def _nobody(step: ImportStep, done: int, of: int) -> None:
+    """Tells it to nobody."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +93,9 @@ class Importing:
         self._reader = reader
         self._most_bytes = most_bytes
 
-    def take_in(self, file: ReceiptFile, account: str) -> TakenIn:
+    def take_in(self, file: ReceiptFile, account: str, tell: Tell = _nobody) -> TakenIn:
         """Import the jobs of a receipt for an account. Safe to repeat: what is there already stays.
+        ``tell`` is told how far each step is.
 
         Raises:
             Invalid: something is wrong with the receipt, or none of its jobs was final.
@@ -93,17 +103,14 @@ class Importing:
             Conflict: one of its jobs is there and is another, or another's.
             Unavailable: database or object store are away; what has been imported stays.
         """
-        self._check(file)
+        told = self._checked(file, tell)
         imported = as_imported(file.manifest, file.digest, account, datetime.now(UTC))
-        entries: dict[str, JobEntry] = {}
-        left_out: list[LeftOut] = []
-        for job_id in file.manifest["jobs"]:
-            entry = read_entry(file, job_id)
-            if entry.state in FINAL_JOB_STATES:
-                entries[job_id] = entry
-            else:
-                reason = f"it was {entry.state} when the receipt was made"
-                left_out.append(LeftOut(id=job_id, reason=reason))
+        entries = {one.id: one for one in told if one.state in FINAL_JOB_STATES}
+        left_out = [
+            LeftOut(id=one.id, reason=f"it was {one.state} when the receipt was made")
+            for one in told
+            if one.id not in entries
+        ]
         if not entries:
             raise Invalid(
                 "none of its jobs was final when it was made",
@@ -116,7 +123,8 @@ class Importing:
         if group is None and file.manifest.get("group") is not None:
             reason = "the group had not ended when the receipt was made"
             left_out.append(LeftOut(id=str(file.manifest["group"]["id"]), reason=reason))
-        taken = self._take(file, [entries[job_id] for job_id in new], imported, account, group)
+        wanted = [entries[job_id] for job_id in new]
+        taken = self._take(file, wanted, imported, account, group, tell)
         known |= set(new) - taken  # somebody else was importing them
         new = [job_id for job_id in new if job_id in taken]
         return TakenIn(imported=imported, new=new, known=sorted(known), left_out=left_out)
@@ -155,7 +163,8 @@ class Importing:
             for job in self._store.jobs(ids[start : start + _AT_ONCE])
         }
 
-    def _check(self, file: ReceiptFile) -> None:
+    def _checked(self, file: ReceiptFile, tell: Tell) -> list[JobEntry]:
+        """What is told of each job, once all of it has been found to be sound."""
         size = sum(member.size for member in file.members.values())
         if size > self._most_bytes:
             raise TooLarge(
@@ -166,10 +175,21 @@ class Importing:
             most = most_of(member.name)
             if member.size > most:
                 raise TooLarge(f"{member.name} has {member.size} bytes, at most {most} are taken")
-        if (fault := next(faults(file, arrays=False), None)) is not None:
+        jobs: list[JobEntry] = []
+
+        def look(job_id: str) -> None:
+            # While what was read of it to find faults is at hand.
+            entry = read_entry(file, job_id)
+            if entry.state in FINAL_JOB_STATES:
+                read_job(file, entry)
+            jobs.append(entry)
+            tell(ImportStep.CHECK, len(jobs), len(file.manifest["jobs"]))
+
+        if (fault := next(faults(file, arrays=False, on_job=look), None)) is not None:
             raise Invalid(
                 fault.problem, where=fault.member, hint="`quanopy verify` says all that is wrong."
             )
+        return jobs
 
     def _known(self, file: ReceiptFile, ids: Sequence[str], account: str) -> set[str]:
         """Those that are there already, the same.
@@ -207,13 +227,13 @@ class Importing:
         imported: Imported,
         account: str,
         group: TellingGroup | None,
+        tell: Tell,
     ) -> set[str]:
         """Import these jobs, and the group; the ids of those that were not there."""
         taken: set[str] = set()
+        done = 0
         circuits = {digest for entry in entries for digest in circuits_of(entry)}
-        self._read(file, sorted(circuits))
-        for entry in entries:
-            read_job(file, entry)
+        self._read(file, sorted(circuits), tell)
         for digest in {one for entry in entries for one in _snapshots_of(entry, file)}:
             read_snapshot(file, digest)
         whole = None
@@ -228,8 +248,10 @@ class Importing:
             for told in _by_size(file, batch):
                 key, data, places = pack_told(told, imported, account)
                 self._objects.put({key: data})
-                jobs = load_told(self._objects, places)
-                taken |= self._store.tell([placed(one, whole) for one in jobs], snapshots, whole)
+                jobs = [placed(one, whole) for one in load_told(self._objects, places)]
+                taken |= self._store.tell(jobs, snapshots, _part(whole, jobs))
+                done += len(jobs)
+                tell(ImportStep.KEEP, done, len(entries))
         if whole is not None:
             self._store.tell([], [], whole)
         return taken
@@ -242,7 +264,7 @@ class Importing:
             key, data = pack_told_group(group, imported, account)
             self._objects.put({key: data})
 
-    def _read(self, file: ReceiptFile, digests: Sequence[str]) -> None:
+    def _read(self, file: ReceiptFile, digests: Sequence[str], tell: Tell) -> None:
         """Have each of these QPY read where it can harm nobody; raises :class:`Invalid` for one
         that cannot be."""
         for start in range(0, len(digests), _READ_AT_ONCE):
@@ -258,6 +280,7 @@ class Importing:
             answers = self._reader.read(specs, deadline_s=_READ_S)
             for digest, answer in zip(some, answers, strict=True):
                 _check_read(answer, circuits_member(digest))
+            tell(ImportStep.READ, start + len(some), len(digests))
 
     def _snapshots(self, file: ReceiptFile, digests: set[str]) -> list[Sighting]:
         """Those that are not known here, packed and put; the numbers of the others are compared.
@@ -300,17 +323,17 @@ def _check_read(answer: Reading | QuanopyError | None, where: str) -> None:
         raise Invalid(f"the circuits cannot be read: {answer.message}", where=where)
 
 
+def _part(group: ToldGroup | None, jobs: Sequence[Told]) -> ToldGroup | None:
+    """The group with these of its jobs alone."""
+    if group is None:
+        return None
+    return replace(group, positions={one.job.id: group.positions[one.job.id] for one in jobs})
+
+
 def _by_size(file: ReceiptFile, entries: Sequence[JobEntry]) -> Iterator[list[Telling]]:
     """As many at a time as may be held together."""
-    batch: list[Telling] = []
-    size = 0
-    for entry in entries:
-        one = read_job(file, entry)
-        length = sum(map(len, (*one.programs, *one.circuits.values(), *one.results.values())))
-        if batch and size + length > _MOST_HELD:
-            yield batch
-            batch, size = [], 0
-        batch.append(one)
-        size += length
-    if batch:
-        yield batch
+    return lots((read_job(file, entry) for entry in entries), _length, most=_MOST_HELD)
+
+
+def _length(one: Telling) -> int:
+    return sum(map(len, (*one.programs, *one.circuits.values(), *one.results.values())))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from quanopy.domain.errors import Conflict
-from quanopy.domain.jobs import Execution
+from quanopy.domain.jobs import Execution, Job
 from quanopy.domain.sightings import Sighting
 from quanopy.ports.archive import Told, ToldGroup
 from quanopy.storage import schema, told_groups, told_snapshots
@@ -37,8 +37,7 @@ def tell(
     tasks = [task for one in new for task in one.tasks]
     insert_jobs(connection, [one.job for one in new], tasks, now=now)
     write_told(connection, [line for one in new for line in _lines(one)])
-    for one in new:
-        _say(connection, one, now)
+    _say(connection, [one.job for one in new], now)
     return {one.job.id for one in new}
 
 
@@ -80,17 +79,20 @@ def _lines(one: Told) -> list[Values]:
     return [line_of(event, job.account, job.id, receipt) for event in one.events]
 
 
-def _say(connection: Transaction, one: Told, now: int) -> None:
-    imported = one.job.imported
-    if imported is None:
-        return
-    history = History(imported.by, now)
-    history.add(
-        one.job.id,
-        "job.imported",
-        account=one.job.account,
-        job_id=one.job.id,
-        after=one.job.state.value,
-        data=said_of(imported),
-    )
-    history.write(connection)
+def _say(connection: Transaction, jobs: Sequence[Job], now: int) -> None:
+    """Write down of each of these who imported it."""
+    histories: dict[str, History] = {}
+    for job in jobs:
+        if job.imported is None:
+            continue
+        by = job.imported.by
+        histories.setdefault(by, History(by, now)).add(
+            job.id,
+            "job.imported",
+            account=job.account,
+            job_id=job.id,
+            after=job.state.value,
+            data=said_of(job.imported),
+        )
+    for history in histories.values():
+        history.write(connection)

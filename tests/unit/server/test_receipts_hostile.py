@@ -347,9 +347,10 @@ def take_in_again(service: Service, data: bytes) -> None:
 
 
 def test_of_many_jobs_none_is_taken_where_the_last_is_wrong(
-    service: Service, bases: list[Members]
+    service: Service, bases: list[Members], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    many = [renamed(bases[1]) for _ in range(103)]
+    monkeypatch.setattr("quanopy.services.importing._AT_ONCE", 2)
+    many = [renamed(bases[1]) for _ in range(5)]
     (last,) = [name for name in many[-1] if name.endswith("events.jsonl")]
     many[-1][last] += EventEntry(at=AT, subject="job_1", kind="job.told").line()
     manifests = [json.loads(one[MANIFEST]) for one in many]
