@@ -1,7 +1,7 @@
 """Commands on receipts: export, verify, import. Verifying needs no broker."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,10 +10,16 @@ import typer
 from quanopy.cli.arguments import AsJson
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from quanopy.client.client import Client
     from quanopy.client.groups import Group
     from quanopy.client.receipts import Receipt
     from quanopy.codecs.receipt_checks import Fault
+    from quanopy.wire.jobs import ImportingOut
+
+    Sent = Callable[[int, int], object]
+    Told = Callable[[ImportingOut], object]
 
 WRONG = 65
 """As for every input that is not what it should be."""
@@ -81,18 +87,11 @@ def verify(file: ReceiptPath, as_json: AsJson = False) -> None:
 
 def import_(file: ReceiptPath, as_json: AsJson = False) -> None:
     """Take the jobs of a receipt into a broker, as your own. Importing twice changes nothing."""
-    from quanopy.cli.output import emit, transfer
+    from quanopy.cli.output import emit
     from quanopy.client import Client
 
-    with Client() as client, transfer(quiet=as_json) as bar:
-        shown = bar.add_task("sending", total=None)
-
-        def tell(sent: int, total: int) -> None:
-            said = "sending" if sent < total else "the broker checks and keeps it"
-            bar.update(shown, description=said, completed=sent, total=total)
-
-        with _said_of(file):
-            found = client.import_receipt(file, on_progress=tell)
+    with Client() as client, _importing(quiet=as_json) as (sent, told), _said_of(file):
+        found = client.import_receipt(file, on_progress=sent, told=told)
     if as_json:
         emit(found.model_dump(mode="json"))
         return
@@ -103,6 +102,39 @@ def import_(file: ReceiptPath, as_json: AsJson = False) -> None:
     typer.echo(f"{len(found.new):,} imported, {there}", err=True)
     for one in found.left_out:
         typer.echo(f"left out: {one.id}: {one.reason}", err=True)
+
+
+@contextmanager
+def _importing(*, quiet: bool) -> "Iterator[tuple[Sent, Told]]":
+    """What shows how much of a receipt has been sent, then how far the broker is with it."""
+    from quanopy.cli.output import progress, transfer
+
+    with ExitStack() as shown:
+        sending = shown.enter_context(transfer(quiet=quiet))
+        file = sending.add_task("sending", total=None)
+        working: list[Progress] = []
+
+        def sent(size: int, total: int) -> None:
+            said = "sending" if size < total else "the broker checks and keeps it"
+            sending.update(file, description=said, completed=size, total=total)
+
+        def told(far: "ImportingOut") -> None:
+            if not working:
+                sending.stop()
+                working.append(shown.enter_context(progress(quiet=quiet)))
+                working[0].add_task("")
+            said = f"{_STEPS[far.step]} ({far.done:,} of {far.of:,})"
+            (task,) = working[0].task_ids
+            working[0].update(task, description=said, completed=far.done, total=far.of)
+
+        yield sent, told
+
+
+_STEPS = {
+    "check": "the broker checks jobs",
+    "read": "the broker reads circuits",
+    "keep": "the broker keeps jobs",
+}
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from quanopy.client.submitting import submitted
 from quanopy.domain.groups import GroupOrder
 from quanopy.domain.jobs import JobKind
 from quanopy.wire.groups import GroupOut
-from quanopy.wire.jobs import JobDetail, JobOut, ReceiptOut
+from quanopy.wire.jobs import ImportingOut, JobDetail, JobOut, ReceiptOut
 from quanopy.wire.service import (
     EventOut,
 )
@@ -354,14 +354,19 @@ class Client(Broker):
         return exporting.exported(self._http, what, Path(path), on_progress)
 
     def import_receipt(
-        self, path: Path | str, *, on_progress: Callable[[int, int], object] | None = None
+        self,
+        path: Path | str,
+        *,
+        on_progress: Callable[[int, int], object] | None = None,
+        told: Callable[[ImportingOut], object] | None = None,
     ) -> ReceiptOut:
         """Take the jobs of a receipt into this broker, as this account's: with their ids, as they
         ended, marked as told and not seen. Safe to repeat. ``on_progress`` is told (bytes sent, of
-        so many); once all are sent, the broker checks and keeps them.
+        so many); once all are sent, ``told`` about twice a second how far the broker is with what
+        it does then: ``step`` (``check``, ``read``, ``keep``), ``done``, ``of``.
 
         Raises:
             Invalid: something is wrong with it, or none of its jobs was final.
             Conflict: one of its jobs is there already, and is another or another's.
         """
-        return exporting.imported(self._http, Path(path), on_progress)
+        return exporting.imported(self._http, Path(path), on_progress, told)

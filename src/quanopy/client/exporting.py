@@ -10,10 +10,11 @@ from quanopy.client.groups import Group
 from quanopy.client.handles import Job, checked_id
 from quanopy.client.http import Http
 from quanopy.client.receipts import Receipt
+from quanopy.client.streams import IDLE_S, outcome
 from quanopy.codecs.receipts import MEDIA_TYPE
 from quanopy.domain.errors import NotFound
 from quanopy.domain.ids import is_id
-from quanopy.wire.jobs import ReceiptOut
+from quanopy.wire.jobs import ImportingOut, ReceiptOut
 
 
 def exported(
@@ -33,13 +34,20 @@ def _place(what: Job | Group | str) -> str:
 
 
 def imported(
-    http: Http, path: Path, on_progress: Callable[[int, int], object] | None
+    http: Http,
+    path: Path,
+    on_progress: Callable[[int, int], object] | None,
+    told: Callable[[ImportingOut], object] | None,
 ) -> ReceiptOut:
     """What became of a receipt's jobs at the broker."""
+
+    def read(lines: Iterator[str]) -> ReceiptOut:
+        return outcome(lines, ReceiptOut, ImportingOut, told or (lambda far: None))
+
     try:
         with path.open("rb") as file:
             body = file if on_progress is None else cast(IO[bytes], _Sent(file, on_progress))
-            return http.upload(ReceiptOut, "/receipts", body, MEDIA_TYPE)
+            return http.upload("/receipts", body, MEDIA_TYPE, read, idle_s=IDLE_S)
     except OSError as error:
         raise NotFound(f"cannot be read: {error.strerror or error}", where=str(path)) from error
 

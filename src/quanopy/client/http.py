@@ -36,6 +36,7 @@ from quanopy.wire.problems import MEDIA_TYPE, from_problem
 from quanopy.wire.service import Problem
 
 A = TypeVar("A", bound=BaseModel)
+T = TypeVar("T")
 
 ANSWER_S = 30.0
 """How long an answer may take, beyond what a long poll was asked to wait."""
@@ -45,8 +46,6 @@ PATIENCE_S = 20.0
 """How long one that has answered before is: it may be starting again."""
 LONGEST_PAUSE_S = 2.0
 READ_BYTES = 1 << 16
-UPLOAD_S = 3600.0
-"""How long the broker may take to answer a file that it has to go through."""
 
 _STATUS: Mapping[int, type[QuanopyError]] = {
     401: errors.Denied,
@@ -115,16 +114,15 @@ class Http:
         if body is not None:
             how["body"] = _json(body)
             how["headers"] = {**how["headers"], **_JSON}
-        return self._answer(method, _target(path, params), how, repeatable).data
+        target = _target(path, params)
+        return self._tried(lambda: self._once(method, target, how), repeatable).data
 
-    def _answer(
-        self, method: str, target: str, how: Mapping[str, Any], repeatable: bool = True
-    ) -> BaseHTTPResponse:
-        """The answer to a request, a success, which is sent until there is one; see above."""
+    def _tried(self, send: Callable[[], T], repeatable: bool = True) -> T:
+        """What a request gives, a success, which is sent until there is one; see above."""
         began, pauses = self._clock(), _pauses()
         while True:
             try:
-                return self._once(method, target, how)
+                return send()
             except (Transient, Unavailable) as error:
                 if not repeatable or self._gives_up(began, error):
                     raise
@@ -139,13 +137,27 @@ class Http:
                     raise self._unavailable(error) from error
                 self._pause(next(pauses))
 
-    def upload(self, answer: type[A], path: str, file: IO[bytes], media_type: str) -> A:
-        """POST a file, which may be sent again; the answer may take long, and is read as a
-        model. Raises as :meth:`request`."""
+    def upload(
+        self,
+        path: str,
+        file: IO[bytes],
+        media_type: str,
+        read: Callable[[Iterator[str]], T],
+        *,
+        idle_s: float,
+    ) -> T:
+        """POST a file, which may be sent again; what is ``read`` from the lines of the event
+        stream that answers. Raises as :meth:`request`, also where the stream breaks or is silent
+        for ``idle_s``."""
         size = file.seek(0, os.SEEK_END)
-        headers = {"Content-Type": media_type, "Content-Length": str(size)}
-        how = {"timeout_s": UPLOAD_S, "headers": headers, "body": file}
-        return self.read(answer, self._answer("POST", path, how).data)
+        headers = {"Content-Type": media_type, "Content-Length": str(size), **_EVENTS}
+        how = {"timeout_s": idle_s, "headers": headers, "body": file, "stream": True}
+
+        def send() -> T:
+            with self._open("POST", path, how) as lines:
+                return read(lines)
+
+        return self._tried(send)
 
     def get(self, answer: type[A], path: str, **how: Any) -> A:
         """GET, read as a model; ``how`` as for :meth:`request`."""
@@ -168,7 +180,7 @@ class Http:
     def pieces(self, path: str) -> Iterator[bytes]:
         """The body of a GET's success as it comes; :class:`Unavailable` where it breaks off."""
         how = {"timeout_s": ANSWER_S, "headers": {}, "stream": True}
-        response = self._answer("GET", path, how)
+        response = self._tried(lambda: self._once("GET", path, how))
         try:
             yield from response.stream(READ_BYTES)
         except HTTPError as error:
@@ -185,14 +197,20 @@ class Http:
         silent for ``idle_s``."""
         how = {"timeout_s": idle_s, "headers": _EVENTS, "stream": True}
         try:
-            response = self._once("GET", _target(path, params), how)
-            try:
-                yield _lines(response)
-            finally:
-                response.close()
-                response.release_conn()
+            with self._open("GET", _target(path, params), how) as lines:
+                yield lines
         except HTTPError as error:
             raise self._unavailable(error) from error
+
+    @contextmanager
+    def _open(self, method: str, target: str, how: Mapping[str, Any]) -> Iterator[Iterator[str]]:
+        """The lines of an answer as they come."""
+        response = self._once(method, target, how)
+        try:
+            yield _lines(response)
+        finally:
+            response.close()
+            response.release_conn()
 
     def close(self) -> None:
         """Close the connections; idempotent."""

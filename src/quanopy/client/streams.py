@@ -1,7 +1,7 @@
 """Following events: a server-sent event stream that is taken up again where it broke."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -12,6 +12,7 @@ from quanopy.wire.problems import from_problem
 from quanopy.wire.service import EventOut, EventsOut, Problem
 
 M = TypeVar("M", bound=BaseModel)
+P = TypeVar("P", bound=BaseModel)
 
 IDLE_S = 60.0
 """A stream silent for longer than this (the server sends comments) is taken for broken."""
@@ -61,7 +62,32 @@ def parse(lines: Iterable[str]) -> Iterator[tuple[str, EventOut | None]]:
     Raises the error that the broker sends before it ends a stream, and :class:`QuanopyError`
     for data that is no event.
     """
-    position, block = "", dict[str, str]()
+    position = ""
+    for block in _blocks(lines):
+        position = block.get("id", position)
+        if position and block.keys() & {"id", "data"}:
+            yield position, _read(EventOut, block["data"]) if "data" in block else None
+
+
+def outcome(
+    lines: Iterable[str], answer: type[M], progress: type[P], tell: Callable[[P], object]
+) -> M:
+    """What came of work that the broker tells of while it is done; ``tell`` is told how far it is.
+
+    Raises the error that the work ended with, and :class:`Unavailable` where nothing came of it.
+    """
+    for block in _blocks(lines):
+        data = block.get("data", "")
+        if block.get("event") == "done":
+            return _read(answer, data)
+        if block.get("event") == "progress":
+            tell(_read(progress, data))
+    raise Unavailable("the broker broke off", hint="Ask again.")
+
+
+def _blocks(lines: Iterable[str]) -> Iterator[dict[str, str]]:
+    """The fields of each block; raises the error that one is."""
+    block = dict[str, str]()
     for line in lines:
         if line:
             name, _, value = line.partition(":")
@@ -69,9 +95,7 @@ def parse(lines: Iterable[str]) -> Iterator[tuple[str, EventOut | None]]:
             continue
         if block.get("event") == "problem":
             raise from_problem(_read(Problem, block.get("data", "")))
-        position = block.get("id", position)
-        if position and block.keys() & {"id", "data"}:
-            yield position, _read(EventOut, block["data"]) if "data" in block else None
+        yield block
         block = {}
 
 

@@ -48,9 +48,14 @@ def plain_response(
 
 def unexpected_response(error: Exception) -> Response:
     """A 500 that says only under which id the trace was logged."""
+    return problem_response(unexpected_problem(error))
+
+
+def unexpected_problem(error: Exception) -> Problem:
+    """The same as a document."""
     error_id = uuid4().hex
     logger.error("unexpected error %s", error_id, exc_info=error)
-    problem = Problem.model_validate(
+    return Problem.model_validate(
         {
             "type": "about:blank",
             "title": "Internal Server Error",
@@ -60,7 +65,6 @@ def unexpected_response(error: Exception) -> Response:
             "error_id": error_id,
         }
     )
-    return problem_response(problem)
 
 
 def handle_error(_: Request, error: Exception) -> Response:

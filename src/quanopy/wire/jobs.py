@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 
 from quanopy.domain.calibration import CalibrationLabel
+from quanopy.domain.imports import ImportStep
 from quanopy.domain.jobs import JobKind, OnFailure
 from quanopy.domain.states import ExecutionState, JobState, TaskState
 from quanopy.domain.waits import Awaited
@@ -367,6 +368,14 @@ class ResultsOut(Answer):
     """Results in the order asked for; ``null`` where a job has none (yet)."""
 
     results: list[ResultOut | None]
+
+
+class ImportingOut(Answer):
+    """How far an import is."""
+
+    step: ImportStep
+    done: int = Field(description="Jobs; of `read`: circuits.")
+    of: int
 
 
 class LeftOutOut(Answer):

@@ -100,6 +100,34 @@ def test_what_is_imported_reads_as_at_its_origin(
     assert members(receipt_of(bob, job_id)) == members(data)
 
 
+def events_of(answer: httpx.Response) -> list[tuple[str, Any]]:
+    """What an event stream said, by kind."""
+    blocks = [block.splitlines() for block in answer.text.split("\n\n") if block]
+    named = [dict(line.split(": ", 1) for line in lines) for lines in blocks]
+    return [(one["event"], json.loads(one["data"])) for one in named if "event" in one]
+
+
+def test_it_is_told_how_far_an_import_is_while_it_goes_on(
+    service: Service, other: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("quanopy.server.underway.EVERY_S", 0.001)
+    data = finished(service)
+    headers = {"Content-Type": MEDIA_TYPE, "Accept": "text/event-stream"}
+    bob = other.client("bob")
+    answer = bob.post("/v1/receipts", content=data, headers=headers)
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    *before, (kind, done) = events_of(answer)
+    assert (kind, done["new"]) == ("done", [id_of(data)])
+    steps = [far["step"] for kind, far in before]
+    assert steps
+    assert steps == sorted(steps, key=["check", "read", "keep"].index)
+    assert {kind for kind, _ in before} <= {"progress"}
+    eve = other.client("eve").post("/v1/receipts", content=data, headers=headers)
+    ((kind, problem),) = [one for one in events_of(eve) if one[0] != "progress"]
+    assert (kind, problem["status"]) == ("problem", 409)
+    assert "another's" in problem["detail"]
+
+
 def test_importing_again_changes_nothing(service: Service, other: Service) -> None:
     data, bob = finished(service), other.client("bob")
     job_id = id_of(data)

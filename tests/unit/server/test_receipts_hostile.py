@@ -24,7 +24,10 @@ from quanopy.codecs.receipts import GROUP, GROUP_EVENTS, MANIFEST, ReceiptWriter
 from quanopy.domain.errors import Invalid, QuanopyError, TooLarge, Unavailable
 from quanopy.domain.groups import GroupPolicy, GroupState
 from quanopy.domain.ids import Kind, new_id
+from quanopy.domain.imports import ImportStep
+from quanopy.ports.archive import ToldGroup
 from quanopy.ports.objects import Objects
+from quanopy.ports.store import Store
 from quanopy.services.importing import Importing
 from quanopy.services.receipts import Made, receipt_of
 from tests.unit.server.service import PUB, Service
@@ -361,6 +364,72 @@ def test_of_many_jobs_none_is_taken_where_the_last_is_wrong(
         take_in(service, data)
 
 
+class Noting:
+    """A store that notes of how many jobs of a group it is told."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.told: list[tuple[int, int]] = []
+
+    def tell(self, told: Any, snapshots: Any, group: ToldGroup | None = None) -> set[str]:
+        self.told.append((len(told), 0 if group is None else len(group.positions)))
+        return self._store.tell(told, snapshots, group)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+
+def test_it_is_told_how_far_an_import_is_and_of_each_job_s_place_once_and_at_the_end(
+    service: Service, bases: list[Members], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("quanopy.services.importing._AT_ONCE", 2)
+    store, steps = Noting(service.store), []
+    importing = Importing(
+        store=cast(Store, store),
+        objects=service.objects,
+        reader=service.reader,
+        most_bytes=2**28,
+    )
+    with ReceiptFile(io.BytesIO(group_of_many(bases[1], 5))) as file:
+        importing.take_in(file, "bob", lambda *told: steps.append(told))
+    assert store.told == [(2, 2), (2, 2), (1, 1), (0, 5)]
+    assert [told for told in steps if told[0] is not ImportStep.READ] == [
+        *((ImportStep.CHECK, done, 5) for done in range(1, 6)),
+        *((ImportStep.KEEP, done, 5) for done in (2, 4, 5)),
+    ]
+
+
+def group_of_many(base: Members, count: int) -> bytes:
+    """A receipt of a group of so many jobs."""
+    many = [renamed(base) for _ in range(count)]
+    ids = [job_id for one in many for job_id in json.loads(one[MANIFEST])["jobs"]]
+    entry = group_of(count)
+    manifest = {"group": {"id": entry.id, "name": entry.name}, "jobs": ids}
+    event = EventEntry(at=AT, subject=entry.id, kind="group.done", actor="ada")
+    together = {name: data for one in many for name, data in one.items()}
+    together |= {GROUP: entry.encoded(), GROUP_EVENTS: event.line()}
+    return signed(together, **manifest)
+
+
+class Counting(io.BytesIO):
+    """A file that counts how often it is read."""
+
+    reads = 0
+
+    def read(self, size: int | None = -1) -> bytes:
+        self.reads += 1
+        return super().read(size)
+
+
+def test_a_small_member_that_was_read_is_at_hand(bases: list[Members]) -> None:
+    source = Counting(signed(bases[0]))
+    with ReceiptFile(source) as file:
+        name = next(name for name in file.names if name.endswith("job.json"))
+        once, reads = file.read(name), source.reads
+        assert file.read(name) == once
+        assert source.reads == reads
+
+
 class Failing:
     """An object store that goes away after some packs were put."""
 
@@ -382,14 +451,9 @@ def test_an_import_that_was_interrupted_goes_on_when_it_is_repeated(
     service: Service, bases: list[Members], packs: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("quanopy.services.importing._AT_ONCE", 1)
-    many = [renamed(bases[1]) for _ in range(3)]
-    ids = [job_id for one in many for job_id in json.loads(one[MANIFEST])["jobs"]]
-    entry = group_of(3)
-    manifest = {"group": {"id": entry.id, "name": entry.name}, "jobs": ids}
-    event = EventEntry(at=AT, subject=entry.id, kind="group.done", actor="ada")
-    together = {name: data for one in many for name, data in one.items()}
-    together |= {GROUP: entry.encoded(), GROUP_EVENTS: event.line()}
-    data = signed(together, **manifest)
+    data = group_of_many(bases[1], 3)
+    with ReceiptFile(io.BytesIO(data)) as file:
+        ids, group_id = file.manifest["jobs"], file.manifest["group"]["id"]
     objects = cast(Objects, Failing(service.objects, packs))
     broken = Importing(
         store=service.store, objects=objects, reader=service.reader, most_bytes=2**28
@@ -399,7 +463,7 @@ def test_an_import_that_was_interrupted_goes_on_when_it_is_repeated(
             broken.take_in(file, "bob")
         assert len(service.store.jobs(ids)) == max(0, packs - 1)
     take_in_again(service, data)
-    assert [job.id for job in service.store.group_jobs(entry.id, limit=10)] == ids
+    assert [job.id for job in service.store.group_jobs(group_id, limit=10)] == ids
 
 
 # -- results that are none ---------------------------------------------------------------------

@@ -221,6 +221,13 @@ TOKEN = {
     "label": "laptop",
     "created_at": "2026-01-31T12:00:00Z",
 }
+IMPORTING = """event: progress
+data: {"step":"check","done":500,"of":10000}
+
+event: done
+data: {"receipt":"sha256:5f1c…","broker":"https://broker.example","new":["job_019a…"],"known":[]}
+
+"""
 RECEIPT = {
     "receipt": "sha256:5f1c…",
     "broker": "https://broker.example",

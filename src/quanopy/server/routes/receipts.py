@@ -1,7 +1,10 @@
 """Receipts: jobs with all that belongs to them, as one archive to keep."""
 
+import asyncio
 import sys
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -14,16 +17,19 @@ from starlette.responses import Response, StreamingResponse
 
 from quanopy.codecs.receipt_files import ReceiptFile
 from quanopy.codecs.receipts import MEDIA_TYPE
+from quanopy.domain.imports import ImportStep
 from quanopy.ports.wakeups import Topic
 from quanopy.server.bodies import spool_body
 from quanopy.server.openapi import problems, shows
 from quanopy.server.routes import examples
 from quanopy.server.routes.groups import owned
 from quanopy.server.routes.parameters import GroupId, JobId
+from quanopy.server.underway import MEDIA_TYPE as EVENTS
+from quanopy.server.underway import told, wants_events
 from quanopy.server.web import Web, answer, identity_of, web_of
-from quanopy.services.importing import TakenIn
+from quanopy.services.importing import TakenIn, Tell
 from quanopy.services.receipts import Made, members_of, receipt_of
-from quanopy.wire.jobs import LeftOutOut, ReceiptOut
+from quanopy.wire.jobs import ImportingOut, LeftOutOut, ReceiptOut
 
 router = APIRouter(prefix="/v1", tags=["receipts"])
 
@@ -79,7 +85,11 @@ async def get_group_receipt(request: Request, id: GroupId) -> Response:
     status_code=201,
     response_model=ReceiptOut,
     responses={
-        200: {"model": ReceiptOut, "description": "All its jobs were there already."},
+        200: {
+            "model": ReceiptOut,
+            "description": "All its jobs were there already; or the event stream.",
+            "content": {EVENTS: {"example": examples.IMPORTING}},
+        },
         **shows(examples.RECEIPT, status=201),
         **problems(409, 413, 415),
     },
@@ -88,10 +98,22 @@ async def get_group_receipt(request: Request, id: GroupId) -> Response:
 async def import_receipt(request: Request) -> Response:
     """Its jobs become the caller's, with their ids and as they ended; what is known of them was
     told, not seen, and they say so. Importing twice changes nothing. A job that is there and is
-    another, or another's, is a conflict; one that was not final is left out."""
-    web, identity = web_of(request), identity_of(request)
+    another, or another's, is a conflict; one that was not final is left out. With `Accept:
+    text/event-stream` it is told how far it is: events `progress`, then `done` with the answer, or
+    `problem`; the import goes on where nobody listens."""
+    web, identity, far = web_of(request), identity_of(request), _HowFar()
+    work = web.asks.run(_take_in, web, await _spooled(request, web), identity.account, far.tell)
+    if wants_events(request):
+        return told(asyncio.ensure_future(work), lambda: far.last)
+    found = await work
+    return answer(found, 201 if found.new else 200)
+
+
+async def _spooled(request: Request, web: Web) -> IO[bytes]:
+    """The body as a file, which whoever reads it closes."""
     settings = web.settings
-    with TemporaryFile() as file:
+    with ExitStack() as opened:
+        file = opened.enter_context(TemporaryFile())
         await spool_body(
             request,
             file,
@@ -100,14 +122,25 @@ async def import_receipt(request: Request) -> Response:
             limit=settings.receipt_limit,
             timeout_s=settings.body_timeout_s,
         )
-        taken = await web.asks.run(_take_in, web, file, identity.account)
+        opened.pop_all()
+    return file
+
+
+@dataclass(slots=True)
+class _HowFar:
+    """What was told last."""
+
+    last: ImportingOut | None = None
+
+    def tell(self, step: ImportStep, done: int, of: int) -> None:
+        self.last = ImportingOut(step=step, done=done, of=of)
+
+
+def _take_in(web: Web, file: IO[bytes], account: str, tell: Tell) -> ReceiptOut:
+    with file, ReceiptFile(file) as receipt:
+        taken = web.importing.take_in(receipt, account, tell)
     web.wakeups.notify(Topic.EVENTS)
-    return answer(_receipt_out(taken), 201 if taken.new else 200)
-
-
-def _take_in(web: Web, file: IO[bytes], account: str) -> TakenIn:
-    with ReceiptFile(file) as receipt:
-        return web.importing.take_in(receipt, account)
+    return _receipt_out(taken)
 
 
 def _receipt_out(taken: TakenIn) -> ReceiptOut:

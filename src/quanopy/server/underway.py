@@ -1,0 +1,54 @@
+"""Work that takes long, told of while it is done: as an event stream."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import StreamingResponse
+
+from quanopy.domain.errors import QuanopyError
+from quanopy.server.problems import unexpected_problem
+from quanopy.wire.problems import to_problem
+
+MEDIA_TYPE = "text/event-stream"
+EVERY_S = 0.5
+"""How often it is told how far the work is; so that no proxy takes silence for an end, too."""
+
+
+def wants_events(request: Request) -> bool:
+    """Whether a caller asks for an event stream."""
+    return MEDIA_TYPE in request.headers.get("accept", "")
+
+
+def told(
+    work: asyncio.Future[BaseModel], how_far: Callable[[], BaseModel | None]
+) -> StreamingResponse:
+    """How far the work is (``progress``), then what came of it (``done``), or why nothing did
+    (``problem``). The work goes on where nobody listens any more."""
+    return StreamingResponse(
+        _events(work, how_far),
+        media_type=MEDIA_TYPE,
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+async def _events(
+    work: asyncio.Future[BaseModel], how_far: Callable[[], BaseModel | None]
+) -> AsyncIterator[bytes]:
+    while not (await asyncio.wait({work}, timeout=EVERY_S))[0]:
+        far = how_far()
+        yield b": begun\n\n" if far is None else _event("progress", far)
+    error = work.exception()
+    if error is None:
+        yield _event("done", work.result())
+    elif isinstance(error, QuanopyError):
+        yield _event("problem", to_problem(error))
+    elif isinstance(error, Exception):
+        yield _event("problem", unexpected_problem(error))
+    else:
+        raise error
+
+
+def _event(kind: str, data: BaseModel) -> bytes:
+    return f"event: {kind}\ndata: {data.model_dump_json(exclude_none=True)}\n\n".encode()
