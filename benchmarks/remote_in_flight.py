@@ -28,9 +28,8 @@ from quanopy.testing.vendors.pasqal import DEVICE
 TASKS = int(os.environ.get("TASKS", "10000"))
 TOGETHER = 500
 WATCHED_S = 64.0
-"""Two of the longest pauses between looks at a job."""
+"""At least the longest pause between looks at a job."""
 INTERVAL_S = 2.0
-SLOWEST_S = 32.0
 START_S = 600.0
 LOOK_S = 5.0
 
@@ -51,6 +50,11 @@ class Followed:
     """The provider's table, of what the vendor tells of itself."""
     listed: bool = True
     """Whether states come by a list: else by a request each."""
+
+    @property
+    def slowest_s(self) -> float:
+        """The longest pause between looks at a job."""
+        return 32.0 if self.listed else 60.0
 
 
 def bell() -> Mapping[str, str]:
@@ -199,10 +203,10 @@ def megabytes(pid: int) -> float:
     return int(line.split()[1]) * 1024 / 1e6
 
 
-def watch(worker: int, url: str) -> tuple[float, float, float]:
+def watch(worker: int, url: str, slowest_s: float) -> tuple[float, float, float]:
     """Requests to learn states for each 100 tasks and the provider's interval (nothing changes, so
     it looks at each in up to sixteen of them), share of a core, megabytes."""
-    time.sleep(SLOWEST_S)
+    time.sleep(slowest_s)
     before, used, began = requests(url).get("poll", 0), cpu_s(worker), time.monotonic()
     time.sleep(WATCHED_S)
     took = time.monotonic() - began
@@ -228,7 +232,7 @@ def measured(name: str, to: Followed) -> Iterator[Measure]:
             began = time.monotonic()
             await_started(served, to, one["url"])
             sys.stderr.write(f"{name}: all started after {time.monotonic() - began:.0f} s\n")
-            asked, share, memory = watch(worker, one["url"])
+            asked, share, memory = watch(worker, one["url"], to.slowest_s)
     about = f"{name}: {TASKS} tasks in flight"
     if to.listed:
         yield measure(f"{about}, requests for each 100 and interval", asked, "", 1)

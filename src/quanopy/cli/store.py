@@ -13,8 +13,8 @@ from quanopy.cli.service import Config, Database, Objects
 from quanopy.cli.subcommands import Subcommands
 
 if TYPE_CHECKING:
+    from quanopy.server.parts import Parts
     from quanopy.server.settings import Settings
-    from quanopy.server.web import Parts
     from quanopy.services.archive_packs import Damage
 
 app = typer.Typer(

@@ -151,6 +151,9 @@ class RemoteCapabilities:
     """How often ``poll`` is worth asking; doubled, up to 16 times, while nothing changes."""
     batch: int = 100
     """How many executions one ``start``, ``poll`` or ``stop`` takes."""
+    one_by_one: bool = False
+    """``poll`` costs a request for each execution, for the service lists none: what has not
+    changed for long is asked for about once a minute."""
     tasks_per_execution: int = 1
     """How many tasks may share an execution."""
     senders_each: int | None = None
@@ -175,6 +178,8 @@ class Report:
     """``None``: a status never seen before; ``detail`` carries it."""
     detail: str = ""
     queue_position: int | None = None
+    """How many are ahead of it, where the provider says so: what is near the front is asked for
+    again soon."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ import logging
 import re
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import parse_qsl, quote_plus, urlsplit
@@ -71,6 +71,7 @@ class VendorSession(requests.Session):
         self._home = _origin(home)
         self._timeout_s = timeout_s
         self._most_bytes = most_bytes
+        self._environment: Mapping[str, Any] | None = None
         for scheme in ("http://", "https://"):
             self.mount(scheme, requests.adapters.HTTPAdapter(pool_maxsize=connections))
 
@@ -79,7 +80,8 @@ class VendorSession(requests.Session):
     ) -> requests.Response:
         """As ``requests`` does it, but the answer is whole and a good one, or an error of ours:
         ``OutcomeUnknown`` where the vendor may have done what was asked."""
-        if urlsplit(url).scheme != "https" and _origin(url) != self._home:
+        scheme, place = _origin(url)
+        if scheme != "https" and (scheme, place) != self._home:
             raise Rejected(f"{self._who} names an address that is not asked: it is not https")
         kwargs |= {"timeout": self._timeout_s, "allow_redirects": False, "stream": True}
         deadline = time.monotonic() + self._timeout_s
@@ -97,6 +99,19 @@ class VendorSession(requests.Session):
                 retry_after_s=retry_after_s(dict(response.headers)),
             )
         return response
+
+    def merge_environment_settings(  # type: ignore[override]
+        self, url: str, proxies: Any, stream: Any, verify: Any, cert: Any
+    ) -> Mapping[str, Any]:
+        """What the environment says of proxies and authorities, read once for ``home``: each time
+        it is an eighth of what a request costs."""
+        usual = _origin(url) == self._home and verify is None and not (proxies or cert)
+        if usual and self._environment is not None:
+            return self._environment
+        said = super().merge_environment_settings(url, proxies, stream, verify, cert)
+        if usual:
+            self._environment = said
+        return said
 
     def get_redirect_target(self, resp: requests.Response) -> None:
         """None: an answer that points elsewhere is a refusal, and nobody reads on there."""

@@ -1,37 +1,64 @@
-"""Logging: the standard library's records, formatted by structlog. Never a token or a program."""
+"""Logging: the standard library's records, as lines. Never a token or a program."""
 
+import json
 import logging
 import sys
+from datetime import UTC, datetime
 
-import structlog
+_COLOURS = {logging.WARNING: 33, logging.ERROR: 31, logging.CRITICAL: 31}
+"""Of levels on a terminal, as it counts them."""
 
 
 def set_up_logging(level: str, form: str) -> None:
     """Send every record at ``level`` or above to standard error, for people (``console``) or
     machines (``json``)."""
-    shared: list[structlog.typing.Processor] = [
-        structlog.stdlib.add_logger_name,
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
-    last: structlog.typing.Processor
-    if form == "json":
-        shared.append(structlog.processors.format_exc_info)
-        last = structlog.processors.JSONRenderer()
-    else:
-        # structlog's own choice shows the frames' variables: tokens and programs among them.
-        last = structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-        )
-    formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=shared,
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, last],
-    )
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(formatter)
+    handler.setFormatter(_Objects() if form == "json" else _Lines(colours=sys.stderr.isatty()))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     # Their notes on starting and stopping repeat our own.
     for chatty in ("alembic", "uvicorn"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
+
+
+class _Lines(logging.Formatter):
+    """A line a record; what was raised stands below it, without the values of variables."""
+
+    def __init__(self, *, colours: bool) -> None:
+        super().__init__("%(asctime)s [%(level)s] %(message)s [%(name)s]")
+        self._colours = _COLOURS if colours else {}
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        level, colour = _level(record).ljust(8), self._colours.get(record.levelno)
+        record.level = level if colour is None else f"\x1b[{colour}m{level}\x1b[0m"
+        return super().format(record)
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802
+        """When it was."""
+        return _moment(record)
+
+
+class _Objects(logging.Formatter):
+    """A JSON object a record, on a line of its own."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The object."""
+        said = {
+            "event": record.getMessage(),
+            "logger": record.name,
+            "level": _level(record),
+            "timestamp": _moment(record),
+        }
+        if record.exc_info:
+            said["exception"] = self.formatException(record.exc_info)
+        return json.dumps(said)
+
+
+def _level(record: logging.LogRecord) -> str:
+    return record.levelname.lower()
+
+
+def _moment(record: logging.LogRecord) -> str:
+    return datetime.fromtimestamp(record.created, UTC).isoformat().replace("+00:00", "Z")

@@ -1,55 +1,22 @@
 """What the routes share: the broker's parts, and those that belong to one HTTP server."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
 from quanopy.domain.accounts import Identity
-from quanopy.ports.objects import Objects
-from quanopy.ports.programs import Reader
-from quanopy.ports.providers import Targets
-from quanopy.ports.store import Store
-from quanopy.ports.wakeups import Wakeups
 from quanopy.server.auth import Authenticator
 from quanopy.server.bodies import read_body
 from quanopy.server.feed import Feed
 from quanopy.server.loop import Calls, Mailbox
 from quanopy.server.metrics import Metrics
+from quanopy.server.parts import Parts
 from quanopy.server.reads import JobReads
-from quanopy.server.settings import Settings
-from quanopy.services.calibration_reads import CalibrationReads
-from quanopy.services.candidates import Candidates
-from quanopy.services.egress import Egress
-from quanopy.services.hints import JobHints
 from quanopy.services.importing import Importing
-from quanopy.services.submit import Submit, Submitted
-from quanopy.services.webhook_secrets import WebhookSecrets
+from quanopy.services.submit import Submitted
 
 _UNPACKED = 10
 """How much larger a receipt may be once it is unpacked: JSON is packed to a tenth."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
-    """What a server is given: everything below the HTTP interface."""
-
-    settings: Settings
-    store: Store
-    objects: Objects
-    wakeups: Wakeups
-    hints: JobHints
-    reader: Reader
-    submit: Submit
-    targets: Targets
-    calibrations: CalibrationReads
-    registration_token: Callable[[str], str]
-    """Makes the token of a resource that registered itself from its registration's id."""
-    candidates: Candidates
-    egress: Egress
-    webhook_secrets: WebhookSecrets
 
 
 class Web:

@@ -9,6 +9,9 @@ from importlib.metadata import version
 from threading import Lock
 from typing import Any
 
+from quanopy.domain.events import Event
+from quanopy.domain.groups import Group
+from quanopy.domain.jobs import Job
 from quanopy.outbound.trust import trusting
 from quanopy.ports.objects import Objects
 from quanopy.ports.providers import is_remote
@@ -17,10 +20,9 @@ from quanopy.ports.sender import Sender
 from quanopy.providers.registry import AnyProvider, Plugin, load
 from quanopy.providers.secrets import Secret
 from quanopy.sandbox.reader import ProcessReader
-from quanopy.server.notes import note
+from quanopy.server.parts import Parts
 from quanopy.server.registering import RegistrationTokens, key_in
 from quanopy.server.settings import Settings
-from quanopy.server.web import Parts
 from quanopy.server.worker import Worker, rhythm
 from quanopy.services.calibrate import Calibrations, Pace
 from quanopy.services.calibration_reads import CalibrationReads
@@ -80,10 +82,16 @@ class Broker:
         if authorities is not None:
             trusting(authorities)  # what cannot be read is said at once
 
+        # Most workers have no webhook to tell.
         def sender() -> Sender:
-            from quanopy.outbound.sender import HttpSender  # most workers have no webhook
+            from quanopy.outbound.sender import HttpSender
 
             return HttpSender(parts.egress, authorities=authorities)
+
+        def render(event: Event, job: Job | None, group: Group | None) -> bytes:
+            from quanopy.server.notes import note
+
+            return note(event, job, group)
 
         return Notifying(
             store=parts.store,
@@ -92,7 +100,7 @@ class Broker:
                 store=parts.store,
                 sender=sender,
                 secrets=parts.webhook_secrets,
-                render=note,
+                render=render,
                 agent=f"Quanopy/{version('quanopy')}",
             ),
         )

@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 _ROUGHLY_S = 0.25
 _SLOWEST = 16
+_SLOWEST_S = 60.0
+"""Between looks that cost a request each, at least."""
 _LONGEST_ID = 500
 
 
@@ -68,12 +70,20 @@ def _sound(answers: Mapping[str, T], sound: Callable[[object], bool]) -> dict[st
     return found
 
 
-def pause_s(provider: RemoteProvider, execution: Execution) -> float:
-    """Until the next look: as long as nothing has changed so far, so it doubles each time."""
-    base = provider.capabilities.poll_interval_s
+def pause_s(
+    provider: RemoteProvider, execution: Execution, queue_position: int | None = None
+) -> float:
+    """Until the next look: as long as nothing has changed so far, so it doubles each time; but
+    an interval for each that is ahead of it in the vendor's queue, and one for itself, is enough.
+    """
+    able = provider.capabilities
+    base = able.poll_interval_s
     since = execution.started_at or execution.created_at
     unchanged = (datetime.now(UTC) - since).total_seconds()
-    return in_step(min(max(base, unchanged), _SLOWEST * base), base)
+    longest = max(_SLOWEST * base, _SLOWEST_S if able.one_by_one else 0.0)
+    if queue_position is not None:
+        longest = min(longest, base * (1 + queue_position))
+    return in_step(max(base, min(unchanged, longest)), base)
 
 
 def in_step(pause_s: float, base_s: float) -> float:

@@ -217,7 +217,7 @@ class Tracking:
             state=ExecutionState.RUNNING if forward else None,
             due_in_s=self._provider.capabilities.poll_interval_s
             if forward
-            else pause_s(self._provider, execution),
+            else pause_s(self._provider, execution, report.queue_position),
         )
 
     def _missing(self, execution: Execution, age_s: float) -> ExecutionChange:

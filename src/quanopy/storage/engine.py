@@ -24,6 +24,9 @@ T = TypeVar("T")
 CONNECT_TIMEOUT_S = 5
 STATEMENT_TIMEOUT_S = 30
 _POOL_TIMEOUT_S = 10
+_CACHE_KIB = 8192
+"""Of pages that a connection to SQLite keeps; it forgets them whenever another one has written, and
+then reads what the system has in memory anyway."""
 _ATTEMPTS = 5
 """How often a transaction that met another, or a change of tables, is begun again."""
 _LIMITS = (
@@ -171,6 +174,8 @@ def _sqlite(path: Path, connections: int) -> Engine:
         max_overflow=0,
         pool_reset_on_return=None,
         pool_timeout=STATEMENT_TIMEOUT_S,
+        # One more reader in use is one more cache.
+        pool_use_lifo=True,
         connect_args={
             "check_same_thread": False,
             "isolation_level": None,
@@ -185,7 +190,7 @@ def _sqlite(path: Path, connections: int) -> Engine:
         for pragma in (
             "synchronous=FULL",
             "foreign_keys=ON",
-            "cache_size=-32768",
+            f"cache_size=-{_CACHE_KIB}",
             "temp_store=MEMORY",
         ):
             connection.execute(f"PRAGMA {pragma}")

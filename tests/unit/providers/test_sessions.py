@@ -204,6 +204,35 @@ def test_an_address_elsewhere_has_to_be_https(session: VendorSession, url: str) 
     assert isinstance(met(session, url), Rejected)
 
 
+def test_the_environment_is_read_once_for_the_vendor_and_not_for_others(
+    server: Server, session: VendorSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("no_proxy", "NO_PROXY", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    server.say = answer(200)
+    session.get(server.url)
+    for scheme in ("http", "https"):
+        monkeypatch.setenv(f"{scheme}_proxy", "http://127.0.0.1:9")
+    assert session.get(server.url).status_code == 200
+    assert "ProxyError" in met(session, "https://elsewhere.example").message
+    with VendorSession("Acme", home=server.url, timeout_s=0.5) as later:
+        assert "ProxyError" in met(later, server.url).message
+
+
+def test_what_a_client_wants_of_a_request_goes_before_what_was_read(
+    server: Server, session: VendorSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    server.say = answer(200)
+    session.get(server.url)
+    wanted = session.merge_environment_settings(server.url, {}, True, False, None)
+    assert wanted["verify"] is False
+    with pytest.raises(OutcomeUnknown, match="ProxyError"):
+        session.get(server.url, proxies={"http": "http://127.0.0.1:9"})
+    assert session.get(server.url).status_code == 200
+
+
 def test_a_signed_address_is_not_logged(
     server: Server, session: VendorSession, caplog: pytest.LogCaptureFixture
 ) -> None:

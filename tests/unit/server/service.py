@@ -24,10 +24,11 @@ from quanopy.ports.store import Store
 from quanopy.ports.wakeups import Topic, Wakeups
 from quanopy.server.auth import make_token, new_secret
 from quanopy.server.listening import listening
+from quanopy.server.parts import Parts
 from quanopy.server.registering import RegistrationTokens
 from quanopy.server.run import serving
 from quanopy.server.settings import Settings
-from quanopy.server.web import Parts, Web
+from quanopy.server.web import Web
 from quanopy.services.calibrate import Calibrations
 from quanopy.services.calibration_reads import CalibrationReads
 from quanopy.services.candidates import Candidates

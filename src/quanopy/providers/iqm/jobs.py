@@ -18,15 +18,17 @@ BEGUN = ("execution_started", "received")
 """Entries of a job's timeline that say it began on the machine, the surest first."""
 ENDED = ("execution_ended", "completed", "ready", "failed")
 _LONGEST = 500
+_MOST_AHEAD = 1_000_000_000
 
 
 def report(job: Mapping[str, Any]) -> Report:
     """Where it is."""
     position = job.get("queue_position")
+    sound = type(position) is int and 0 <= position <= _MOST_AHEAD
     return Report(
         state=STATES.get(job["status"]),
         detail=(why(job) if job["status"] == "failed" else job["status"])[:_LONGEST],
-        queue_position=position if isinstance(position, int) else None,
+        queue_position=position if sound else None,
     )
 
 

@@ -71,7 +71,7 @@ class IqmProvider:
         timeout_s: float,
     ) -> None:
         self.name = name
-        self.capabilities = RemoteCapabilities(request_timeout_s=timeout_s, batch=100)
+        self.capabilities = RemoteCapabilities(request_timeout_s=timeout_s, one_by_one=True)
         self._account = f"{url.rstrip('/')} {account or token.reference}"
         self._url = url
         self._chosen = tuple(chosen)

@@ -64,7 +64,7 @@ class PercevalProvider:
         """See :func:`quanopy.providers.perceval.create`."""
         self.name = name
         self.capabilities = RemoteCapabilities(
-            request_timeout_s=request_timeout_s, poll_interval_s=3.0
+            request_timeout_s=request_timeout_s, poll_interval_s=3.0, one_by_one=True
         )
         self._token = token
         self._url = url

@@ -71,7 +71,9 @@ class QrmiProvider:
         timeout_s: float,
     ) -> None:
         self.name = name
-        self.capabilities = RemoteCapabilities(request_timeout_s=timeout_s, batch=_BATCH)
+        self.capabilities = RemoteCapabilities(
+            request_timeout_s=timeout_s, batch=_BATCH, one_by_one=True
+        )
         self._account = account
         self._acquire = acquire
         self._timeout_s = timeout_s

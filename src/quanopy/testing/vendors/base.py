@@ -42,6 +42,7 @@ class Vendor:
         self.skew = timedelta()
         self.lock = threading.RLock()
         self.jobs: dict[str, VendorJob] = {}
+        self._came = self._begun = 0
         self.requests: list[tuple[str, str]] = []
         """Every request that came: what it was about, and ``METHOD PATH``."""
         self.astray: list[Request] = []
@@ -101,8 +102,11 @@ class Vendor:
 
     def accept(self, id: str, payload: Any, *, key: str | None = None) -> VendorJob:
         """Take a job in; it runs as soon as it may."""
-        job = VendorJob(id=id, key=key, payload=payload, created_at=self.now())
         with self.lock:
+            job = VendorJob(
+                id=id, key=key, payload=payload, created_at=self.now(), place=self._came
+            )
+            self._came += 1
             self.jobs[id] = job
         self._runners.submit(self._run, job)
         return job
@@ -119,6 +123,11 @@ class Vendor:
             if job.state not in ENDED:
                 job.state, job.ended_at = State.CANCELLED, self.now()
 
+    def ahead(self, job: VendorJob) -> int:
+        """How many stand before a job that waits, those that were cancelled meanwhile too."""
+        with self.lock:
+            return max(0, job.place - self._begun)
+
     def hold(self) -> None:
         """Jobs that start from now on go on running until :meth:`release`."""
         self._open.clear()
@@ -134,6 +143,7 @@ class Vendor:
 
     def _run(self, job: VendorJob) -> None:
         with self.lock:
+            self._begun += 1
             if job.state in ENDED:
                 return
             job.state, job.started_at = State.RUNNING, self.now()

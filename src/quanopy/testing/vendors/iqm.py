@@ -301,7 +301,7 @@ class IqmVendor(Vendor):
             "errors": []
             if error is None
             else [{"message": error, "error_code": "job_failed", "source": "iqm-station-control"}],
-            "queue_position": 0 if state is State.QUEUED else None,
+            "queue_position": self.ahead(job) if state is State.QUEUED else None,
             "timeline": [
                 {"source": source, "status": status, "timestamp": at.isoformat()}
                 for source, status, at in timeline

@@ -28,6 +28,8 @@ class VendorJob:
     """What tells our executions apart, where the protocol carries such a thing."""
     payload: Any
     created_at: datetime
+    place: int = 0
+    """How many came to the queue before it."""
     state: State = State.QUEUED
     started_at: datetime | None = None
     ended_at: datetime | None = None
