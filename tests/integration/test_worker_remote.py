@@ -277,6 +277,27 @@ def test_answers_that_are_none_leave_what_was_sent_to_be_sent_again(
     assert accepted(vendor, place, ids) == [1] * 3
 
 
+class Queueing(FakeProvider):
+    """Says of everything that it waits, with nothing ahead of it."""
+
+    looks = 0
+
+    def poll(self, ids: Sequence[str]) -> dict[str, Report]:
+        self.looks += 1
+        waiting = Report(state=ExecutionState.SUBMITTED, queue_position=0)
+        return dict.fromkeys(ids, waiting)
+
+
+def test_what_is_next_at_its_vendor_is_looked_at_in_every_interval(
+    place: Workplace, vendor: FakeVendorServer
+) -> None:
+    queueing = Queueing(vendor.url, token=TOKEN, poll_interval_s=0.25)
+    place.submit(1, "fake")
+    place.worker(queueing)
+    # As far apart as it has waited, the eighth look is after 16 s.
+    place.wait_for(lambda: queueing.looks, lambda looks: looks >= 8, timeout_s=12)
+
+
 class Choosy(FakeProvider):
     """Refuses one task, and takes all others."""
 

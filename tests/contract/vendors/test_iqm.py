@@ -2,6 +2,7 @@
 
 import io
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,6 +21,7 @@ from quanopy.domain.programs import IQM
 from quanopy.domain.states import ExecutionState, ResourceState
 from quanopy.ports.providers import Order, Outcome, RemoteProvider, Work
 from quanopy.providers.iqm import create
+from quanopy.providers.iqm.jobs import report
 from quanopy.providers.secrets import Secret
 from quanopy.testing.remote_provider_contract import Bench, ProviderContract, start, wait_all
 from quanopy.testing.vendors.bench import Given, VendorBench
@@ -239,6 +241,33 @@ def test_a_job_that_iqm_fails_says_why(provider: RemoteProvider) -> None:
     outcome = run(provider, work(bad, Pub(shots=10), native=IQM, kind=JobKind.RUN))
     assert isinstance(outcome.error, TaskFailed)
     assert "teleport" in outcome.error.message
+
+
+def wait_until_running(provider: RemoteProvider, id: str, *, timeout_s: float = 20.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while provider.poll([id])[id].state is not ExecutionState.RUNNING:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_job_that_waits_says_how_many_are_ahead(
+    vendor: IqmVendor, provider: RemoteProvider
+) -> None:
+    vendor.hold()
+    orders = [Order(key=new_id("exec"), resource="adonis", works=[bell()]) for _ in range(3)]
+    first, second, third = [start(provider, [order])[0] for order in orders]
+    try:
+        wait_until_running(provider, first)
+        reports = provider.poll([first, second, third])
+        assert [reports[one].queue_position for one in (first, second, third)] == [None, 0, 1]
+    finally:
+        vendor.release()
+    wait_all(provider, [first, second, third])
+
+
+@pytest.mark.parametrize("said", [-1, 10**400, True, "3", None])
+def test_a_place_in_the_queue_that_is_none_is_not_told(said: object) -> None:
+    assert report({"status": "waiting", "queue_position": said}).queue_position is None
 
 
 def test_a_result_names_the_calibration_it_ran_under(
