@@ -1,6 +1,8 @@
 """What the log says, and what it leaves out."""
 
+import json
 import logging
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -46,3 +48,24 @@ def test_a_trace_shows_no_variables(
     logged = capsys.readouterr().err
     assert "ValueError" in logged
     assert secret not in logged
+
+
+def test_lines_are_for_people(root: logging.Logger, capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_logging("info", "console")
+    logging.getLogger("quanopy.here").warning("%s is away", "Acme")
+    line = capsys.readouterr().err
+    assert re.fullmatch(
+        r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[.]\d{6}Z \[warning \] Acme is away \[quanopy.here\]\n",
+        line,
+    )
+
+
+def test_machines_read_an_object_a_line(
+    root: logging.Logger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    set_up_logging("info", "json")
+    logging.getLogger("quanopy.here").warning("a line\nand another")
+    (line,) = capsys.readouterr().err.splitlines()
+    said = json.loads(line)
+    assert said.pop("timestamp").endswith("Z")
+    assert said == {"event": "a line\nand another", "level": "warning", "logger": "quanopy.here"}

@@ -1,5 +1,7 @@
 """A worker beside a server, or alone: from its start to its end."""
 
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -38,3 +40,14 @@ def test_a_start_that_fails_leaves_no_worker_behind(tmp_path: Path) -> None:
         one.name for one in set(threading.enumerate()) - before
     )
     broker.close()
+
+
+def test_a_worker_loads_nothing_that_only_servers_and_terminals_need() -> None:
+    needless = {"alembic", "fastapi", "numpy", "prometheus_client", "qiskit", "rich", "starlette"}
+    program = (
+        "import sys\n"
+        "from quanopy.cli import main\n"
+        "from quanopy.server import settings, working\n"
+        f"assert not {needless!r} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
