@@ -16,13 +16,12 @@ from typing import Any
 from quanopy.testing.fake_local import FakeEmulator
 from quanopy.testing.fake_provider import FakeProvider
 from quanopy.testing.fake_vendor import TOKEN
-from tests.integration.workplace import QUICK, Workplace
+from tests.integration.workplace import PATIENCE_S, QUICK, Workplace
 
 STEPS = {"claim", "read", "put", "begin", "start", "advance", "due", "poll", "result", "finish"}
 """What is counted, from the first call that had something to do on."""
 DONE = 7
 """Exit status when all work ended before the step came."""
-PATIENCE_S = 30.0
 
 
 class Doom:

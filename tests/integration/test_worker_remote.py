@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TypeVar
 
 import pytest
 
@@ -22,25 +21,10 @@ from quanopy.ports.programs import Compilation, Compiled
 from quanopy.ports.providers import Order, Outcome, Report, Work
 from quanopy.testing.fake_provider import FakeProvider
 from quanopy.testing.fake_vendor import TOKEN
-from tests.integration.workplace import Workplace, task_ids
+from tests.integration.workplace import PATIENCE_S, Workplace, hurried, task_ids
 from tests.servers.vendor import FakeVendorServer
 
-P = TypeVar("P", bound=FakeProvider)
-PATIENCE_S = 30.0
-"""How long an answer is waited for: no busy machine makes one late."""
 pytestmark = pytest.mark.usefixtures("impatient")
-
-
-def hurried(provider: P) -> P:
-    """Polls often, and searches soon for what was lost: no request of these tests that has not
-    been answered is still under way."""
-    provider.capabilities = replace(
-        provider.capabilities,
-        request_timeout_s=0.3,
-        visibility_delay_s=0.1,
-        poll_interval_s=0.05,
-    )
-    return provider
 
 
 def provider(

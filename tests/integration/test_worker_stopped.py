@@ -7,7 +7,7 @@ from quanopy.domain.states import JobState
 from quanopy.ports.store import Store
 from quanopy.testing.fake_provider import FakeProvider
 from quanopy.testing.fake_vendor import TOKEN
-from tests.integration.workplace import BRIEF, Workplace, task_ids
+from tests.integration.workplace import BRIEF, PATIENCE_S, Workplace, hurried, task_ids
 from tests.servers.vendor import FakeVendorServer
 
 
@@ -56,10 +56,6 @@ def test_what_was_about_to_be_sent_is_not_sent_after_another_has(
 
 def searching(vendor: FakeVendorServer) -> FakeProvider:
     """Of a vendor that knows no keys, and can be searched."""
-    return FakeProvider(
-        vendor.url,
-        token=TOKEN,
-        mode="searchable",
-        request_timeout_s=0.3,
-        poll_interval_s=0.05,
+    return hurried(
+        FakeProvider(vendor.url, token=TOKEN, mode="searchable", request_timeout_s=PATIENCE_S)
     )

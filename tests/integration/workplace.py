@@ -30,13 +30,29 @@ from quanopy.services.recording import Accepted
 from quanopy.storage.objects import open_objects
 from quanopy.storage.store import open_store
 from quanopy.storage.wakeups import open_wakeups
+from quanopy.testing.fake_provider import FakeProvider
 
 T = TypeVar("T")
+P = TypeVar("P", bound=FakeProvider)
+PATIENCE_S = 30.0
+"""How long a vendor's answer is waited for: no busy machine makes one late."""
 CALIBRATE = Pace(every_s=0.2, fresh_s=0.0)
 QUICK = Rhythm(ttl_s=60.0, sweep_s=0.3, retry_s=0.05, batch_s=0.25, calibrate=CALIBRATE)
 """Looks often; what it claims stays its own, however long a busy machine keeps it from it."""
 BRIEF = replace(QUICK, ttl_s=0.6)
 """What it claims and does not renew is soon anybody's, and what it gives back is so at once."""
+
+
+def hurried(provider: P) -> P:
+    """Polls often, and searches soon for what was lost: no request of these tests that has not
+    been answered is still under way."""
+    provider.capabilities = replace(
+        provider.capabilities,
+        request_timeout_s=0.3,
+        visibility_delay_s=0.1,
+        poll_interval_s=0.05,
+    )
+    return provider
 
 
 class Unneeded:
