@@ -39,7 +39,7 @@ def test_who_waits_for_an_adoption_is_told_when_it_was_tried(
     began = time.monotonic()
     early = operator.get("/v1/adoptions", params=asked | {"wait": 0.1}).json()
     assert (early["job_id"], early["problem"]) == (None, None)
-    assert time.monotonic() - began >= 0.1
+    assert time.monotonic() - began >= 0.09
     with ThreadPoolExecutor(1) as threads:
         # Longer than a client waits for an answer.
         told = threads.submit(operator.get, "/v1/adoptions", params=asked | {"wait": 60})

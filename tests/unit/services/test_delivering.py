@@ -372,7 +372,7 @@ def test_after_a_week_of_failing_it_is_paused_and_goes_on_from_where_it_stood(
     hook = added(store, clock)
     jobs = submit(store, 2)
     target.answers = [OK]
-    target.usual = BAD
+    target.usual = Answer(status=500, retry_after_s=3600.0)
     run_for(8 * DAY_S, delivering, hook, clock)
     paused = stands(store, hook)
     assert paused.state is WebhookState.PAUSED
