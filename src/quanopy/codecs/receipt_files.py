@@ -243,7 +243,7 @@ def json_value(data: bytes, where: str) -> Any:
     :class:`Invalid` for anything else."""
     try:
         text = data.decode()
-        found = json.loads(text, parse_constant=_no_number, parse_float=_number)
+        found = _JSON.decode(text)
         if _HALF.search(text):
             json.dumps(found, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
@@ -282,6 +282,9 @@ def _number(text: str) -> float:
 
 def _no_number(text: str) -> NoReturn:
     raise ValueError(f"{text[:40]} is no number of JSON")
+
+
+_JSON = json.JSONDecoder(parse_constant=_no_number, parse_float=_number)
 
 
 def _manifest(data: bytes, where: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict
 from datetime import datetime
+from functools import lru_cache
 
 from quanopy.domain.calibration import UNBOUND, Binding, CalibrationLabel
 from quanopy.domain.imports import Imported
@@ -55,7 +56,9 @@ def job_row(job: Job) -> Values:
     }
 
 
+@lru_cache(maxsize=64)
 def _imported_text(imported: Imported | None) -> str | None:
+    """The same for all jobs of a receipt that were one account's."""
     if imported is None:
         return None
     times = {name: getattr(imported, name).isoformat() for name in _IMPORT_TIMES}
