@@ -60,6 +60,34 @@ def test_lines_are_for_people(root: logging.Logger, capsys: pytest.CaptureFixtur
     )
 
 
+FORGED = "\n2026-01-01T00:00:00.000000Z [error   ] all is lost [quanopy.here]"
+MOVED = "\x1b[2J\r\x9b31m\u2028\u202e\ud800"
+
+
+@pytest.mark.parametrize("text", [FORGED, MOVED, f"{MOVED}{FORGED}"])
+def test_what_others_wrote_begins_no_line_and_moves_no_terminal(
+    root: logging.Logger, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    set_up_logging("info", "console")
+    try:
+        raise ValueError(text)
+    except ValueError:
+        root.exception("job %s failed", text)
+    first, *below = capsys.readouterr().err.removesuffix("\n").split("\n")
+    assert first.endswith("failed [root]")
+    assert all(line.isprintable() for line in (first, *below))
+    assert all(line.startswith("  ") for line in below)
+    assert "ValueError: " in "".join(below)
+
+
+def test_what_can_be_read_is_logged_as_it_is(
+    root: logging.Logger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    set_up_logging("info", "console")
+    root.warning("%s", "Größe \\n 量子 é")
+    assert " Größe \\n 量子 é [root]" in capsys.readouterr().err
+
+
 def test_machines_read_an_object_a_line(
     root: logging.Logger, capsys: pytest.CaptureFixture[str]
 ) -> None:
