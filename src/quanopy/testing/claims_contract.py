@@ -208,7 +208,7 @@ class ClaimsContract(StoreCases):
         def linger() -> None:
             waiting.append(pool.submit(take, other, worker="worker_2"))
             # Who looks at the clock before it may go on does so by now.
-            too_early.wait(0.5)
+            too_early.wait(0.2)
             clock.move(TTL + 1)
             raise OSError("no room")
 
