@@ -14,7 +14,8 @@ from quanopy.domain.jobs import Extent
 from quanopy.domain.programs import digest_of
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
-NAMES = st.from_regex(r"[a-z0-9][a-z0-9._-]{0,40}(/[a-z0-9][a-z0-9._-]{0,40})?", fullmatch=True)
+PARTS = st.tuples(st.sampled_from("az09"), st.text("az09._-", max_size=40)).map("".join)
+NAMES = st.lists(PARTS, min_size=1, max_size=2).map("/".join)
 
 
 @settings(max_examples=40)
