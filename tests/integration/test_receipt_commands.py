@@ -57,7 +57,7 @@ def run(data: Path, *arguments: object) -> tuple[str, str]:
                 stderr=theirs,
                 text=True,
                 check=True,
-                timeout=60,
+                timeout=120,
             )
         finally:
             os.close(theirs)

@@ -81,7 +81,7 @@ def submit(
     )
     service.submit(Request(account="ada", specs=[spec]), answer.set_result)
     service.close()
-    found = answer.result(10)
+    found = answer.result(60)
     if isinstance(found, Exception):
         raise found
     return found.jobs[0]

@@ -175,7 +175,7 @@ class Workplace:
         self.store.cancel(ids, actor="ada")
         self.wakeups.notify(Topic.CANCEL, Topic.EVENTS)
 
-    def wait(self, ids: Sequence[str], *, timeout_s: float = 20.0) -> list[Job]:
+    def wait(self, ids: Sequence[str], *, timeout_s: float = 60.0) -> list[Job]:
         """The jobs once all of them have ended."""
         return self.wait_for(
             lambda: self.store.jobs(ids),
@@ -184,7 +184,7 @@ class Workplace:
         )
 
     def wait_for(
-        self, look: Callable[[], T], good: Callable[[T], bool], *, timeout_s: float = 20.0
+        self, look: Callable[[], T], good: Callable[[T], bool], *, timeout_s: float = 60.0
     ) -> T:
         """What is seen once it is good."""
         deadline = time.monotonic() + timeout_s
