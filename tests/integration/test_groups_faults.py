@@ -27,7 +27,8 @@ from tests.servers.vendor import FakeVendorServer
 
 PATIENCE_S = 100.0
 IN_FLIGHT, JOBS, MANY = 3, 60, 2000
-AWAY_S = 20.0
+AWAY_S = 12.0
+"""Longer than anybody waits for a connection to it."""
 
 
 @pytest.fixture
