@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,14 @@ def test_an_example_runs_at_a_broker(example: Path, tmp_path: Path) -> None:
         assert run(example, data).strip()
 
 
+def await_resources(client: Client) -> None:
+    """Until the provider has said what it serves: its package may take long to load."""
+    until = time.monotonic() + RUN_S
+    while not list(client.resources()):
+        assert time.monotonic() < until
+        time.sleep(0.1)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "vendor"), VENDORS, ids=lambda one: str(one))
 def test_an_example_runs_at_a_vendor(
@@ -93,7 +102,8 @@ def test_an_example_runs_at_a_vendor(
         for variable, value in service.environment().items():
             monkeypatch.setenv(variable, value)
         providers = {vendor: dict(service.options())}
-        with Client.embedded(tmp_path / "data", providers=providers):
+        with Client.embedded(tmp_path / "data", providers=providers) as client:
+            await_resources(client)
             for resource in VENDORS[name, vendor]:
                 printed = run(EXAMPLES / f"{name}.py", tmp_path / "data", resource)
                 assert f"on {resource}" in printed
@@ -104,7 +114,8 @@ def test_an_example_runs_at_a_vendor(
 def test_an_example_runs_on_the_vendor_s_own_emulator(name: str, tmp_path: Path) -> None:
     pytest.importorskip(PACKAGES[name])
     providers = {"local": {"plugin": LOCAL[name], "processes": 1}}
-    with Client.embedded(tmp_path / "data", providers=providers):
+    with Client.embedded(tmp_path / "data", providers=providers) as client:
+        await_resources(client)
         assert "on " in run(EXAMPLES / f"{name}.py", tmp_path / "data")
 
 
