@@ -1,11 +1,14 @@
-"""A server and workers, each a process of its own, as an operator starts them."""
+"""A broker: a server and workers, each a process of its own, as an operator starts them; or all
+of it in this process."""
 
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from quanopy import Client
 from tests.servers.process import ServerProcess
@@ -37,6 +40,20 @@ def running(data: Path, environ: dict[str, str], *, workers: Sequence[str]) -> I
     finally:
         for process in reversed(processes):
             process.stop()
+
+
+@contextmanager
+def embedded(
+    data: Path, providers: Mapping[str, Mapping[str, object]], **settings: Any
+) -> Iterator[Client]:
+    """A client of a broker in this process, all of whose providers have said what they serve: one
+    that begins does without what a vendor's package is too slow to say."""
+    with Client.embedded(data, providers=providers, **settings) as client:
+        until = time.monotonic() + START_S
+        while not providers.keys() <= {one.provider for one in client.resources()}:
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        yield client
 
 
 def _started(arguments: list[str], data: Path, environ: dict[str, str]) -> ServerProcess:

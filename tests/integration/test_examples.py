@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from quanopy.client.settings import data_path
 from quanopy.codecs.figures import Figure, value_of
 from quanopy.domain.states import JobState
 from quanopy.testing.vendors.registry import build
+from tests.integration.processes import embedded
 from tests.unit.docs.blocks import ROOT
 
 EXAMPLES = ROOT / "examples"
@@ -84,14 +84,6 @@ def test_an_example_runs_at_a_broker(example: Path, tmp_path: Path) -> None:
         assert run(example, data).strip()
 
 
-def await_resources(client: Client) -> None:
-    """Until the provider has said what it serves: its package may take long to load."""
-    until = time.monotonic() + RUN_S
-    while not list(client.resources()):
-        assert time.monotonic() < until
-        time.sleep(0.1)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "vendor"), VENDORS, ids=lambda one: str(one))
 def test_an_example_runs_at_a_vendor(
@@ -101,9 +93,8 @@ def test_an_example_runs_at_a_vendor(
     with build(vendor) as service:
         for variable, value in service.environment().items():
             monkeypatch.setenv(variable, value)
-        providers = {vendor: dict(service.options())}
-        with Client.embedded(tmp_path / "data", providers=providers) as client:
-            await_resources(client)
+        providers = {vendor: service.options()}
+        with embedded(tmp_path / "data", providers):
             for resource in VENDORS[name, vendor]:
                 printed = run(EXAMPLES / f"{name}.py", tmp_path / "data", resource)
                 assert f"on {resource}" in printed
@@ -114,8 +105,7 @@ def test_an_example_runs_at_a_vendor(
 def test_an_example_runs_on_the_vendor_s_own_emulator(name: str, tmp_path: Path) -> None:
     pytest.importorskip(PACKAGES[name])
     providers = {"local": {"plugin": LOCAL[name], "processes": 1}}
-    with Client.embedded(tmp_path / "data", providers=providers) as client:
-        await_resources(client)
+    with embedded(tmp_path / "data", providers):
         assert "on " in run(EXAMPLES / f"{name}.py", tmp_path / "data")
 
 

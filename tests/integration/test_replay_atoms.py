@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from quanopy import Client
 from quanopy.domain.programs import PULSER, Program
 from quanopy.testing.vendors.pasqal import PasqalVendor
 from tests.contract.vendors.test_pasqal import blockade
+from tests.integration.processes import embedded
 
 pytest.importorskip("pasqal_cloud")
 
@@ -23,7 +23,7 @@ def test_atoms_are_replayed_read_as_wrong_as_they_were(
         for _ in range(300):
             vendor.recalibrate()  # a third of the atoms that are not excited is read as such then
         tables = {"pasqal": dict(vendor.options()), "pasqal-local": {"processes": 1}}
-        with Client.embedded(tmp_path / "data", providers=tables) as client:
+        with embedded(tmp_path / "data", tables) as client:
             program = Program(format=PULSER, data=blockade())
             job = client.submit(program, kind="run", resource="fresnel", shots=2000)
             (ran,) = job.result(100)

@@ -11,6 +11,7 @@ from quanopy.domain.calibration import CalibrationLabel
 from quanopy.domain.errors import Unsupported
 from quanopy.domain.programs import PERCEVAL, Program
 from quanopy.testing.vendors.perceval import PercevalVendor
+from tests.integration.processes import embedded
 
 perceval = pytest.importorskip("perceval")
 
@@ -24,7 +25,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
         for name, value in vendor.environment().items():
             patch.setenv(name, value)
         tables = {"perceval": dict(vendor.options()), "perceval-local": {"processes": 1}, "aer": {}}
-        with Client.embedded(folder, providers=tables) as client:
+        with embedded(folder, tables) as client:
             yield client
 
 

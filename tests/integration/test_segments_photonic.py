@@ -11,6 +11,7 @@ from quanopy.domain.calibration import CalibrationLabel
 from quanopy.domain.errors import ResourceMismatch
 from quanopy.domain.programs import PERCEVAL, Program
 from quanopy.testing.vendors.perceval import PercevalVendor
+from tests.integration.processes import embedded
 
 perceval = pytest.importorskip("perceval")
 
@@ -30,7 +31,7 @@ def client(vendor: PercevalVendor, tmp_path_factory: pytest.TempPathFactory) -> 
         for name, value in vendor.environment().items():
             patch.setenv(name, value)
         tables = {"perceval": dict(vendor.options()), "perceval-local": {"processes": 1}}
-        with Client.embedded(folder, providers=tables, calibration_fresh_s=0.0) as client:
+        with embedded(folder, tables, calibration_fresh_s=0.0) as client:
             yield client
 
 

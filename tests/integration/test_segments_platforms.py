@@ -12,6 +12,7 @@ from quanopy.client.groups import Group
 from quanopy.domain.calibration import CalibrationLabel
 from quanopy.domain.errors import ResourceMismatch
 from quanopy.testing.vendors.perceval import CHIP, SIMULATOR, PercevalVendor
+from tests.integration.processes import embedded
 
 perceval = pytest.importorskip("perceval")
 
@@ -30,9 +31,8 @@ def vendor() -> Iterator[PercevalVendor]:
 @pytest.fixture(scope="module")
 def client(vendor: PercevalVendor, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     table = {**vendor.options(), "platforms": [CHIP, SIMULATOR]}
-    with Client.embedded(
-        tmp_path_factory.mktemp("broker"), providers={"perceval": table}, calibration_fresh_s=0.0
-    ) as client:
+    folder = tmp_path_factory.mktemp("broker")
+    with embedded(folder, {"perceval": table}, calibration_fresh_s=0.0) as client:
         yield client
 
 
