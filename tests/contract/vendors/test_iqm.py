@@ -2,7 +2,6 @@
 
 import io
 import json
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,7 +22,13 @@ from quanopy.ports.providers import Order, Outcome, RemoteProvider, Work
 from quanopy.providers.iqm import create
 from quanopy.providers.iqm.jobs import report
 from quanopy.providers.secrets import Secret
-from quanopy.testing.remote_provider_contract import Bench, ProviderContract, start, wait_all
+from quanopy.testing.remote_provider_contract import (
+    Bench,
+    ProviderContract,
+    polled,
+    start,
+    wait_all,
+)
 from quanopy.testing.vendors.bench import Given, VendorBench
 from quanopy.testing.vendors.iqm import IqmVendor
 
@@ -243,13 +248,6 @@ def test_a_job_that_iqm_fails_says_why(provider: RemoteProvider) -> None:
     assert "teleport" in outcome.error.message
 
 
-def wait_until_running(provider: RemoteProvider, id: str, *, timeout_s: float = 20.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while provider.poll([id])[id].state is not ExecutionState.RUNNING:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def test_a_job_that_waits_says_how_many_are_ahead(
     vendor: IqmVendor, provider: RemoteProvider
 ) -> None:
@@ -257,7 +255,10 @@ def test_a_job_that_waits_says_how_many_are_ahead(
     orders = [Order(key=new_id("exec"), resource="adonis", works=[bell()]) for _ in range(3)]
     first, second, third = [start(provider, [order])[0] for order in orders]
     try:
-        wait_until_running(provider, first)
+        polled(
+            lambda: provider.poll([first])[first].state,
+            lambda state: state is ExecutionState.RUNNING,
+        )
         reports = provider.poll([first, second, third])
         assert [reports[one].queue_position for one in (first, second, third)] == [None, 0, 1]
     finally:
