@@ -1,7 +1,7 @@
 """Work that takes long, told of while it is done: as an event stream."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from pydantic import BaseModel
 from starlette.requests import Request
@@ -22,32 +22,34 @@ def wants_events(request: Request) -> bool:
 
 
 def told(
-    work: asyncio.Future[BaseModel], how_far: Callable[[], BaseModel | None]
+    work: Awaitable[BaseModel], how_far: Callable[[], BaseModel | None]
 ) -> StreamingResponse:
     """How far the work is (``progress``), then what came of it (``done``), or why nothing did
-    (``problem``). The work goes on where nobody listens any more."""
+    (``problem``). The work begins at once, and goes on where nobody listens any more."""
     return StreamingResponse(
-        _events(work, how_far),
+        _events(asyncio.ensure_future(_last(work)), how_far),
         media_type=MEDIA_TYPE,
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
 
 
 async def _events(
-    work: asyncio.Future[BaseModel], how_far: Callable[[], BaseModel | None]
+    last: asyncio.Future[bytes], how_far: Callable[[], BaseModel | None]
 ) -> AsyncIterator[bytes]:
-    while not (await asyncio.wait({work}, timeout=EVERY_S))[0]:
+    while not (await asyncio.wait({last}, timeout=EVERY_S))[0]:
         far = how_far()
         yield b": begun\n\n" if far is None else _event("progress", far)
-    error = work.exception()
-    if error is None:
-        yield _event("done", work.result())
-    elif isinstance(error, QuanopyError):
-        yield _event("problem", to_problem(error))
-    elif isinstance(error, Exception):
-        yield _event("problem", unexpected_problem(error))
-    else:
-        raise error
+    yield last.result()
+
+
+async def _last(work: Awaitable[BaseModel]) -> bytes:
+    """The event with which the work ends. What nobody foresaw is logged, listened to or not."""
+    try:
+        return _event("done", await work)
+    except QuanopyError as error:
+        return _event("problem", to_problem(error))
+    except Exception as error:  # noqa: BLE001 - the answer has begun: it is told in it
+        return _event("problem", unexpected_problem(error))
 
 
 def _event(kind: str, data: BaseModel) -> bytes:

@@ -1,6 +1,5 @@
 """Receipts: jobs with all that belongs to them, as one archive to keep."""
 
-import asyncio
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
@@ -104,7 +103,7 @@ async def import_receipt(request: Request) -> Response:
     web, identity, far = web_of(request), identity_of(request), _HowFar()
     work = web.asks.run(_take_in, web, await _spooled(request, web), identity.account, far.tell)
     if wants_events(request):
-        return told(asyncio.ensure_future(work), lambda: far.last)
+        return told(work, lambda: far.last)
     found = await work
     return answer(found, 201 if found.new else 200)
 
