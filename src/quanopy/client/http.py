@@ -67,7 +67,8 @@ _TRUST = (
 _SCHEME = "See whether the broker speaks TLS (https://) or not (http://), and say so in the url."
 
 _JSON = {"Content-Type": "application/json"}
-_EVENTS = {"Accept": "text/event-stream"}
+_STREAM = "text/event-stream"
+_EVENTS = {"Accept": _STREAM}
 
 
 class Http:
@@ -172,10 +173,13 @@ class Http:
         try:
             return answer.model_validate_json(body)
         except ValidationError as error:
-            raise QuanopyError(
-                f"{self._url} answers as no Quanopy broker does",
-                hint="Check the url, and that client and broker are of the same major version.",
-            ) from error
+            raise self._stranger() from error
+
+    def _stranger(self) -> QuanopyError:
+        return QuanopyError(
+            f"{self._url} answers as no Quanopy broker does",
+            hint="Check the url, and that client and broker are of the same major version.",
+        )
 
     def pieces(self, path: str) -> Iterator[bytes]:
         """The body of a GET's success as it comes; :class:`Unavailable` where it breaks off."""
@@ -204,9 +208,11 @@ class Http:
 
     @contextmanager
     def _open(self, method: str, target: str, how: Mapping[str, Any]) -> Iterator[Iterator[str]]:
-        """The lines of an answer as they come."""
+        """The lines of an event stream that answers, as they come."""
         response = self._once(method, target, how)
         try:
+            if not response.headers.get("Content-Type", "").startswith(_STREAM):
+                raise self._stranger()
             yield _lines(response)
         finally:
             response.close()

@@ -21,9 +21,7 @@ def wants_events(request: Request) -> bool:
     return MEDIA_TYPE in request.headers.get("accept", "")
 
 
-def told(
-    work: Awaitable[BaseModel], how_far: Callable[[], BaseModel | None]
-) -> StreamingResponse:
+def told(work: Awaitable[BaseModel], how_far: Callable[[], BaseModel | None]) -> StreamingResponse:
     """How far the work is (``progress``), then what came of it (``done``), or why nothing did
     (``problem``). The work begins at once, and goes on where nobody listens any more."""
     return StreamingResponse(

@@ -49,6 +49,11 @@ def problem(error: QuanopyError, **headers: str) -> Answer:
     return Answer(shown.status, body, {"Content-Type": MEDIA_TYPE, **headers})
 
 
+def stream(*events: str) -> Answer:
+    """The answer that is an event stream."""
+    return Answer(body="".join(events).encode(), headers={"Content-Type": "text/event-stream"})
+
+
 LOST = Answer(lost=True)
 
 

@@ -9,7 +9,7 @@ from quanopy.domain.errors import Conflict, QuanopyError
 from quanopy.domain.imports import ImportStep
 from quanopy.wire.jobs import ImportingOut
 from quanopy.wire.problems import to_problem
-from tests.unit.client.stub import LOST, Answer, Stub
+from tests.unit.client.stub import LOST, Answer, Stub, stream
 
 DONE = (
     'event: done\ndata: {"receipt":"sha256:1","broker":"b","exported_at":"2026-01-31T12:00:00Z",'
@@ -19,10 +19,6 @@ DONE = (
 
 def far(step: str, done: int) -> str:
     return f'event: progress\ndata: {{"step":"{step}","done":{done},"of":9}}\n\n'
-
-
-def stream(*events: str) -> Answer:
-    return Answer(body="".join(events).encode(), headers={"Content-Type": "text/event-stream"})
 
 
 @pytest.fixture
@@ -76,3 +72,24 @@ def test_an_answer_that_is_something_else_is_said(file: Path) -> None:
         pytest.raises(QuanopyError, match="something else"),
     ):
         client.import_receipt(file)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(201, b'{"new":["job_1"]}', {"Content-Type": "application/json"}),
+        Answer(200, b"<html>Log in</html>", {"Content-Type": "text/html"}),
+        Answer(200, b""),
+    ],
+    ids=["document", "page", "nothing"],
+)
+def test_a_file_is_not_sent_again_to_what_answers_as_no_broker_does(
+    file: Path, answer: Answer
+) -> None:
+    with (
+        Stub(answer) as stub,
+        Client(stub.url, "t") as client,
+        pytest.raises(QuanopyError, match="no Quanopy broker"),
+    ):
+        client.import_receipt(file)
+    assert len(stub.seen) == 1

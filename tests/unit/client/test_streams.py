@@ -14,7 +14,7 @@ from quanopy.client.settings import Settings
 from quanopy.client.streams import parse
 from quanopy.domain.errors import Denied, QuanopyError, Unavailable
 from quanopy.wire.problems import to_problem
-from tests.unit.client.stub import LOST, Answer, Stub, problem
+from tests.unit.client.stub import LOST, Stub, problem, stream
 
 EVENT = '{"id": "%s", "at": "2026-01-01T00:00:00Z", "subject": "s", "kind": "job.queued"}'
 
@@ -45,8 +45,8 @@ def test_data_that_is_no_event_is_an_error() -> None:
 
 def test_a_broken_stream_is_taken_up_after_the_last_event(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "PAUSE_S", 0.0)
-    first = Answer(body=(block("1.1") + block("2.1")).encode())
-    second = Answer(body=block("3.1").encode())
+    first = stream(block("1.1"), block("2.1"))
+    second = stream(block("3.1"))
     with Stub(first, LOST, second) as stub, Client(stub.url, "t") as client:
         events = client.events()
         assert [next(events).id for _ in range(3)] == ["1.1", "2.1", "3.1"]
@@ -67,7 +67,9 @@ def test_a_refused_stream_is_not_tried_again() -> None:
 @contextmanager
 def streaming(pieces: Sequence[bytes], stays: bool = False) -> Iterator[Http]:
     """A server that sends these pieces one by one and breaks off; or ``stays``, and is silent."""
-    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    head = (
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
 
     def serve(server: socket.socket) -> None:
         connection, _ = server.accept()
