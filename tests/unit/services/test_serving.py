@@ -14,6 +14,7 @@ from quanopy.storage.store import open_store
 from quanopy.testing.catalogue import MovableClock
 from quanopy.testing.fake_local import FakeEmulator
 from quanopy.testing.registrations_contract import registration, resource
+from tests.catalogues import new_catalogue
 
 WORKER = "worker_1"
 
@@ -32,7 +33,7 @@ class Renamed(FakeEmulator):
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    with closing(open_store(f"sqlite:///{tmp_path}/catalogue.db")) as store:
+    with closing(open_store(new_catalogue(tmp_path / "catalogue.db"))) as store:
         yield store
 
 
