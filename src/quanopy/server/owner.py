@@ -140,10 +140,15 @@ def announced(data: Path, place: dict[str, str]) -> Iterator[None]:
 
 
 def _replace(path: Path, content: str) -> None:
-    """For its owner alone, and whole as soon as it is there."""
+    """For its owner alone, and whole as soon as it is there; what cannot be put there is left
+    nowhere."""
     file, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(file, "w", encoding="utf-8") as handle:
-        handle.write(content)
-        handle.flush()
-        os.fsync(handle.fileno())
-    Path(name).replace(path)
+    try:
+        with os.fdopen(file, "w", encoding="utf-8") as handle:
+            handle.write(content)
+            handle.flush()
+            os.fsync(handle.fileno())
+        Path(name).replace(path)
+    except OSError:
+        Path(name).unlink(missing_ok=True)
+        raise

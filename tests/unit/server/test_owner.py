@@ -8,7 +8,16 @@ import pytest
 
 from quanopy.domain.errors import Unavailable
 from quanopy.server.auth import digest_of_secret
-from quanopy.server.owner import CATALOGUE, LOCK, TOKEN, open_folder, owner_token, sole
+from quanopy.server.owner import (
+    CATALOGUE,
+    LOCK,
+    SERVER,
+    TOKEN,
+    announced,
+    open_folder,
+    owner_token,
+    sole,
+)
 from quanopy.server.settings import Settings
 from quanopy.storage.store import open_store
 
@@ -77,3 +86,10 @@ def test_nobody_is_shown_half_a_token(tmp_path: Path, monkeypatch: pytest.Monkey
         owner_token(store, tmp_path)
         monkeypatch.undo()
     assert there == [False]
+
+
+def test_what_cannot_be_put_in_its_place_is_left_nowhere(tmp_path: Path) -> None:
+    (tmp_path / SERVER / "something").mkdir(parents=True)
+    with pytest.raises(OSError, match=SERVER), announced(tmp_path, {"url": "http://127.0.0.1"}):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == [SERVER]
