@@ -80,7 +80,10 @@ class VendorSession(requests.Session):
     ) -> requests.Response:
         """As ``requests`` does it, but the answer is whole and a good one, or an error of ours:
         ``OutcomeUnknown`` where the vendor may have done what was asked."""
-        scheme, place = _origin(url)
+        try:
+            scheme, place = _origin(url)
+        except ValueError:
+            raise self._no_address() from None
         if scheme != "https" and (scheme, place) != self._home:
             raise Rejected(f"{self._who} names an address that is not asked: it is not https")
         kwargs |= {"timeout": self._timeout_s, "allow_redirects": False, "stream": True}
@@ -127,10 +130,13 @@ class VendorSession(requests.Session):
             parts.append(part)
         return b"".join(parts)
 
+    def _no_address(self) -> Unavailable:
+        return Unavailable(f"{self._who} has no usable address", hint="Check its url.")
+
     def _trouble(self, error: requests.RequestException | HTTPError) -> QuanopyError:
         """Only the kind of the failure is told: its text may have an address with a signature."""
         if isinstance(error, _NO_ADDRESS):
-            return Unavailable(f"{self._who} has no usable address", hint="Check its url.")
+            return self._no_address()
         kind = type(error).__name__
         if _never_left(error):
             return Unavailable(f"{self._who} cannot be reached: {kind}")

@@ -204,6 +204,12 @@ def test_an_address_elsewhere_has_to_be_https(session: VendorSession, url: str) 
     assert isinstance(met(session, url), Rejected)
 
 
+@pytest.mark.parametrize("url", ["https://[::1/a", "https://acme.example:port/", "https:///a"])
+def test_what_is_no_address_is_an_error_of_ours(session: VendorSession, url: str) -> None:
+    with pytest.raises(Unavailable, match="no usable address"):
+        session.get(url)
+
+
 def test_the_environment_is_read_once_for_the_vendor_and_not_for_others(
     server: Server, session: VendorSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
