@@ -223,6 +223,20 @@ def test_a_group_is_told_of_with_its_jobs_in_their_places(
         other.import_receipt(file)
 
 
+def test_a_group_that_was_removed_where_it_ran_is_left_out(origin: Client, tmp_path: Path) -> None:
+    group = segmented(origin, "removed")
+    group.wait(LIMIT_S)
+    ids = [job.id for job in group.jobs()]
+    file = tmp_path / "removed.quanopy"
+    with origin.export(group, file) as receipt:
+        group.remove()
+        answer = origin.import_receipt(file)
+        assert (answer.new, answer.known) == ([], sorted(ids))
+        assert [one.id for one in answer.left_out] == [group.id]
+        assert [one for one in origin.groups() if one.id == group.id] == []
+        assert len(receipt.results()) == len(ids)
+
+
 def test_a_group_that_was_told_of_is_restored_from_the_archive(
     origin: Client, other: Client, tmp_path: Path
 ) -> None:

@@ -1,7 +1,7 @@
 """``quanopy group``: jobs in order under one policy."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +11,7 @@ from quanopy.cli.arguments import AsJson, Observables, Timeout
 from quanopy.cli.exits import goes_on, guarded
 from quanopy.cli.policies import Gap, InFlight, Order, Stop, rules
 from quanopy.cli.running import Running, with_running
+from quanopy.cli.standing import begins
 from quanopy.cli.subcommands import Subcommands
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ Meant = Annotated[
 @app.command("create")
 @guarded
 def create(
-    name: Name,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What to find it by again.")],
     order: Order = None,
     max_in_flight: InFlight = None,
     gap: Gap = None,
@@ -151,8 +152,12 @@ def add(
         for file in files
     ]
     with Client() as client:
-        found = client.states(client.find_group(name).extend(drafts))
+        group = client.find_group(name)
+        found = client.states(group.extend(drafts))
+        then = None if as_json else begins(group.detail())
     emit_all(found) if as_json else show_jobs(found)
+    if then is not None:
+        typer.echo(f"none of them runs before the group does: {then}", err=True)
 
 
 def _action(name: str, does: str) -> None:
@@ -272,7 +277,7 @@ def followed(group: "Group", timeout: float | None) -> "GroupOut":
     still = None if found.state is GroupState.PAUSED else standstill(found)
     if still is not None and timeout is None:
         raise still
-    with goes_on("group", "show", group.id, "--watch"):
+    with nullcontext() if still else goes_on("group", "show", group.id, "--watch"):
         found = group.watch(timeout)
     if found.state is GroupState.PAUSED:
         typer.echo(f"it is paused; go on with it: quanopy group resume {found.id}", err=True)

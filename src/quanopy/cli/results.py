@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 COUNTED = 500
 """Jobs under way that are counted for who follows them, at most."""
+MOMENT_S = 3.0
+"""So long nobody asks why there is no result yet."""
 
 
 def result(
@@ -37,10 +39,11 @@ def result(
 
     with Client() as client:
         job = client.job(id)
+        left = timeout if partial else _awaited(client, job, timeout)
         if npz:
-            _write(job.npz(timeout), output)
+            _write(job.npz(left), output)
             return
-        found = job.result(timeout, partial=partial)
+        found = job.result(left, partial=partial)
         shown = output is None and not as_json
         observables = _observables(job) if shown and found.kind is JobKind.ESTIMATE else ()
     if output is not None:
@@ -49,6 +52,25 @@ def result(
         emit(found.to_dict())
     else:
         show_result(found, observables)
+
+
+def _awaited(client: "Client", job: "Job", timeout: float | None) -> float | None:
+    """What is left of the timeout once the job has ended, or whoever waits longer than a moment
+    has been told what for."""
+    from time import monotonic
+
+    from quanopy.cli.standing import notes
+    from quanopy.domain.errors import NotReady
+
+    began = monotonic()
+    try:
+        job.wait(MOMENT_S if timeout is None else min(MOMENT_S, timeout))
+    except NotReady:
+        detail = job.detail()
+        group = None if detail.group is None else client.find_group(detail.group).detail()
+        for note in notes(detail, group):
+            typer.echo(f"{job.id} {note}", err=True)
+    return None if timeout is None else max(0.0, timeout - (monotonic() - began))
 
 
 def _observables(job: "Job") -> "Sequence[Any]":

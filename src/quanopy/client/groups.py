@@ -273,7 +273,7 @@ class Group:
                 # What still runs of a paused one is waited for.
                 until = wanted.union(() if detail.state in STILL else STILL)
         late = f"the group is not done after {timeout or 0:g} s"
-        raise standstill(detail) or NotReady(late, hint="It goes on.")
+        raise standstill(detail, waited=True) or NotReady(late, hint="It goes on.")
 
     def watch(self, timeout: float | None = None, *, every: float = EVERY_S) -> GroupOut:
         """Follow it until it has ended or pauses, and show how far it is: jobs by state, shots,

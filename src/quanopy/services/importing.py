@@ -123,6 +123,10 @@ class Importing:
         if group is None and file.manifest.get("group") is not None:
             reason = "the group had not ended when the receipt was made"
             left_out.append(LeftOut(id=str(file.manifest["group"]["id"]), reason=reason))
+        elif group is not None and self._was_removed(group):
+            reason = "the group was removed here, and its jobs are here; the receipt has it still"
+            left_out.append(LeftOut(id=group.entry.id, reason=reason))
+            group = None
         wanted = [entries[job_id] for job_id in new]
         taken = self._take(file, wanted, imported, account, group, tell)
         known |= set(new) - taken  # somebody else was importing them
@@ -154,6 +158,14 @@ class Importing:
         placed_as_told = all(told.positions.get(job.id) == job.position for job in known)
         ours, theirs = group_entry(there, ()), replace(told.entry, positions=())
         return placed_as_told and ours == theirs
+
+    def _was_removed(self, group: TellingGroup) -> bool:
+        """Whether jobs that ran here are in it no more: only what was told of joins a group that
+        is told of."""
+        return any(
+            job.imported is None and job.group_id != group.entry.id
+            for job in self._jobs(list(group.positions)).values()
+        )
 
     def _jobs(self, ids: Sequence[str]) -> Mapping[str, Job]:
         """Those of these that are there, by id."""

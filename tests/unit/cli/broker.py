@@ -30,6 +30,7 @@ class OneJob:
     asked: list[dict[str, list[str]]] = field(default_factory=list)
     """What lists were asked for."""
     group: str | None = None
+    waits: list[dict[str, Any]] = field(default_factory=list)
     cancelled: Event = field(default_factory=Event)
     waited_for: Event = field(default_factory=Event)
 
@@ -70,6 +71,7 @@ class OneJob:
             "created_at": "2026-01-01T00:00:00Z",
             "name": "[red]bell[/]",
             "group": self.group,
+            "waits": self.waits,
         }
 
     def _result(self) -> Answer:

@@ -207,6 +207,15 @@ def test_a_result_is_saved_where_it_can_be_loaded(broker: OneJob, tmp_path: Path
     assert quanopy.load(path)[0].counts == {"00": 60, "11": 40}
 
 
+def test_whoever_waits_for_a_result_is_told_what_for(broker: OneJob) -> None:
+    assert run("result", broker.id).stderr == ""
+    broker.state = "queued"
+    broker.waits = [{"awaited": "turn", "message": "its turn on aer: 2 tasks queued there"}]
+    found = run("result", broker.id, "--timeout", 0.05)
+    assert found.exit_code == 75
+    assert f"{broker.id} waits for its turn on aer: 2 tasks queued there\n" in found.stderr
+
+
 @pytest.mark.parametrize(("state", "code"), [("completed", 0), ("failed", 1), ("cancelled", 1)])
 def test_waiting_ends_as_the_job_did(broker: OneJob, bell: Path, state: str, code: int) -> None:
     broker.state = state

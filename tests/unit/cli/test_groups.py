@@ -156,6 +156,14 @@ def test_a_group_that_was_not_run_is_not_followed_for_ever(broker: OneGroup) -> 
         assert "it goes on" not in said
     said = run("group", "show", NAME, "--watch", "--timeout", 0.05, ends=75)
     assert f"{NAME}: open (not run yet)" in said
+    assert "it goes on" not in said
+    assert "with a timeout" not in said
+
+
+def test_whoever_adds_jobs_is_told_what_has_them_begin(broker: OneGroup, bell: Path) -> None:
+    assert "quanopy group" not in run("group", "add", NAME, bell)
+    broker.state = "open"
+    assert f"quanopy group run '{NAME}'" in run("group", "add", NAME, bell)
 
 
 def test_whoever_follows_a_group_to_a_pause_is_told_how_to_go_on(broker: OneGroup) -> None:

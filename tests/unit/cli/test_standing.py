@@ -42,11 +42,32 @@ def test_what_a_job_waits_for_is_a_sentence(wait: dict[str, Any], expected: str)
     assert said(waiting(**wait)) == [expected]
 
 
-def test_a_job_of_a_group_says_its_place() -> None:
-    job = JobDetail.model_validate(DETAIL | {"group": "group_1", "position": 2})
-    shown = {"id": "group_1", "name": "[b]scan", "account": "ada", "state": "paused", "size": 30}
+@pytest.mark.parametrize(
+    ("state", "then"),
+    [
+        ("open", ": `quanopy group run '[b]scan'`"),
+        ("paused", ": `quanopy group resume '[b]scan'`"),
+        ("running", ""),
+        ("done", ""),
+    ],
+)
+def test_a_job_of_a_group_says_its_place_and_what_has_the_group_begin(
+    state: str, then: str
+) -> None:
+    waits = {"group": "group_1", "position": 2, "state": "queued", "ended_at": None}
+    job = JobDetail.model_validate(DETAIL | waits)
+    shown = {"id": "group_1", "name": "[b]scan", "account": "ada", "state": state, "size": 30}
     group = GroupOut.model_validate(shown | {"created_at": "2026-01-01T00:00:00Z"})
-    assert next(notes(job, group)) == "is 3 of 30 in group [b]scan, which is paused"
+    assert next(notes(job, group)) == f"is 3 of 30 in group [b]scan, which is {state}{then}"
+
+
+def test_of_a_job_that_has_ended_nothing_is_to_be_begun() -> None:
+    job = JobDetail.model_validate(
+        DETAIL | {"group": "group_1", "position": 2, "ended_at": "2026-01-01T00:00:00Z"}
+    )
+    shown = {"id": "group_1", "name": "scan", "account": "ada", "state": "paused", "size": 30}
+    group = GroupOut.model_validate(shown | {"created_at": "2026-01-01T00:00:00Z"})
+    assert next(notes(job, group)) == "is 3 of 30 in group scan, which is paused"
 
 
 def test_a_wait_that_ends_says_when() -> None:
