@@ -156,7 +156,13 @@ class Http:
 
         def send() -> T:
             with self._open("POST", path, how) as lines:
-                return read(lines)
+                try:
+                    return read(lines)
+                except HTTPError as error:
+                    raise Unavailable(
+                        f"the answer of {self._url} broke off: {_said(error)}",
+                        hint="It may have been done, or go on: ask again.",
+                    ) from error
 
         return self._tried(send)
 

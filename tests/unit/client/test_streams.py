@@ -1,5 +1,6 @@
 """Event streams: what is in them, and how they are taken up again."""
 
+import io
 import socket
 import threading
 import time
@@ -127,3 +128,13 @@ def test_a_silent_stream_is_broken() -> None:
         http.lines("/events/stream", {}, idle_s=0.2) as lines,
     ):
         list(lines)
+
+
+def test_an_answer_to_a_file_that_falls_silent_is_no_broker_that_is_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("quanopy.client.http.PATIENCE_S", 0.0)
+    with streaming([b": begun\n\n"], stays=True) as http, pytest.raises(Unavailable) as raised:
+        http.upload("/receipts", io.BytesIO(b"PK"), "application/zip", list, idle_s=1.5)
+    assert "broke off" in str(raised.value)
+    assert "go on" in str(raised.value.hint)
