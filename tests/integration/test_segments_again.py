@@ -9,11 +9,12 @@ from qiskit.circuit import Parameter
 
 from quanopy.client import Client, drafts
 from quanopy.client.groups import Group
-from quanopy.domain.errors import Conflict, ResourceMismatch
+from quanopy.domain.errors import Conflict, Invalid, NotFound, ResourceMismatch
 from quanopy.domain.groups import GroupState
 
 BELL = """OPENQASM 3.0; include "stdgates.inc";
 qubit[2] q; bit[2] c; h q[0]; cx q[0], q[1]; c = measure q;"""
+UNMEASURED = BELL.replace("c = measure q;", "")
 PATIENCE_S = 60.0
 _CALLED = iter(range(1000))
 
@@ -56,6 +57,20 @@ def test_a_circuit_made_anew_is_the_same_program(client: Client) -> None:
     assert [job.id for job in again.segment(
         drafts.programs(rotated(), seed=7), total_shots=250, shots=100
     )] == jobs  # fmt: skip
+
+
+def test_what_is_refused_leaves_no_group_behind(client: Client) -> None:
+    for wrong in ({"program": UNMEASURED}, {"resource": "no-such-thing"}):
+        with pytest.raises((Invalid, NotFound)):
+            begin(client, "refused", **wrong)
+        assert "refused" not in [one.name for one in client.group_listing()]
+    assert len(ids(begin(client, "refused", gap="1s"))) == 3
+    with pytest.raises(Conflict):
+        begin(client, "refused", UNMEASURED, gap="1s")
+    made = client.group("made before", order="sequential", max_in_flight=2)
+    with pytest.raises(Invalid, match="measures nothing"):
+        begin(client, "made before", UNMEASURED)
+    assert made.detail().size == 0
 
 
 def test_free_parameters_are_the_same_by_their_names(client: Client) -> None:

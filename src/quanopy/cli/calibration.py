@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 
 def calibration(
-    resource: Annotated[str | None, typer.Argument(help="The resource's name.")] = None,
+    resource: Annotated[
+        str | None, typer.Argument(metavar="RESOURCE", help="The resource's name.")
+    ] = None,
     job: Annotated[
         str | None, typer.Option("--job", metavar="ID", help="What this job ran under.")
     ] = None,

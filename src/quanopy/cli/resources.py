@@ -108,7 +108,7 @@ def _calibrated(resource: "ResourceOut") -> str | None:
     return f"{duration_text((datetime.now(UTC) - resource.calibrated_at).total_seconds())} ago"
 
 
-Name = Annotated[str, typer.Argument(help="The resource's name.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The resource's name.")]
 Reason = Annotated[str | None, typer.Option("--reason", help="Shown to users.")]
 
 
@@ -148,7 +148,7 @@ def _set_state(name: str, state: str, reason: str | None, as_json: bool) -> None
 @app.command("open")
 @guarded
 def open_resource(
-    name: Annotated[str, typer.Argument(help="The resource's name.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The resource's name.")],
     accounts: Annotated[
         list[str] | None,
         typer.Option(

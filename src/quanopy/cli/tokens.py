@@ -21,7 +21,7 @@ DAY_S = 86_400.0
 @app.command("create")
 @guarded
 def create(
-    account: Annotated[str, typer.Argument(help="Whom it speaks for.")],
+    account: Annotated[str, typer.Argument(metavar="ACCOUNT", help="Whom it speaks for.")],
     scope: Annotated[str, typer.Option("--scope", help="user, operator or admin.")] = "user",
     label: Annotated[str, typer.Option("--label", help="What it is for.")] = "",
     days: Annotated[

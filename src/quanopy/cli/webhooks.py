@@ -24,7 +24,7 @@ Id = Annotated[str, typer.Argument(metavar="ID", help="A webhook's id.")]
 @app.command("add")
 @guarded
 def add(
-    url: Annotated[str, typer.Argument(help="Where to: https://HOST/PATH.")],
+    url: Annotated[str, typer.Argument(metavar="URL", help="Where to: https://HOST/PATH.")],
     kind: Annotated[
         list[str] | None,
         typer.Option(

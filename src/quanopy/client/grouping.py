@@ -2,13 +2,14 @@
 
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from quanopy.client.drafts import Draft
 from quanopy.client.groups import Group
 from quanopy.client.http import Http
-from quanopy.domain.errors import Invalid, ResourceMismatch
+from quanopy.domain.errors import Conflict, Invalid, NotFound, ResourceMismatch
 from quanopy.domain.groups import GroupAction, GroupState, no_group
 from quanopy.domain.ids import is_id
 from quanopy.wire.groups import GroupActionIn, GroupIn, GroupOut, GroupPage, PolicyIn, SegmentsIn
@@ -72,19 +73,26 @@ class Groups:
         job = draft.to_wire(draft.resource or self._resource)
         checked(SegmentsIn, {"job": job, **cut})
         called = f"segments-{uuid.uuid4().hex[:12]}" if name is None else name
+        checked(GroupIn, {"name": called})
+        is_new = name is None or not self._named(name)
         group = self.make(called, wanted, resource=draft.resource, run=True, override=override)
-        # The resource is the group's, whatever is named here.
-        group.segment(replace(draft, resource=None) if override else draft, **cut)
+        try:
+            # The resource is the group's, whatever is named here.
+            group.segment(replace(draft, resource=None) if override else draft, **cut)
+        except (Invalid, NotFound, ResourceMismatch):
+            if is_new:
+                self._forget(group)
+            raise
         return group
 
     def find(self, name: str) -> Group:
         """The group of this name, or of this id; raises :class:`NotFound`."""
         if is_id(name, "group"):
             return self._handle(self._http.get(GroupOut, f"/groups/{name}"))
-        page = self._http.get(GroupPage, "/groups", params={"name": name})
-        if not page.groups:
+        groups = self._named(name)
+        if not groups:
             raise no_group(str(name))
-        return self._handle(page.groups[0])
+        return self._handle(groups[0])
 
     def listing(self, **filters: Any) -> Iterator[GroupOut]:
         """Groups as the broker lists them, newest first; raises :class:`Invalid` for a filter
@@ -102,6 +110,16 @@ class Groups:
     def all(self, **filters: Any) -> Iterator[Group]:
         """Handles on groups, newest first."""
         return (self._handle(found) for found in self.listing(**filters))
+
+    def _named(self, name: str) -> list[GroupOut]:
+        return self._http.get(GroupPage, "/groups", params={"name": name}).groups
+
+    def _forget(self, group: Group) -> None:
+        """Remove a group that was made for what was refused, so that its name is free; unless
+        somebody has put jobs into it, or removed it, meanwhile."""
+        with suppress(Conflict, NotFound):
+            if group.detail().size == 0:
+                group.remove()
 
     def _handle(self, found: GroupOut, resource: str | None = None) -> Group:
         runs_on = found.resource or resource or self._resource

@@ -187,7 +187,8 @@ class Job:
 
     def _late(self, timeout: float | None) -> NotReady:
         return NotReady(
-            f"{self.id} is not done after {timeout or 0:g} s", hint="It goes on; ask again later."
+            f"{self.id} is not done after {timeout or 0:g} s",
+            hint=f"Ask again later; `quanopy status {self.id}` says what it waits for.",
         )
 
 

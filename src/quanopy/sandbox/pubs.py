@@ -128,7 +128,7 @@ def _by_name(value: Mapping[str, Any], names: tuple[str, ...]) -> "NDArray[np.fl
         wrong = sorted(set(given) ^ set(names)) or given
         raise Invalid(
             f"values and parameters do not match at {', '.join(map(repr, wrong[:5]))}"[:300],
-            hint=f"The circuit's parameters: {', '.join(names[:20])}."[:300],
+            hint=f"The circuit's parameters: {', '.join(names[:20]) or 'none'}."[:300],
         )
     try:
         return np.asarray(BindingsArray(data).as_array(names), dtype=np.float64)

@@ -54,8 +54,10 @@ def until(stub: Stub) -> list[str]:
 
 
 def test_a_number_is_how_long_a_job_is_waited_for(client: Client) -> None:
-    with pytest.raises(NotReady, match=r"after 0\.01 s"):
-        client.job(new_id("job")).wait(0.01)
+    job = client.job(new_id("job"))
+    with pytest.raises(NotReady, match=r"after 0\.01 s") as raised:
+        job.wait(0.01)
+    assert f"`quanopy status {job.id}`" in (raised.value.hint or "")
 
 
 def test_states_are_named_one_or_many(client: Client, stub: Stub) -> None:

@@ -31,6 +31,7 @@ PATIENCE_S = 100.0
 """For what is read at all, with the start of the process that reads it."""
 HEAD = 'OPENQASM 3.0;\ninclude "stdgates.inc";\n'
 BELL = HEAD + "qubit[2] q; bit[2] c;\nh q[0]; cx q[0], q[1];\nc = measure q;\n"
+PHI = "input float phi; qubit q; bit c; rx(phi) q; c = measure q;"
 BELL2 = (
     'OPENQASM 2.0;\ninclude "qelib1.inc";\nqreg q[2]; creg c[2];\nh q[0]; cx q[0],q[1];\n'
     "measure q -> c;\n"
@@ -264,6 +265,15 @@ def test_bad_parameters_are_named(reader: ProcessReader, parameters: Any) -> Non
     with pytest.raises(Invalid) as refusal:
         read(reader, spec)
     assert (refusal.value.where or "").startswith("pubs[1].parameters")
+
+
+@pytest.mark.parametrize(("text", "known"), [(BELL, "none"), (HEAD + PHI, "phi")])
+def test_whoever_names_a_parameter_that_is_none_is_told_those_there_are(
+    reader: ProcessReader, text: str, known: str
+) -> None:
+    with pytest.raises(Invalid, match="'theta'") as refusal:
+        read(reader, job(text, pubs=[Pub(parameters={"theta": [1.0]})]))
+    assert refusal.value.hint == f"The circuit's parameters: {known}."
 
 
 @pytest.mark.parametrize(
