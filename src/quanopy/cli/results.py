@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -37,7 +38,7 @@ def result(
     from quanopy.client.results import to_json
     from quanopy.domain.jobs import JobKind
 
-    with Client() as client:
+    with Client() as client, _in_all(id, None if partial else timeout):
         job = client.job(id)
         left = timeout if partial else _awaited(client, job, timeout)
         if npz:
@@ -71,6 +72,20 @@ def _awaited(client: "Client", job: "Job", timeout: float | None) -> float | Non
         for note in notes(detail, group):
             typer.echo(f"{job.id} {note}", err=True)
     return None if timeout is None else max(0.0, timeout - (monotonic() - began))
+
+
+@contextmanager
+def _in_all(id: str, timeout: float | None) -> Iterator[None]:
+    """Say the whole timeout where the rest of it is over."""
+    from quanopy.domain.errors import NotReady
+
+    try:
+        yield
+    except NotReady as error:
+        if timeout is None:
+            raise
+        late = f"{id} is not done after {timeout:g} s"
+        raise NotReady(late, hint=error.hint) from error
 
 
 def _observables(job: "Job") -> "Sequence[Any]":

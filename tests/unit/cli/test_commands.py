@@ -214,6 +214,7 @@ def test_whoever_waits_for_a_result_is_told_what_for(broker: OneJob) -> None:
     found = run("result", broker.id, "--timeout", 0.05)
     assert found.exit_code == 75
     assert f"{broker.id} waits for its turn on aer: 2 tasks queued there\n" in found.stderr
+    assert "is not done after 0.05 s" in found.stderr
 
 
 @pytest.mark.parametrize(("state", "code"), [("completed", 0), ("failed", 1), ("cancelled", 1)])
