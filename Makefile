@@ -16,7 +16,7 @@ REAL_TESTS := $(wildcard tests/integration tests/e2e)
 PYTEST := $(BIN)/python -m pytest --dist=loadfile
 # These wait a third of their time, for clocks and for children: three processes keep two
 # cores at work. Files that take long come first.
-FAST := --numprocesses=$(shell echo $$(( $$(nproc) * 3 / 2 ))) --no-loadscope-reorder
+FAST := --numprocesses=$(shell echo $$(( $$(env -u OMP_NUM_THREADS nproc) * 3 / 2 ))) --no-loadscope-reorder
 REAL := --numprocesses=auto
 
 .PHONY: help demo demo-vendors demo-long serve test lint types bench lock clean
