@@ -11,7 +11,6 @@ from quanopy.cli.arguments import AsJson, Observables, Timeout
 from quanopy.cli.exits import goes_on, guarded
 from quanopy.cli.policies import Gap, InFlight, Order, Stop, rules
 from quanopy.cli.running import Running, with_running
-from quanopy.cli.standing import begins
 from quanopy.cli.subcommands import Subcommands
 
 if TYPE_CHECKING:
@@ -144,6 +143,7 @@ def add(
     from quanopy.cli.jobs import drafted
     from quanopy.cli.output import emit_all, show_jobs
     from quanopy.client import Client
+    from quanopy.client.standstill import beginning
 
     drafts = [
         drafted(
@@ -154,10 +154,10 @@ def add(
     with Client() as client:
         group = client.find_group(name)
         found = client.states(group.extend(drafts))
-        then = None if as_json else begins(group.detail())
+        then = None if as_json else beginning(group.detail())
     emit_all(found) if as_json else show_jobs(found)
     if then is not None:
-        typer.echo(f"none of them runs before the group does: {then}", err=True)
+        typer.echo(f"none of them runs before the group does: `{then}`", err=True)
 
 
 def _action(name: str, does: str) -> None:

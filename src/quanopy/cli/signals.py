@@ -9,6 +9,7 @@ A = TypeVar("A")
 
 CAUGHT = (signal.SIGTERM, signal.SIGINT)
 AGAIN_S = 1.0
+"""Until a signal that was raised, and may have been dropped, is raised again."""
 
 
 class Signalled(BaseException):

@@ -1,6 +1,5 @@
 """What is to be said of a job beside its state: what it waits for, and how its runs stand."""
 
-import shlex
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -32,23 +31,17 @@ def _has_more(job: "JobDetail") -> bool:
 def notes(job: "JobDetail", group: "GroupOut | None" = None) -> Iterator[str]:
     """Sentences about a job, without its name; ``group`` is the one that it belongs to."""
     if group is not None and job.position is not None:
-        then = None if job.ended_at else begins(group)
+        from quanopy.client.standstill import beginning
+
+        then = None if job.ended_at else beginning(group)
         yield (
             f"is {job.position + 1} of {group.size} in group {group.name}, which is {group.state}"
-            + (f": {then}" if then else "")
+            + (f": `{then}`" if then else "")
         )
     for wait in job.waits:
         yield from _waits(job, wait)
     for execution in job.executions:
         yield from _ran(job, execution)
-
-
-def begins(group: "GroupOut") -> str | None:
-    """The command that has a group begin its jobs; ``None`` where it does, or never will."""
-    from quanopy.domain.groups import GroupState
-
-    action = {GroupState.OPEN: "run", GroupState.PAUSED: "resume"}.get(group.state)
-    return None if action is None else f"`quanopy group {action} {shlex.quote(group.name)}`"
 
 
 def recalibrated(bound: "BindingOut") -> str:

@@ -12,9 +12,9 @@ from quanopy.client.results import Result, result_of
 from quanopy.domain.errors import NotReady, QuanopyError, TaskFailed
 from quanopy.domain.states import FINAL_JOB_STATES, JobState
 from quanopy.wire.jobs import (
-    CancelIn,
     DetailsOut,
     JobDetail,
+    JobIdsIn,
     JobOut,
     JobsOut,
     ResultOut,
@@ -45,7 +45,7 @@ def details(http: Http, jobs: Iterable[Job | str]) -> list[JobDetail]:
     return [
         detail
         for chunk in _chunks(ids_of(jobs))
-        for detail in http.post(DetailsOut, "/jobs/details", CancelIn(ids=chunk)).jobs
+        for detail in http.post(DetailsOut, "/jobs/details", JobIdsIn(ids=chunk)).jobs
     ]
 
 
@@ -55,7 +55,7 @@ def submitted(http: Http, jobs: Iterable[Job | str]) -> Iterator[SubmittedOut]:
     ids = ids_of(jobs)
     while ids:
         # As many of the first as the broker tells of together.
-        found = http.post(SubmissionsOut, "/jobs/programs", CancelIn(ids=ids[:_TOLD_AT_ONCE])).jobs
+        found = http.post(SubmissionsOut, "/jobs/programs", JobIdsIn(ids=ids[:_TOLD_AT_ONCE])).jobs
         if not found or [one.job_id for one in found] != ids[: len(found)]:
             raise QuanopyError("the broker tells of other jobs than it was asked of")
         yield from found
@@ -109,7 +109,7 @@ def _asked(
         for answer in http.post(
             JobsOut,
             path,
-            CancelIn(ids=chunk),
+            JobIdsIn(ids=chunk),
             params={"wait": wait_s or None, "first": first or None},
             wait_s=wait_s,
         ).jobs

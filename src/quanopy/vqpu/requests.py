@@ -12,6 +12,8 @@ from quanopy.vqpu.runs import Run
 
 MOST_TEXT = 4 * 1024 * 1024
 MOST_NORMAL_BITS = 20_000_000
+_MOST_INDEX = 10_000
+"""Of a qubit, on whatever device."""
 """Bits of all shots together where each shot is answered."""
 _CIRCUIT, _MANY = "circuit", "circuits"
 
@@ -150,7 +152,7 @@ def _measure(pairs: object, where: str, machine: Machine) -> Iterator[tuple[int,
     for index, pair in enumerate(pairs):
         if not isinstance(pair, list) or len(pair) != 2:
             raise Invalid("no pair of a qubit and a bit", where=f"{where}[{index}]")
-        qubit = _whole(pair[0], f"{where}[{index}]", 0, 10_000)
+        qubit = _whole(pair[0], f"{where}[{index}]", 0, _MOST_INDEX)
         _check_there(qubit, f"{where}[{index}]", machine)
         bit = _whole(pair[1], f"{where}[{index}]", 0, len(pairs) - 1)
         if bit in bits:

@@ -333,8 +333,8 @@ class CompiledJobOut(Answer):
     options: OptionsIn
 
 
-class CancelIn(Strict):
-    """Jobs to cancel."""
+class JobIdsIn(Strict):
+    """Jobs, by their ids."""
 
     ids: list[str] = Field(min_length=1, max_length=10_000)
 

@@ -29,15 +29,14 @@ from quanopy.services.requests import cancel, retry
 from quanopy.services.results import Wanted
 from quanopy.services.waits import waits_of
 from quanopy.wire.jobs import (
-    CancelIn,
     DetailsOut,
     JobDetail,
+    JobIdsIn,
     JobIn,
     JobOut,
     JobPage,
     JobsIn,
     JobsOut,
-    ResultsIn,
 )
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
@@ -155,12 +154,12 @@ async def _page(web: Web, query: JobQuery, cursor: str | None) -> JobPage:
     summary="Wait for many jobs",
     response_model=JobsOut,
     responses={**shows(examples.JOBS), **problems(404, 413, 415)},
-    openapi_extra=takes(ResultsIn, example={"ids": [examples.JOB_ID]}),
+    openapi_extra=takes(JobIdsIn, example={"ids": [examples.JOB_ID]}),
 )
 async def wait_jobs(request: Request, wait: Wait = 0.0, first: First = False) -> Response:
     """Answers when all of them (with `first`: any of them) are final, or the time is over."""
     web = web_of(request)
-    ids = parse(ResultsIn, await body_of(request, web)).ids
+    ids = parse(JobIdsIn, await body_of(request, web)).ids
     jobs = await wait_for_jobs(web, identity_of(request), ids, wait, first=first)
     return answer(jobs_out(jobs))
 
@@ -170,13 +169,13 @@ async def wait_jobs(request: Request, wait: Wait = 0.0, first: First = False) ->
     summary="Look at many jobs",
     response_model=DetailsOut,
     responses={**shows({"jobs": [examples.DETAIL]}), **problems(404, 413, 415)},
-    openapi_extra=takes(CancelIn, example={"ids": [examples.JOB_ID]}),
+    openapi_extra=takes(JobIdsIn, example={"ids": [examples.JOB_ID]}),
 )
 async def get_jobs(request: Request) -> Response:
     """Each with its parts and executions, in the order asked; what they wait for is said of one
     job alone."""
     web = web_of(request)
-    ids = parse(CancelIn, await body_of(request, web)).ids
+    ids = parse(JobIdsIn, await body_of(request, web)).ids
     found = await web.reads.find(ids, identity_of(request), tasks=True)
     return answer(await web.calls.run(_details, web, found))
 
@@ -198,12 +197,12 @@ def _details(web: Web, found: Sequence[Wanted]) -> DetailsOut:
     summary="Cancel many jobs",
     response_model=JobsOut,
     responses={**shows(examples.JOBS), **problems(404, 413, 415)},
-    openapi_extra=takes(CancelIn, example={"ids": [examples.JOB_ID]}),
+    openapi_extra=takes(JobIdsIn, example={"ids": [examples.JOB_ID]}),
 )
 async def cancel_jobs(request: Request) -> Response:
     """Cancels what waits, and asks it of what runs. Cancelling twice is no error."""
     web = web_of(request)
-    ids = parse(CancelIn, await body_of(request, web)).ids
+    ids = parse(JobIdsIn, await body_of(request, web)).ids
     return answer(
         jobs_out(await _change(request, ids, partial(cancel, web.store, web.objects), Topic.CANCEL))
     )

@@ -23,9 +23,9 @@ from quanopy.server.web import Web, answer, body_of, identity_of, web_of
 from quanopy.services.ran import AsRun, all_as_run, read_late
 from quanopy.services.unpacking import load_circuits, load_jobs, load_programs
 from quanopy.wire.jobs import (
-    CancelIn,
     CompiledJobOut,
     CompiledOut,
+    JobIdsIn,
     ProgramOut,
     SubmissionsOut,
     SubmittedOut,
@@ -90,13 +90,13 @@ def _read_late(web: Web, job: Job) -> Mapping[int, bytes]:
     summary="What was submitted, of many jobs",
     response_model=SubmissionsOut,
     responses={**shows({"jobs": [examples.SUBMITTED]}), **problems(404, 413, 415)},
-    openapi_extra=takes(CancelIn, example={"ids": [examples.JOB_ID]}),
+    openapi_extra=takes(JobIdsIn, example={"ids": [examples.JOB_ID]}),
 )
 async def get_many_programs(request: Request) -> Response:
     """In the order asked, of the first job and as many after it as have 8 MiB together: ask for the
     others again. Without the circuits as they were read: those are told of one job alone."""
     web = web_of(request)
-    ids = parse(CancelIn, await body_of(request, web)).ids
+    ids = parse(JobIdsIn, await body_of(request, web)).ids
     jobs = await web.reads.owned(ids, identity_of(request))
     return answer(await web.calls.run(_submissions, web, jobs))
 
