@@ -32,8 +32,11 @@ _ATTEMPTS = 5
 _LIMITS = (
     f"statement_timeout = '{STATEMENT_TIMEOUT_S}s'",
     f"idle_in_transaction_session_timeout = '{STATEMENT_TIMEOUT_S}s'",
-    # Every statement has its index; a table that grew since it was last analysed looks small.
+    # Every statement has its index; a table that grew since it was last analysed looks small, so
+    # that scanning it, or joining all of it with the few rows that a batch is of, looks cheap.
     "enable_seqscan = off",
+    "enable_mergejoin = off",
+    "enable_hashjoin = off",
     "random_page_cost = 1.1",
     "jit = off",
 )
