@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -10,17 +10,20 @@ from numpy.typing import NDArray
 from qiskit import QuantumCircuit
 from qiskit_aer import AerSimulator
 
-from quanopy.domain.errors import ResourceMismatch
+from quanopy.domain.errors import ResourceMismatch, TaskFailed
 from quanopy.domain.programs import CLIFFORD, CONTROL_FLOW
 from quanopy.providers.aer.distribution import Distribution, distribution
 from quanopy.providers.aer.emulator import Emulator
 from quanopy.providers.aer.noise import noise_model
 from quanopy.providers.aer.snapshots import noise_of
+from quanopy.providers.aer.templates import Shape, bindable, binds_late, shape_of
 from quanopy.providers.circuits import positions_of, registers_of
 from quanopy.sandbox.circuits import load_qpy
 
 _KEPT_BYTES = 64 * 1024 * 1024
 _PADDED_BITS = 60
+EXACT = frozenset({"automatic", "statevector"})
+"""Methods whose states give exact probabilities."""
 _RANDOM = frozenset({"measure", "reset", "initialize"})
 
 
@@ -28,14 +31,29 @@ class Circuit:
     """A circuit as it is run: what is asked of it again and again is kept with it."""
 
     def __init__(self, circuit: QuantumCircuit) -> None:
-        self.circuit = circuit
+        self.circuit = bindable(circuit)
+        self.parameters: Sequence[Any] = tuple(circuit.parameters) if circuit.num_parameters else ()
+        """In the order of a pub's last axis."""
         self.observed: dict[tuple[str, ...], QuantumCircuit] = {}
         """Copies that save expectation values, by the Paulis they save."""
 
     @cached_property
-    def parameters(self) -> Sequence[Any]:
-        """Its parameters, in the order of a pub's last axis."""
-        return tuple(self.circuit.parameters)
+    def exact(self) -> "tuple[Circuit, Sequence[float] | None]":
+        """What is run in its place where its states are exact, and the angles that it is this
+        circuit with: circuits that differ in these alone are one. Itself, where it has parameters
+        of its own (``None``), or has no shape that others share."""
+        found = None if self.parameters else shape_of(self.circuit)
+        if found is None:
+            return self, None
+        shape, angles = found
+        positions = self.positions
+        template = _template(shape, None if positions is None else tuple(positions))
+        return template, angles if template.parameters else None
+
+    @cached_property
+    def late(self) -> bool:
+        """Whether Aer is to bind its parameters while it runs, in an exact run."""
+        return bool(self.parameters) and binds_late(self.circuit)
 
     @cached_property
     def names(self) -> frozenset[str]:
@@ -79,6 +97,13 @@ class Circuit:
     def binds(self, values: NDArray[np.float64]) -> dict[Any, NDArray[np.float64]]:
         """Aer's form of parameter sets (sets, parameters)."""
         return {parameter: values[:, i] for i, parameter in enumerate(self.parameters)}
+
+
+@lru_cache(maxsize=64)
+def _template(shape: Shape, positions: tuple[int, ...] | None) -> Circuit:
+    made = Circuit(shape.circuit())
+    made.positions = None if positions is None else list(positions)
+    return made
 
 
 class _Cache:
@@ -125,13 +150,24 @@ def noise_for(
 ) -> dict[str, Any]:
     """Options of a run of these circuits: the noise of the device they are emulated on, or that a
     snapshot's numbers tell of."""
+    if noise is None and emulator.device is None:
+        return {}
     active = frozenset(qubit for circuit in circuits for qubit in circuit.active)
     if noise is not None:
         names = frozenset(name for circuit in circuits for name in circuit.names)
         return {"noise_model": noise_of(noise, active, names)}
-    if emulator.device is None:
-        return {}
     return {"noise_model": noise_model(emulator.device, active)}
+
+
+def experiments(on: AerSimulator, circuits: Sequence[QuantumCircuit], **options: Any) -> list[Any]:
+    """Aer's results of these circuits under each of their parameter sets, in order; raises
+    :class:`TaskFailed` if it fails for any."""
+    result = on.run(list(circuits), **options).result()
+    if not result.success:
+        failed = [each.status for each in result.results if not each.success]
+        raise TaskFailed(f"Aer: {failed[0] if failed else result.status}"[:500])
+    found: list[Any] = result.results
+    return found
 
 
 def check_memory(circuit: Circuit, emulator: Emulator, where: str, *, noisy: bool) -> None:
@@ -140,6 +176,8 @@ def check_memory(circuit: Circuit, emulator: Emulator, where: str, *, noisy: boo
     As Aer chooses: a Clifford circuit without noise takes the stabilizer method, which always
     fits; everything else under ``automatic`` the state vector, with no smaller way out.
     """
+    if 16 << 2 * circuit.circuit.num_qubits <= emulator.memory_bytes:
+        return  # as a density matrix, and all the more as a state
     qubits = len(circuit.active)
     match emulator.method:
         case "automatic" if not noisy and circuit.names <= CLIFFORD | CONTROL_FLOW:

@@ -16,12 +16,14 @@ from qiskit.quantum_info import Pauli
 from qiskit_aer import AerSimulator
 from qiskit_aer.library import SaveExpectationValue
 
-from quanopy.domain.errors import TaskFailed
 from quanopy.providers.aer.emulator import Emulator
-from quanopy.providers.aer.engine import Circuit, noise_for, simulator
+from quanopy.providers.aer.engine import Circuit, experiments, noise_for, simulator
+from quanopy.providers.aer.exact import Asked, run_exact
 from quanopy.providers.aer.items import Item
 from quanopy.providers.observables import Values, combined, labels_in, letters_on, places_in
 
+_KEPT = 32
+"""Copies of a circuit, each with other Paulis at its end."""
 _LEAST_SHOTS = 1024
 _EXACT_QUBITS = 11
 _MOST_SHOTS = 1_000_000
@@ -32,15 +34,29 @@ _BATCHES = 32
 
 def estimate(items: Sequence[Item], emulator: Emulator) -> None:
     """Run these and set their results. Raises :class:`TaskFailed` if Aer fails for any."""
+    exact: list[Item] = []
     groups: dict[tuple[object, ...], list[Item]] = {}
     for item in items:
-        if not item.sets:
+        if not item.sets or not any(set(label) - {"I"} for label in _paulis(item)):
             # Aer dies of a circuit that is bound to nothing at all.
-            item.result = _result(item, {label: np.zeros(0) for label in _paulis(item)})
-            continue
-        groups.setdefault(_key(item, emulator), []).append(item)
+            item.result = _result(item, {label: np.ones(item.sets) for label in _paulis(item)})
+        elif _varies(item.circuit, emulator) or emulator.noisy:
+            groups.setdefault(_key(item, emulator), []).append(item)
+        else:
+            exact.append(item)
+    _estimate_exactly(exact, emulator)
     for group in groups.values():
         _estimate_together(group, emulator)
+
+
+def _estimate_exactly(items: Sequence[Item], emulator: Emulator) -> None:
+    asked = []
+    for item in items:
+        template, values = item.exact
+        circuit = _observed(template, _paulis(item))
+        asked.append(Asked(circuit=circuit, template=template, values=values))
+    for item, saved in zip(items, run_exact(asked, emulator), strict=True):
+        item.result = _result(item, _collect(saved, _paulis(item)))
 
 
 def _key(item: Item, emulator: Emulator) -> tuple[object, ...]:
@@ -92,8 +108,6 @@ def _expectations(items: Sequence[Item], paulis: tuple[str, ...], emulator: Emul
     varies = _varies(first.circuit, emulator)
     batches = _BATCHES if varies else 1
     values = sum(item.sets for item in items) * batches
-    if not any(set(label) - {"I"} for label in paulis):
-        return {label: np.ones(values) for label in paulis}
     options = noise_for(emulator, [first.circuit], None)
     run = simulator(emulator, _method(first.circuit, emulator))
     if varies:
@@ -103,12 +117,11 @@ def _expectations(items: Sequence[Item], paulis: tuple[str, ...], emulator: Emul
     if first.values is None:
         # Nothing to bind: one run serves all, save where runs differ.
         runs = values if varies else 1
-        data = _run([circuit] * runs, run, options)
-        return _collect(data * (values // runs), paulis)
+        return _collect(_saved([circuit] * runs, run, options) * (values // runs), paulis)
     stacked = np.concatenate([item.values for item in items if item.values is not None])
     bound = np.repeat(stacked, batches, axis=0)
     options["parameter_binds"] = [first.circuit.binds(bound)]
-    return _collect(_run([circuit], run, options), paulis)
+    return _collect(_saved([circuit], run, options), paulis)
 
 
 def _seeded(
@@ -122,10 +135,10 @@ def _seeded(
     for at in range(item.sets):
         own = {**options, "seed_simulator": item.seed(at)}
         if item.values is None:
-            data += _run([circuit] * _BATCHES, run, own)
+            data += _saved([circuit] * _BATCHES, run, own)
         else:
             bound = np.repeat(item.values[at : at + 1], _BATCHES, axis=0)
-            data += _run([circuit], run, {**own, "parameter_binds": [item.circuit.binds(bound)]})
+            data += _saved([circuit], run, own | {"parameter_binds": [item.circuit.binds(bound)]})
     return _collect(data, paulis)
 
 
@@ -145,18 +158,16 @@ def _observed(circuit: Circuit, paulis: tuple[str, ...]) -> QuantumCircuit:
         for label, letters in placed.items():
             pauli = Pauli("".join(letters.get(qubit, "I") for qubit in reversed(qubits)))
             found.append(SaveExpectationValue(pauli, label=label), qubits)
+        if len(circuit.observed) == _KEPT:
+            circuit.observed.clear()
         circuit.observed[paulis] = found
     return found
 
 
-def _run(
+def _saved(
     circuits: Sequence[QuantumCircuit], on: AerSimulator, options: Mapping[str, Any]
 ) -> list[Any]:
-    result = on.run(list(circuits), **options).result()
-    if not result.success:
-        failed = [each.status for each in result.results if not each.success]
-        raise TaskFailed(f"Aer: {failed[0] if failed else result.status}"[:500])
-    return [each.data for each in result.results]
+    return [each.data for each in experiments(on, circuits, **options)]
 
 
 def _collect(data: Sequence[Any], paulis: tuple[str, ...]) -> Values:

@@ -32,6 +32,12 @@ class Item:
     result: dict[str, Any] = field(default_factory=dict)
 
     @property
+    def exact(self) -> tuple[Circuit, NDArray[np.float64] | None]:
+        """What is run for it where states are exact, and the parameter sets that it is given."""
+        template, angles = self.circuit.exact
+        return template, self.values if angles is None else np.array([angles])
+
+    @property
     def sets(self) -> int:
         """How many bound circuits it stands for."""
         return 1 if self.values is None else len(self.values)

@@ -6,15 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from quanopy.domain.errors import TaskFailed
 from quanopy.providers.aer.distribution import Distribution
 from quanopy.providers.aer.emulator import Emulator
-from quanopy.providers.aer.engine import noise_for, simulator
+from quanopy.providers.aer.engine import EXACT, experiments, noise_for, simulator
+from quanopy.providers.aer.exact import Asked, run_exact
 from quanopy.providers.aer.items import Item
 from quanopy.providers.circuits import placed
-
-_EXACT = frozenset({"automatic", "statevector"})
-"""Methods whose states give exact probabilities."""
 
 
 def sample(items: Sequence[Item], emulator: Emulator) -> None:
@@ -29,10 +26,7 @@ def sample(items: Sequence[Item], emulator: Emulator) -> None:
             # Aer dies of a circuit that is bound to nothing at all.
             _set_outcomes(item, ())
     some = [item for item in items if item.sets]
-    drawn = [(i, d) for i in some if (d := _distribution(i, emulator)) is not None]
-    for bound in (False, True):
-        if together := [(i, d) for i, d in drawn if (i.values is not None) is bound]:
-            _draw(together, emulator)
+    _draw([(i, d) for i in some if (d := _distribution(i, emulator)) is not None], emulator)
     shot = [item for item in some if "counts" not in item.result]
     for (shots, memory, *_), group in _grouped(i for i in shot if i.work.options.seed is None):
         _shoot(list(group), emulator, shots, memory)
@@ -47,23 +41,29 @@ def _shots(item: Item) -> int:
 
 def _distribution(item: Item, emulator: Emulator) -> Distribution | None:
     noisy = emulator.noisy or item.work.noise is not None
-    if noisy or emulator.method not in _EXACT or item.work.options.memory:
+    if noisy or emulator.method not in EXACT or item.work.options.memory:
         return None
-    return item.circuit.distribution
+    template, _ = item.circuit.exact
+    return template.distribution
 
 
 def _draw(items: Sequence[tuple[Item, Distribution]], emulator: Emulator) -> None:
     """Draw outcomes from probabilities: one run serves all, seeded or not, of whatever shots."""
-    circuits = [found.circuit for _, found in items]
-    experiments = iter(
-        _experiments(circuits, emulator, 1, False, _binds([item for item, _ in items]))
-    )
+    asked = []
     for item, found in items:
-        own = [next(experiments) for _ in range(item.sets)]
+        template, values = item.exact
+        asked.append(Asked(circuit=found.circuit, template=template, values=values))
+    unseeded = np.random.default_rng()
+    for (item, found), saved in zip(items, run_exact(asked, emulator), strict=True):
         item.result["counts"] = [
-            found.draw(one.data, _shots(item), np.random.default_rng(item.seed(at)))
-            for at, one in enumerate(_repeated(own, item.shape))
+            found.draw(each, _shots(item), _generator(item, at) or unseeded)
+            for at, each in enumerate(_repeated(saved, item.shape))
         ]
+
+
+def _generator(item: Item, at: int) -> np.random.Generator | None:
+    seed = item.seed(at)
+    return None if seed is None else np.random.default_rng(seed)
 
 
 def _grouped(
@@ -81,9 +81,9 @@ def _shoot(items: Sequence[Item], emulator: Emulator, shots: int, memory: bool) 
     together = [item.circuit for item in items]
     options = noise_for(emulator, together, items[0].work.noise) | _binds(items)
     circuits = [item.circuit.circuit for item in items]
-    experiments = iter(_experiments(circuits, emulator, shots, memory, options))
+    found = iter(experiments(simulator(emulator), circuits, shots=shots, memory=memory, **options))
     for item in items:
-        _set_outcomes(item, [next(experiments) for _ in range(item.sets)])
+        _set_outcomes(item, [next(found) for _ in range(item.sets)])
 
 
 def _shoot_seeded(item: Item, emulator: Emulator) -> None:
@@ -94,8 +94,8 @@ def _shoot_seeded(item: Item, emulator: Emulator) -> None:
         options["seed_simulator"] = item.seed(at)
         if item.values is not None:
             options["parameter_binds"] = [item.circuit.binds(item.values[at : at + 1])]
-        memory = item.work.options.memory
-        found += _experiments(item.circuit.circuit, emulator, _shots(item), memory, options)
+        options |= {"shots": _shots(item), "memory": item.work.options.memory}
+        found += experiments(simulator(emulator), [item.circuit.circuit], **options)
     _set_outcomes(item, found)
 
 
@@ -105,24 +105,8 @@ def _binds(items: Sequence[Item]) -> dict[str, Any]:
     return {"parameter_binds": bound} if bound else {}
 
 
-def _experiments(
-    circuits: Any, emulator: Emulator, shots: int, memory: bool, options: Mapping[str, Any]
-) -> list[Any]:
-    job = simulator(emulator).run(circuits, shots=shots, memory=memory, **options)
-    result = job.result()
-    if not result.success:
-        raise TaskFailed(f"Aer: {_first_failure(result)}"[:500])
-    experiments: list[Any] = result.results
-    return experiments
-
-
-def _first_failure(result: Any) -> str:
-    statuses = [each.status for each in result.results if not each.success]
-    return str(statuses[0] if statuses else result.status)
-
-
-def _set_outcomes(item: Item, experiments: Sequence[Any]) -> None:
-    sets = _repeated(experiments, item.shape)
+def _set_outcomes(item: Item, found: Sequence[Any]) -> None:
+    sets = _repeated(found, item.shape)
     item.result["counts"] = [_counts(item, getattr(each.data, "counts", {})) for each in sets]
     if item.work.options.memory:
         item.result["memory"] = [
@@ -130,9 +114,9 @@ def _set_outcomes(item: Item, experiments: Sequence[Any]) -> None:
         ]
 
 
-def _repeated(experiments: Sequence[Any], shape: tuple[int, ...]) -> Sequence[Any]:
+def _repeated(found: Sequence[Any], shape: tuple[int, ...]) -> Sequence[Any]:
     """A shape of none wants none, though one was run."""
-    return experiments if 0 not in shape else ()
+    return found if 0 not in shape else ()
 
 
 def _counts(item: Item, counts: Mapping[str, int]) -> Mapping[str, int]:
