@@ -3,14 +3,16 @@
 Many small statements are as quick as the waits between them allow. So a transaction is told which
 of its statements need no answer yet (:meth:`Transaction.later`), which are asked together, and
 which are its last: PostgreSQL gets what belongs together as one message, in which it is carried
-out in order. It would plan each statement anew, which takes it six times as long as carrying it
-out; so a connection that is its own keeps them planned (``PREPARE``) from their first use on.
-SQLite, within this process, has nothing to wait for, and its driver keeps plans by itself.
+out in order; only what is much is sent ahead, to be carried out while the rest is made. It would
+plan each statement anew, which takes it six times as long as carrying it out; so a connection that
+is its own keeps them planned (``PREPARE``) from their first use on. SQLite, within this process,
+has nothing to wait for, and its driver keeps plans by itself.
 """
 
 import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import uuid4
 
@@ -22,7 +24,10 @@ if TYPE_CHECKING:
 Given = Mapping[str, Any]
 Asked = tuple[Statement, Given]
 _NOTHING: Given = {}
+_UNPREPARED: Mapping[Statement, str] = {}
 _ENDED = "this transaction was told its last statement"
+_MUCH = 128 * 1024
+"""Characters of statements that the database takes some ten milliseconds for."""
 
 
 class Transaction(ABC):
@@ -146,10 +151,13 @@ class PostgresTransaction(Transaction):
         # Installed only where it is used.
         from psycopg import ClientCursor
 
-        # The values are put into the text: several statements then make one message.
-        self._cursor = ClientCursor(connection)
+        # The values are put into the text: several statements then make one message. One cursor
+        # makes texts while the other, perhaps in a thread of its own, sends them.
+        self._maker, self._cursor = ClientCursor(connection), ClientCursor(connection)
+        self._sent: Future[object] | None = None
         self._pending = list(begin)
         self._prepared = prepared
+        self._learning: dict[Statement, str] = {}
         self._new: dict[Statement, str] = {}
         self._ended = False
 
@@ -158,7 +166,7 @@ class PostgresTransaction(Transaction):
         self._prepare(*asked)
         before = len(self._pending)
         for statement, given in asked:
-            self.later(statement, given)
+            self._tell(statement, given)
         self._send()
         for _ in range(before):
             self._cursor.nextset()
@@ -169,7 +177,7 @@ class PostgresTransaction(Transaction):
         self._prepare(*asked)
         before = len(self._pending)
         for statement, given in asked:
-            self.later(statement, given)
+            self._tell(statement, given)
         self.end()
         for _ in range(before):
             self._cursor.nextset()
@@ -178,9 +186,14 @@ class PostgresTransaction(Transaction):
     def later(self, statement: Statement, given: Given = _NOTHING) -> None:
         """See :meth:`Transaction.later`."""
         self._prepare((statement, given))
+        self._tell(statement, given)
+        if len(self._pending[-1]) > _MUCH:
+            self._send_ahead()
+
+    def _tell(self, statement: Statement, given: Given) -> None:
         one = compiled(statement, self.dialect)
         text = one.text if self._prepared is None else one.executing.format(self._name(statement))
-        self._pending.append(self._cursor.mogrify(text, given))
+        self._pending.append(self._maker.mogrify(text, given))
 
     def end(self) -> None:
         """Commit, unless that is done."""
@@ -194,24 +207,53 @@ class PostgresTransaction(Transaction):
         if self._prepared is None:
             return
         for statement, _ in asked:
-            if statement not in self._prepared and statement not in self._new:
+            if not any(statement in known for known in self._names):
                 # A name of its own: of what fails it is not known how much the connection learnt.
                 self._new[statement] = name = f"q{uuid4().hex}"
                 text = compiled(statement, self.dialect).preparing
                 self._pending.append(f"PREPARE {name} AS {text}")
 
     def _name(self, statement: Statement) -> str:
-        known = self._prepared or {}
-        return known.get(statement) or self._new[statement]
+        return next(known[statement] for known in self._names if statement in known)
+
+    @property
+    def _names(self) -> Sequence[Mapping[Statement, str]]:
+        """By what names statements are known: for long, once what was sent is carried out, and
+        once what is to be sent is."""
+        return self._prepared or _UNPREPARED, self._learning, self._new
 
     def _send(self) -> None:
+        self._wait()
+        self._cursor.execute(self._message())
+        self._learnt()
+
+    def _send_ahead(self) -> None:
+        """Have what was told so far carried out while its caller goes on."""
+        self._wait()
+        # A thread of its own: one of a pool might come after another that waits for a lock of ours.
+        with_one = ThreadPoolExecutor(1, thread_name_prefix="statements")
+        self._sent = with_one.submit(self._cursor.execute, self._message())
+        with_one.shutdown(wait=False)
+
+    def _wait(self) -> None:
+        """For what was sent ahead; raises what that raised."""
+        if self._sent is not None:
+            sent, self._sent = self._sent, None
+            sent.result()
+            self._learnt()
+
+    def _message(self) -> bytes:
         if self._ended:
             raise RuntimeError(_ENDED)
         text, self._pending = "; ".join(self._pending), []
-        self._cursor.execute(text.encode())
+        self._learning, self._new = self._new, {}
+        return text.encode()
+
+    def _learnt(self) -> None:
+        """What was sent has been carried out, and its statements are known by their names."""
         if self._prepared is not None:
-            self._prepared |= self._new
-            self._new = {}
+            self._prepared |= self._learning
+        self._learning = {}
 
     def _rows(self, statement: Statement) -> list[Row]:
         found = compiled(statement, self.dialect).rows(self._cursor)
