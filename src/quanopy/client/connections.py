@@ -136,7 +136,19 @@ class _Idle(LifoQueue[Any]):
 
 
 class _Plain(HTTPConnection):
-    """Its time-out is that of reads and writes; whatever fails before them was never sent."""
+    """Its time-out is that of reads and writes; whatever fails before them was never sent. A small
+    body goes with its headers: as one packet, which wakes the broker once."""
+
+    _held: bytes | None = None
+    """What is to be sent with what comes after it."""
+
+    def request(self, *args: Any, **how: Any) -> None:
+        self._held = b""
+        try:
+            super().request(*args, **how)
+            self._let_go()
+        finally:
+            self._held = None
 
     def connect(self) -> None:
         timeout_s, self.timeout = self.timeout, CONNECT_S
@@ -150,12 +162,22 @@ class _Plain(HTTPConnection):
 
     def send(self, data: Any) -> None:
         """In pieces, for a socket takes its time-out for the whole of what it is given."""
+        if self._held is not None:
+            if isinstance(data, bytes) and len(self._held) + len(data) <= PIECE_BYTES:
+                self._held += data
+                return
+            self._let_go()
         if len(data) <= PIECE_BYTES:
             super().send(data)
             return
         view = memoryview(data)
         for start in range(0, len(view), PIECE_BYTES):
             super().send(view[start : start + PIECE_BYTES])
+
+    def _let_go(self) -> None:
+        held, self._held = self._held, None
+        if held:
+            super().send(held)
 
 
 class _Tls(_Plain, HTTPSConnection):
