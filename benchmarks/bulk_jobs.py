@@ -83,7 +83,7 @@ def _two_workers(dsn: str) -> Iterator[Served]:
     """A server that works itself, and a second worker."""
     with tempfile.TemporaryDirectory(prefix="quanopy-bench-") as folder:
         objects = Path(folder, "objects").as_uri()
-        settings = {"database": dsn, "objects": objects, "emulator_processes": "1"}
+        settings = {"database": dsn, "objects": objects}
         environment = {f"QUANOPY_{name.upper()}": value for name, value in settings.items()}
         worker = [str(Path(sys.executable).with_name("quanopy")), "worker"]
         with (

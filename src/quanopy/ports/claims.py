@@ -15,11 +15,13 @@ class Offer:
     (a single longer task is still taken), in at most so many separate claims."""
 
     resource: str
-    tasks: int = 750
+    tasks: int = 1000
     seconds: float = 0.5
     claims: int = 1
     single: bool = False
     """Each claim becomes one execution: tasks of one account, and a solo task by itself."""
+    worth_s: float = 0.0
+    """A claim gets tasks of so many estimated seconds before another one is begun."""
     long_s: float = math.inf
     """Tasks that are estimated to take more are long: each has a claim to itself."""
     longs: int = 0

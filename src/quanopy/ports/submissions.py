@@ -1,12 +1,13 @@
 """Submissions: how jobs come into the catalogue."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from quanopy.domain.errors import QuanopyError
 from quanopy.domain.jobs import Job, Task
 from quanopy.ports.claims import Claim, Offer
+from quanopy.ports.executions import Ending
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +53,17 @@ class Repeat:
     request_digest: str
 
 
+Ended = Mapping[str, Sequence[Ending]]
+"""By claim, how its work came to its end: every task of it completed, and its results are in the
+archive."""
+
+
 def _nothing(*_: object) -> None:
     pass
+
+
+def _none(*_: object) -> Ended:
+    return {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +76,9 @@ class Offering:
     begin: Callable[[Sequence[Claim]], None] = _nothing
     """Told what is about to be claimed of what is new, before it is kept: work that harms nobody
     may begin. Only what is answered was claimed; told again if the transaction is begun again."""
+    ended: Callable[[Sequence[Claim]], Ended] = _none
+    """Asked of these, once they are kept, which have come to their end already: their jobs are
+    inserted as they ended, and nothing is left to do under their claims, which never were."""
 
 
 Make = Callable[[Sequence[int]], Sequence[Submission]]

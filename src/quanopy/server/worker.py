@@ -18,11 +18,12 @@ from quanopy.domain.ids import new_id
 from quanopy.domain.jobs import Extent
 from quanopy.domain.resources import Resource
 from quanopy.ports.claims import Claim, Swept
+from quanopy.ports.executions import Ending
 from quanopy.ports.objects import Objects
 from quanopy.ports.programs import Compiler, Reader
 from quanopy.ports.providers import LocalProvider, RemoteProvider, is_remote
 from quanopy.ports.store import Store
-from quanopy.ports.submissions import Offering
+from quanopy.ports.submissions import Ended, Offering
 from quanopy.ports.wakeups import Topic, Wakeups
 from quanopy.services.alarm import Alarm
 from quanopy.services.calibrate import Calibrations, Pace
@@ -42,6 +43,10 @@ _SKEW_S = 2.0
 _FIRST_S = 15.0
 """How long a worker that begins waits for providers to say what they serve: loading a vendor's
 package takes a while."""
+_QUICK_S = 1.0
+"""Estimated seconds of work that may come to its end while it is being stored."""
+_LATE_S, _LATE_EACH_S = 0.01, 0.00015
+"""What it takes to write down the end of a batch by itself, and of each task of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,7 +250,11 @@ class Worker:
                 offer = replace(offer, claims=min(offer.claims, crew.free))
                 self._declined.add(resource)
                 yield Offering(
-                    worker=self.id, offer=offer, ttl_s=self._rhythm.ttl_s, begin=self._begin
+                    worker=self.id,
+                    offer=offer,
+                    ttl_s=self._rhythm.ttl_s,
+                    begin=self._begin,
+                    ended=self._ended_of,
                 )
             else:
                 yield None
@@ -266,6 +275,20 @@ class Worker:
                     self._begun[claim.id] = begun
             except Exception:
                 log.exception("%s cannot be worked on ahead", claim.id)
+
+    def _ended_of(self, claims: Sequence[Claim]) -> Ended:
+        """What was begun on these and has come to its end. It is waited for no longer than writing
+        it down by itself, later, would take."""
+        until = time.monotonic() + _LATE_S + _LATE_EACH_S * sum(len(one.tasks) for one in claims)
+        found: dict[str, Sequence[Ending]] = {}
+        for claim in claims:
+            begun = self._begun.get(claim.id)
+            quick = sum(task.estimate_s for task in claim.tasks) <= _QUICK_S
+            left_s = max(0.0, until - time.monotonic()) if quick else 0.0
+            endings = begun.ended(left_s) if begun is not None else None
+            if endings is not None:
+                found[claim.id] = endings
+        return found
 
     def _drop_begun(self) -> None:
         for begun in self._begun.values():

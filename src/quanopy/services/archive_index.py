@@ -271,17 +271,20 @@ class ArchiveIndex:
             yield batch
 
     def _superseded(self, pack: str, record: JobRecord) -> bool:
-        """Whether another submission with the same key was carried out, and this one not."""
+        """Whether another submission with the same key is the one that was accepted, as far as can
+        be told: the last of those that were carried out, for what is done before it is stored may
+        never have been, and was submitted again then."""
         if record.idempotency_key is None:
             return False
-        carried_out = self._db.execute(
-            "SELECT DISTINCT pack FROM jobs WHERE account = ? AND idempotency_key = ? AND"
+        accepted = self._db.execute(
+            "SELECT pack FROM jobs WHERE account = ? AND idempotency_key = ? AND"
             " (EXISTS (SELECT 1 FROM ends WHERE job_id = jobs.id)"
             " OR EXISTS (SELECT 1 FROM parts WHERE job_id = jobs.id)"
-            " OR EXISTS (SELECT 1 FROM requests WHERE job_id = jobs.id))",
+            " OR EXISTS (SELECT 1 FROM requests WHERE job_id = jobs.id))"
+            " ORDER BY created_at DESC, id DESC LIMIT 1",
             (record.account, record.idempotency_key),
-        ).fetchall()
-        return bool(carried_out) and (pack,) not in carried_out
+        ).fetchone()
+        return accepted is not None and accepted != (pack,)
 
     def _endings(self, job_ids: Sequence[str]) -> dict[str, list[TaskEnding]]:
         found: dict[str, list[TaskEnding]] = {}

@@ -12,6 +12,7 @@ from quanopy.domain.errors import Unavailable
 from quanopy.domain.resources import Resource
 from quanopy.domain.states import ResourceState
 from quanopy.ports.claims import Claim, Offer
+from quanopy.ports.executions import Ending
 from quanopy.ports.objects import Objects
 from quanopy.ports.providers import LocalProvider, RemoteProvider
 from quanopy.ports.store import Store
@@ -37,6 +38,8 @@ _SENDERS = 4
 _SENDERS_APART = 16
 """The same where its resources are servers of their own."""
 _UNBOUNDED_S = 1e9
+_WORTH_S = 0.02
+"""Estimated seconds of work that outweigh what a call of an emulator costs by itself."""
 _LONG_S = 30.0
 """Emulations that are estimated to take longer leave one process to the others."""
 _RETRY_S = 0.5
@@ -70,6 +73,9 @@ class Begun:
     """The claim is committed, and held."""
     drop: Callable[[], None]
     """It is not: end the work, which comes to nothing."""
+    ended: Callable[[float], Sequence[Ending] | None]
+    """The end that the work has come to within so many seconds, to be committed with its claim;
+    ``None`` where it has not. Whoever is told it, and commits it not, drops the work."""
 
 
 class Crew(Protocol):
@@ -187,6 +193,7 @@ class LocalCrew:
                 resource=resource.name,
                 seconds=self._batch_s,
                 claims=free,
+                worth_s=_WORTH_S,
                 long_s=_LONG_S,
                 longs=longs,
             )
@@ -211,14 +218,15 @@ class LocalCrew:
         self._give(claim, resource, commit)
 
         def keep() -> None:
-            self._hints.hold(claim)
+            if not commit.taken:
+                self._hints.hold(claim)
             commit.tell(True)
 
         def drop() -> None:
             commit.tell(False)
             self._dispatch.cancel([task.id for task in claim.tasks])
 
-        return Begun(keep=keep, drop=drop)
+        return Begun(keep=keep, drop=drop, ended=commit.take)
 
     def _give(self, claim: Claim, resource: Resource, commit: Commit | None) -> None:
         long = sum(task.estimate_s > _LONG_S for task in claim.tasks)

@@ -6,14 +6,16 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from threading import Event, Lock
 
+from quanopy.domain.calibration import Binding
 from quanopy.domain.errors import Conflict, QuanopyError, TaskFailed, Transient, Unavailable
 from quanopy.domain.jobs import Task
 from quanopy.domain.resources import Resource
 from quanopy.ports.claims import Claim
+from quanopy.ports.executions import Ending
 from quanopy.ports.providers import LocalProvider, Outcome, Running, Work
 from quanopy.services.calibrate import Calibrations
 from quanopy.services.demands import demands
-from quanopy.services.ending import Endings, Verdict, by_account, judge
+from quanopy.services.ending import Endings, Ends, Kept, Verdict, by_account, judge
 from quanopy.services.hints import JobHints
 from quanopy.services.holding import Holding
 from quanopy.services.identity import target_digest
@@ -42,11 +44,28 @@ _UNWRITTEN = Outcome(error=Transient("what became of it cannot be written down",
 
 
 class Commit:
-    """Whether a claim whose work was begun ahead has been committed."""
+    """Whether a claim whose work was begun ahead has been committed: between who works, and who
+    commits. The work may have come to its end before: then that is committed with it."""
 
     def __init__(self) -> None:
-        self._known = Event()
+        self._known, self._ended = Event(), Event()
         self._done = False
+        self._endings: Sequence[Ending] | None = None
+        self.taken = False
+        """Whether the end of the work is to be committed with the claim."""
+
+    def end(self, endings: Sequence[Ending] | None) -> None:
+        """The work has come to its end, which can be committed (``None``: it cannot)."""
+        self._endings = endings
+        self._ended.set()
+
+    def take(self, timeout_s: float) -> Sequence[Ending] | None:
+        """The end of the work, to be committed; ``None`` where it has not come in time."""
+        self._ended.wait(timeout_s)
+        # Read once: it may come just now.
+        endings = self._endings
+        self.taken = endings is not None
+        return endings
 
     def tell(self, done: bool) -> None:
         """It has, or never will be."""
@@ -57,6 +76,11 @@ class Commit:
     def failed(self) -> bool:
         """Whether it is known that it never will be."""
         return self._known.is_set() and not self._done
+
+    @property
+    def whole(self) -> bool:
+        """Whether it was committed with its end, so that there is nothing left to do."""
+        return self._done and self.taken
 
     def wait(self) -> bool:
         """Return once it is known whether."""
@@ -135,19 +159,54 @@ class LocalDispatch:
             if commit.failed:
                 return  # before this began, so that nobody could cancel it
             outcomes = self._run_ahead(claim.tasks, resource, batch)
-            if not commit.wait():
+            kept = self._kept(claim, outcomes, resource, batch, began_at)
+            commit.end(None if kept is None else kept.endings)
+            if not commit.wait() or commit.whole:
+                return
+            if kept is not None and self._wrote(claim.id, kept, resource):
                 return
         if outcomes is None:
             outcomes = self._run_now(claim.id, claim.tasks, resource, batch)
         if claim.id not in self._holding:
             raise Conflict(f"{claim.id} is lost")
-        done = [
-            _judged(task, outcome, cancelled=task.id in batch.cancelled)
-            for task, outcome in zip(claim.tasks, outcomes, strict=True)
-        ]
-        if batch.ran:
-            done = [(replace(v, ran=batch.ran.get(v.task.id, ())), outcome) for v, outcome in done]
+        done = _judged_all(claim.tasks, outcomes, batch)
         self._end(claim.id, done, resource, began_at, self._target(batch, resource.name))
+
+    def _kept(
+        self,
+        claim: Claim,
+        outcomes: Sequence[Outcome] | None,
+        resource: Resource,
+        batch: _Batch,
+        began_at: datetime,
+    ) -> Kept | None:
+        """The ends of tasks that are not committed yet, kept in the archive; ``None`` where any
+        of them is not completed, or they cannot be kept now."""
+        if outcomes is None or any(outcome.error is not None for outcome in outcomes):
+            return None
+        done = _judged_all(claim.tasks, outcomes, batch)
+        try:
+            calibration = self._calibrations.of_emulator(self._provider, resource.name)
+            target = self._target(batch, resource.name)
+            return self._endings.keep(
+                self._ends(claim.id, done, resource, began_at, target, calibration)
+            )
+        except QuanopyError as error:
+            log.info("%s: %s; its ends are kept once it is committed", claim.id, error)
+        except Exception:
+            log.exception("%s: the ends of %d tasks cannot be kept", claim.id, len(done))
+        return None
+
+    def _wrote(self, claim_id: str, kept: Kept, resource: Resource) -> bool:
+        """Whether these ends could be written down."""
+        try:
+            self._endings.write(claim_id, kept, frees=resource.bounded)
+        except Conflict:
+            raise
+        except Exception:
+            log.exception("%s: its ends cannot be written down together", claim_id)
+            return False
+        return True
 
     def _target(self, batch: _Batch, resource: str) -> str | None:
         """Digest of what the batch was compiled for, or fitted. An emulator is always the same
@@ -187,19 +246,10 @@ class LocalDispatch:
     ) -> bool:
         """Whether these ends could be written down."""
         try:
-            ends = by_account(
-                [verdict for verdict, _ in done],
-                [outcome for _, outcome in done],
-                resource=resource.name,
-                provider=self._provider.name,
-                claim_id=claim_id,
-                began_at=began_at,
-                calibration=self._holding.persist(
-                    claim_id,
-                    lambda: self._calibrations.of_emulator(self._provider, resource.name),
-                ),
-                target=target,
+            calibration = self._holding.persist(
+                claim_id, lambda: self._calibrations.of_emulator(self._provider, resource.name)
             )
+            ends = self._ends(claim_id, done, resource, began_at, target, calibration)
             self._endings.end(claim_id, ends, frees=resource.bounded)
         except Conflict:
             raise
@@ -207,6 +257,26 @@ class LocalDispatch:
             log.exception("%s: the ends of %d tasks cannot be written down", claim_id, len(done))
             return False
         return True
+
+    def _ends(
+        self,
+        claim_id: str,
+        done: Sequence[_Done],
+        resource: Resource,
+        began_at: datetime,
+        target: str | None,
+        calibration: Binding,
+    ) -> Ends:
+        return by_account(
+            [verdict for verdict, _ in done],
+            [outcome for _, outcome in done],
+            resource=resource.name,
+            provider=self._provider.name,
+            claim_id=claim_id,
+            began_at=began_at,
+            calibration=calibration,
+            target=target,
+        )
 
     def _run_now(
         self, claim_id: str, tasks: Sequence[Task], resource: Resource, batch: _Batch
@@ -311,6 +381,16 @@ def _outcome(task: Task, work: Prepared, ran: Mapping[str, Outcome]) -> Outcome:
     if isinstance(work, QuanopyError):
         return Outcome(error=work)
     return ran.get(task.id) or Outcome(error=TaskFailed("cancelled before it was started"))
+
+
+def _judged_all(tasks: Sequence[Task], outcomes: Sequence[Outcome], batch: _Batch) -> list[_Done]:
+    done = [
+        _judged(task, outcome, cancelled=task.id in batch.cancelled)
+        for task, outcome in zip(tasks, outcomes, strict=True)
+    ]
+    if not batch.ran:
+        return done
+    return [(replace(v, ran=batch.ran.get(v.task.id, ())), outcome) for v, outcome in done]
 
 
 def _judged(task: Task, outcome: Outcome, *, cancelled: bool = False) -> _Done:

@@ -29,6 +29,10 @@ _FIRST_RETRY_S = 1.0
 _LATEST_RETRY_S = 300.0
 
 
+Ends = Sequence[tuple[Execution, Sequence["Verdict"]]]
+"""Executions at their end, with what became of their tasks."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """How a task ended; ``queued`` where it is to be tried again from ``ready_at`` on."""
@@ -148,6 +152,14 @@ def ended(execution: Execution, state: ExecutionState, error: QuanopyError | Non
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """Ends that the archive has, and what is to be written down of them."""
+
+    ends: Ends
+    endings: Sequence[Ending]
+
+
 class Endings:
     """Writes ends down: the pack first, synced, then one transaction, then a hint."""
 
@@ -166,13 +178,7 @@ class Endings:
         self._holding = holding
         self._hints = hints
 
-    def end(
-        self,
-        claim_id: str,
-        ends: Sequence[tuple[Execution, Sequence[Verdict]]],
-        *,
-        frees: bool = False,
-    ) -> None:
+    def end(self, claim_id: str, ends: Ends, *, frees: bool = False) -> None:
         """End these executions under their claim; ``frees`` a lane that others may wait for.
 
         While the database or object store is away the ends are kept here and tried again.
@@ -180,14 +186,27 @@ class Endings:
         Raises:
             Conflict: the claim was lost before the ends were written.
         """
-        key, data, extents = pack_endings([record_of(*end) for end in ends], datetime.now(UTC))
+        key, data, endings = pack_ends(ends)
         self._holding.persist(claim_id, lambda: self._objects.put({key: data}))
-        endings = [ending_of(*end, extents) for end in ends]
-        verdicts = [verdict for _, verdicts in ends for verdict in verdicts]
+        self.write(claim_id, Kept(ends=ends, endings=endings), frees=frees)
+
+    def keep(self, ends: Ends) -> Kept:
+        """Put what became of these into the archive, and nothing more.
+
+        Raises:
+            Unavailable: the object store is away.
+        """
+        key, data, endings = pack_ends(ends)
+        self._objects.put({key: data})
+        return Kept(ends=ends, endings=endings)
+
+    def write(self, claim_id: str, kept: Kept, *, frees: bool = False) -> None:
+        """Write down ends that the archive has; as :meth:`end`."""
+        verdicts = [verdict for _, verdicts in kept.ends for verdict in verdicts]
         job_ids = {verdict.task.job_id for verdict in verdicts}
 
         def finish() -> Finished:
-            return self._store.finish(claim_id, endings, show=self._hints.wanted(job_ids))
+            return self._store.finish(claim_id, kept.endings, show=self._hints.wanted(job_ids))
 
         done = self._holding.persist(claim_id, finish)
         self._hints.let_go(claim_id)
@@ -202,6 +221,12 @@ class Endings:
         queued = any(verdict.state is TaskState.QUEUED for verdict in verdicts)
         topics = [Topic.EVENTS, Topic.WORK] if queued or frees else [Topic.EVENTS]
         self._wakeups.notify(*topics, *([Topic.TURNS] if done.turns else []))
+
+
+def pack_ends(ends: Ends) -> tuple[str, bytes, list[Ending]]:
+    """The pack of these ends, its key and bytes, and what to write down once it is there."""
+    key, data, extents = pack_endings([record_of(*end) for end in ends], datetime.now(UTC))
+    return key, data, [ending_of(*end, extents) for end in ends]
 
 
 def ending_of(

@@ -2,15 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 
 from quanopy.domain.errors import Conflict, Invalid, TaskFailed
 from quanopy.domain.jobs import Execution, Task
 from quanopy.domain.states import ExecutionState, TaskState, WayOut
 from quanopy.ports.executions import Due, ExecutionChange, ExecutionStore
 from quanopy.ports.objects import Objects
-from quanopy.services.ending import Verdict, ended, ending_of, failed, problem_of, record_of
-from quanopy.services.packing import pack_endings
+from quanopy.services.ending import Verdict, ended, failed, pack_ends, problem_of
 
 _TTL_S = 60.0
 """How long the operator's claim lives, should this process die with it."""
@@ -87,9 +85,9 @@ def _ends(store: ExecutionStore, objects: Objects, due: Due, found: Settlement) 
     error = TaskFailed(f"an operator settled it: {found.reason}")
     after = ended(execution, ExecutionState.FAILED, error)
     verdicts = _verdicts(due.tasks[execution.id], found, error)
-    key, data, extents = pack_endings([record_of(after, verdicts)], datetime.now(UTC))
+    key, data, endings = pack_ends([(after, verdicts)])
     objects.put({key: data})
-    done = store.finish(due.claim_id, [ending_of(after, verdicts, extents)])
+    done = store.finish(due.claim_id, endings)
     if verdicts and not done.taken:
         raise Conflict(f"{execution.id} is in other hands by now", hint="Look at it again.")
     return after

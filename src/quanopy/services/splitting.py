@@ -9,7 +9,7 @@ from quanopy.domain.programs import Footprint
 from quanopy.domain.resources import Capabilities, Limits
 
 # Seconds, from measurement on a present-day core; they order and bound work, they bill nobody.
-_EVALUATION_S = 3e-4
+_EVALUATION_S = 1e-4
 _AMPLITUDE_S = 1.5e-9
 _CLIFFORD_S = 2e-8
 _SAMPLE_S = 1e-7

@@ -9,7 +9,7 @@ from sqlalchemy.types import BigInteger, Text
 
 from quanopy.domain.ids import new_id
 from quanopy.domain.jobs import Task
-from quanopy.domain.states import ResourceState, TaskState
+from quanopy.domain.states import JobState, ResourceState, TaskState
 from quanopy.ports.claims import Claim, Offer
 from quanopy.ports.submissions import Offering
 from quanopy.services.sharing import fair_order
@@ -173,6 +173,19 @@ def new_claims(found: Line, tasks: Sequence[Task], offering: Offering, now: int)
     return [_claimed(load, ids, ids.keys(), found.resource.name, now) for load in loads]
 
 
+def as_rows(tasks: Iterable[Task], now: int) -> dict[str, Values]:
+    """By id, what is otherwise in the rows of new tasks that are claimed, and of their jobs."""
+    found: dict[str, Values] = {}
+    for task in tasks:
+        found[task.id] = {
+            "state": TaskState.CLAIMED.value,
+            "claim_id": task.claim_id,
+            "started_at": now,
+        }
+        found[task.job_id] = {"state": JobState.RUNNING.value, "started_at": now}
+    return found
+
+
 def keep_new(
     connection: Transaction, found: Line, claims: Sequence[Claim], offering: Offering, now: int
 ) -> None:
@@ -182,15 +195,17 @@ def keep_new(
         _keep(connection, offering.worker, found.resource, claims, ttl=ttl, now=now)
 
 
-def charge_new(connection: Transaction, found: Line, claims: Sequence[Claim], now: int) -> None:
-    """Charge for these claims (:func:`new_claims`): last of all, for who ends tasks of the same
-    accounts waits for these rows."""
+def charge_new(
+    connection: Transaction, found: Line, uses: Iterable[tuple[str, float]], now: int
+) -> None:
+    """Charge accounts (account, seconds) for what is done of new tasks (:func:`new_claims`): last
+    of all, for who ends tasks of the same accounts waits for these rows."""
     if found.resource is None:
         return
     ledger.charge(
         connection,
         found.resource.physical,
-        [(task.account, task.estimate_s) for claim in claims for task in claim.tasks],
+        uses,
         {row.account: row.at for row in found.used},
         now=now,
     )
@@ -216,7 +231,7 @@ def _loads(order: Iterable[Task], offer: Offer, lanes: int) -> list[_Load]:
     seconds, count, longs = 0.0, 0, 0
     for task in order:
         full = count >= offer.tasks or seconds >= offer.seconds
-        if full and len(loads) >= lanes:
+        if full and not _opens(loads, offer, lanes):
             break
         long = task.estimate_s > offer.long_s
         if long and (longs >= offer.longs or len(loads) >= lanes):
@@ -237,9 +252,15 @@ def long_tasks(taken: Iterable[Claim], long_s: float) -> int:
     return sum(task.estimate_s > long_s for one in taken for task in one.tasks)
 
 
+def _opens(loads: Sequence[_Load], offer: Offer, lanes: int) -> bool:
+    """Whether the next task begins a claim."""
+    return len(loads) < lanes and all(load.seconds >= offer.worth_s for load in loads)
+
+
 def _room(loads: list[_Load], task: Task, offer: Offer, lanes: int) -> _Load | None:
-    """The claim that takes this task: a new one while there is a lane, else the least loaded."""
-    if len(loads) < lanes:
+    """The claim that takes this task: a new one while there is a lane, and the others have what is
+    worth a call; else the least loaded."""
+    if _opens(loads, offer, lanes):
         loads.append(_Load())
         return loads[-1]
     fitting = [load for load in loads if not offer.single or _joins(load, task)]

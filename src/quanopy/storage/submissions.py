@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import column, select, true
@@ -14,7 +13,7 @@ from quanopy.domain.jobs import Job, Task
 from quanopy.domain.states import JobState, TaskState
 from quanopy.ports.claims import Claim
 from quanopy.ports.submissions import Entry, Make, Offering, Repeat, Submission
-from quanopy.storage import calibrations, claims, followers, group_places, schema
+from quanopy.storage import calibrations, claims, done, followers, group_places, schema
 from quanopy.storage.compiled import Row
 from quanopy.storage.events import History
 from quanopy.storage.faults import Refused
@@ -22,7 +21,7 @@ from quanopy.storage.job_rows import job_of, job_row, task_row
 from quanopy.storage.rows import document, rows_of
 from quanopy.storage.statements import JOBS, insert_rows, read_ids
 from quanopy.storage.transaction import Asked, Transaction
-from quanopy.storage.values import Values, moment, ready_stamp
+from quanopy.storage.values import Values, ready_stamp
 
 Answer = Sequence[Job] | QuanopyError
 
@@ -123,21 +122,23 @@ def _insert(
         )
         offering.begin(taken)
     keep()
-    if offering and line and taken:
-        # Keeping may have taken long.
-        claims.keep_new(connection, line, taken, offering, clock())
+    # What is worked on may come to its end while its rows are made.
+    rows = [job_row(job) for job in jobs], [task_row(task) for task in tasks]
+    ended = offering.ended(done.may_be_whole(taken, jobs)) if offering and taken else {}
+    held = [claim for claim in taken if claim.id not in ended]
+    # Keeping may have taken long.
+    later = clock()
+    if offering and line and held:
+        claims.keep_new(connection, line, held, offering, later)
     begun = {task.id: task for claim in taken for task in claim.tasks}
-    running = {task.job_id for task in begun.values()}
-    insert_jobs(
-        connection,
-        [_running(job, now) if job.id in running else job for job in jobs],
-        [begun.get(task.id, task) for task in tasks],
-        now=now,
-    )
+    claimed = claims.as_rows(begun.values(), now)
+    changes = claimed | done.as_rows(begun, ended, claimed, later)
+    _insert_rows(connection, jobs, tasks, *(_changed(some, changes) for some in rows), now=now)
     _write_history(connection, submissions, now)
     if offering and line and taken:
         _begun_history(offering.worker, begun.values(), jobs, now).write(connection)
-        claims.charge_new(connection, line, taken, now)
+        done.write(connection, offering.worker, line, begun, ended, later)
+        claims.charge_new(connection, line, done.uses(taken, ended), now)
     if offering and line and line.waiting and line.resource is not None:
         taken = claims.claim_waiting(connection, offering, clock)
     return taken
@@ -146,10 +147,6 @@ def _insert(
 def _is_ready(task: Task, now: int) -> bool:
     ready_at = ready_stamp(task.ready_at, task.queued_at)
     return ready_at is not None and ready_at <= now
-
-
-def _running(job: Job, now: int) -> Job:
-    return replace(job, state=JobState.RUNNING, started_at=moment(now))
 
 
 def _begun_history(worker: str, begun: Collection[Task], jobs: Sequence[Job], now: int) -> History:
@@ -175,10 +172,31 @@ def _begun_history(worker: str, begun: Collection[Task], jobs: Sequence[Job], no
 
 
 def insert_jobs(
-    connection: Transaction, jobs: Sequence[Job], tasks: Sequence[Task], *, now: int
+    connection: Transaction,
+    jobs: Sequence[Job],
+    tasks: Sequence[Task],
+    *,
+    now: int,
 ) -> None:
     """Rows of jobs, their tags and their tasks."""
-    rows = [job_row(job) for job in jobs]
+    rows = [job_row(job) for job in jobs], [task_row(task) for task in tasks]
+    _insert_rows(connection, jobs, tasks, *rows, now=now)
+
+
+def _changed(rows: Sequence[Values], changes: Mapping[str, Values]) -> list[Values]:
+    """Rows, of which some columns are otherwise, by id."""
+    return [row | changes[row["id"]] if row["id"] in changes else row for row in rows]
+
+
+def _insert_rows(
+    connection: Transaction,
+    jobs: Sequence[Job],
+    tasks: Sequence[Task],
+    rows: Sequence[Values],
+    parts: Sequence[Values],
+    *,
+    now: int,
+) -> None:
     insert_rows(connection, schema.jobs, rows)
     insert_rows(
         connection,
@@ -188,7 +206,7 @@ def insert_jobs(
             for row in rows
         ],
     )
-    insert_rows(connection, schema.tasks, [task_row(task) for task in tasks])
+    insert_rows(connection, schema.tasks, parts)
     calibrations.await_younger(
         connection,
         {task.id: (task.resource, task.awaits_s) for task in tasks if task.awaits_s is not None},

@@ -12,7 +12,7 @@ from quanopy.domain.states import JobState, ResourceState, TaskState
 from quanopy.ports.claims import Claim, Offer
 from quanopy.ports.events import EventQuery
 from quanopy.ports.store import Store
-from quanopy.ports.submissions import Offering, Submission
+from quanopy.ports.submissions import Ended, Offering, Submission
 from quanopy.testing.catalogue import ending, execution, job, submission
 from quanopy.testing.store_cases import StoreCases
 
@@ -41,6 +41,11 @@ def history(store: Store) -> list[tuple[str, str | None, str | None, str]]:
     return [(event.kind, event.before, event.after, event.actor) for event in events]
 
 
+def all_ended(claims: Sequence[Claim]) -> Ended:
+    """All work on these has come to its end already."""
+    return {claim.id: [ending(execution(claim))] for claim in claims}
+
+
 class AcceptingContract(StoreCases):
     """Cases over the ``store`` of the contract: ``aer`` and ``qpu`` (two lanes)."""
 
@@ -62,6 +67,58 @@ class AcceptingContract(StoreCases):
         taken = finished(second, accept(store, second, to=offering())[1])
         assert taken == usual
         assert history(store) == before * 2
+
+    def test_what_ends_before_it_is_stored_looks_as_if_it_ended_after(self, store: Store) -> None:
+        def look(made: Made) -> list[object]:
+            (one,), (task,) = store.jobs([made[0].id]), store.tasks([made[0].id])
+            (sent,) = store.executions(one.id)
+            assert None not in (one.started_at, one.ended_at, task.started_at, task.ended_at)
+            assert (task.execution_id, sent.tasks) == (sent.id, (task.id,))
+            return [
+                *(one.state, one.problem),
+                *(task.state, task.attempt, task.claim_id, task.result, task.problem),
+                *(sent.state, sent.claim_id, sent.provider, sent.usage),
+            ]
+
+        first, second = job(), job()
+        accept(store, first)
+        (claim,) = store.claim("worker_1", [offering().offer], ttl_s=30.0)
+        store.finish(claim.id, [ending(execution(claim))])
+        before = history(store)
+        free = replace(offering(), ended=all_ended)
+        _, (claim,) = accept(store, second, to=free)
+        assert [task.id for task in claim.tasks] == [task.id for task in second[1]]
+        assert look(second) == look(first)
+        assert history(store) == before * 2
+        assert store.renew("worker_1", ttl_s=30.0) == set()
+        assert store.finish(claim.id, [ending(execution(claim))]).taken == frozenset()
+
+    def test_of_several_claims_those_that_ended_are_stored_so(self, store: Store) -> None:
+        made = [job(), job()]
+
+        def first_ended(claims: Sequence[Claim]) -> Ended:
+            return all_ended(claims[:1])
+
+        free = replace(offering(claims=2), ended=first_ended)
+        _, claims = accept(store, *made, to=free)
+        states = {one.id: one.state for one in store.jobs([one.id for one, _ in made])}
+        assert [states[claim.tasks[0].job_id] for claim in claims] == [
+            JobState.COMPLETED,
+            JobState.RUNNING,
+        ]
+        assert store.renew("worker_1", ttl_s=30.0) == {claims[1].id}
+
+    def test_only_jobs_of_one_task_may_end_before_they_are_stored(self, store: Store) -> None:
+        asked: list[Claim] = []
+
+        def nothing(claims: Sequence[Claim]) -> Ended:
+            asked.extend(claims)
+            return {}
+
+        accept(store, job(parts=2), to=replace(offering(), ended=nothing))
+        assert asked == []
+        _, claims = accept(store, job(), to=replace(offering(), ended=nothing))
+        assert asked == claims
 
     def test_who_waited_goes_first(self, store: Store) -> None:
         waiting, new = job(), job()

@@ -148,6 +148,14 @@ class ClaimsContract(StoreCases):
         offers = [Offer(resource=name, claims=2, tasks=2) for name in ("aer", "qpu")]
         assert len(store.claim("worker_1", offers, ttl_s=TTL, most=3)) == 3
 
+    def test_a_claim_is_filled_with_what_is_worth_it_before_another_begins(
+        self, store: Store
+    ) -> None:
+        self.submit(store, *[job() for _ in range(9)])
+        offer = Offer(resource="aer", claims=3, tasks=8, worth_s=0.035)
+        claims = store.claim("worker_1", [offer], ttl_s=TTL)
+        assert sorted(len(claim.tasks) for claim in claims) == [4, 4]
+
     def test_a_single_claim_mixes_no_accounts_and_keeps_solo_tasks_alone(
         self, store: Store
     ) -> None:

@@ -225,6 +225,17 @@ def test_idempotency_keys_stand_for_their_jobs_again(
     ]
 
 
+def test_of_a_request_that_was_done_twice_before_it_was_stored_the_last_comes_back(
+    objects: Objects, catalogue: Catalogue
+) -> None:
+    made = sorted((accepted(key="k") for _ in range(3)), key=lambda one: one.id)
+    for one in (made[2], made[0], made[1]):
+        submit(objects, one)
+        end(objects, [completed(task_of(one))], by=execution(task_of(one)))
+    _rebuild(objects, catalogue)
+    assert list(catalogue.jobs) == [made[2].id]
+
+
 def test_a_request_that_was_sent_again_comes_back_once(
     objects: Objects, catalogue: Catalogue
 ) -> None:
