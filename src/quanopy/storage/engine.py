@@ -66,7 +66,7 @@ class Database:
             self._to_read = ["BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", *limits]
         self._prepares = self._kind is PostgresTransaction and not pooled
         self._driver: Any = self.writer.dialect.loaded_dbapi
-        self._faults = (DBAPIError, PoolTimeout, self._driver.Error)
+        self._faults = (DBAPIError, PoolTimeout, self._driver.Error, UnicodeEncodeError)
 
     def write(self, work: Callable[[Transaction], T]) -> T:
         """Do this in a transaction that may write; again where it met another one.

@@ -40,8 +40,8 @@ from quanopy.storage.rows import (
     rows_of,
 )
 from quanopy.storage.schema import events, jobs
-from quanopy.storage.statements import insert_rows
-from quanopy.storage.transaction import Transaction
+from quanopy.storage.statements import MANY, insert_rows
+from quanopy.storage.transaction import PostgresTransaction, Transaction
 from quanopy.storage.values import Values, moment
 
 _WRITTEN = ("subject", "kind", "before", "after", "account", "job_id", "data")
@@ -106,6 +106,10 @@ class History:
         if connection.dialect == "sqlite":
             same: Values = {"tx": 0, "at": self._at, "actor": self.actor}
             insert_rows(connection, events, [line | same for line in self._lines])
+            return
+        if isinstance(connection, PostgresTransaction) and len(self._lines) >= MANY:
+            by: Values = {"at": self._at, "actor": self.actor}
+            connection.copy(events.name, [line | by for line in self._lines], id_in="tx")
             return
         connection.later(_INSERT, {"r": document(self._lines), "at": self._at, "actor": self.actor})
 

@@ -63,6 +63,8 @@ def refused(error: Exception, driver: Any) -> Refused | None:
     cause = _cause(error)
     if isinstance(cause, driver.IntegrityError | driver.DataError):
         return Refused(duplicate=isinstance(cause, driver.IntegrityError))
+    if isinstance(cause, UnicodeEncodeError):  # half a surrogate pair is no text
+        return Refused(duplicate=False)
     return None
 
 

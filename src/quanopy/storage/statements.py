@@ -13,10 +13,18 @@ from sqlalchemy.dialects import postgresql, sqlite
 from quanopy.storage import schema
 from quanopy.storage.compiled import Row
 from quanopy.storage.rows import document, id_rows, ids_document, rows_of
-from quanopy.storage.transaction import Asked, SqliteTransaction, Transaction
+from quanopy.storage.transaction import (
+    Asked,
+    PostgresTransaction,
+    SqliteTransaction,
+    Transaction,
+)
 from quanopy.storage.values import Values
 
 _SPEC = (schema.jobs.c.spec_key, schema.jobs.c.spec_offset, schema.jobs.c.spec_length)
+
+MANY = 100
+"""Rows that PostgreSQL takes faster by themselves (``COPY``) than in a message with others."""
 
 
 def insert_rows(connection: Transaction, table: Table, rows: Sequence[Values]) -> None:
@@ -26,6 +34,8 @@ def insert_rows(connection: Transaction, table: Table, rows: Sequence[Values]) -
     columns = tuple(rows[0])
     if isinstance(connection, SqliteTransaction):
         connection.each(_insert_one(table), columns, rows)
+    elif isinstance(connection, PostgresTransaction) and len(rows) >= MANY:
+        connection.copy(table.name, rows)
     else:
         connection.later(_insert(table, columns), {"r": document(rows)})
 

@@ -122,8 +122,11 @@ def _insert(
         )
         offering.begin(taken)
     keep()
-    # What is worked on may come to its end while its rows are made.
+    # What is worked on may come to its end while this is made.
     rows = [job_row(job) for job in jobs], [task_row(task) for task in tasks]
+    _write_history(connection, submissions, now)
+    if offering and taken:
+        _begun_history(offering, taken, jobs, now).write(connection)
     ended = offering.ended(done.may_be_whole(taken, jobs)) if offering and taken else {}
     held = [claim for claim in taken if claim.id not in ended]
     # Keeping may have taken long.
@@ -134,9 +137,7 @@ def _insert(
     claimed = claims.as_rows(begun.values(), now)
     changes = claimed | done.as_rows(begun, ended, claimed, later)
     _insert_rows(connection, jobs, tasks, *(_changed(some, changes) for some in rows), now=now)
-    _write_history(connection, submissions, now)
     if offering and line and taken:
-        _begun_history(offering.worker, begun.values(), jobs, now).write(connection)
         done.write(connection, offering.worker, line, begun, ended, later)
         claims.charge_new(connection, line, done.uses(taken, ended), now)
     if offering and line and line.waiting and line.resource is not None:
@@ -149,8 +150,11 @@ def _is_ready(task: Task, now: int) -> bool:
     return ready_at is not None and ready_at <= now
 
 
-def _begun_history(worker: str, begun: Collection[Task], jobs: Sequence[Job], now: int) -> History:
-    """What a claim of these says, as if it had come after their jobs were submitted."""
+def _begun_history(
+    offering: Offering, taken: Sequence[Claim], jobs: Sequence[Job], now: int
+) -> History:
+    """What these claims say, as if they had come after their jobs were submitted."""
+    begun = [task for claim in taken for task in claim.tasks]
     running = {task.job_id for task in begun}
     steps = [("task", task.id, task.account, task.job_id, task.state.value) for task in begun]
     steps += [
@@ -158,7 +162,7 @@ def _begun_history(worker: str, begun: Collection[Task], jobs: Sequence[Job], no
         for job in jobs
         if job.id in running
     ]
-    history = History(worker, now)
+    history = History(offering.worker, now)
     for what, subject, account, job_id, after in steps:
         history.add(
             subject,

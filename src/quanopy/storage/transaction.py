@@ -11,7 +11,7 @@ has nothing to wait for, and its driver keeps plans by itself.
 
 import sqlite3
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import uuid4
@@ -26,6 +26,7 @@ Asked = tuple[Statement, Given]
 _NOTHING: Given = {}
 _UNPREPARED: Mapping[Statement, str] = {}
 _ENDED = "this transaction was told its last statement"
+_OWN_ID = "SELECT pg_current_xact_id()::text::bigint"
 _MUCH = 128 * 1024
 """Characters of statements that the database takes some ten milliseconds for."""
 
@@ -190,6 +191,11 @@ class PostgresTransaction(Transaction):
         if len(self._pending[-1]) > _MUCH:
             self._send_ahead()
 
+    def copy(self, into: str, rows: Sequence[Given], *, id_in: str | None = None) -> None:
+        """Insert many rows into a table, each with a value for every column of the first, while the
+        caller goes on; ``id_in``: a column that gets this transaction's id."""
+        self._send_ahead(lambda: self._copy(into, rows, id_in))
+
     def _tell(self, statement: Statement, given: Given) -> None:
         one = compiled(statement, self.dialect)
         text = one.text if self._prepared is None else one.executing.format(self._name(statement))
@@ -227,13 +233,32 @@ class PostgresTransaction(Transaction):
         self._cursor.execute(self._message())
         self._learnt()
 
-    def _send_ahead(self) -> None:
-        """Have what was told so far carried out while its caller goes on."""
+    def _send_ahead(self, then: Callable[[], object] = lambda: None) -> None:
+        """Have what was told so far carried out, and this done, while its caller goes on."""
         self._wait()
+        message = self._message()
+
+        def send() -> None:
+            if message:
+                self._cursor.execute(message)
+            then()
+
         # A thread of its own: one of a pool might come after another that waits for a lock of ours.
         with_one = ThreadPoolExecutor(1, thread_name_prefix="statements")
-        self._sent = with_one.submit(self._cursor.execute, self._message())
+        self._sent = with_one.submit(send)
         with_one.shutdown(wait=False)
+
+    def _copy(self, into: str, rows: Sequence[Given], id_in: str | None) -> None:
+        from psycopg.sql import SQL, Identifier
+
+        columns, same = list(rows[0]), dict[str, Any]()
+        if id_in is not None and (found := self._cursor.execute(_OWN_ID).fetchone()):
+            same[id_in] = found[0]
+        names = SQL(", ").join(map(Identifier, (*same, *columns)))
+        copying = SQL("COPY {} ({}) FROM STDIN").format(Identifier(into), names)
+        with self._cursor.copy(copying) as copy:
+            for row in rows:
+                copy.write_row((*same.values(), *[row[name] for name in columns]))
 
     def _wait(self) -> None:
         """For what was sent ahead; raises what that raised."""

@@ -3,7 +3,9 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-from quanopy.domain.errors import Conflict
+import pytest
+
+from quanopy.domain.errors import Conflict, Invalid, QuanopyError
 from quanopy.ports.events import EventQuery
 from quanopy.ports.jobs import JobQuery
 from quanopy.ports.store import Store
@@ -91,6 +93,27 @@ class SubmissionsContract(StoreCases):
         answers = store.submit([good, bad, also])
         assert isinstance(answers[1], Conflict)
         assert store.jobs([good.jobs[0].id, also.jobs[0].id]) == [good.jobs[0], also.jobs[0]]
+
+    def test_many_jobs_read_back_as_they_were_whatever_their_text(self, store: Store) -> None:
+        odd = ["tab\there", "line\nbreak\r", "\\N", "\\.", 'quote\'s "x"', "é✓ 𝛙", "{,}", "%s", ""]
+        made = [job(name=f"{odd[i % len(odd)]}{i}", tags=(odd[i % len(odd)],)) for i in range(300)]
+        self.submit(store, *made)
+        found = {one.id: one for one in store.jobs([one.id for one, _ in made])}
+        assert found == {one.id: one for one, _ in made}
+        events = store.events(EventQuery(account="alice", limit=1000)).events
+        assert [event.job_id for event in events] == [one.id for one, _ in made]
+
+    @pytest.mark.parametrize("text", ["half a \ud800 pair", "nul \x00"])
+    def test_of_many_jobs_the_one_that_cannot_be_kept_harms_no_other(
+        self, store: Store, text: str
+    ) -> None:
+        many = submission(*[job() for _ in range(200)])
+        bad, good = submission(job(name=text), *[job() for _ in range(200)]), submission(job())
+        first, refused, last = store.submit([many, bad, good])
+        assert (len(accepted(first)), len(accepted(last))) == (200, 1)
+        if isinstance(refused, QuanopyError):
+            assert isinstance(refused, Invalid)
+            assert store.jobs([one.id for one in bad.jobs]) == []
 
     def test_the_same_key_from_many_threads_makes_one_job(self, store: Store) -> None:
         def send(_: int) -> str:
