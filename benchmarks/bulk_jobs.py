@@ -7,7 +7,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,10 @@ from typing import Any
 import httpx
 
 from benchmarks import peer
+from benchmarks.clients import Clients, clients
 from benchmarks.measure import Measure, report
 from benchmarks.peer import SHOTS, circuit
 from benchmarks.serving import Served, broker
-from quanopy.client import Client
 from tests.servers import PostgresServer
 
 JOBS = 1000
@@ -41,7 +40,9 @@ def main() -> None:
             seen = max(_together(served, range(JOBS)) for _ in range(ROUNDS + 1))
         with server.database() as dsn, broker(database=dsn) as served:
             _together(served, range(100))
-            one_by_one = max(_one_by_one(served, _fresh()) for _ in range(ROUNDS))
+            with clients(served, CLIENTS) as some:
+                _one_by_one(served, some, range(100))
+                one_by_one = max(_one_by_one(served, some, _fresh()) for _ in range(ROUNDS))
     together = f"{JOBS} one-circuit jobs in one request, two workers, PostgreSQL"
     report(
         [
@@ -103,18 +104,11 @@ def _together(served: Served, circuits: Sequence[int]) -> float:
         return _rate(http, [job["id"] for job in answer.json()["jobs"]], began)
 
 
-def _one_by_one(served: Served, circuits: Sequence[int]) -> float:
+def _one_by_one(served: Served, some: Clients, circuits: Sequence[int]) -> float:
     """Jobs a second, each in a request of its own."""
-    turns = iter(circuits)
-
-    def submit(client: Client) -> list[str]:
-        return [client.sample(circuit(number), resource="aer", shots=SHOTS).id for number in turns]
-
-    with contextlib.ExitStack() as stack, ThreadPoolExecutor(CLIENTS) as threads:
-        clients = [stack.enter_context(Client(served.url, served.token)) for _ in range(CLIENTS)]
+    with _http(served) as http:
         began = time.perf_counter()
-        ids = [job for some in threads.map(submit, clients) for job in some]
-        return _rate(stack.enter_context(_http(served)), ids, began)
+        return _rate(http, some.submit(circuits), began)
 
 
 def _http(served: Served) -> httpx.Client:

@@ -1,8 +1,8 @@
 """Submission: jobs that arrive together are read, packed and committed together.
 
-One thread reads and commits all that waits, then all that has come meanwhile: what is paid once a
-batch (two syncs to disk) weighs more than reading beside it would save. Large programs have a lane
-of their own, so that they do not hold up others.
+One thread reads what comes, while another stores what has been read: all of it in one pack and one
+commit, for what is paid once a batch (two syncs to disk) weighs most. Large programs are read and
+stored by a thread of their own, so that they do not hold up others.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -133,7 +133,8 @@ class Submit:
         self._waiting = 0
         self._bytes = 0
         self._keys: dict[tuple[str, str], _Ticket] = {}
-        self._small = Batching("submit-read", self._read, failed=self._fail, gather_s=_GATHER_S)
+        self._small = Batching("submit-read", self._read, failed=self._fail)
+        self._stored = Batching("submit-store", self._commit, failed=self._fail, gather_s=_GATHER_S)
         self._large = Batching("submit-read-large", self._read, failed=self._fail, most=8)
 
     def work_at(self, workplace: Workplace | None) -> None:
@@ -165,7 +166,7 @@ class Submit:
         """Answer what was taken, then stop; idempotent."""
         with self._lock:
             self._closed = True
-        for stage in (self._small, self._large):
+        for stage in (self._small, self._large, self._stored):
             stage.close()
 
     def _join(self, ticket: _Ticket) -> bool:
@@ -225,8 +226,11 @@ class Submit:
         # What was accepted once stays so, even if it would be refused now.
         for ticket in self._without_repeats(list(bad)):
             self._answer(ticket, bad[ticket])
-        if good:
+        if any(ticket.size > LARGE for ticket in good):
             self._commit(good)
+            return
+        for ticket in good:
+            self._stored.put(ticket)
 
     def _draft(self, tickets: Sequence[_Ticket]) -> list[Sequence[Draft] | QuanopyError]:
         requests = [
