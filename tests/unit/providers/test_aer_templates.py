@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
+from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister, transpile
 from qiskit.circuit import Gate, Parameter
 from qiskit.circuit.library import (
     CUGate,
@@ -16,6 +16,7 @@ from qiskit.circuit.library import (
     get_standard_gate_name_mapping,
 )
 from qiskit.quantum_info import SparsePauliOp, Statevector
+from qiskit_aer import AerSimulator
 
 from quanopy.domain.jobs import JobKind, Options, Pub
 from quanopy.ports.providers import Work
@@ -171,6 +172,19 @@ def test_circuits_that_measure_into_other_bits_or_registers_keep_their_outcomes(
     outcomes = emulate(AER, [work(circuit, Pub(shots=7)) for circuit in circuits])
     found = [pubs_of(outcome)[0]["counts"] for outcome in outcomes]
     assert found == [[{"0x1": 7}], [{"0x2": 7}], [{"0x1": 7}], [{"0x4": 7}]]
+
+
+@pytest.mark.parametrize("turn", [0.3, Parameter("x")])
+def test_observables_follow_qubits_that_a_compiler_has_moved(turn: Any) -> None:
+    circuit = around(lambda circuit: circuit.crx(turn, 0, 1))
+    circuit.swap(0, 1)
+    circuit.swap(1, 2)
+    moved = transpile(circuit, AerSimulator(), optimization_level=2)
+    assert moved.layout.final_index_layout() == [1, 2, 0]
+    values = [[0.3]] if circuit.parameters else None
+    unmoved = circuit.assign_parameters([0.3] if values else [])
+    found = estimates(circuit, moved, circuit, values=values)
+    assert np.allclose(np.reshape(found, (3, 3)), expected(unmoved))
 
 
 @given(data=st.data())

@@ -18,6 +18,7 @@ from quanopy.providers.aer.noise import noise_model
 from quanopy.providers.aer.snapshots import noise_of
 from quanopy.providers.aer.templates import Shape, bindable, binds_late, shape_of
 from quanopy.providers.circuits import positions_of, registers_of
+from quanopy.providers.observables import places_in
 from quanopy.sandbox.circuits import load_qpy
 
 _KEPT_BYTES = 64 * 1024 * 1024
@@ -34,8 +35,8 @@ class Circuit:
         self.circuit = bindable(circuit)
         self.parameters: Sequence[Any] = tuple(circuit.parameters) if circuit.num_parameters else ()
         """In the order of a pub's last axis."""
-        self.observed: dict[tuple[str, ...], QuantumCircuit] = {}
-        """Copies that save expectation values, by the Paulis they save."""
+        self.observed: dict[tuple[tuple[str, ...], tuple[int, ...]], QuantumCircuit] = {}
+        """Copies that save expectation values, by the Paulis they save and where these lie."""
 
     @cached_property
     def exact(self) -> "tuple[Circuit, Sequence[float] | None]":
@@ -80,6 +81,11 @@ class Circuit:
     def positions(self) -> list[int] | None:
         """Where each bit of the registers lies in Aer's outcome; ``None``: just there."""
         return positions_of(self.circuit)
+
+    @cached_property
+    def places(self) -> tuple[int, ...]:
+        """Where each qubit that observables speak of has come to lie when it ends."""
+        return tuple(places_in(self.circuit))
 
     @cached_property
     def plain(self) -> bool:

@@ -20,7 +20,7 @@ from quanopy.providers.aer.emulator import Emulator
 from quanopy.providers.aer.engine import Circuit, experiments, noise_for, simulator
 from quanopy.providers.aer.exact import Asked, run_exact
 from quanopy.providers.aer.items import Item
-from quanopy.providers.observables import Values, combined, labels_in, letters_on, places_in
+from quanopy.providers.observables import Values, combined, labels_in, letters_on
 
 _KEPT = 32
 """Copies of a circuit, each with other Paulis at its end."""
@@ -53,7 +53,7 @@ def _estimate_exactly(items: Sequence[Item], emulator: Emulator) -> None:
     asked = []
     for item in items:
         template, values = item.exact
-        circuit = _observed(template, _paulis(item))
+        circuit = _observed(template, _paulis(item), item.circuit.places)
         asked.append(Asked(circuit=circuit, template=template, values=values))
     for item, saved in zip(items, run_exact(asked, emulator), strict=True):
         item.result = _result(item, _collect(saved, _paulis(item)))
@@ -104,7 +104,7 @@ def _expectations(items: Sequence[Item], paulis: tuple[str, ...], emulator: Emul
     """Each Pauli's expectation values over the parameter sets of all these items, in order; where
     runs differ, those of each set's batches side by side."""
     first = items[0]
-    circuit = _observed(first.circuit, paulis)
+    circuit = _observed(first.circuit, paulis, first.circuit.places)
     varies = _varies(first.circuit, emulator)
     batches = _BATCHES if varies else 1
     values = sum(item.sets for item in items) * batches
@@ -142,17 +142,17 @@ def _seeded(
     return _collect(data, paulis)
 
 
-def _observed(circuit: Circuit, paulis: tuple[str, ...]) -> QuantumCircuit:
-    """The circuit with the Paulis saved at its end, each on all qubits that anything is done to
-    or asked of: the others, idle ones of a wide device, then cost nothing.
+def _observed(circuit: Circuit, paulis: tuple[str, ...], places: tuple[int, ...]) -> QuantumCircuit:
+    """The circuit with the Paulis saved at its end, where the qubits they speak of have come to
+    lie; each on all qubits that anything is done to or asked of: the others, idle ones of a wide
+    device, then cost nothing.
 
     On fewer, Aer 0.18 drops qubits that no save needs and then takes the wrong ones of
     those that are left.
     """
-    found = circuit.observed.get(paulis)
+    found = circuit.observed.get((paulis, places))
     if found is None:
         found = circuit.circuit.copy()
-        places = places_in(found)
         placed = {label: letters_on(label, places) for label in paulis if set(label) - {"I"}}
         qubits = sorted(circuit.active.union(*placed.values()))
         for label, letters in placed.items():
@@ -160,7 +160,7 @@ def _observed(circuit: Circuit, paulis: tuple[str, ...]) -> QuantumCircuit:
             found.append(SaveExpectationValue(pauli, label=label), qubits)
         if len(circuit.observed) == _KEPT:
             circuit.observed.clear()
-        circuit.observed[paulis] = found
+        circuit.observed[paulis, places] = found
     return found
 
 

@@ -30,8 +30,10 @@ def bindable(circuit: QuantumCircuit) -> QuantumCircuit:
     their definitions."""
     if not circuit.num_parameters:
         return circuit
+    layout = circuit.layout
     while names := _missed(circuit):
         circuit = circuit.decompose(sorted(names))
+        circuit._layout = layout  # which it forgets
     if not any(one.is_control_flow() for one in circuit.data):
         return circuit
     made = circuit.copy_empty_like()
