@@ -111,8 +111,7 @@ class Database:
         try:
             prepared = connection.info.setdefault("prepared", {}) if self._prepares else None
             transaction = self._kind(connection.driver_connection, begin, prepared)
-            answer = work(transaction)
-            transaction.end()
+            answer = _worked(transaction, work)
         except BaseException as error:
             self._abandon(connection, error)
             if is_outdated(error):
@@ -146,6 +145,16 @@ class Database:
 
     def _meaning(self, error: Exception) -> Exception:
         return unavailable(error, self._driver) or refused(error, self._driver) or error
+
+
+def _worked(transaction: Transaction, work: Callable[[Transaction], T]) -> T:
+    try:
+        answer = work(transaction)
+        transaction.end()
+    except BaseException:
+        transaction.abandon()
+        raise
+    return answer
 
 
 def _parse(url: str) -> URL:

@@ -12,7 +12,7 @@ has nothing to wait for, and its driver keeps plans by itself.
 import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import uuid4
 
@@ -59,6 +59,10 @@ class Transaction(ABC):
     @abstractmethod
     def end(self) -> None:
         """Commit."""
+
+    @abstractmethod
+    def abandon(self) -> None:
+        """See that nothing of it comes after its connection is rolled back; it never raises."""
 
     def execute(self, statement: Statement, given: Given = _NOTHING) -> list[Row]:
         """The rows of one statement."""
@@ -131,6 +135,9 @@ class SqliteTransaction(Transaction):
         if self._open is not None:
             self._open.execute("COMMIT")
             self._open = None
+
+    def abandon(self) -> None:
+        """Nothing is under way."""
 
     def _ask(self, statement: Statement, given: Given) -> list[Row]:
         one = compiled(statement, self.dialect)
@@ -207,6 +214,11 @@ class PostgresTransaction(Transaction):
             self._pending.append("COMMIT")
             self._send()
             self._ended = True
+
+    def abandon(self) -> None:
+        """Wait for what was sent ahead: the next transaction on this connection would get it."""
+        if self._sent is not None:
+            wait([self._sent])
 
     def _prepare(self, *asked: Asked) -> None:
         """Have the connection learn those of these statements that it does not know."""

@@ -4,11 +4,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Boolean, Column, Integer, MetaData, Table, bindparam, insert, select, text
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Integer,
+    MetaData,
+    Table,
+    bindparam,
+    func,
+    insert,
+    select,
+    text,
+)
 
 from quanopy.storage.engine import Database
 from quanopy.storage.faults import Refused
-from quanopy.storage.transaction import Transaction
+from quanopy.storage.transaction import PostgresTransaction, Transaction
 
 _lamps = Table("lamps", MetaData(), Column("id", Integer, primary_key=True), Column("lit", Boolean))
 _LAMPS = select(_lamps).order_by(_lamps.c.id)
@@ -58,3 +69,22 @@ def test_a_transaction_that_fails_leaves_nothing_behind(database: Database) -> N
         database.write(add_twice)
     assert refused.value.duplicate
     assert database.read(lambda c: c.execute(_LAMPS)) == []
+
+
+@pytest.mark.postgres
+def test_what_was_sent_ahead_is_no_part_of_what_comes_after_a_failure(postgres_dsn: str) -> None:
+    database = Database(postgres_dsn, connections=1)
+    database.alter(lambda c: c.execute(text("CREATE TABLE lamps (id INTEGER PRIMARY KEY, lit INT)")))
+    many = [{"id": number, "lit": 0} for number in range(300)]
+
+    def fail_meanwhile(transaction: Transaction) -> None:
+        assert isinstance(transaction, PostgresTransaction)
+        transaction.later(select(func.pg_sleep(0.001)))
+        transaction.copy("lamps", many)
+        raise Refused(duplicate=False)
+
+    for _ in range(30):
+        with pytest.raises(Refused):
+            database.write(fail_meanwhile)
+        assert database.read(lambda c: c.execute(_LAMPS)) == []
+    database.close()
