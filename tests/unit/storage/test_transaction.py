@@ -74,7 +74,7 @@ def test_a_transaction_that_fails_leaves_nothing_behind(database: Database) -> N
 @pytest.mark.postgres
 def test_what_was_sent_ahead_is_no_part_of_what_comes_after_a_failure(postgres_dsn: str) -> None:
     database = Database(postgres_dsn, connections=1)
-    database.alter(lambda c: c.execute(text("CREATE TABLE lamps (id INTEGER PRIMARY KEY, lit INT)")))
+    database.alter(lambda c: c.execute(text("CREATE TABLE lamps (id INT PRIMARY KEY, lit INT)")))
     many = [{"id": number, "lit": 0} for number in range(300)]
 
     def fail_meanwhile(transaction: Transaction) -> None:
