@@ -76,6 +76,8 @@ class Offering:
     begin: Callable[[Sequence[Claim]], None] = _nothing
     """Told what is about to be claimed of what is new, before it is kept: work that harms nobody
     may begin. Only what is answered was claimed; told again if the transaction is begun again."""
+    kept: Callable[[], None] = _nothing
+    """Told once the archive has what was begun on: only then may it have how that ended."""
     ended: Callable[[Sequence[Claim]], Ended] = _none
     """Asked of these, once they are kept, which have come to their end already: their jobs are
     inserted as they ended, and nothing is left to do under their claims, which never were."""

@@ -254,6 +254,7 @@ class Worker:
                     offer=offer,
                     ttl_s=self._rhythm.ttl_s,
                     begin=self._begin,
+                    kept=self._kept,
                     ended=self._ended_of,
                 )
             else:
@@ -275,6 +276,10 @@ class Worker:
                     self._begun[claim.id] = begun
             except Exception:
                 log.exception("%s cannot be worked on ahead", claim.id)
+
+    def _kept(self) -> None:
+        for begun in self._begun.values():
+            begun.kept()
 
     def _ended_of(self, claims: Sequence[Claim]) -> Ended:
         """What was begun on these and has come to its end. It is waited for no longer than writing

@@ -73,6 +73,8 @@ class Begun:
     """The claim is committed, and held."""
     drop: Callable[[], None]
     """It is not: end the work, which comes to nothing."""
+    kept: Callable[[], None]
+    """The archive has what was submitted, and may have its end."""
     ended: Callable[[float], Sequence[Ending] | None]
     """The end that the work has come to within so many seconds, to be committed with its claim;
     ``None`` where it has not. Whoever is told it, and commits it not, drops the work."""
@@ -226,7 +228,7 @@ class LocalCrew:
             commit.tell(False)
             self._dispatch.cancel([task.id for task in claim.tasks])
 
-        return Begun(keep=keep, drop=drop, ended=commit.take)
+        return Begun(keep=keep, drop=drop, kept=commit.store, ended=commit.take)
 
     def _give(self, claim: Claim, resource: Resource, commit: Commit | None) -> None:
         long = sum(task.estimate_s > _LONG_S for task in claim.tasks)

@@ -48,11 +48,15 @@ class Commit:
     commits. The work may have come to its end before: then that is committed with it."""
 
     def __init__(self) -> None:
-        self._known, self._ended = Event(), Event()
+        self._stored, self._known, self._ended = Event(), Event(), Event()
         self._done = False
         self._endings: Sequence[Ending] | None = None
         self.taken = False
         """Whether the end of the work is to be committed with the claim."""
+
+    def store(self) -> None:
+        """What was submitted is in the archive."""
+        self._stored.set()
 
     def end(self, endings: Sequence[Ending] | None) -> None:
         """The work has come to its end, which can be committed (``None``: it cannot)."""
@@ -71,6 +75,7 @@ class Commit:
         """It has, or never will be."""
         self._done = done
         self._known.set()
+        self._stored.set()
 
     @property
     def failed(self) -> bool:
@@ -81,6 +86,12 @@ class Commit:
     def whole(self) -> bool:
         """Whether it was committed with its end, so that there is nothing left to do."""
         return self._done and self.taken
+
+    def wait_stored(self) -> bool:
+        """Return once what was submitted is in the archive, or never will be; whether it is: an
+        end without its beginning would look like one that was lost."""
+        self._stored.wait()
+        return not self.failed
 
     def wait(self) -> bool:
         """Return once it is known whether."""
@@ -159,7 +170,9 @@ class LocalDispatch:
             if commit.failed:
                 return  # before this began, so that nobody could cancel it
             outcomes = self._run_ahead(claim.tasks, resource, batch)
-            kept = self._kept(claim, outcomes, resource, batch, began_at)
+            kept = None
+            if commit.wait_stored():
+                kept = self._kept(claim, outcomes, resource, batch, began_at)
             commit.end(None if kept is None else kept.endings)
             if not commit.wait() or commit.whole:
                 return

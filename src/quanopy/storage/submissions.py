@@ -122,6 +122,8 @@ def _insert(
         )
         offering.begin(taken)
     keep()
+    if offering:
+        offering.kept()
     # What is worked on may come to its end while this is made.
     rows = [job_row(job) for job in jobs], [task_row(task) for task in tasks]
     _write_history(connection, submissions, now)

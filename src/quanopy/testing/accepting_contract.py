@@ -167,12 +167,12 @@ class AcceptingContract(StoreCases):
 
     def test_what_is_about_to_be_taken_is_told_before_it_is_kept(self, store: Store) -> None:
         one = submission(job(), key="k", digest="d")
-        told: list[Claim | None] = []
-        free = replace(offering(), begin=told.extend)
+        told: list[Claim | str] = []
+        free = replace(offering(), begin=told.extend, kept=lambda: told.append("kept"))
         _, (claim,) = store.accept(
-            [one.entry], lambda new: [one] * len(new), free, keep=lambda: told.append(None)
+            [one.entry], lambda new: [one] * len(new), free, keep=lambda: told.append("keep")
         )
-        assert told == [claim, None]
+        assert told == [claim, "keep", "kept"]
 
     def test_what_the_archive_cannot_keep_leaves_nothing(self, store: Store) -> None:
         one = submission(job(), key="k", digest="d")

@@ -1,7 +1,7 @@
 """Work on claims that are still to be committed."""
 
 from collections.abc import Callable, Sequence
-from threading import Thread
+from threading import Event, Thread
 from typing import Any, cast
 
 import pytest
@@ -94,7 +94,7 @@ class Recording:
 
 
 def begun(
-    emulator: FakeEmulator, endings: Recording
+    emulator: FakeEmulator, endings: Recording, *, stored: bool = True
 ) -> tuple[Claim, Commit, Callable[[], None], Holding]:
     """A claim whose work has begun, and what waits until that is over."""
     holding = Holding(cast(Any, None), "worker_1", ttl_s=1.0)
@@ -108,6 +108,8 @@ def begun(
     )
     claim = Claim(id="claim_1", resource="noop", tasks=job()[1])
     commit = Commit()
+    if stored:
+        commit.store()
     resource = emulator.resources()[0]
     thread = Thread(target=dispatch.run, args=(claim, resource, commit))
     thread.start()
@@ -123,6 +125,27 @@ def test_an_end_that_is_committed_with_its_claim_is_not_written_again() -> None:
     commit.tell(True)
     over()
     assert (commit.whole, endings.written, endings.ended) == (True, [], [])
+
+
+def test_an_end_is_kept_only_once_its_beginning_is() -> None:
+    kept = Event()
+    _, commit, over, _ = begun(FakeEmulator(), Recording(kept.set), stored=False)
+    assert commit.take(0.2) is None
+    assert not kept.is_set()
+    commit.store()
+    assert commit.take(30) is not None
+    assert kept.is_set()
+    commit.tell(True)
+    over()
+
+
+def test_an_end_whose_beginning_cannot_be_kept_is_not_kept() -> None:
+    kept = Event()
+    _, commit, over, _ = begun(FakeEmulator(), Recording(kept.set), stored=False)
+    assert commit.take(0.2) is None
+    commit.tell(False)
+    over()
+    assert not kept.is_set()
 
 
 def test_an_end_that_comes_too_late_is_written_as_it_was_kept() -> None:
