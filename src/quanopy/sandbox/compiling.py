@@ -1,9 +1,10 @@
 """In a child process: circuits compiled for their target, or left alone where they fit it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from qiskit import QuantumCircuit
+from qiskit.circuit import Parameter
 from qiskit.transpiler import PassManager, TranspilerError, generate_preset_pass_manager
 
 from quanopy.domain.errors import Invalid, QuanopyError, ResourceMismatch, TooLarge
@@ -62,7 +63,16 @@ def _compiled(circuit: QuantumCircuit, passes: PassManager, goal: Machine) -> Qu
             hint="Choose another resource, or use gates that its own can make.",
         ) from None
     _refuse_misfits([compiled], goal)
+    _keep_parameters(compiled, circuit.parameters)
     return compiled
+
+
+def _keep_parameters(compiled: QuantumCircuit, given: Iterable[Parameter]) -> None:
+    """Values of parameters come by their places: one that compiling has made idle keeps its own,
+    as nothing that is added to the phase."""
+    left = set(compiled.parameters)
+    for idle in (one for one in given if one not in left):
+        compiled.global_phase += 0 * idle
 
 
 def _refuse_misfits(circuits: Sequence[QuantumCircuit], goal: Machine) -> None:

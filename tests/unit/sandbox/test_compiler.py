@@ -1,6 +1,7 @@
 """The compiler: what fits is left alone, the rest is made to fit or refused with a reason."""
 
 import io
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,8 +9,9 @@ from typing import Any
 
 import pytest
 from qiskit import QuantumCircuit, qpy
+from qiskit.circuit import Parameter
 from qiskit.circuit.library import QFTGate
-from qiskit.quantum_info import Operator
+from qiskit.quantum_info import Operator, Statevector
 
 from quanopy.codecs.targets import encode_target
 from quanopy.domain.errors import ResourceMismatch
@@ -56,6 +58,19 @@ def compiled(
 def circuit_of(answer: Compiled) -> QuantumCircuit:
     [circuit] = qpy.load(io.BytesIO(answer.circuits))
     return circuit
+
+
+def test_a_parameter_that_compiling_makes_idle_keeps_its_place(compiler: ProcessCompiler) -> None:
+    circuit = QuantumCircuit(3, 1)
+    circuit.rx(Parameter("b"), 0)
+    circuit.rz(Parameter("a"), 0)
+    circuit.measure(0, 0)
+    options = Options(optimization_level=2)
+    found = circuit_of(compiled(compiler, circuit, options=options))
+    assert [parameter.name for parameter in found.parameters] == ["a", "b"]
+    bound = found.assign_parameters([1.0, math.pi])
+    bound.remove_final_measurements()
+    assert math.isclose(Statevector(bound).probabilities([0])[1], 1.0)
 
 
 def fitting() -> QuantumCircuit:
