@@ -21,7 +21,8 @@ class Offer:
     single: bool = False
     """Each claim becomes one execution: tasks of one account, and a solo task by itself."""
     worth_s: float = 0.0
-    """A claim gets tasks of so many estimated seconds before another one is begun."""
+    """A claim gets tasks of so many estimated seconds before another one is begun; a task that
+    takes as many by itself begins one."""
     long_s: float = math.inf
     """Tasks that are estimated to take more are long: each has a claim to itself."""
     longs: int = 0

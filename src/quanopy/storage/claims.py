@@ -231,7 +231,7 @@ def _loads(order: Iterable[Task], offer: Offer, lanes: int) -> list[_Load]:
     seconds, count, longs = 0.0, 0, 0
     for task in order:
         full = count >= offer.tasks or seconds >= offer.seconds
-        if full and not _opens(loads, offer, lanes):
+        if full and not _opens(loads, task, offer, lanes):
             break
         long = task.estimate_s > offer.long_s
         if long and (longs >= offer.longs or len(loads) >= lanes):
@@ -252,15 +252,16 @@ def long_tasks(taken: Iterable[Claim], long_s: float) -> int:
     return sum(task.estimate_s > long_s for one in taken for task in one.tasks)
 
 
-def _opens(loads: Sequence[_Load], offer: Offer, lanes: int) -> bool:
-    """Whether the next task begins a claim."""
-    return len(loads) < lanes and all(load.seconds >= offer.worth_s for load in loads)
+def _opens(loads: Sequence[_Load], task: Task, offer: Offer, lanes: int) -> bool:
+    """Whether a task begins a claim: there is a lane, and it is worth a call by itself, so that
+    nothing short waits for it, or the others have what is."""
+    filled = all(load.seconds >= offer.worth_s for load in loads)
+    return len(loads) < lanes and (filled or task.estimate_s >= offer.worth_s)
 
 
 def _room(loads: list[_Load], task: Task, offer: Offer, lanes: int) -> _Load | None:
-    """The claim that takes this task: a new one while there is a lane, and the others have what is
-    worth a call; else the least loaded."""
-    if _opens(loads, offer, lanes):
+    """The claim that takes this task: a new one where it begins one, else the least loaded."""
+    if _opens(loads, task, offer, lanes):
         loads.append(_Load())
         return loads[-1]
     fitting = [load for load in loads if not offer.single or _joins(load, task)]

@@ -148,6 +148,15 @@ class ClaimsContract(StoreCases):
         offers = [Offer(resource=name, claims=2, tasks=2) for name in ("aer", "qpu")]
         assert len(store.claim("worker_1", offers, ttl_s=TTL, most=3)) == 3
 
+    def test_what_is_worth_a_claim_does_not_join_what_is_short(self, store: Store) -> None:
+        estimates = {"alice": 0.001, "bob": 10.0, "carol": 60.0, "dora": 0.001}
+        for account, seconds in estimates.items():
+            self.submit(store, job(account, estimate_s=seconds))
+        offer = Offer(resource="aer", claims=4, seconds=100.0, worth_s=0.02, long_s=30.0, longs=2)
+        claims = store.claim("worker_1", [offer], ttl_s=TTL, most=4)
+        together = [{task.account for task in claim.tasks} for claim in claims]
+        assert together == [{"alice", "dora"}, {"bob"}, {"carol"}]
+
     def test_a_claim_is_filled_with_what_is_worth_it_before_another_begins(
         self, store: Store
     ) -> None:
