@@ -11,6 +11,9 @@ from hypothesis import strategies as st
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister, transpile
 from qiskit.circuit import Gate, Parameter
 from qiskit.circuit.library import (
+    CCXGate,
+    CRXGate,
+    CSXGate,
     CUGate,
     MCPhaseGate,
     get_standard_gate_name_mapping,
@@ -172,6 +175,14 @@ def test_circuits_that_measure_into_other_bits_or_registers_keep_their_outcomes(
     outcomes = emulate(AER, [work(circuit, Pub(shots=7)) for circuit in circuits])
     found = [pubs_of(outcome)[0]["counts"] for outcome in outcomes]
     assert found == [[{"0x1": 7}], [{"0x2": 7}], [{"0x1": 7}], [{"0x4": 7}]]
+
+
+def test_labels_do_not_matter() -> None:
+    circuit = with_gate(CRXGate(Parameter("x"), label="ccx"))
+    circuit.append(CCXGate(label="crx"), [0, 1, 2])
+    circuit.append(CSXGate(label="crx"), [0, 1])
+    [found] = estimates(circuit, values=[[0.3]])
+    assert np.allclose(np.reshape(found, 3), expected(circuit.assign_parameters([0.3])))
 
 
 @pytest.mark.parametrize("turn", [0.3, Parameter("x")])

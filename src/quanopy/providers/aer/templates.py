@@ -30,30 +30,27 @@ def bindable(circuit: QuantumCircuit) -> QuantumCircuit:
     their definitions."""
     if not circuit.num_parameters:
         return circuit
-    layout = circuit.layout
-    while names := _missed(circuit):
-        circuit = circuit.decompose(sorted(names))
-        circuit._layout = layout  # which it forgets
-    if not any(one.is_control_flow() for one in circuit.data):
+    if not any(one.is_control_flow() or _is_missed(one) for one in circuit.data):
         return circuit
     made = circuit.copy_empty_like()
     for one in circuit.data:
         operation = one.operation
         if one.is_control_flow():
-            operation = operation.replace_blocks([bindable(block) for block in operation.blocks])
-        made.append(operation, one.qubits, one.clbits)
+            blocks = [bindable(block) for block in operation.blocks]
+            made.append(operation.replace_blocks(blocks), one.qubits, one.clbits)
+        elif _is_missed(one):
+            made.compose(bindable(operation.definition), one.qubits, one.clbits, inplace=True)
+        else:
+            made._append(one)  # the way without checks: it comes from such a circuit
     return made
 
 
-def _missed(circuit: QuantumCircuit) -> set[str]:
-    return {
-        one.name
-        for one in circuit.data
-        if one.name not in _BOUND
-        and not one.is_control_flow()
+def _is_missed(one: CircuitInstruction) -> bool:
+    return (
+        one.name not in _BOUND
         and any(isinstance(value, ParameterExpression) and value.parameters for value in one.params)
         and one.operation.definition is not None
-    }
+    )
 
 
 def binds_late(circuit: QuantumCircuit) -> bool:
