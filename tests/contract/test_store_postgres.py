@@ -72,6 +72,24 @@ class TestPostgresStore(StoreContract):
     def make_store(self, dsn: str) -> MakeStore:
         return lambda clock: open_store(dsn, clock=clock)
 
+    @pytest.mark.parametrize("account", [None, "alice"])
+    def test_events_of_jobs_are_looked_up_by_job_however_little_is_known_of_the_table(
+        self, store: Store, dsn: str, account: str | None
+    ) -> None:
+        jobs = [job() for _ in range(1500)]
+        for start in range(0, 1500, 500):
+            self.submit(store, *jobs[start : start + 500])
+        wanted = [one.id for one, _ in jobs[-800:]]
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute(
+                "INSERT INTO events SELECT nextval('events_seq_seq'), tx, at,"
+                " subject, kind, before, after, actor, account, 'other' || n, data"
+                " FROM events, generate_series(1, 60) AS n"
+            )
+        began = time.perf_counter()
+        assert len(store.events(EventQuery(account=account, job_ids=wanted)).events) == 800
+        assert time.perf_counter() - began < 2.5
+
     def test_an_older_transaction_that_is_open_holds_later_events_back(
         self, store: Store, dsn: str
     ) -> None:
