@@ -5,7 +5,7 @@ Aer takes longer to take a small circuit in than to run it: circuits of one shap
 with all their angles to be bound while it runs, at a fifth of the cost or less.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -76,11 +76,11 @@ class Shape:
         number = 0
         for name, qubits, clbits, numbers in self.steps:
             if numbers is None:
-                angles = [Parameter(f"a{number + i:06}") for i in range(_gates()[name])]
+                angles = [Parameter(f"a{number + i:06}") for i in range(len(_gates()[name].params))]
                 number += len(angles)
-                operation = _class_of(name)(*angles)
+                operation = _gates()[name].base_class(*angles)
             else:
-                operation = _class_of(name)(*numbers)
+                operation = _gates()[name].base_class(*numbers)
             made._append(
                 CircuitInstruction(
                     operation,
@@ -123,10 +123,6 @@ def shape_of(circuit: QuantumCircuit) -> tuple[Shape, Sequence[float]] | None:
 
 
 @cache
-def _gates() -> dict[str, int]:
-    """Standard gates, and how many parameters each has."""
-    return {name: len(gate.params) for name, gate in get_standard_gate_name_mapping().items()}
-
-
-def _class_of(name: str) -> Any:
-    return Measure if name == "measure" else get_standard_gate_name_mapping()[name].base_class
+def _gates() -> Mapping[str, Any]:
+    """Standard operations by name; putting them together costs more than many a circuit."""
+    return {**get_standard_gate_name_mapping(), "measure": Measure()}
