@@ -2,6 +2,7 @@
 differ in their angles alone those that each has by itself."""
 
 from collections.abc import Callable, Sequence
+from resource import RUSAGE_SELF, getrusage
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister, transpile
 from qiskit.circuit import Gate, Parameter
 from qiskit.circuit.library import (
+    C3XGate,
     CCXGate,
     CRXGate,
     CSXGate,
@@ -175,6 +177,27 @@ def test_circuits_that_measure_into_other_bits_or_registers_keep_their_outcomes(
     outcomes = emulate(AER, [work(circuit, Pub(shots=7)) for circuit in circuits])
     found = [pubs_of(outcome)[0]["counts"] for outcome in outcomes]
     assert found == [[{"0x1": 7}], [{"0x2": 7}], [{"0x1": 7}], [{"0x4": 7}]]
+
+
+def test_a_gate_that_the_library_does_not_list_is_run_as_it_is() -> None:
+    circuit = QuantumCircuit(4, 4)
+    circuit.x(range(3))
+    circuit.append(C3XGate(), range(4))
+    circuit.measure(range(4), range(4))
+    [outcome] = emulate(AER, [work(circuit, Pub(shots=7))])
+    assert pubs_of(outcome)[0]["counts"] == [{"0xf": 7}]
+
+
+def test_states_of_wide_circuits_are_not_all_kept_at_once() -> None:
+    circuits = [QuantumCircuit(20) for _ in range(24)]
+    for turn, circuit in enumerate(circuits):
+        circuit.ry(turn, range(20))
+    pub = Pub(observables={"Z" * 20: 1.0}, precision=0.0)
+    before = getrusage(RUSAGE_SELF).ru_maxrss
+    outcomes = emulate(AER, [work(circuit, pub) for circuit in circuits])
+    evs = [pubs_of(outcome)[0]["evs"] for outcome in outcomes]
+    assert np.allclose(evs, [[np.cos(turn) ** 20] for turn in range(24)])
+    assert getrusage(RUSAGE_SELF).ru_maxrss - before < 24 * 2**14 // 2  # KiB
 
 
 def test_labels_do_not_matter() -> None:

@@ -1,6 +1,6 @@
 """In a child process: runs of Aer whose states are exact, as few as what is asked for allows."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from qiskit import QuantumCircuit
 
 from quanopy.providers.aer.emulator import Emulator
 from quanopy.providers.aer.engine import EXACT, Circuit, experiments, simulator
+from quanopy.providers.aer.templates import MOST_QUBITS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -24,6 +25,10 @@ class Asked:
     """Parameter sets (sets, parameters); ``None``: there is nothing to bind."""
 
 
+_Group = Sequence[tuple[Asked, list[Any]]]
+"""Those of one circuit, and where what is saved for each goes."""
+
+
 def run_exact(asked: Sequence[Asked], emulator: Emulator) -> list[list[Any]]:
     """What was saved for each, by its parameter sets. Raises :class:`TaskFailed` if Aer fails.
 
@@ -35,16 +40,22 @@ def run_exact(asked: Sequence[Asked], emulator: Emulator) -> list[list[Any]]:
         for index, one in enumerate(asked):
             if (one.template.late and emulator.method in EXACT) is late:
                 groups.setdefault(id(one.circuit), []).append(index)
-        if groups:
-            _run(
-                [[(asked[i], found[i]) for i in group] for group in groups.values()], emulator, late
-            )
+        for run in _runs([[(asked[i], found[i]) for i in group] for group in groups.values()]):
+            _run(run, emulator, late)
     return found
 
 
-def _run(
-    groups: Sequence[Sequence[tuple[Asked, list[Any]]]], emulator: Emulator, late: bool
-) -> None:
+def _runs(groups: Sequence[_Group]) -> Iterator[Sequence[_Group]]:
+    """Wide circuits by themselves: Aer keeps all states of a run until its end."""
+    wide = [group[0][0].circuit.num_qubits > MOST_QUBITS for group in groups]
+    if narrow := [group for group, alone in zip(groups, wide, strict=True) if not alone]:
+        yield narrow
+    for group, alone in zip(groups, wide, strict=True):
+        if alone:
+            yield [group]
+
+
+def _run(groups: Sequence[_Group], emulator: Emulator, late: bool) -> None:
     binds = [_binds([one for one, _ in group]) for group in groups]
     options = {"parameter_binds": binds} if any(binds) else {}
     circuits = [group[0][0].circuit for group in groups]

@@ -18,7 +18,7 @@ _ROTATIONS = "p r rx rxx ry ryy rz rzx rzz u u1 u2 u3"
 _BOUND = frozenset((*_ROTATIONS.split(), "delay"))
 """What Aer binds parameters of. Of other gates, controlled ones above all, it leaves them at 0, and
 says nothing."""
-_MOST_QUBITS = 14
+MOST_QUBITS = 14
 """Beyond, running takes longer than taking in, and is slower with parameters that are bound late:
 gates are not fused then."""
 _MOST_INSTRUCTIONS = 2048
@@ -56,7 +56,7 @@ def _is_missed(one: CircuitInstruction) -> bool:
 def binds_late(circuit: QuantumCircuit) -> bool:
     """Whether Aer had best bind its parameters while it runs. It cannot bind a phase then."""
     phase_given = not isinstance(circuit.global_phase, ParameterExpression)
-    return phase_given and circuit.num_qubits <= _MOST_QUBITS
+    return phase_given and circuit.num_qubits <= MOST_QUBITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class Shape:
 def shape_of(circuit: QuantumCircuit) -> tuple[Shape, Sequence[float]] | None:
     """A circuit's shape and its angles; ``None`` where it is too large for that to pay, or does
     something else."""
-    if circuit.num_qubits > _MOST_QUBITS or len(circuit.data) > _MOST_INSTRUCTIONS:
+    if circuit.num_qubits > MOST_QUBITS or len(circuit.data) > _MOST_INSTRUCTIONS:
         return None
     place = circuit.find_bit
     steps: list[Any] = []
@@ -103,7 +103,7 @@ def shape_of(circuit: QuantumCircuit) -> tuple[Shape, Sequence[float]] | None:
         name, params = one.name, one.params
         if name in _IDLE:
             continue
-        if not (one.is_standard_gate() or name == "measure"):
+        if name not in _gates() or not (one.is_standard_gate() or name == "measure"):
             return None
         if not all(isinstance(value, float | int) for value in params):
             return None
