@@ -1,10 +1,11 @@
 """Dispatch to emulators in processes of our own: prepare a claim, run it, write its ends."""
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from threading import Event, Lock
+from typing import TypeVar
 
 from quanopy.domain.calibration import Binding
 from quanopy.domain.errors import Conflict, QuanopyError, TaskFailed, Transient, Unavailable
@@ -21,6 +22,8 @@ from quanopy.services.holding import Holding
 from quanopy.services.identity import target_digest
 from quanopy.services.preparing import Prepared, Preparing, Ready, checked
 from quanopy.services.ran import Ran
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -176,7 +179,7 @@ class LocalDispatch:
             commit.end(None if kept is None else kept.endings)
             if not commit.wait() or commit.whole:
                 return
-            if kept is not None and self._wrote(claim.id, kept, resource):
+            if kept is not None and self._wrote(kept, claim, resource):
                 return
         if outcomes is None:
             outcomes = self._run_now(claim.id, claim.tasks, resource, batch)
@@ -210,17 +213,6 @@ class LocalDispatch:
             log.exception("%s: the ends of %d tasks cannot be kept", claim.id, len(done))
         return None
 
-    def _wrote(self, claim_id: str, kept: Kept, resource: Resource) -> bool:
-        """Whether these ends could be written down."""
-        try:
-            self._endings.write(claim_id, kept, frees=resource.bounded)
-        except Conflict:
-            raise
-        except Exception:
-            log.exception("%s: its ends cannot be written down together", claim_id)
-            return False
-        return True
-
     def _target(self, batch: _Batch, resource: str) -> str | None:
         """Digest of what the batch was compiled for, or fitted. An emulator is always the same
         machine, so it is asked once."""
@@ -240,36 +232,28 @@ class LocalDispatch:
     ) -> None:
         """Write down what became of tasks; where that breaks, of each by itself. One whose own
         end breaks has had an attempt that failed."""
-        if self._written(claim_id, done, resource, began_at, target):
-            return
-        for one in done:
-            broken = _judged(one[0].task, _UNWRITTEN)
-            if not any(
-                self._written(claim_id, [end], resource, began_at, target) for end in (one, broken)
-            ):
-                self._holding.give_back(claim_id)
 
-    def _written(
-        self,
-        claim_id: str,
-        done: Sequence[_Done],
-        resource: Resource,
-        began_at: datetime,
-        target: str | None,
-    ) -> bool:
-        """Whether these ends could be written down."""
-        try:
+        def write(some: Sequence[_Done]) -> None:
             calibration = self._holding.persist(
                 claim_id, lambda: self._calibrations.of_emulator(self._provider, resource.name)
             )
-            ends = self._ends(claim_id, done, resource, began_at, target, calibration)
+            ends = self._ends(claim_id, some, resource, began_at, target, calibration)
             self._endings.end(claim_id, ends, frees=resource.bounded)
-        except Conflict:
-            raise
-        except Exception:
-            log.exception("%s: the ends of %d tasks cannot be written down", claim_id, len(done))
-            return False
-        return True
+
+        if _could(write, done, claim_id):
+            return
+        for one in done:
+            broken = _judged(one[0].task, _UNWRITTEN)
+            if not any(_could(write, [end], claim_id) for end in (one, broken)):
+                self._holding.give_back(claim_id)
+
+    def _wrote(self, kept: Kept, claim: Claim, resource: Resource) -> bool:
+        """Whether these ends could be written down."""
+
+        def write(_: Sequence[Task]) -> None:
+            self._endings.write(claim.id, kept, frees=resource.bounded)
+
+        return _could(write, claim.tasks, claim.id)
 
     def _ends(
         self,
@@ -394,6 +378,18 @@ def _outcome(task: Task, work: Prepared, ran: Mapping[str, Outcome]) -> Outcome:
     if isinstance(work, QuanopyError):
         return Outcome(error=work)
     return ran.get(task.id) or Outcome(error=TaskFailed("cancelled before it was started"))
+
+
+def _could(write: Callable[[Sequence[T]], None], ends: Sequence[T], claim_id: str) -> bool:
+    """Whether the ends of these could be written down."""
+    try:
+        write(ends)
+    except Conflict:
+        raise
+    except Exception:
+        log.exception("%s: the ends of %d tasks cannot be written down", claim_id, len(ends))
+        return False
+    return True
 
 
 def _judged_all(tasks: Sequence[Task], outcomes: Sequence[Outcome], batch: _Batch) -> list[_Done]:

@@ -76,24 +76,16 @@ def write(
     insert_rows(connection, schema.executions, rows)
     history = History(worker, now)
     tasks = [begun[end.task_id] for _, end in _ends(ended)]
-    for task in tasks:
-        history.add(
-            task.id,
-            f"task.{TaskState.COMPLETED}",
-            account=task.account,
-            job_id=task.job_id,
-            before=TaskState.CLAIMED.value,
-            after=TaskState.COMPLETED.value,
-        )
-    for task in tasks:
-        history.add(
-            task.job_id,
-            f"job.{JobState.COMPLETED}",
-            account=task.account,
-            job_id=task.job_id,
-            before=JobState.RUNNING.value,
-            after=JobState.COMPLETED.value,
-        )
+    for what, before in (("task", TaskState.CLAIMED), ("job", JobState.RUNNING)):
+        for task in tasks:
+            history.step(
+                what,
+                task.id if what == "task" else task.job_id,
+                account=task.account,
+                job_id=task.job_id,
+                before=before.value,
+                after=TaskState.COMPLETED.value,
+            )
     history.write(connection)
 
 

@@ -99,6 +99,13 @@ class History:
             }
         )
 
+    def step(
+        self, what: str, subject: str, *, account: str, job_id: str, before: str, after: str
+    ) -> None:
+        """One more line: a ``task`` or ``job`` came from one state to another."""
+        kind = f"{what}.{after}"
+        self.add(subject, kind, account=account, job_id=job_id, before=before, after=after)
+
     def write(self, connection: Transaction) -> None:
         """Insert what was collected, in that order."""
         if not self._lines:

@@ -165,15 +165,9 @@ def _begun_history(
         if job.id in running
     ]
     history = History(offering.worker, now)
+    queued = TaskState.QUEUED.value
     for what, subject, account, job_id, after in steps:
-        history.add(
-            subject,
-            f"{what}.{after}",
-            account=account,
-            job_id=job_id,
-            before=TaskState.QUEUED.value,
-            after=after,
-        )
+        history.step(what, subject, account=account, job_id=job_id, before=queued, after=after)
     return history
 
 
