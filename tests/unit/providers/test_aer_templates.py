@@ -25,9 +25,10 @@ from qiskit_aer import AerSimulator
 
 from quanopy.domain.jobs import JobKind, Options, Pub
 from quanopy.ports.providers import Work
+from quanopy.providers.aer import exact
 from quanopy.providers.aer.emulation import emulate
 from quanopy.providers.aer.emulator import Emulator
-from quanopy.providers.aer.engine import Circuit
+from quanopy.providers.aer.engine import Circuit, experiments
 from quanopy.providers.aer.methods import METHODS
 from quanopy.sandbox.circuits import dump_qpy
 from quanopy.testing.local_provider_contract import pubs_of
@@ -198,6 +199,26 @@ def test_states_of_wide_circuits_are_not_all_kept_at_once() -> None:
     evs = [pubs_of(outcome)[0]["evs"] for outcome in outcomes]
     assert np.allclose(evs, [[np.cos(turn) ** 20] for turn in range(24)])
     assert getrusage(RUSAGE_SELF).ru_maxrss - before < 24 * 2**14 // 2  # KiB
+
+
+def test_a_run_keeps_no_more_states_than_there_is_room_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sets: list[int] = []
+
+    def counted(on: Any, circuits: Any, **options: Any) -> list[Any]:
+        (binds,) = options["parameter_binds"]
+        sets.extend(len(values) for values in binds.values())
+        return experiments(on, circuits, **options)
+
+    monkeypatch.setattr(exact, "experiments", counted)
+    circuit = QuantumCircuit(18)
+    circuit.ry(Parameter("x"), range(18))
+    turns = [[turn / 40] for turn in range(40)]
+    pub = Pub(parameters=turns, observables={"I" * 17 + "Z": 1.0}, precision=0.0)
+    [outcome] = emulate(AER, [work(circuit, pub)])
+    assert np.allclose(pubs_of(outcome)[0]["evs"], np.cos(turns).ravel())
+    assert sets == [16, 16, 8]
 
 
 def test_labels_do_not_matter() -> None:
