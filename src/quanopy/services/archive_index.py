@@ -272,19 +272,22 @@ class ArchiveIndex:
 
     def _superseded(self, pack: str, record: JobRecord) -> bool:
         """Whether another submission with the same key is the one that was accepted, as far as can
-        be told: the last of those that were carried out, for what is done before it is stored may
-        never have been, and was submitted again then."""
+        be told: one of which something was sent or asked, or else one that has ends and came later;
+        for what was done before it was stored may never have been, and been submitted again."""
         if record.idempotency_key is None:
             return False
-        accepted = self._db.execute(
-            "SELECT pack FROM jobs WHERE account = ? AND idempotency_key = ? AND"
-            " (EXISTS (SELECT 1 FROM ends WHERE job_id = jobs.id)"
-            " OR EXISTS (SELECT 1 FROM parts WHERE job_id = jobs.id)"
-            " OR EXISTS (SELECT 1 FROM requests WHERE job_id = jobs.id))"
-            " ORDER BY created_at DESC, id DESC LIMIT 1",
+        found = self._db.execute(
+            "SELECT pack, created_at, id, EXISTS (SELECT 1 FROM parts WHERE job_id = jobs.id)"
+            " OR EXISTS (SELECT 1 FROM requests WHERE job_id = jobs.id) AS accepted FROM jobs"
+            " WHERE account = ? AND idempotency_key = ?"
+            " AND (accepted OR EXISTS (SELECT 1 FROM ends WHERE job_id = jobs.id))",
             (record.account, record.idempotency_key),
-        ).fetchone()
-        return accepted is not None and accepted != (pack,)
+        ).fetchall()
+        accepted = {row[0] for row in found if row[3]}
+        if accepted:
+            return pack not in accepted
+        own = (record.created_at.timestamp(), record.id)
+        return any(row[0] != pack and tuple(row[1:3]) > own for row in found)
 
     def _endings(self, job_ids: Sequence[str]) -> dict[str, list[TaskEnding]]:
         found: dict[str, list[TaskEnding]] = {}

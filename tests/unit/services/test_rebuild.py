@@ -236,6 +236,17 @@ def test_of_a_request_that_was_done_twice_before_it_was_stored_the_last_comes_ba
     assert list(catalogue.jobs) == [made[2].id]
 
 
+def test_a_request_that_may_have_been_accepted_after_one_that_was_done_comes_back(
+    objects: Objects, catalogue: Catalogue
+) -> None:
+    done, again = sorted((accepted(key="k") for _ in range(2)), key=lambda one: one.id)
+    submit(objects, done)
+    end(objects, [completed(task_of(done))], by=execution(task_of(done)))
+    submit(objects, again)
+    _rebuild(objects, catalogue)
+    assert set(catalogue.jobs) == {done.id, again.id}
+
+
 def test_a_request_that_was_sent_again_comes_back_once(
     objects: Objects, catalogue: Catalogue
 ) -> None:
