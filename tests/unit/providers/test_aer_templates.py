@@ -131,6 +131,19 @@ def test_a_phase_of_the_whole_may_be_a_parameter() -> None:
     assert np.allclose(np.reshape(found, (2, 3)), bound)
 
 
+def test_a_parameter_of_the_phase_alone_keeps_its_place_and_keeps_none_from_being_bound_late() -> (
+    None
+):
+    first, phase, last = (Parameter(name) for name in "abc")
+    circuit = around(lambda one: (one.ry(first, 0), one.crx(last, 0, 1)))
+    circuit.global_phase = phase - last / 2
+    assert Circuit(circuit).exact[0].late
+    values = [[0.3, 5.0, 0.7], [1.1, -2.0, 0.2]]
+    [found] = estimates(circuit, values=values)
+    bound = [expected(circuit.assign_parameters(one)) for one in values]
+    assert np.allclose(np.reshape(found, (2, 3)), bound)
+
+
 def test_circuits_that_differ_in_their_angles_alone_are_run_as_one() -> None:
     first, second = (with_gate(GATES["rzz"].base_class(angle)) for angle in (0.1, 0.2))
     second.barrier()

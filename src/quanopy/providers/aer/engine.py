@@ -16,7 +16,13 @@ from quanopy.providers.aer.distribution import Distribution, distribution
 from quanopy.providers.aer.emulator import Emulator
 from quanopy.providers.aer.noise import noise_model
 from quanopy.providers.aer.snapshots import noise_of
-from quanopy.providers.aer.templates import Shape, bindable, binds_late, shape_of
+from quanopy.providers.aer.templates import (
+    Shape,
+    bindable,
+    binds_late,
+    shape_of,
+    without_phase,
+)
 from quanopy.providers.circuits import positions_of, registers_of
 from quanopy.providers.observables import places_in
 from quanopy.sandbox.circuits import load_qpy
@@ -43,14 +49,25 @@ class Circuit:
     def exact(self) -> "tuple[Circuit, Sequence[float] | None]":
         """What is run in its place where its states are exact, and the angles that it is this
         circuit with: circuits that differ in these alone are one. Itself, where it has parameters
-        of its own (``None``), or has no shape that others share."""
-        found = None if self.parameters else shape_of(self.circuit)
+        of its own (``None``; its phase, which nothing shows, is left out), or has no shape that
+        others share."""
+        if self.parameters:
+            return self._without_phase(), None
+        found = shape_of(self.circuit)
         if found is None:
             return self, None
         shape, angles = found
         positions = self.positions
         template = _template(shape, None if positions is None else tuple(positions))
         return template, angles if template.parameters else None
+
+    def _without_phase(self) -> "Circuit":
+        bare = without_phase(self.circuit)
+        if bare is None:
+            return self
+        made = Circuit(bare)
+        made.parameters = self.parameters
+        return made
 
     @cached_property
     def late(self) -> bool:

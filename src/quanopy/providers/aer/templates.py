@@ -59,6 +59,15 @@ def binds_late(circuit: QuantumCircuit) -> bool:
     return phase_given and circuit.num_qubits <= MOST_QUBITS
 
 
+def without_phase(circuit: QuantumCircuit) -> QuantumCircuit | None:
+    """The same, its phase left out; ``None`` where that is no parameter, or nothing else is."""
+    if not isinstance(circuit.global_phase, ParameterExpression):
+        return None
+    bare = circuit.copy()
+    bare.global_phase = 0.0
+    return bare if bare.num_parameters else None
+
+
 @dataclass(frozen=True, slots=True)
 class Shape:
     """What a circuit of standard gates and measurements does, save for its angles and phase."""
