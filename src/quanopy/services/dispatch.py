@@ -4,8 +4,8 @@ import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from threading import Event, Lock
-from typing import TypeVar
 
 from quanopy.domain.calibration import Binding
 from quanopy.domain.errors import Conflict, QuanopyError, TaskFailed, Transient, Unavailable
@@ -22,8 +22,6 @@ from quanopy.services.holding import Holding
 from quanopy.services.identity import target_digest
 from quanopy.services.preparing import Prepared, Preparing, Ready, checked
 from quanopy.services.ran import Ran
-
-T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -179,8 +177,10 @@ class LocalDispatch:
             commit.end(None if kept is None else kept.endings)
             if not commit.wait() or commit.whole:
                 return
-            if kept is not None and self._wrote(kept, claim, resource):
-                return
+            if kept is not None:
+                write = partial(self._endings.write, claim.id, kept, frees=resource.bounded)
+                if _could(write, claim.id, len(claim.tasks)):
+                    return
         if outcomes is None:
             outcomes = self._run_now(claim.id, claim.tasks, resource, batch)
         if claim.id not in self._holding:
@@ -240,20 +240,12 @@ class LocalDispatch:
             ends = self._ends(claim_id, some, resource, began_at, target, calibration)
             self._endings.end(claim_id, ends, frees=resource.bounded)
 
-        if _could(write, done, claim_id):
+        if _could(partial(write, done), claim_id, len(done)):
             return
         for one in done:
             broken = _judged(one[0].task, _UNWRITTEN)
-            if not any(_could(write, [end], claim_id) for end in (one, broken)):
+            if not any(_could(partial(write, [end]), claim_id, 1) for end in (one, broken)):
                 self._holding.give_back(claim_id)
-
-    def _wrote(self, kept: Kept, claim: Claim, resource: Resource) -> bool:
-        """Whether these ends could be written down."""
-
-        def write(_: Sequence[Task]) -> None:
-            self._endings.write(claim.id, kept, frees=resource.bounded)
-
-        return _could(write, claim.tasks, claim.id)
 
     def _ends(
         self,
@@ -380,14 +372,14 @@ def _outcome(task: Task, work: Prepared, ran: Mapping[str, Outcome]) -> Outcome:
     return ran.get(task.id) or Outcome(error=TaskFailed("cancelled before it was started"))
 
 
-def _could(write: Callable[[Sequence[T]], None], ends: Sequence[T], claim_id: str) -> bool:
-    """Whether the ends of these could be written down."""
+def _could(write: Callable[[], None], claim_id: str, tasks: int) -> bool:
+    """Whether the ends of so many tasks could be written down."""
     try:
-        write(ends)
+        write()
     except Conflict:
         raise
     except Exception:
-        log.exception("%s: the ends of %d tasks cannot be written down", claim_id, len(ends))
+        log.exception("%s: the ends of %d tasks cannot be written down", claim_id, tasks)
         return False
     return True
 

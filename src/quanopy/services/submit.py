@@ -134,7 +134,9 @@ class Submit:
         self._bytes = 0
         self._keys: dict[tuple[str, str], _Ticket] = {}
         self._small = Batching("submit-read", self._read, failed=self._fail)
-        self._stored = Batching("submit-store", self._commit, failed=self._fail, gather_s=_GATHER_S)
+        self._storing = Batching(
+            "submit-store", self._commit, failed=self._fail, gather_s=_GATHER_S
+        )
         self._large = Batching("submit-read-large", self._read, failed=self._fail, most=8)
 
     def work_at(self, workplace: Workplace | None) -> None:
@@ -166,7 +168,7 @@ class Submit:
         """Answer what was taken, then stop; idempotent."""
         with self._lock:
             self._closed = True
-        for stage in (self._small, self._large, self._stored):
+        for stage in (self._small, self._large, self._storing):
             stage.close()
 
     def _join(self, ticket: _Ticket) -> bool:
@@ -230,7 +232,7 @@ class Submit:
             self._commit(good)
             return
         for ticket in good:
-            self._stored.put(ticket)
+            self._storing.put(ticket)
 
     def _draft(self, tickets: Sequence[_Ticket]) -> list[Sequence[Draft] | QuanopyError]:
         requests = [

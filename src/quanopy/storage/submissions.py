@@ -172,11 +172,7 @@ def _begun_history(
 
 
 def insert_jobs(
-    connection: Transaction,
-    jobs: Sequence[Job],
-    tasks: Sequence[Task],
-    *,
-    now: int,
+    connection: Transaction, jobs: Sequence[Job], tasks: Sequence[Task], *, now: int
 ) -> None:
     """Rows of jobs, their tags and their tasks."""
     rows = [job_row(job) for job in jobs], [task_row(task) for task in tasks]
